@@ -1,0 +1,37 @@
+import { type CanonicalCode, errorCatalogue, type ErrorReason } from './error-catalogue.ts';
+
+export interface ErrorDetails {
+  /** When a retry makes sense, in ms from now. Left out: the catalogue's advice alone. */
+  readonly retryAfterMs?: number;
+  /** Structured facts for the caller: table, column, constraint, workflow. Never secrets. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly cause?: unknown;
+}
+
+/** Every failure that leaves a part of ours. Decisions are taken by `reason`, never by the message. */
+export class SwitchyardError extends Error {
+  readonly reason: ErrorReason;
+  readonly retryAfterMs: number | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
+
+  constructor(reason: ErrorReason, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'SwitchyardError';
+    this.reason = reason;
+    this.retryAfterMs = details.retryAfterMs;
+    this.metadata = details.metadata ?? {};
+  }
+
+  get code(): CanonicalCode {
+    return errorCatalogue[this.reason].code;
+  }
+
+  get retryable(): boolean {
+    return errorCatalogue[this.reason].retryable;
+  }
+}
+
+/** Whether `error` is ours and has one of these reasons. */
+export function hasReason(error: unknown, ...reasons: readonly ErrorReason[]): error is SwitchyardError {
+  return error instanceof SwitchyardError && reasons.includes(error.reason);
+}

@@ -1,0 +1,37 @@
+import type { ColumnKind, ScalarKind } from './cell.ts';
+
+export interface ColumnSchema {
+  readonly name: string;
+  readonly kind: ColumnKind;
+  /** Kind of an array's elements; only with kind `array`. */
+  readonly elementKind?: ScalarKind;
+  readonly nullable: boolean;
+  /** The store fills the column when an insert leaves it out (default, sequence, identity). */
+  readonly hasDefault: boolean;
+  /** The store alone computes the column; a write that names it is refused. */
+  readonly generated: boolean;
+  /** The store's own name of the type, for people and for casts: `character(84)`. */
+  readonly nativeType: string;
+}
+
+export interface UniqueKey {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+/** A table as a store describes it. The order of `columns` is the order of every positional row of the table. */
+export interface TableSchema {
+  /** Bare name in its keyspace. */
+  readonly name: string;
+  readonly columns: readonly ColumnSchema[];
+  /** Column names in key order; never empty: tables without a primary key are not served. */
+  readonly primaryKey: readonly string[];
+  readonly uniqueKeys: readonly UniqueKey[];
+  /** Digest of all of the above; differs whenever the shape differs. Comparable between stores of one kind. */
+  readonly fingerprint: string;
+}
+
+/** Position of every primary key column in a positional row. */
+export function keyIndexes(table: TableSchema): readonly number[] {
+  return table.primaryKey.map((name) => table.columns.findIndex((column) => column.name === name));
+}
