@@ -7,8 +7,23 @@
 export type Cell = null | boolean | number | bigint | string | Uint8Array | readonly Cell[];
 
 export type ScalarKind =
-  | 'bool' | 'int16' | 'int32' | 'int64' | 'uint64' | 'float32' | 'float64' | 'decimal' | 'text' | 'bytes' | 'uuid'
-  | 'date' | 'time' | 'timestamp' | 'timestamptz' | 'json' | 'enum';
+  | 'bool'
+  | 'int16'
+  | 'int32'
+  | 'int64'
+  | 'uint64'
+  | 'float32'
+  | 'float64'
+  | 'decimal'
+  | 'text'
+  | 'bytes'
+  | 'uuid'
+  | 'date'
+  | 'time'
+  | 'timestamp'
+  | 'timestamptz'
+  | 'json'
+  | 'enum';
 export type ColumnKind = ScalarKind | 'array';
 
 /** Whether two cells of one column hold the same value, bit by bit (NaN equals NaN, −0 differs from 0). */

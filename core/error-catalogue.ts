@@ -1,7 +1,19 @@
 /** Canonical gRPC status codes that we answer with. */
 export type CanonicalCode =
-  | 'INVALID_ARGUMENT' | 'NOT_FOUND' | 'ALREADY_EXISTS' | 'FAILED_PRECONDITION' | 'ABORTED' | 'OUT_OF_RANGE' | 'UNIMPLEMENTED'
-  | 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE' | 'DEADLINE_EXCEEDED' | 'CANCELLED' | 'PERMISSION_DENIED' | 'INTERNAL' | 'UNKNOWN';
+  | 'INVALID_ARGUMENT'
+  | 'NOT_FOUND'
+  | 'ALREADY_EXISTS'
+  | 'FAILED_PRECONDITION'
+  | 'ABORTED'
+  | 'OUT_OF_RANGE'
+  | 'UNIMPLEMENTED'
+  | 'RESOURCE_EXHAUSTED'
+  | 'UNAVAILABLE'
+  | 'DEADLINE_EXCEEDED'
+  | 'CANCELLED'
+  | 'PERMISSION_DENIED'
+  | 'INTERNAL'
+  | 'UNKNOWN';
 
 interface CatalogueEntry {
   readonly code: CanonicalCode;
@@ -36,23 +48,23 @@ export const errorCatalogue = {
   STORE_OVERLOADED: entry('UNAVAILABLE', true, 'No connection to the store was free in time; nothing was written.'),
   STORE_READ_ONLY: entry('UNAVAILABLE', true, 'The store is read-only just now.'),
   STORE_DENIED: entry('PERMISSION_DENIED', false, 'The store refuses the gateway a right that no cutover took away.'),
-  STORE_FAILED: entry('INTERNAL', false, 'The store failed in a way that has no reason of its own; the message is the store\'s.'),
+  STORE_FAILED: entry('INTERNAL', false, "The store failed in a way that has no reason of its own; the message is the store's."),
   OUTCOME_UNKNOWN: entry('UNKNOWN', false, 'The connection was lost during the commit: the write may or may not have been done. Read before you repeat it.'),
-  FENCED: entry('UNAVAILABLE', true, 'The store\'s fence rejected the call; definitely not applied. The gateway routes it again by itself.'),
+  FENCED: entry('UNAVAILABLE', true, "The store's fence rejected the call; definitely not applied. The gateway routes it again by itself."),
   // The gateway
   BUFFER_FULL: entry('UNAVAILABLE', true, 'Writes of the table are held for a cutover and the buffer is full; not applied.'),
-  HELD_TOO_LONG: entry('UNAVAILABLE', true, 'The write was held for a cutover longer than the buffer\'s window; not applied.'),
+  HELD_TOO_LONG: entry('UNAVAILABLE', true, "The write was held for a cutover longer than the buffer's window; not applied."),
   DEADLINE_TOO_SHORT: entry('DEADLINE_EXCEEDED', true, 'The write would be held for a cutover longer than its deadline allows; not applied.'),
   DEADLINE_EXCEEDED: entry('DEADLINE_EXCEEDED', false, 'The deadline passed. A write may or may not have been done unless the message says otherwise.'),
   CANCELLED: entry('CANCELLED', false, 'The caller cancelled. A write may or may not have been done.'),
   GATEWAY_NOT_READY: entry('UNAVAILABLE', true, 'The gateway has no valid routing rules yet, or is shutting down.'),
   // Rules and topology
   RULES_INVALID: entry('INVALID_ARGUMENT', false, 'The rules document is malformed; the message names the field.'),
-  RULES_STALE: entry('ABORTED', true, 'The rules changed meanwhile, or the document\'s version is not higher than the applied one.'),
+  RULES_STALE: entry('ABORTED', true, "The rules changed meanwhile, or the document's version is not higher than the applied one."),
   RULES_MISSING: entry('UNAVAILABLE', true, 'The rules key does not exist; the last good rules stay in force.'),
-  RULE_FENCED: entry('FAILED_PRECONDITION', false, 'The rule contradicts the table\'s fence row; the fence wins.'),
+  RULE_FENCED: entry('FAILED_PRECONDITION', false, "The rule contradicts the table's fence row; the fence wins."),
   KEYSPACE_UNKNOWN: entry('NOT_FOUND', false, 'No keyspace has that name.'),
-  KEYSPACE_INVALID: entry('INVALID_ARGUMENT', false, 'The keyspace\'s definition is wrong; the message names the field.'),
+  KEYSPACE_INVALID: entry('INVALID_ARGUMENT', false, "The keyspace's definition is wrong; the message names the field."),
   TOPOLOGY_UNAVAILABLE: entry('UNAVAILABLE', true, 'Consul cannot be reached or has no leader.'),
   TOPOLOGY_CONFLICT: entry('ABORTED', true, 'A compare-and-set lost against another change.'),
   TOPOLOGY_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The document exceeds what one Consul transaction can hold (512 KiB).'),
@@ -61,7 +73,7 @@ export const errorCatalogue = {
   // Workflows
   WORKFLOW_UNKNOWN: entry('NOT_FOUND', false, 'No workflow has that name.'),
   WORKFLOW_EXISTS: entry('ALREADY_EXISTS', false, 'A workflow of that name exists.'),
-  WORKFLOW_STATE: entry('FAILED_PRECONDITION', false, 'The workflow\'s state does not allow this; the message names the state and the next step.'),
+  WORKFLOW_STATE: entry('FAILED_PRECONDITION', false, "The workflow's state does not allow this; the message names the state and the next step."),
   WORKFLOW_FAILED: entry('FAILED_PRECONDITION', false, 'The workflow has failed; its message says why.'),
   TABLE_OWNED: entry('FAILED_PRECONDITION', false, 'Another workflow owns the table; the message names it.'),
   PRECHECK_FAILED: entry('FAILED_PRECONDITION', false, 'A check before the move or the cutover failed; the message lists each with its fix.'),
@@ -70,9 +82,9 @@ export const errorCatalogue = {
   SCHEMA_CHANGED: entry('FAILED_PRECONDITION', false, 'The shape of a moving table changed during the move.'),
   LAG_TOO_HIGH: entry('ABORTED', true, 'The target is further behind than a cutover allows.'),
   LOCK_TAKEN: entry('ABORTED', true, 'Another control process holds the lock.'),
-  LOCK_TIMEOUT: entry('ABORTED', true, 'The source\'s writers did not drain within the lock timeout; the cutover was aborted and traffic goes on.'),
+  LOCK_TIMEOUT: entry('ABORTED', true, "The source's writers did not drain within the lock timeout; the cutover was aborted and traffic goes on."),
   HOLD_BUDGET: entry('ABORTED', true, 'The hold would have exceeded its budget; the cutover was aborted and traffic goes on.'),
-  SEQUENCE_BEHIND: entry('ABORTED', true, 'A sequence of the target is not ahead of the source\'s; the cutover was aborted and traffic goes on.'),
+  SEQUENCE_BEHIND: entry('ABORTED', true, "A sequence of the target is not ahead of the source's; the cutover was aborted and traffic goes on."),
   FENCE_CONFLICT: entry('ABORTED', false, 'A fence row is not in the state that the step asks for: somebody else has decided. The coordinator stops.'),
   STREAM_TAKEN: entry('ABORTED', false, 'Another player has taken the stream; this one stops.'),
   STREAM_FAILED: entry('FAILED_PRECONDITION', false, 'The stream stopped; the message says why and what to do.'),

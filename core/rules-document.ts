@@ -21,17 +21,19 @@ export const holdSchema = z.strictObject({
   traceparent: z.string().max(64).optional(),
 });
 
-export const tableRuleSchema = z.strictObject({
-  primary: name,
-  /** Attempt of the last switch; a hint for people. */
-  attempt: count.default(0),
-  writes: z.enum(['open', 'held']).default('open'),
-  /** Present exactly while writes are held. */
-  hold: holdSchema.optional(),
-  movement: movementSchema.optional(),
-  /** Other names that lead to this rule, for ever: the keyspace-qualified ones. */
-  names: z.array(tableName).max(16).default([]),
-}).refine((rule) => (rule.writes === 'held') === (rule.hold !== undefined), 'hold must be given exactly when writes is "held"');
+export const tableRuleSchema = z
+  .strictObject({
+    primary: name,
+    /** Attempt of the last switch; a hint for people. */
+    attempt: count.default(0),
+    writes: z.enum(['open', 'held']).default('open'),
+    /** Present exactly while writes are held. */
+    hold: holdSchema.optional(),
+    movement: movementSchema.optional(),
+    /** Other names that lead to this rule, for ever: the keyspace-qualified ones. */
+    names: z.array(tableName).max(16).default([]),
+  })
+  .refine((rule) => (rule.writes === 'held') === (rule.hold !== undefined), 'hold must be given exactly when writes is "held"');
 
 /** The document under `switchyard/<cluster>/rules`. Unknown fields are refused: a typing error must not pass for a rule. */
 export const rulesDocumentSchema = z.strictObject({

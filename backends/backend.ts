@@ -1,0 +1,260 @@
+import type { Cell } from '../core/cell.ts';
+import type { ChangeTransaction, RowChange } from '../core/change.ts';
+import type { FenceRow } from '../core/fence.ts';
+import type { Attempt, Position, StreamToken } from '../core/ids.ts';
+import type { Shard } from '../core/keyspace.ts';
+import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../core/operation.ts';
+import type { TableSchema } from '../core/table-schema.ts';
+
+/*
+ * The narrow waist: everything above the stores is written once against this file. A store is opened under one of three identities, and what an
+ * identity may do is one interface: the gateway's DataStore, the player's ReplicationStore, the owner's (control's) OwnerStore. A backend does not know that
+ * routing exists. Every failure is a SwitchyardError. Everything that waits takes a signal: an abort cancels the statement in the store, and rejects with the
+ * signal's reason when it is a SwitchyardError, else with CANCELLED.
+ */
+
+/** What a kind of store can do. Code above the backends asks these, never the kind's name. */
+export interface Capabilities {
+  /** The store can take reads away from the gateway (or answer them under a check) atomically with its fence row. */
+  readonly readFence: boolean;
+}
+
+export interface StoreOptions {
+  readonly shard: Shard;
+  /** The secret of the identity's credential, already resolved. */
+  readonly password: string;
+  /** Largest number of connections; a caller that gets none within `acquireTimeoutMs` fails with STORE_OVERLOADED. */
+  readonly poolSize: number;
+  readonly acquireTimeoutMs: number;
+  /** Shown in the store's own activity view. */
+  readonly applicationName: string;
+  /** Called for a fault with no caller to tell, such as a lost idle connection. Must not throw. */
+  readonly onBackgroundError: (error: Error) => void;
+}
+
+/** A kind of store, as the registry holds it. Opening connects lazily. */
+export interface Backend {
+  readonly kind: string;
+  readonly capabilities: Capabilities;
+  openData(options: StoreOptions): DataStore;
+  openReplication(options: StoreOptions): ReplicationStore;
+  openOwner(options: StoreOptions): OwnerStore;
+  /** The script that gives the shard's three identities their rights on these tables; for an administrator. `tables` empty: every table that the owner owns. */
+  grantScript(shard: Shard, tables: readonly string[]): string;
+}
+
+// ─── Gateway ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface DataStore extends AsyncDisposable {
+  /** Names of the tables that could be served: ordinary tables of the keyspace, in order of name. */
+  listTables(signal: AbortSignal): Promise<readonly string[]>;
+  /** Reads a table's shape from the store (not cached, works also while the gateway has no right on its rows). Null: no such table. TABLE_UNSUPPORTED names what cannot be served. */
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | null>;
+
+  // Reads. FENCED: the store refused because the fence has taken the right away, or may have: ask fenceRows. They see one snapshot each.
+  get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null>;
+  /** One entry per key, in order. */
+  batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]>;
+  query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]>;
+
+  /**
+   * Runs the writes in order in one transaction (a single one as one statement). All or nothing. `schemas` holds the schema of every table named.
+   * FENCED: rejected by the fence, or by a missing right that the fence may have taken: definitely not applied. OUTCOME_UNKNOWN: the connection was lost after the commit was sent,
+   * or the signal aborted then. Every other failure: definitely not applied.
+   */
+  write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
+
+  /** The fence rows of these tables in one statement and snapshot; a table without one is left out. None at all when the store was never prepared. */
+  fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
+  /** Opens up to `connections` connections now and parses what first calls on these tables will need. */
+  warmUp(tables: readonly TableSchema[], connections: number, signal: AbortSignal): Promise<void>;
+  /** Connections now: in use, idle, callers waiting. */
+  poolStatus(): PoolStatus;
+}
+
+export interface PoolStatus {
+  readonly busy: number;
+  readonly idle: number;
+  readonly waiting: number;
+}
+
+// ─── Player ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** Names one stream: one direction of one workflow. `id` is unique in the cluster, e.g. "move1.forward". */
+export interface StreamSpec {
+  readonly id: string;
+  readonly workflow: string;
+  readonly tables: readonly string[];
+}
+
+/** Where a target's stream stands; written in the same transaction as the rows that it covers. */
+export interface StreamState {
+  readonly token: StreamToken;
+  readonly position: Position;
+  /** Highest attempt whose marker has been applied; 0 when none. */
+  readonly marker: Attempt;
+  /** Copy progress by table; a table not in here has not been begun. */
+  readonly copied: ReadonlyMap<string, CopyProgress>;
+}
+
+export interface CopyProgress {
+  /** Primary key of the last row copied, null before the first. */
+  readonly lastKey: readonly Cell[] | null;
+  readonly rows: number;
+  readonly done: boolean;
+}
+
+/** Changes to apply in one transaction. */
+export interface ApplyBatch {
+  /** In the source's order. Applied so that the result equals applying one after another; `truncate` is a barrier. Unchanged cells keep the target's value. */
+  readonly changes: readonly RowChange[];
+  /** Rows to insert or overwrite after `changes`: a copied chunk, at most one table a batch. */
+  readonly copied: { readonly table: string; readonly rows: readonly (readonly Cell[])[]; readonly progress: CopyProgress } | null;
+  readonly position: Position;
+  /** Highest marker within the changes, null for none. */
+  readonly marker: Attempt | null;
+}
+
+export interface ReplicationStore extends AsyncDisposable {
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | null>;
+
+  // As a source.
+  /**
+   * Follows the log from `from`: every later transaction that touches the stream's tables, its workflow's markers or its own watermarks, in commit order, grouped in arrays as they arrive (a
+   * transaction is never split). Transactions of a player (those that touch `switchyard.stream`) are left out. Empty arrays come at least once a second, so that the caller can confirm and
+   * measure. Ends with STREAM_FAILED (shape changed, log position lost) or STORE_UNAVAILABLE. One reader a stream.
+   */
+  follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed;
+  /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. */
+  readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
+  /** The rows with these keys, in no order; a missing row is left out. */
+  readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
+  /** Writes a watermark for the stream into the store's own log, in its own committed transaction. */
+  writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void>;
+  /** The store's own estimate of a table's rows. */
+  estimateRows(table: string, signal: AbortSignal): Promise<number>;
+
+  // As a target.
+  /** Takes the stream over: raises its token by one and returns its state. Every earlier player of the stream is refused from here on. STREAM_FAILED: no such stream. */
+  takeStream(stream: StreamSpec, signal: AbortSignal): Promise<StreamState>;
+  /**
+   * One transaction: a locking update of the stream's row where the token is `token`, a check that every table's fence is CLOSED, rows, position, marker, copy progress. STREAM_TAKEN: the token is not the
+   * present one, or a table is not CLOSED; nothing was applied.
+   */
+  apply(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void>;
+}
+
+/** A followed log. Iterate once; leaving the loop or disposing ends it. */
+export interface ChangeFeed extends AsyncIterable<readonly ChangeTransaction[]>, AsyncDisposable {
+  /** Tells the source that everything up to here is committed on the target and may be forgotten. Never beyond what is. */
+  confirm(position: Position): void;
+}
+
+// ─── Owner ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** What a check found; `fix` is the statement or step that helps. */
+export interface Problem {
+  readonly table: string | null;
+  readonly message: string;
+  readonly fix: string;
+}
+
+/** The tables of one workflow in one store, as every transition asks for them: the row's workflow and peer must match. */
+export interface FenceScope {
+  readonly workflow: string;
+  /** Keyspace at the other end. */
+  readonly peer: string;
+  readonly tables: readonly string[];
+}
+
+/** A table's definition, enough to make the like of it in another store. */
+export interface TableDefinition {
+  readonly schema: TableSchema;
+  /** Understood by the same kind only: defaults, sequences, indexes, constraints. */
+  readonly native: { readonly kind: string; readonly detail: unknown };
+}
+
+export interface SequenceState {
+  readonly table: string;
+  readonly column: string;
+  /** Highest value handed out so far. */
+  readonly value: bigint;
+}
+
+/** A stream's row seen from its target together with the fence rows: what `commit` looks at, in one statement. */
+export interface CatchUpState {
+  /** Highest marker applied; 0 when none. */
+  readonly marker: Attempt;
+  readonly fences: readonly FenceRow[];
+}
+
+export interface OwnerStore extends AsyncDisposable {
+  // Prepare. Idempotent; DDL allowed; minutes allowed.
+  /** Creates or updates the store's own schema `switchyard`. */
+  install(signal: AbortSignal): Promise<void>;
+  /** Problems that make these tables unmovable from or into this store, each with its fix: no primary key, unsupported types, foreign keys that leave the set, partitions, rights that the fence could not take
+   * away (ownership, superuser, PUBLIC, other grantors, column rights), missing server settings or rights of the identities. */
+  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]>;
+  /** Problems that would make a hold long or unsafe just now: transactions older than `transactionAgeMs`, prepared transactions. */
+  checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]>;
+  define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]>;
+  /** What `createTables` would run, for people. */
+  planTables(definitions: readonly TableDefinition[]): readonly string[];
+  /** Creates missing tables with keys, sequences, indexes and constraints; PRECHECK_FAILED when an existing table is not alike or, for an unclaimed one, holds rows. Fence triggers are on before anyone has a right on them. */
+  createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void>;
+  dropTables(scope: FenceScope, signal: AbortSignal): Promise<void>;
+
+  /**
+   * Takes the tables' fence rows for a workflow by compare-and-set from no owner: the target's CLOSED with its fence on (a row that is OPEN, or a table with rows that nobody owns, is refused: TABLE_OWNED, PRECHECK_FAILED),
+   * the source's OPEN with its triggers installed but off. Repeating it is success.
+   */
+  claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void>;
+  /** Clears the owner of the scope's rows; state and attempt stay for ever. */
+  disown(scope: FenceScope, signal: AbortSignal): Promise<void>;
+  /** The gateway's rights that `open` will give on this store: those that it has on the other one. Saved in the store. */
+  saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void>;
+  /** The gateway's present rights by table: SELECT, INSERT, UPDATE, DELETE. */
+  gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
+
+  /** As a source: begins keeping the log for the stream (slot, publication) and returns where it starts. `renew` throws an existing one away first. */
+  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position>;
+  /** As a source: lets the log go. Nothing there is success. */
+  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void>;
+  /** As a target: the stream's row, at `position`. Existing: keeps token and marker, sets the position only with `restart`, raising the token. */
+  createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void>;
+  dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void>;
+
+  sequences(tables: readonly string[], signal: AbortSignal): Promise<readonly SequenceState[]>;
+  /** Raises sequences to at least these values; never lowers one. */
+  raiseSequences(states: readonly SequenceState[], signal: AbortSignal): Promise<void>;
+
+  /** Every fence row of the store, or of these tables. */
+  fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]>;
+  /** A warm connection of its own for the transitions of one cutover. */
+  openFence(scope: FenceScope, signal: AbortSignal): Promise<FenceSession>;
+  /** Takes the checks of an OPEN table off the write path where that is cheap; never waits longer than 50 ms for a lock. Best effort. */
+  relaxFence(scope: FenceScope, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * The transitions, each one conditional transaction over all tables of the scope, idempotent and safe to repeat by anyone at any time: a transition that changes no row reads again, and the wished state with the same
+ * attempt, workflow and peer is success; anything else is FENCE_CONFLICT. After `fence` none takes a table lock or runs DDL.
+ */
+export interface FenceSession extends AsyncDisposable {
+  /** OPEN, attempt lower → FROZEN(attempt): drains writers, refuses new ones, ends the history with the attempt's marker. LOCK_TIMEOUT: writers did not drain within `lockTimeoutMs`; nothing changed. */
+  fence(attempt: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void>;
+  /** FROZEN(attempt) → SEALED(attempt): the decision. Legal once the marker is durable in the target. */
+  commit(attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /** FROZEN(attempt) → OPEN: the other decision. */
+  abort(attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /** CLOSED, attempt lower, marker in the stream's row → READABLE: gives gateways SELECT. Legal once the source is SEALED(attempt). */
+  ready(stream: StreamSpec, attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /** SEALED(attempt) → CLOSED: takes every right of the gateways. Legal once the target is READABLE. */
+  close(attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /** READABLE, attempt lower → OPEN(attempt), stream token + 1: gives gateways their saved rights. Legal once the source is CLOSED. */
+  open(stream: StreamSpec, attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /** As a target: what the stream has recorded, with the fence rows, in one statement. */
+  catchUp(stream: StreamSpec, signal: AbortSignal): Promise<CatchUpState>;
+  sequences(signal: AbortSignal): Promise<readonly SequenceState[]>;
+  fenceRows(signal: AbortSignal): Promise<readonly FenceRow[]>;
+}

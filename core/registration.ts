@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+export const ruleProblemSchema = z.strictObject({
+  version: z.number().int().nonnegative(),
+  /** Null: the whole document is refused. */
+  table: z.string().nullable(),
+  reason: z.enum(['RULE_FENCED', 'RULES_INVALID', 'RULES_STALE', 'RULES_MISSING', 'KEYSPACE_UNKNOWN']),
+  message: z.string(),
+});
+
+/** The document under `switchyard/<cluster>/gateways/<id>`. Outlives the gateway's session: without one it reads as silent. */
+export const registrationSchema = z.strictObject({
+  nonce: z.string(),
+  id: z.string(),
+  address: z.string(),
+  session: z.string(),
+  /** Version of the rules that every request is routed by from now on; 0 before the first. */
+  appliedVersion: z.number().int().nonnegative(),
+  updatedAt: z.string(),
+  /** What the gateway refuses of the newest document that it has seen; at most 50. */
+  problems: z.array(ruleProblemSchema).max(50),
+});
+
+export type RuleProblem = z.infer<typeof ruleProblemSchema>;
+export type Registration = z.infer<typeof registrationSchema>;

@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { workflowNameSchema } from './rules-document.ts';
+
+const count = z.number().int().nonnegative();
+
+export const workflowStates = ['created', 'copying', 'running', 'switched', 'completed', 'cancelled', 'failed'] as const;
+export type WorkflowState = (typeof workflowStates)[number];
+
+export const cutoverLimitsSchema = z.strictObject({
+  /** Longest hold before the decision; then the attempt is aborted. */
+  holdBudgetMs: z.number().int().min(20).max(1_000).default(250),
+  /** Attempts of one cutover before it gives up. */
+  attempts: z.number().int().min(1).max(20).default(5),
+  /** Largest lag at which a hold may begin. */
+  lagMs: z.number().int().min(1).max(10_000).default(20),
+  /** Oldest verification that counts. */
+  verificationAgeS: z.number().int().min(1).default(86_400),
+  /** Longest running transaction at which a hold may begin. */
+  transactionAgeMs: z.number().int().min(10).default(1_000),
+});
+
+export const verificationSchema = z.strictObject({
+  finishedAt: z.string(),
+  durationMs: z.number(),
+  rowsCompared: count,
+  differences: count,
+  /** The first 20. */
+  sample: z.array(z.strictObject({ table: z.string(), key: z.string(), what: z.string(), sourceValue: z.string(), targetValue: z.string() })).max(20),
+  error: z.string().optional(),
+});
+
+export const cutoverStepSchema = z.strictObject({
+  name: z.string(),
+  /** From the beginning of the cutover, on the coordinator's monotonic clock. */
+  startMs: z.number(),
+  durationMs: z.number(),
+  detail: z.string().optional(),
+});
+
+export const cutoverSchema = z.strictObject({
+  attempt: count,
+  to: z.enum(['source', 'target']),
+  outcome: z.enum(['running', 'switched', 'aborted', 'repaired']),
+  reason: z.string().optional(),
+  message: z.string().optional(),
+  startedAt: z.string(),
+  attempts: count,
+  holdMs: z.number(),
+  traceId: z.string().optional(),
+  traceparent: z.string().optional(),
+  steps: z.array(cutoverStepSchema),
+});
+
+/** What an operator asked for beside the direction (that is `movement.want` in the rules). Control clears it when done. */
+export const requestSchema = z.strictObject({
+  kind: z.enum(['verify', 'complete', 'cancel']),
+  id: z.string(),
+  at: z.string(),
+  keepData: z.boolean().default(false),
+});
+
+/** The document under `switchyard/<cluster>/workflows/<name>`. */
+export const workflowDocumentSchema = z.strictObject({
+  nonce: z.string(),
+  name: workflowNameSchema,
+  source: z.string(),
+  target: z.string(),
+  tables: z.array(z.string()).min(1),
+  limits: cutoverLimitsSchema,
+  state: z.enum(workflowStates),
+  /** Why it failed, or what it waits for. */
+  message: z.string().default(''),
+  createdAt: z.string(),
+  /** Finished steps of creation and ending, in order; a step in here is not done again. */
+  journal: z.array(z.strictObject({ step: z.string(), at: z.string() })),
+  /** Tables that this workflow created in the target. */
+  createdTables: z.array(z.string()).default([]),
+  progress: z.array(z.strictObject({ table: z.string(), rowsCopied: count, rowsTotal: count, done: z.boolean() })).default([]),
+  lagMs: z.number().optional(),
+  verification: verificationSchema.optional(),
+  /** The latest 20, newest last. One with outcome "running" is under way or was left by a dead coordinator. */
+  cutovers: z.array(cutoverSchema).default([]),
+  request: requestSchema.optional(),
+  /** The last finished request, so that whoever waits for it sees how it ended. */
+  finished: z.strictObject({ id: z.string(), error: z.strictObject({ reason: z.string(), message: z.string() }).optional() }).optional(),
+  /** Id and session of the control process that runs it. */
+  runner: z.strictObject({ id: z.string(), session: z.string() }).optional(),
+});
+
+export type CutoverLimits = z.infer<typeof cutoverLimitsSchema>;
+export type Verification = z.infer<typeof verificationSchema>;
+export type CutoverStep = z.infer<typeof cutoverStepSchema>;
+export type CutoverRecord = z.infer<typeof cutoverSchema>;
+export type WorkflowRequest = z.infer<typeof requestSchema>;
+export type WorkflowDocument = z.infer<typeof workflowDocumentSchema>;
+/** States in which the workflow owns its tables and streams run or should. */
+export const isActive = (state: WorkflowState): boolean => state !== 'completed' && state !== 'cancelled';
