@@ -1,0 +1,47 @@
+import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { Metadata, status } from '@grpc/grpc-js';
+import type { CanonicalCode } from '../core/error-catalogue.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
+
+const statusOfCode = {
+  INVALID_ARGUMENT: status.INVALID_ARGUMENT,
+  NOT_FOUND: status.NOT_FOUND,
+  ALREADY_EXISTS: status.ALREADY_EXISTS,
+  FAILED_PRECONDITION: status.FAILED_PRECONDITION,
+  ABORTED: status.ABORTED,
+  OUT_OF_RANGE: status.OUT_OF_RANGE,
+  UNIMPLEMENTED: status.UNIMPLEMENTED,
+  RESOURCE_EXHAUSTED: status.RESOURCE_EXHAUSTED,
+  UNAVAILABLE: status.UNAVAILABLE,
+  DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
+  CANCELLED: status.CANCELLED,
+  PERMISSION_DENIED: status.PERMISSION_DENIED,
+  INTERNAL: status.INTERNAL,
+  UNKNOWN: status.UNKNOWN,
+} as const satisfies Record<CanonicalCode, status>;
+
+const defaultRetryMs = 100;
+/** Domain of every ErrorInfo of ours. */
+export const errorDomain = 'switchyard.dev';
+
+function packed<S extends DescMessage>(schema: S, message: MessageShape<S>): { typeUrl: string; value: Uint8Array } {
+  return { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, message) };
+}
+
+/** A failure as grpc-js sends it: canonical code, message, and google.rpc.Status with ErrorInfo (and RetryInfo where retrying helps) in the trailers. What is not a SwitchyardError is a fault of ours: INTERNAL. */
+export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
+  const ours =
+    error instanceof SwitchyardError ? error : new SwitchyardError('INTERNAL', `internal fault: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  const code = statusOfCode[ours.code];
+  const details = [packed(ErrorInfoSchema, create(ErrorInfoSchema, { reason: ours.reason, domain: errorDomain, metadata: { ...ours.metadata } }))];
+  const retryMs = ours.retryAfterMs ?? (ours.retryable ? defaultRetryMs : undefined);
+  if (retryMs !== undefined) {
+    const retryDelay = { seconds: BigInt(Math.floor(retryMs / 1000)), nanos: Math.round((retryMs % 1000) * 1e6) };
+    details.push(packed(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
+  }
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code, message: ours.message, details }))));
+  return { code, details: ours.message, metadata };
+}

@@ -1,0 +1,139 @@
+import type { DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  type Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import type { Clock } from '../core/clock.ts';
+import { rpcServiceDefinition } from '../core/rpc-definition.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { toGrpcError } from './grpc-error.ts';
+import { formatHostPort, type HostPort } from './host-port.ts';
+
+/** What a handler knows of its call beside the message. */
+export interface RpcContext {
+  /** Aborts with DEADLINE_EXCEEDED at the deadline, with CANCELLED when the caller leaves. */
+  readonly signal: AbortSignal;
+  /** On the clock's monotonic scale; the caller's, or the server's default where the caller gave none. */
+  readonly deadline: number;
+  readonly metadata: Metadata;
+}
+
+/** One async function a method; server-streaming methods are async iterables. */
+export type RpcImplementation<S extends DescService> = {
+  readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I, infer O>
+    ? (request: MessageShape<I>, context: RpcContext) => Promise<MessageInitShape<O>>
+    : S['method'][M] extends DescMethodServerStreaming<infer I, infer O>
+      ? (request: MessageShape<I>, context: RpcContext) => AsyncIterable<MessageInitShape<O>>
+      : never;
+};
+
+export interface RpcServiceOptions {
+  readonly clock: Clock;
+  /** Deadline of a caller that gave none. */
+  readonly defaultDeadlineMs: number;
+  /** Told of every failure that is a fault of ours (reason INTERNAL). */
+  readonly onFault: (method: string, error: unknown) => void;
+}
+
+type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'on' | 'cancelled'>;
+
+/** The call's context, and what releases its timer. */
+function openContext(call: AnyCall, options: RpcServiceOptions): { context: RpcContext; close: () => void } {
+  const { clock } = options;
+  const given = call.getDeadline();
+  const at = given instanceof Date ? given.getTime() : given;
+  const remainingMs = Number.isFinite(at) ? at - clock.now() : options.defaultDeadlineMs;
+  const controller = new AbortController();
+  const cancelTimer = clock.after(Math.min(Math.max(remainingMs, 0), 0x7fffffff), () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
+  call.on('cancelled', () => controller.abort(new SwitchyardError('CANCELLED', 'the caller cancelled the call')));
+  return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata }, close: cancelTimer };
+}
+
+function reportFault(options: RpcServiceOptions, method: string, error: unknown): void {
+  if (!(error instanceof SwitchyardError) || error.reason === 'INTERNAL') options.onFault(method, error);
+}
+
+function unary(name: string, handler: (request: never, context: RpcContext) => Promise<unknown>, options: RpcServiceOptions): handleUnaryCall<unknown, unknown> {
+  return (call, callback) => {
+    const { context, close } = openContext(call, options);
+    handler(call.request as never, context).then(
+      (response) => {
+        close();
+        callback(null, response);
+      },
+      (error: unknown) => {
+        close();
+        reportFault(options, name, error);
+        callback(toGrpcError(error));
+      },
+    );
+  };
+}
+
+function serverStreaming(
+  name: string,
+  handler: (request: never, context: RpcContext) => AsyncIterable<unknown>,
+  options: RpcServiceOptions,
+): handleServerStreamingCall<unknown, unknown> {
+  return async (call) => {
+    const { context, close } = openContext(call, options);
+    try {
+      for await (const message of handler(call.request as never, context)) {
+        if (call.cancelled) break;
+        if (!call.write(message))
+          await new Promise<void>((resolve) => {
+            call.once('drain', resolve);
+            context.signal.addEventListener('abort', () => resolve(), { once: true });
+          });
+        if (context.signal.aborted) throw context.signal.reason;
+      }
+      call.end();
+    } catch (error) {
+      reportFault(options, name, error);
+      call.emit('error', toGrpcError(error));
+    } finally {
+      close();
+    }
+  };
+}
+
+/** Puts a protobuf-es service on a grpc-js server. Handlers throw SwitchyardErrors; anything else becomes INTERNAL and is reported. */
+export function addService<S extends DescService>(server: Server, service: S, implementation: RpcImplementation<S>, options: RpcServiceOptions): void {
+  const definition = rpcServiceDefinition(service);
+  const handlers: UntypedServiceImplementation = {};
+  const methods = implementation as unknown as Record<string, (request: never, context: RpcContext) => never>;
+  for (const method of service.methods) {
+    const handler = methods[method.localName];
+    if (handler === undefined) throw new Error(`${service.typeName}.${method.name} has no handler`);
+    const bound = handler.bind(implementation);
+    handlers[method.localName] = method.methodKind === 'server_streaming' ? serverStreaming(method.name, bound, options) : unary(method.name, bound, options);
+  }
+  server.addService(definition as unknown as ServiceDefinition, handlers);
+}
+
+/** Binds without TLS; port 0 takes a free one. Returns the port taken. */
+export function listenGrpc(server: Server, listen: HostPort): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(formatHostPort(listen), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+  });
+}
+
+/** Lets calls under way finish for at most `limitMs`, then ends them. */
+export function closeGrpc(server: Server, limitMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limitMs, () => {
+      server.forceShutdown();
+      resolve();
+    });
+    server.tryShutdown(() => {
+      cancel();
+      resolve();
+    });
+  });
+}
