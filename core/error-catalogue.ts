@@ -58,6 +58,8 @@ export const errorCatalogue = {
   DEADLINE_EXCEEDED: entry('DEADLINE_EXCEEDED', false, 'The deadline passed. A write may or may not have been done unless the message says otherwise.'),
   CANCELLED: entry('CANCELLED', false, 'The caller cancelled. A write may or may not have been done.'),
   GATEWAY_NOT_READY: entry('UNAVAILABLE', true, 'The gateway has no valid routing rules yet, or is shutting down.'),
+  // The way to us
+  PEER_UNREACHABLE: entry('UNAVAILABLE', false, 'The process that was called cannot be reached or the connection broke; a write may or may not have been done.'),
   // Rules and topology
   RULES_INVALID: entry('INVALID_ARGUMENT', false, 'The rules document is malformed; the message names the field.'),
   RULES_STALE: entry('ABORTED', true, "The rules changed meanwhile, or the document's version is not higher than the applied one."),

@@ -1,0 +1,127 @@
+import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { type CallOptions, type ChannelOptions, Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { fromServiceError } from './rpc-error.ts';
+
+export interface RpcCallOptions {
+  /** From now; the call then fails with DEADLINE_EXCEEDED. Left out: the client's own. */
+  readonly deadlineMs?: number;
+  /** Cancels the call; it then rejects with the signal's reason when that is a SwitchyardError, else with CANCELLED. */
+  readonly signal?: AbortSignal;
+}
+
+export interface RpcClientOptions {
+  /** Deadline of unary calls that name none. Default 10,000. Streams have one only where the call names it. */
+  readonly deadlineMs?: number;
+  /** Given to grpc-js as they are. Retries of the transport's own making are off unless asked for here. */
+  readonly channel?: ChannelOptions;
+}
+
+/** One function a method, named as in the generated service. Failures are SwitchyardErrors with the reason that the other end gave. */
+export type RpcMethods<S extends DescService> = {
+  readonly [M in keyof S['method']]: S['method'][M] extends { methodKind: 'unary'; input: infer I extends DescMessage; output: infer O extends DescMessage }
+    ? (request: MessageInitShape<I>, options?: RpcCallOptions) => Promise<MessageShape<O>>
+    : S['method'][M] extends { methodKind: 'server_streaming'; input: infer I extends DescMessage; output: infer O extends DescMessage }
+      ? (request: MessageInitShape<I>, options?: RpcCallOptions) => AsyncIterable<MessageShape<O>>
+      : never;
+};
+export type RpcClient<S extends DescService> = RpcMethods<S> & Disposable;
+
+const defaultDeadlineMs = 10_000;
+type Message = MessageShape<DescMessage>;
+
+function callOptions(deadlineMs: number | undefined): CallOptions {
+  return deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
+}
+
+/** Cancels `call` when the signal aborts; the returned function lets go of the signal. */
+function bindSignal(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
+  if (signal === undefined) return () => {};
+  const cancel = (): void => call.cancel();
+  if (signal.aborted) cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  return () => signal.removeEventListener('abort', cancel);
+}
+
+/** What the caller is told of a failed call: its own abort beats whatever the transport made of it. */
+function failure(error: unknown, address: string, signal: AbortSignal | undefined): SwitchyardError {
+  if (signal?.aborted) return signal.reason instanceof SwitchyardError ? signal.reason : new SwitchyardError('CANCELLED', 'the call was cancelled', { cause: signal.reason });
+  return error instanceof Error && 'code' in error ? fromServiceError(error as ServiceError, address) : new SwitchyardError('INTERNAL', 'a call failed', { cause: error });
+}
+
+class Caller {
+  readonly #client: Client;
+  readonly #address: string;
+  readonly #deadlineMs: number;
+
+  constructor(address: string, options: RpcClientOptions) {
+    this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, ...options.channel });
+    this.#address = address;
+    this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+  }
+
+  unary(definition: RpcMethodDefinition, request: Message, options: RpcCallOptions): Promise<Message> {
+    const { promise, resolve, reject } = Promise.withResolvers<Message>();
+    const { path, requestSerialize, responseDeserialize } = definition;
+    let release = (): void => {};
+    const call = this.#client.makeUnaryRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      new Metadata(),
+      callOptions(options.deadlineMs ?? this.#deadlineMs),
+      (error: ServiceError | null, message?: Message) => {
+        release();
+        if (error === null && message !== undefined) resolve(message);
+        else reject(failure(error, this.#address, options.signal));
+      },
+    );
+    release = bindSignal(options.signal, call);
+    return promise;
+  }
+
+  async *stream(definition: RpcMethodDefinition, request: Message, options: RpcCallOptions): AsyncGenerator<Message, void, undefined> {
+    const { path, requestSerialize, responseDeserialize } = definition;
+    const call: ClientReadableStream<Message> = this.#client.makeServerStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request,
+      new Metadata(),
+      callOptions(options.deadlineMs),
+    );
+    const release = bindSignal(options.signal, call);
+    try {
+      for await (const message of call) yield message as Message;
+    } catch (error) {
+      throw failure(error, this.#address, options.signal);
+    } finally {
+      release();
+      // Leaving early: without a listener the cancellation itself would be an uncaught 'error' event.
+      call.on('error', () => {});
+      call.cancel();
+    }
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+/**
+ * A typed client of one service at `address` ("host:port"), without TLS. It connects at the first call and again by itself after a loss; no call is repeated. Dispose
+ * it to close the connection: calls under way fail.
+ */
+export function createRpcClient<S extends DescService>(service: S, address: string, options: RpcClientOptions = {}): RpcClient<S> {
+  const caller = new Caller(address, options);
+  const bind = (method: DescMethod): unknown => {
+    const definition = rpcMethodDefinition(method);
+    if (method.methodKind === 'unary') return (request: Message, given: RpcCallOptions = {}) => caller.unary(definition, request, given);
+    if (method.methodKind === 'server_streaming') return (request: Message, given: RpcCallOptions = {}) => caller.stream(definition, request, given);
+    throw new TypeError(`${service.typeName}.${method.name}: this client has no streams of requests`);
+  };
+  const methods = Object.fromEntries(service.methods.map((method) => [method.localName, bind(method)]));
+  return Object.assign(methods, { [Symbol.dispose]: () => caller.close() }) as unknown as RpcClient<S>;
+}

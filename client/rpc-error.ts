@@ -1,0 +1,49 @@
+import { fromBinary } from '@bufbuild/protobuf';
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorReason, errorCatalogue } from '../core/error-catalogue.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
+import { type Status, StatusSchema } from '../gen/google/rpc/status_pb.ts';
+
+const detailsKey = 'grpc-status-details-bin';
+const isReason = (text: string): text is ErrorReason => Object.hasOwn(errorCatalogue, text);
+
+function statusOf(error: ServiceError): Status | null {
+  const bytes = error.metadata?.get(detailsKey)[0];
+  if (!(bytes instanceof Uint8Array)) return null;
+  try {
+    return fromBinary(StatusSchema, bytes);
+  } catch (cause) {
+    throw new SwitchyardError('INTERNAL', 'the error details of an answer cannot be decoded', { cause });
+  }
+}
+
+/** The part of a status that says why, or null where the other end gave none of the catalogue's reasons. */
+function explained(error: ServiceError, found: Status): SwitchyardError | null {
+  const part = (name: string) => found.details.find((detail) => detail.typeUrl.endsWith(`/${name}`))?.value;
+  const infoBytes = part(ErrorInfoSchema.typeName);
+  if (infoBytes === undefined) return null;
+  const info = fromBinary(ErrorInfoSchema, infoBytes);
+  if (!isReason(info.reason)) return null;
+  const retryBytes = part(RetryInfoSchema.typeName);
+  const delay = retryBytes === undefined ? undefined : fromBinary(RetryInfoSchema, retryBytes).retryDelay;
+  const retryAfterMs = delay === undefined ? undefined : Number(delay.seconds) * 1_000 + delay.nanos / 1e6;
+  return new SwitchyardError(info.reason, found.message, { metadata: info.metadata, cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}
+
+/** A failed call as ours: by the ErrorInfo of the other end, else by what the transport itself says. */
+export function fromServiceError(error: ServiceError, address: string): SwitchyardError {
+  const found = statusOf(error);
+  const known = found === null ? null : explained(error, found);
+  if (known !== null) return known;
+  switch (error.code) {
+    case status.UNAVAILABLE:
+      return new SwitchyardError('PEER_UNREACHABLE', `${address} cannot be reached: ${error.details}`, { cause: error, metadata: { address } });
+    case status.DEADLINE_EXCEEDED:
+      return new SwitchyardError('DEADLINE_EXCEEDED', `${address} did not answer in time`, { cause: error });
+    case status.CANCELLED:
+      return new SwitchyardError('CANCELLED', 'the call was cancelled', { cause: error });
+    default:
+      return new SwitchyardError('INTERNAL', `${address} answered ${status[error.code]}: ${error.details}`, { cause: error, metadata: { code: String(status[error.code]) } });
+  }
+}
