@@ -3,8 +3,6 @@ import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import type { HostPort } from './host-port.ts';
 
-export { Counter, Gauge, Histogram, Registry } from 'prom-client';
-
 /** A registry of a process's own; nothing is registered globally. */
 export const createMetrics = (): Registry => new Registry();
 
