@@ -1,5 +1,6 @@
 import type { Cell } from '../core/cell.ts';
 import type { ChangeTransaction, RowChange } from '../core/change.ts';
+import type { Clock } from '../core/clock.ts';
 import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
 import type { Shard } from '../core/keyspace.ts';
@@ -28,6 +29,7 @@ export interface StoreOptions {
   readonly acquireTimeoutMs: number;
   /** Shown in the store's own activity view. */
   readonly applicationName: string;
+  readonly clock: Clock;
   /** Called for a fault with no caller to tell, such as a lost idle connection. Must not throw. */
   readonly onBackgroundError: (error: Error) => void;
 }

@@ -1,0 +1,146 @@
+import { assertNever } from '../../core/assert-never.ts';
+import { type Cell, cellText, type ScalarKind } from '../../core/cell.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema } from '../../core/table-schema.ts';
+import { elementsFromText, textFromElements } from './array-text.ts';
+import {
+  isoDateFromText,
+  microsFromTime,
+  microsFromTimestamp,
+  TIMESTAMP_INFINITY,
+  TIMESTAMP_MINUS_INFINITY,
+  textFromIsoDate,
+  timeFromMicros,
+  timestampFromMicros,
+} from './date-text.ts';
+
+/**
+ * What a column's text, as a session with the settings of connection.ts sends it, means. VALUE_INVALID: the stored value has no exact cell (an array of several
+ * dimensions or another lower bound than 1, a timestamp after the year 294246). STORE_FAILED: the text is not of the column's type.
+ */
+export function cellFromText(column: ColumnSchema, text: string | null): Cell {
+  if (text === null) return null;
+  if (column.kind !== 'array') return scalarFromText(column, column.kind, text);
+  const elements = elementsFromText(text);
+  if (elements === undefined) throw notUnderstood(column, text);
+  if (elements === null) throw noExactMapping(column, text);
+  const kind = elementKindOf(column);
+  return elements.map((element) => (element === null ? null : scalarFromText(column, kind, element)));
+}
+
+/** Text of a cell, as a text parameter or in a COPY. VALUE_INVALID: the cell is not of the column's kind or cannot be stored as it is. */
+export function cellToText(column: ColumnSchema, cell: Cell): string | null {
+  if (cell === null) return null;
+  if (column.kind !== 'array') return scalarToText(column, column.kind, cell);
+  if (typeof cell !== 'object' || cell instanceof Uint8Array) throw invalid(column, cell);
+  const kind = elementKindOf(column);
+  return textFromElements(cell.map((element) => (element === null ? null : scalarToText(column, kind, element))));
+}
+
+function elementKindOf(column: ColumnSchema): ScalarKind {
+  if (column.elementKind === undefined) throw new SwitchyardError('INTERNAL', `array column "${column.name}" has no element kind`);
+  return column.elementKind;
+}
+
+function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): Cell {
+  switch (kind) {
+    case 'text':
+    case 'decimal':
+    case 'uuid':
+    case 'json':
+    case 'enum':
+      return text;
+    case 'int16':
+    case 'int32':
+      return Number(text);
+    case 'int64':
+    case 'uint64':
+      return BigInt(text);
+    case 'float32':
+      return Math.fround(Number(text));
+    case 'float64':
+      return Number(text);
+    case 'bool':
+      if (text !== 't' && text !== 'f') throw notUnderstood(column, text);
+      return text === 't';
+    case 'bytes':
+      if (!text.startsWith('\\x')) throw notUnderstood(column, text);
+      return new Uint8Array(Buffer.from(text.slice(2), 'hex'));
+    case 'date':
+      return isoDateFromText(text) ?? fail(notUnderstood(column, text));
+    case 'time':
+      return microsFromTime(text) ?? fail(notUnderstood(column, text));
+    case 'timestamp':
+    case 'timestamptz': {
+      const micros = microsFromTimestamp(text) ?? fail(notUnderstood(column, text));
+      if (micros >= TIMESTAMP_INFINITY && text !== 'infinity') throw noExactMapping(column, text);
+      return micros;
+    }
+    default:
+      return assertNever(kind);
+  }
+}
+
+function scalarToText(column: ColumnSchema, kind: ScalarKind, cell: Cell): string {
+  switch (kind) {
+    case 'text':
+    case 'decimal':
+    case 'uuid':
+    case 'json':
+    case 'enum':
+      // A lone surrogate would silently become U+FFFD on the way; U+0000 exists in no text of the store.
+      if (typeof cell !== 'string' || !cell.isWellFormed() || cell.includes('\0')) throw invalid(column, cell);
+      return cell;
+    case 'int16':
+    case 'int32':
+      if (typeof cell !== 'number' || !Number.isInteger(cell)) throw invalid(column, cell);
+      return String(cell);
+    case 'int64':
+    case 'uint64':
+      if (typeof cell !== 'bigint') throw invalid(column, cell);
+      return String(cell);
+    case 'float32':
+    case 'float64':
+      if (typeof cell !== 'number') throw invalid(column, cell);
+      return Object.is(cell, -0) ? '-0' : String(cell);
+    case 'bool':
+      if (typeof cell !== 'boolean') throw invalid(column, cell);
+      return cell ? 't' : 'f';
+    case 'bytes':
+      if (!(cell instanceof Uint8Array)) throw invalid(column, cell);
+      return `\\x${bufferOf(cell).toString('hex')}`;
+    case 'date':
+      return (typeof cell === 'string' ? textFromIsoDate(cell) : null) ?? fail(invalid(column, cell));
+    case 'time':
+      return (typeof cell === 'bigint' ? timeFromMicros(cell) : null) ?? fail(invalid(column, cell));
+    case 'timestamp':
+    case 'timestamptz':
+      if (typeof cell !== 'bigint' || cell > TIMESTAMP_INFINITY || cell < TIMESTAMP_MINUS_INFINITY) throw invalid(column, cell);
+      return timestampFromMicros(cell, kind === 'timestamptz');
+    default:
+      return assertNever(kind);
+  }
+}
+
+/** The same memory as a Buffer. */
+export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+function fail(error: Error): never {
+  throw error;
+}
+
+const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
+
+function invalid(column: ColumnSchema, cell: Cell): SwitchyardError {
+  return new SwitchyardError('VALUE_INVALID', `${shorten(cellText(cell))} is no value of column "${column.name}" (${column.nativeType})`, { metadata: { column: column.name } });
+}
+
+function noExactMapping(column: ColumnSchema, text: string): SwitchyardError {
+  return new SwitchyardError('VALUE_INVALID', `column "${column.name}" (${column.nativeType}) holds ${shorten(text)}, which has no exact mapping`, {
+    metadata: { column: column.name },
+  });
+}
+
+function notUnderstood(column: ColumnSchema, text: string): SwitchyardError {
+  return new SwitchyardError('STORE_FAILED', `the store sent ${shorten(text)} for column "${column.name}" (${column.nativeType})`, { metadata: { column: column.name } });
+}

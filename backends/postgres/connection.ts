@@ -1,0 +1,93 @@
+import pg from 'pg';
+import type { Identity } from '../../core/keyspace.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { StoreOptions } from '../backend.ts';
+
+/** A store that has not answered by then counts as unreachable. */
+const CONNECT_LIMIT_MS = 5_000;
+const KEEP_ALIVE_DELAY_MS = 5_000;
+
+/**
+ * What every session of ours is told at its start, whatever the server's, the database's or the role's own defaults are: cells.ts reads exactly this form of text, names
+ * resolve in this order only, and one statement sees one snapshot.
+ */
+const sessionSettings: Readonly<Record<string, string>> = {
+  TimeZone: 'UTC',
+  DateStyle: 'ISO, YMD',
+  IntervalStyle: 'postgres',
+  extra_float_digits: '3',
+  bytea_output: 'hex',
+  search_path: 'pg_catalog, public, pg_temp',
+  standard_conforming_strings: 'on',
+  default_transaction_isolation: 'read committed',
+  jit: 'off',
+  // A statement whose client is gone, for example behind a lock, ends by itself.
+  client_connection_check_interval: '2s',
+};
+
+const rawText = (value: unknown): unknown => value;
+
+/** Every value arrives as the text that the server sent. */
+export const rawTypes: pg.CustomTypesConfig = { getTypeParser: () => rawText };
+
+/** Everything that a `pg` client needs to connect as this identity. `settings` are further session settings, which beat ours. */
+export function clientConfig(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>> = {}): pg.ClientConfig {
+  const { shard } = options;
+  return {
+    host: shard.host,
+    port: shard.port,
+    database: shard.database,
+    user: shard[identity].user,
+    password: options.password,
+    ssl: false,
+    application_name: options.applicationName,
+    client_encoding: 'UTF8',
+    options: startupOptions({ ...sessionSettings, ...settings }),
+    connectionTimeoutMillis: CONNECT_LIMIT_MS,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+    types: rawTypes,
+  };
+}
+
+/**
+ * Connects. The client has an error listener from the first moment, so that its loss never ends the process; `onLost` is told. Rejects with the driver's error, or with the signal's reason
+ * as soon as it aborts; nothing is left open then.
+ */
+export async function connectClient(config: pg.ClientConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<pg.Client> {
+  signal.throwIfAborted();
+  const client = new pg.Client(config);
+  client.on('error', onLost);
+  const onAbort = (): void => dropClient(client);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    dropClient(client);
+    signal.throwIfAborted();
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Closes the connection's socket at once, whatever it is doing. Its running queries reject. */
+export function dropClient(client: pg.Client): void {
+  client.connection.stream.destroy();
+}
+
+/** The name as SQL, whatever characters it has. */
+export function quoteIdentifier(name: string): string {
+  if (name === '' || name.includes('\0')) throw new SwitchyardError('ARGUMENT_INVALID', 'a name must have at least one character and no U+0000');
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A served table as SQL. Tables live in the schema `public`. */
+export const quoteTable = (table: string): string => `public.${quoteIdentifier(table)}`;
+
+function startupOptions(settings: Readonly<Record<string, string>>): string {
+  return Object.entries(settings)
+    .map(([name, value]) => `-c ${name}=${value.replace(/[\\\s]/g, '\\$&')}`)
+    .join(' ');
+}
