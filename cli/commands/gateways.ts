@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import { GatewayService, ListGatewaysResponseSchema, RemoveGatewayResponseSchema } from '../../gen/switchyard/control/v1/gateways_pb.ts';
+import type { Context } from '../context.ts';
+import { moment } from '../render/figures.ts';
+import { textTable } from '../render/text-table.ts';
+
+export function addGatewayCommands(program: Command, context: Context): void {
+  const gateways = program.command('gateways').description('the gateways that have registered');
+
+  gateways
+    .command('list', { isDefault: true })
+    .description('which rules each gateway applies, and what it refuses')
+    .action(async () => {
+      using client = context.client(GatewayService);
+      const response = await client.listGateways({});
+      context.print(ListGatewaysResponseSchema, response, (message) => {
+        const rows = message.gateways.map((one) => [one.id, one.address, String(one.appliedVersion), one.silent ? 'SILENT' : 'alive', moment(one.updatedAt)]);
+        const problems = message.gateways.flatMap((one) =>
+          one.problems.map(
+            (problem) =>
+              `${one.id} refuses ${problem.table === '' ? `version ${problem.version}` : `"${problem.table}" of version ${problem.version}`}: ${problem.reason}: ${problem.message}`,
+          ),
+        );
+        return [
+          textTable([{ title: 'GATEWAY' }, { title: 'ADDRESS' }, { title: 'APPLIES', align: 'right' }, { title: '' }, { title: 'SINCE' }], rows, 'no gateway has registered'),
+          ...problems,
+        ].join('\n');
+      });
+    });
+
+  gateways
+    .command('remove')
+    .description('forget a gateway that is gone for good')
+    .argument('<id>')
+    .action(async (id: string) => {
+      using client = context.client(GatewayService);
+      context.print(RemoveGatewayResponseSchema, await client.removeGateway({ id }), () => `gateway ${id} removed`);
+    });
+}

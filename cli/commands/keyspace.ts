@@ -1,0 +1,86 @@
+import { fromJson, type JsonValue } from '@bufbuild/protobuf';
+import type { Command } from 'commander';
+import { parseAllDocuments } from 'yaml';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import {
+  ApplyKeyspaceResponseSchema,
+  GetKeyspaceGrantsResponseSchema,
+  type Keyspace,
+  KeyspaceSchema,
+  KeyspaceService,
+  ListKeyspacesResponseSchema,
+} from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import type { Context } from '../context.ts';
+import { textTable } from '../render/text-table.ts';
+
+function parseKeyspaces(text: string, path: string): readonly Keyspace[] {
+  return parseAllDocuments(text).map((document, index) => {
+    const [problem] = document.errors;
+    if (problem !== undefined) throw new SwitchyardError('KEYSPACE_INVALID', `${path}: ${problem.message}`);
+    try {
+      return fromJson(KeyspaceSchema, document.toJS() as JsonValue);
+    } catch (cause) {
+      throw new SwitchyardError('KEYSPACE_INVALID', `${path}, document ${index + 1}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+  });
+}
+
+function keyspaceTable(keyspaces: readonly Keyspace[]): string {
+  const rows = keyspaces.flatMap((keyspace) =>
+    keyspace.shards.map((shard) => [
+      keyspace.name,
+      shard.kind,
+      `${shard.host}:${shard.port}/${shard.database}`,
+      shard.gateway?.user ?? '',
+      shard.player?.user ?? '',
+      shard.owner?.user ?? '',
+    ]),
+  );
+  return textTable(
+    [{ title: 'KEYSPACE' }, { title: 'KIND' }, { title: 'STORE' }, { title: 'GATEWAY' }, { title: 'PLAYER' }, { title: 'OWNER' }],
+    rows,
+    'no keyspaces yet: switchyard keyspace apply -f FILE',
+  );
+}
+
+export function addKeyspaceCommands(program: Command, context: Context): void {
+  const keyspace = program.command('keyspace').description('logical databases and the stores behind them');
+
+  keyspace
+    .command('apply')
+    .description('create or replace the keyspaces of a YAML file (one or more documents)')
+    .requiredOption('-f, --file <path>', 'the file')
+    .option('--dry-run', 'check only')
+    .action(async (options: { file: string; dryRun?: boolean }) => {
+      using client = context.client(KeyspaceService);
+      for (const one of parseKeyspaces(await context.io.readFile(options.file), options.file)) {
+        const response = await client.applyKeyspace({ keyspace: one, validateOnly: options.dryRun ?? false });
+        context.print(ApplyKeyspaceResponseSchema, response, () => `keyspace ${one.name} ${options.dryRun ? 'is valid' : 'applied'}`);
+      }
+      if (!options.dryRun) context.hint('next: switchyard keyspace grants NAME | psql …   (gives the three identities their rights)');
+    });
+
+  keyspace
+    .command('get')
+    .description('show one keyspace or all')
+    .argument('[name]')
+    .action(async (name?: string) => {
+      using client = context.client(KeyspaceService);
+      const response = await client.listKeyspaces({});
+      const keyspaces = name === undefined ? response.keyspaces : response.keyspaces.filter((one) => one.name === name);
+      if (name !== undefined && keyspaces.length === 0)
+        throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"; known: ${response.keyspaces.map((one) => one.name).join(', ') || 'none'}`);
+      context.print(ListKeyspacesResponseSchema, { ...response, keyspaces }, () => keyspaceTable(keyspaces));
+    });
+
+  keyspace
+    .command('grants')
+    .description("print the script that gives the keyspace's three identities their rights; run it as an administrator of the store")
+    .argument('<name>')
+    .option('--tables <list>', 'tables, separated by commas (default: all that the owner owns)')
+    .action(async (name: string, options: { tables?: string }) => {
+      using client = context.client(KeyspaceService);
+      const response = await client.getKeyspaceGrants({ name, tables: options.tables?.split(',') ?? [] });
+      context.print(GetKeyspaceGrantsResponseSchema, response, (message) => message.script);
+    });
+}

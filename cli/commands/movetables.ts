@@ -1,0 +1,203 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import type { RpcClient } from '../../client/rpc-client.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import {
+  CancelWorkflowResponseSchema,
+  CompleteWorkflowResponseSchema,
+  CreateWorkflowResponseSchema,
+  GetWorkflowResponseSchema,
+  ListWorkflowsResponseSchema,
+  RepairWorkflowResponseSchema,
+  ReverseTrafficResponseSchema,
+  SwitchTrafficResponseSchema,
+  VerifyWorkflowResponseSchema,
+  type Workflow,
+  WorkflowService,
+  WorkflowState,
+} from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import type { Context } from '../context.ts';
+import { cutoverText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
+import { textTable } from '../render/text-table.ts';
+
+const longMs = 24 * 3_600_000;
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number');
+  return Number(text);
+}
+
+/** Shows the workflow's line whenever it changes, until `done`. FAILED ends it with WORKFLOW_FAILED. */
+async function watchUntil(client: RpcClient<typeof WorkflowService>, name: string, context: Context, done: (workflow: Workflow) => boolean): Promise<void> {
+  let shown = '';
+  for await (const { workflow } of client.watchWorkflow({ name }, { signal: context.io.interrupted })) {
+    if (workflow === undefined) continue;
+    const line = workflowLine(workflow);
+    if (!context.json && line !== shown) context.io.err(context.io.terminal ? `\r\u001b[K${line}` : `${line}\n`);
+    shown = line;
+    if (done(workflow) || workflow.state === WorkflowState.FAILED) {
+      if (!context.json && context.io.terminal) context.io.err('\n');
+      if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}`);
+      return;
+    }
+  }
+}
+
+function addCreate(movetables: Command, context: Context): void {
+  movetables
+    .command('create')
+    .description('claim the tables, copy them and follow their changes; returns when the copy is done')
+    .argument('<workflow>', 'a name for the move')
+    .requiredOption('--source <keyspace>', 'where the tables are')
+    .requiredOption('--target <keyspace>', 'where they go')
+    .requiredOption('--tables <list>', 'table names, separated by commas')
+    .option('--hold-budget-ms <n>', 'longest hold of writes before an attempt is given up (default 250)', wholeNumber)
+    .option('--attempts <n>', 'attempts of one cutover (default 5)', wholeNumber)
+    .option('--lag-ms <n>', 'largest lag at which a hold may begin (default 20)', wholeNumber)
+    .option('--verification-age-s <n>', 'oldest verification that counts (default 86400)', wholeNumber)
+    .option('--transaction-age-ms <n>', 'longest running transaction at which a hold may begin (default 1000)', wholeNumber)
+    .option('--dry-run', 'run the checks and show what would be done')
+    .option('--no-wait', 'return as soon as the copy has begun')
+    .addHelpText('after', '\nExample:\n  switchyard movetables create orders-move --source old --target new --tables orders,order_lines')
+    .action(
+      async (
+        name: string,
+        options: {
+          source: string;
+          target: string;
+          tables: string;
+          holdBudgetMs?: number;
+          attempts?: number;
+          lagMs?: number;
+          verificationAgeS?: number;
+          transactionAgeMs?: number;
+          dryRun?: boolean;
+          wait: boolean;
+        },
+      ) => {
+        using client = context.client(WorkflowService, 120_000);
+        const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0 } = options;
+        const tables = options.tables.split(',').map((table) => table.trim());
+        const limits = { holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs };
+        const response = await client.createWorkflow({ workflow: { name, source: options.source, target: options.target, tables, limits }, validateOnly: options.dryRun ?? false });
+        if (options.dryRun) {
+          context.print(CreateWorkflowResponseSchema, response, (answer) => `the checks passed; nothing was done\n${answer.workflow?.message ?? ''}`);
+          return;
+        }
+        if (options.wait) await watchUntil(client, name, context, (workflow) => workflow.state !== WorkflowState.CREATED && workflow.state !== WorkflowState.COPYING);
+        context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
+        context.hint(`next: switchyard movetables verify ${name}`);
+      },
+    );
+}
+
+function addStatus(movetables: Command, context: Context): void {
+  movetables
+    .command('status')
+    .description('show one workflow, or all')
+    .argument('[workflow]')
+    .option('--watch', 'go on showing it until Ctrl-C')
+    .action(async (name: string | undefined, options: { watch?: boolean }) => {
+      using client = context.client(WorkflowService);
+      if (name === undefined) {
+        context.print(ListWorkflowsResponseSchema, await client.listWorkflows({}), (answer) =>
+          textTable(
+            [{ title: 'WORKFLOW' }, { title: 'STATE' }, { title: 'FROM' }, { title: 'TO' }, { title: 'TABLES' }, { title: 'MESSAGE' }],
+            answer.workflows.map((one) => [one.name, stateName(one.state), one.source, one.target, one.tables.join(', '), one.message]),
+            'no workflows yet: switchyard movetables create NAME --source … --target … --tables …',
+          ),
+        );
+        return;
+      }
+      if (options.watch) await watchUntil(client, name, context, () => false);
+      else context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
+    });
+}
+
+function addSwitch(movetables: Command, context: Context): void {
+  const lastCutover = (answer: { readonly workflow?: Workflow | undefined }): string => {
+    const cutover = answer.workflow?.cutovers.at(-1);
+    return cutover === undefined ? '' : cutoverText(cutover);
+  };
+  movetables
+    .command('switch-traffic')
+    .description('cut over from source to target: pre-checks, hold, fence, catch up, flip, release')
+    .argument('<workflow>')
+    .option('--dry-run', 'run the pre-checks only')
+    .action(async (name: string, options: { dryRun?: boolean }) => {
+      using client = context.client(WorkflowService, longMs);
+      const response = await client.switchTraffic({ name, validateOnly: options.dryRun ?? false });
+      context.print(SwitchTrafficResponseSchema, response, options.dryRun ? () => 'every pre-check passed; nothing was done' : lastCutover);
+      if (!options.dryRun)
+        context.hint(
+          `next: switchyard movetables reverse-traffic ${name}   (the lossless way back, any time)\n      switchyard movetables complete ${name}          (when you are sure)`,
+        );
+    });
+  movetables
+    .command('reverse-traffic')
+    .description('cut over back from target to source')
+    .argument('<workflow>')
+    .option('--dry-run', 'run the pre-checks only')
+    .action(async (name: string, options: { dryRun?: boolean }) => {
+      using client = context.client(WorkflowService, longMs);
+      const response = await client.reverseTraffic({ name, validateOnly: options.dryRun ?? false });
+      context.print(ReverseTrafficResponseSchema, response, options.dryRun ? () => 'every pre-check passed; nothing was done' : lastCutover);
+      if (!options.dryRun) context.hint(`next: switchyard movetables switch-traffic ${name}, or switchyard movetables cancel ${name}`);
+    });
+}
+
+function addEndings(movetables: Command, context: Context): void {
+  movetables
+    .command('verify')
+    .description('compare every row of both stores while traffic goes on')
+    .argument('<workflow>')
+    .action(async (name: string) => {
+      using client = context.client(WorkflowService, longMs);
+      const response = await client.verifyWorkflow({ name });
+      const verification = response.workflow?.verification;
+      context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
+      if (verification !== undefined && verification.differences > 0n)
+        throw new SwitchyardError('DIFFERENCES_FOUND', `${verification.differences} rows differ; the switch is barred until a verification is clean`);
+      context.hint(`next: switchyard movetables switch-traffic ${name}`);
+    });
+  movetables
+    .command('complete')
+    .description('end a switched move; the old tables stay closed, the way back is given up')
+    .argument('<workflow>')
+    .option('--dry-run', 'check only')
+    .action(async (name: string, options: { dryRun?: boolean }) => {
+      using client = context.client(WorkflowService, 120_000);
+      const response = await client.completeWorkflow({ name, validateOnly: options.dryRun ?? false });
+      context.print(CompleteWorkflowResponseSchema, response, (answer) =>
+        options.dryRun || answer.workflow === undefined ? 'may be completed; nothing was done' : workflowLine(answer.workflow),
+      );
+    });
+  movetables
+    .command('cancel')
+    .description('end a move that is not switched; the source stays as it was')
+    .argument('<workflow>')
+    .option('--keep-data', 'leave the copied rows in the target, closed')
+    .option('--dry-run', 'check only')
+    .action(async (name: string, options: { keepData?: boolean; dryRun?: boolean }) => {
+      using client = context.client(WorkflowService, 120_000);
+      const response = await client.cancelWorkflow({ name, keepData: options.keepData ?? false, validateOnly: options.dryRun ?? false });
+      context.print(CancelWorkflowResponseSchema, response, (answer) =>
+        options.dryRun || answer.workflow === undefined ? 'may be cancelled; nothing was done' : workflowLine(answer.workflow),
+      );
+    });
+  movetables
+    .command('repair')
+    .description('finish or undo what a dead coordinator left; safe at any time, control does it by itself')
+    .argument('<workflow>')
+    .action(async (name: string) => {
+      using client = context.client(WorkflowService, 60_000);
+      context.print(RepairWorkflowResponseSchema, await client.repairWorkflow({ name }), (answer) => answer.actions.join('\n') || 'nothing to repair');
+    });
+}
+
+export function addMoveTablesCommands(program: Command, context: Context): void {
+  const movetables = program.command('movetables').description('move tables from one keyspace to another while they are in use');
+  addCreate(movetables, context);
+  addStatus(movetables, context);
+  addSwitch(movetables, context);
+  addEndings(movetables, context);
+}

@@ -1,0 +1,55 @@
+import { type Cutover, type Verification, type Workflow, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { duration, moment, percent, thousands } from './figures.ts';
+import { textTable } from './text-table.ts';
+
+const stateNames = new Map<number, string>(Object.entries(WorkflowState).map(([name, value]) => [value, name.toLowerCase()]));
+export const stateName = (state: WorkflowState): string => stateNames.get(state) ?? `state ${state}`;
+
+/** One line that fits a log: state, copy, lag. */
+export function workflowLine(workflow: Workflow): string {
+  const copied = workflow.progress.reduce((sum, table) => sum + table.rowsCopied, 0n);
+  const total = workflow.progress.reduce((sum, table) => sum + (table.done || table.rowsTotal < table.rowsCopied ? table.rowsCopied : table.rowsTotal), 0n);
+  const parts = [`${workflow.name}: ${stateName(workflow.state)}`];
+  if (workflow.state === WorkflowState.COPYING) parts.push(`${thousands(copied)} of about ${thousands(total)} rows copied ${percent(copied, total)}`);
+  if (workflow.lagMs !== undefined) parts.push(`lag ${duration(workflow.lagMs)}`);
+  if (workflow.message !== '') parts.push(workflow.message);
+  return parts.join(', ');
+}
+
+export function verificationText(verification: Verification): string {
+  if (verification.error !== '') return `verification failed at ${moment(verification.finishedAt)}: ${verification.error}`;
+  const verdict = verification.differences === 0n ? 'no difference' : `${thousands(verification.differences)} DIFFERENCES`;
+  const head = `verified ${moment(verification.finishedAt)} in ${duration(Number(verification.durationMs))}: ${thousands(verification.rowsCompared)} rows compared, ${verdict}`;
+  if (verification.sample.length === 0) return head;
+  const rows = verification.sample.map((one) => [one.table, one.key, one.what, one.sourceValue, one.targetValue]);
+  return `${head}\n${textTable([{ title: 'TABLE' }, { title: 'KEY' }, { title: 'WHAT' }, { title: 'SOURCE' }, { title: 'TARGET' }], rows)}`;
+}
+
+/** A cutover's steps with their times, as somebody reads them at 3 a.m. */
+export function cutoverText(cutover: Cutover): string {
+  const to = cutover.to === 2 ? 'source → target' : 'target → source';
+  const tries = cutover.attempts > 1 ? ` after ${cutover.attempts} attempts` : '';
+  const why = cutover.reason === '' ? '' : `: ${cutover.reason}${cutover.message === '' ? '' : ` (${cutover.message})`}`;
+  const lines = [`cutover ${to}, attempt ${cutover.attempt}, ${moment(cutover.startedAt)}: ${cutover.outcome}${tries}${why}`];
+  if (cutover.outcome === 'switched' || cutover.outcome === 'repaired') lines.push(`writes were held for ${duration(cutover.holdMs)}; reads went on`);
+  if (cutover.traceId !== '') lines.push(`trace ${cutover.traceId}`);
+  const rows = cutover.steps.map((step) => [step.name, duration(step.startMs), duration(step.durationMs), step.detail]);
+  return `${lines.join('\n')}\n${textTable([{ title: 'STEP' }, { title: 'BEGAN', align: 'right' }, { title: 'TOOK', align: 'right' }, { title: '' }], rows, '')}`;
+}
+
+/** Everything about one workflow. */
+export function workflowText(workflow: Workflow): string {
+  const parts = [
+    workflowLine(workflow),
+    `${workflow.source} → ${workflow.target}, created ${moment(workflow.createdAt)}${workflow.runner === '' ? ', no control process runs it' : `, run by ${workflow.runner}`}`,
+  ];
+  const progress = workflow.progress.map((table) => [table.table, thousands(table.rowsCopied), table.done ? 'done' : `of about ${thousands(table.rowsTotal)}`]);
+  parts.push(textTable([{ title: 'TABLE' }, { title: 'ROWS COPIED', align: 'right' }, { title: '' }], progress, workflow.tables.join(', ')));
+  const fences = workflow.fences.map((row) => [row.table, row.keyspace, row.state, String(row.attempt), row.peer, row.workflow || '–']);
+  if (fences.length > 0)
+    parts.push(textTable([{ title: 'FENCE OF' }, { title: 'IN' }, { title: 'STATE' }, { title: 'ATTEMPT', align: 'right' }, { title: 'PEER' }, { title: 'OWNER' }], fences));
+  parts.push(workflow.verification === undefined ? 'not verified yet' : verificationText(workflow.verification));
+  const last = workflow.cutovers.at(-1);
+  if (last !== undefined) parts.push(cutoverText(last));
+  return parts.join('\n\n');
+}
