@@ -70,6 +70,8 @@ export const errorCatalogue = {
   TOPOLOGY_UNAVAILABLE: entry('UNAVAILABLE', true, 'Consul cannot be reached or has no leader.'),
   TOPOLOGY_CONFLICT: entry('ABORTED', true, 'A compare-and-set lost against another change.'),
   TOPOLOGY_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The document exceeds what one Consul transaction can hold (512 KiB).'),
+  TOPOLOGY_DENIED: entry('PERMISSION_DENIED', false, "Consul refuses the token a right; the message is Consul's."),
+  TOPOLOGY_INVALID: entry('FAILED_PRECONDITION', false, 'A document in Consul is malformed; the message names key and field.'),
   GATEWAY_UNKNOWN: entry('NOT_FOUND', false, 'No gateway has registered under that id.'),
   GATEWAY_ALIVE: entry('FAILED_PRECONDITION', false, 'The gateway is alive; stop it before it is removed.'),
   // Workflows

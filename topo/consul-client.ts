@@ -1,0 +1,290 @@
+import Consul from 'consul';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import type { ConsulTransport, HttpAnswer, HttpCall } from './consul-transport.ts';
+
+/** A key as Consul holds it. `createIndex` and `modifyIndex` are Raft indexes; `session` is there while a session holds the key. */
+export interface KvItem {
+  readonly key: string;
+  readonly value: Buffer;
+  readonly createIndex: number;
+  readonly modifyIndex: number;
+  readonly session?: string;
+}
+
+/** What a read returns, with the index that a blocking query continues from (at least 1). */
+export interface KvReading {
+  readonly items: readonly KvItem[];
+  readonly index: number;
+}
+
+/** `consistent`: the leader proves that it still is one. `default`: the leader answers, an old one may for a moment. `stale`: any server. `blocking`: default, but waits until something is newer than `index`. */
+export type ReadMode = { readonly kind: 'consistent' | 'default' | 'stale' } | { readonly kind: 'blocking'; readonly index: number; readonly waitMs: number };
+export const CONSISTENT: ReadMode = { kind: 'consistent' };
+
+/** One operation of a transaction. `cas` with index 0: the key must not exist. */
+export type KvWrite =
+  | { readonly verb: 'set'; readonly key: string; readonly value: Buffer }
+  | { readonly verb: 'cas'; readonly key: string; readonly value: Buffer; readonly index: number }
+  | { readonly verb: 'lock' | 'unlock'; readonly key: string; readonly value: Buffer; readonly session: string }
+  | { readonly verb: 'delete'; readonly key: string };
+
+/** `refused`: nothing was written; `operations` are the positions of those that failed, `message` is Consul's, for people. */
+export type WriteOutcome =
+  | { readonly kind: 'written'; readonly modifyIndex: number }
+  | { readonly kind: 'refused'; readonly operations: readonly number[]; readonly message: string };
+
+export interface ConsulClientOptions {
+  readonly transport: ConsulTransport;
+  /** Limit of every call that is not a blocking query. */
+  readonly requestTimeoutMs: number;
+}
+
+const MAX_TRANSACTION_BYTES = 512 * 1024;
+const MAX_TRANSACTION_OPERATIONS = 64;
+/** The server adds up to a sixteenth of the wait itself; then there is the way of the answer. */
+const BLOCKING_SLACK = 1.1;
+const BLOCKING_MARGIN_MS = 2_000;
+
+/** What goes down to `__execute` with a call, and the answer that comes back up beside what the library makes of it. */
+interface CallContext {
+  readonly limitMs: number;
+  readonly signal: AbortSignal;
+  answer: HttpAnswer | null;
+  body: unknown;
+}
+
+/** The parts of the library's request object that `__execute` works on. */
+interface LibraryRequest {
+  readonly opts: { readonly ctx: CallContext };
+  readonly req: { readonly method: HttpCall['method']; readonly path: string; readonly headers: Readonly<Record<string, string>> };
+  readonly body?: Buffer;
+  res?: { readonly statusCode: number; readonly headers: HttpAnswer['headers']; readonly body: unknown };
+  err?: Error;
+}
+
+/**
+ * The library with its one method that does I/O replaced: ours has a pool, a signal and a limit that holds to the end of the body. The library's types know neither `ctx`, through which these come down, nor that transactions and
+ * lists take read modes; hence the casts at its calls.
+ */
+class ConsulOverTransport extends Consul {
+  readonly #transport: ConsulTransport;
+
+  constructor(transport: ConsulTransport) {
+    super();
+    this.#transport = transport;
+  }
+
+  __execute(request: LibraryRequest, next: (error?: unknown) => void): void {
+    // A fault in the library's own handling of an answer must end the call too, or its promise would hang for ever.
+    this.#run(request).then(() => next()).catch((error: unknown) => next(error)); // biome-ignore format: a chain
+  }
+
+  async #run(request: LibraryRequest): Promise<void> {
+    const context = request.opts.ctx;
+    const { 'content-length': _, ...headers } = request.req.headers;
+    try {
+      const answer = await this.#transport.send({
+        method: request.req.method,
+        path: request.req.path,
+        headers,
+        body: request.body ?? null,
+        limitMs: context.limitMs,
+        signal: context.signal,
+      });
+      context.answer = answer;
+      context.body = decodeBody(answer);
+      request.res = { statusCode: answer.status, headers: answer.headers, body: context.body };
+      if (answer.status < 200 || answer.status > 299) request.err = answerError(answer);
+    } catch (error) {
+      request.err = error instanceof Error ? error : new Error(String(error));
+    }
+  }
+}
+
+/**
+ * Typed calls to Consul. Each has a limit and a signal, and rejects with TOPOLOGY_UNAVAILABLE (no answer, no leader, an answer that is not Consul's), TOPOLOGY_DENIED, TOPOLOGY_TOO_LARGE or the signal's reason. A write that
+ * rejects with TOPOLOGY_UNAVAILABLE or because of its signal may or may not have been done.
+ */
+export class ConsulClient {
+  readonly #consul: ConsulOverTransport;
+  readonly #requestTimeoutMs: number;
+
+  constructor(options: ConsulClientOptions) {
+    this.#consul = new ConsulOverTransport(options.transport);
+    this.#requestTimeoutMs = options.requestTimeoutMs;
+  }
+
+  /** One key: one item or none. */
+  async get(key: string, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
+    return this.#read(key, { key }, mode, signal);
+  }
+
+  /** Every key that begins with `prefix`, sorted by key. Consul leaves out what the token may not read; that nothing came back for want of rights is found out and denied unless blocking. */
+  async list(prefix: string, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
+    const reading = await this.#read(prefix, { key: prefix, recurse: true }, mode, signal);
+    // Asking for one key is answered with 403 where listing is answered with nothing.
+    if (reading.items.length === 0 && mode.kind !== 'blocking') await this.get(prefix, mode, signal);
+    return reading;
+  }
+
+  /** Names of the keys that begin with `prefix`, sorted; consistent. */
+  async keys(prefix: string, signal: AbortSignal): Promise<readonly string[]> {
+    const context = this.#context(signal);
+    const options = { key: prefix, consistent: true, ctx: context };
+    const keys: unknown = await this.#consul.kv.keys(options).catch((error: unknown) => {
+      if (isMissing(context)) return [];
+      throw error;
+    });
+    if (!Array.isArray(keys) || !keys.every((key) => typeof key === 'string')) throw malformed('a list of keys');
+    return keys;
+  }
+
+  /** Every key that begins with one of the prefixes (at most 64), as of one moment, consistent. Keys that may not be read are left out. */
+  async snapshot(prefixes: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, KvItem>> {
+    const context = this.#context(signal);
+    const operations = prefixes.map((prefix) => ({ KV: { Verb: 'get-tree', Key: prefix } }));
+    const options = { consistent: true, ctx: context };
+    await this.#consul.transaction.create(operations as never, options as never);
+    return new Map(transactionItems(context.body).map((item) => [item.key, item]));
+  }
+
+  /** All of the operations or none. Refused before it is sent when it is larger than Consul takes. */
+  async write(operations: readonly KvWrite[], signal: AbortSignal): Promise<WriteOutcome> {
+    const encoded = operations.map(encodeWrite);
+    const bytes = Buffer.byteLength(JSON.stringify(encoded));
+    if (bytes > MAX_TRANSACTION_BYTES || encoded.length > MAX_TRANSACTION_OPERATIONS) {
+      const most = `${MAX_TRANSACTION_BYTES} bytes and ${MAX_TRANSACTION_OPERATIONS} operations`;
+      throw new SwitchyardError('TOPOLOGY_TOO_LARGE', `a transaction of ${bytes} bytes and ${encoded.length} operations is more than Consul takes (${most})`);
+    }
+    const context = this.#context(signal);
+    const options = { ctx: context };
+    try {
+      await this.#consul.transaction.create(encoded as never, options as never);
+    } catch (error) {
+      if (context.answer?.status === 409) return refusal(context.body);
+      throw error;
+    }
+    // A deletion has no result; all writes of one transaction have the same index.
+    return { kind: 'written', modifyIndex: Math.max(0, ...transactionItems(context.body).map((item) => item.modifyIndex)) };
+  }
+
+  /** Creates a session that releases its locks when it ends, with no delay after that. Returns its id. */
+  async createSession(name: string, ttlMs: number, signal: AbortSignal): Promise<string> {
+    const options = { name, ttl: `${ttlMs}ms`, lockdelay: '0s', behavior: 'release' as const, ctx: this.#context(signal) };
+    const created: unknown = await this.#consul.session.create(options);
+    if (!isRecord(created) || typeof created['ID'] !== 'string') throw malformed('a session');
+    return created['ID'];
+  }
+
+  /** False: there is no such session (any more). */
+  async renewSession(id: string, signal: AbortSignal, limitMs: number): Promise<boolean> {
+    const context = this.#context(signal, limitMs);
+    const options = { id, ctx: context };
+    try {
+      await this.#consul.session.renew(options);
+      return true;
+    } catch (error) {
+      if (context.answer?.status === 404) return false;
+      throw error;
+    }
+  }
+
+  /** Ends a session and releases its locks. One that does not exist is success. */
+  async destroySession(id: string, signal: AbortSignal): Promise<void> {
+    const options = { id, ctx: this.#context(signal) };
+    await this.#consul.session.destroy(options);
+  }
+
+  /** Ids of all sessions that exist; consistent. */
+  async sessionIds(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const options = { consistent: true, ctx: this.#context(signal) };
+    const sessions: unknown = await this.#consul.session.list(options as never);
+    if (!Array.isArray(sessions)) throw malformed('a list of sessions');
+    return new Set(sessions.flatMap((session) => (isRecord(session) && typeof session['ID'] === 'string' ? [session['ID']] : [])));
+  }
+
+  async #read(key: string, what: { key: string; recurse?: true }, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
+    const blocking = mode.kind === 'blocking' ? { index: String(mode.index), wait: `${mode.waitMs}ms` } : {};
+    const context = this.#context(signal, mode.kind === 'blocking' ? mode.waitMs * BLOCKING_SLACK + BLOCKING_MARGIN_MS : this.#requestTimeoutMs);
+    const options = { ...what, ...blocking, buffer: true, consistent: mode.kind === 'consistent', stale: mode.kind === 'stale', ctx: context };
+    await this.#consul.kv.get(options);
+    const index = Number(context.answer?.headers['x-consul-index']);
+    // A proxy's 404, or a 200 that is no list, must not pass for "the key does not exist".
+    if (!Number.isSafeInteger(index)) throw malformed(`an answer for ${key} with an index`);
+    if (isMissing(context)) return { items: [], index: Math.max(1, index) };
+    if (!Array.isArray(context.body) || context.body.length === 0) throw malformed(`a list of items for ${key}`);
+    return { items: context.body.map(decodeItem), index: Math.max(1, index) };
+  }
+
+  #context(signal: AbortSignal, limitMs = this.#requestTimeoutMs): CallContext {
+    return { limitMs, signal, answer: null, body: undefined };
+  }
+}
+
+function encodeWrite(write: KvWrite): { readonly KV: Readonly<Record<string, unknown>> } {
+  return {
+    KV: {
+      Verb: write.verb,
+      Key: write.key,
+      ...('value' in write ? { Value: write.value.toString('base64') } : {}),
+      ...('index' in write ? { Index: write.index } : {}),
+      ...('session' in write ? { Session: write.session } : {}),
+    },
+  };
+}
+
+function decodeBody(answer: HttpAnswer): unknown {
+  if (answer.headers['content-type']?.startsWith('application/json') !== true) return answer.body.toString();
+  try {
+    return JSON.parse(answer.body.toString());
+  } catch (cause) {
+    throw malformed('JSON', cause);
+  }
+}
+
+/** Accepts both what the library has decoded (a buffer) and what it leaves alone (base64, or null for empty). */
+function decodeItem(raw: unknown): KvItem {
+  if (!isRecord(raw) || typeof raw['Key'] !== 'string' || typeof raw['ModifyIndex'] !== 'number' || typeof raw['CreateIndex'] !== 'number') throw malformed('an item');
+  const value = raw['Value'];
+  const session = raw['Session'];
+  return {
+    key: raw['Key'],
+    value: Buffer.isBuffer(value) ? value : Buffer.from(typeof value === 'string' ? value : '', 'base64'),
+    createIndex: raw['CreateIndex'],
+    modifyIndex: raw['ModifyIndex'],
+    ...(typeof session === 'string' && session !== '' ? { session } : {}),
+  };
+}
+
+function transactionItems(body: unknown): readonly KvItem[] {
+  if (!isRecord(body)) throw malformed("a transaction's results");
+  const results = body['Results'] ?? [];
+  if (!Array.isArray(results)) throw malformed("a transaction's results");
+  return results.map((result) => decodeItem(isRecord(result) ? result['KV'] : undefined));
+}
+
+function refusal(body: unknown): WriteOutcome {
+  const errors = isRecord(body) && Array.isArray(body['Errors']) ? body['Errors'].filter(isRecord) : [];
+  return { kind: 'refused', operations: errors.map((error) => Number(error['OpIndex'])), message: errors.map((error) => String(error['What'])).join('; ') };
+}
+
+function isMissing(context: CallContext): boolean {
+  return context.answer?.status === 404 && context.answer.headers['x-consul-index'] !== undefined;
+}
+
+function answerError(answer: HttpAnswer): SwitchyardError {
+  const message = `answered ${answer.status}: ${answer.body.toString().slice(0, 300).trim()}`;
+  const metadata = { status: String(answer.status) };
+  if (answer.status === 403) return new SwitchyardError('TOPOLOGY_DENIED', message, { metadata });
+  if (answer.status === 413) return new SwitchyardError('TOPOLOGY_TOO_LARGE', message, { metadata });
+  // 4xx beside those above cannot come from a Consul that we speak to as its documentation says; a proxy on the way can.
+  return new SwitchyardError('TOPOLOGY_UNAVAILABLE', message, { metadata });
+}
+
+function malformed(expected: string, cause?: unknown): SwitchyardError {
+  return new SwitchyardError('TOPOLOGY_UNAVAILABLE', `Consul's answer is not ${expected}`, cause === undefined ? {} : { cause });
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
