@@ -1,0 +1,178 @@
+import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { Client, connectivityState, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { fromServiceError } from '../../../client/rpc-error.ts';
+import { type RpcMethodDefinition, rpcMethodDefinition } from '../../../core/rpc-definition.ts';
+import { Comparison_Operator, DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { Row, RowSchema, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import { indexOfOpId, opIdOf } from './load-record.ts';
+import { type PlannedWrite, rangeRows } from './workload.ts';
+
+/** A call that failed. */
+export interface Failure {
+  readonly reason: string;
+  readonly message: string;
+}
+/** One row of an answer: index into observedTables, key, value as the record's Observation has them. */
+export interface Seen {
+  readonly table: number;
+  readonly key: number;
+  readonly value: number;
+}
+export type Done = (failure: Failure | null, seen: readonly Seen[]) => void;
+
+type RowInit = MessageInitShape<typeof RowSchema>;
+const int = (value: number) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
+const keyRow = (column: string, value: number): RowInit => ({ cells: { [column]: int(value) } });
+const numberIn = (row: Row | undefined, column: string): number => {
+  const value: Value | undefined = row?.cells[column];
+  return value?.kind.case === 'int64Value' ? Number(value.kind.value) : Number.NaN;
+};
+
+type Methods = typeof DataService.method;
+const definitions = {
+  get: rpcMethodDefinition(DataService.method.get),
+  query: rpcMethodDefinition(DataService.method.query),
+  insert: rpcMethodDefinition(DataService.method.insert),
+  update: rpcMethodDefinition(DataService.method.update),
+  mutate: rpcMethodDefinition(DataService.method.mutate),
+} satisfies Partial<Record<keyof Methods, RpcMethodDefinition>>;
+type Called = keyof typeof definitions;
+type Input<M extends Called> = MessageInitShape<Methods[M]['input']>;
+type Output<M extends Called> = MessageShape<Methods[M]['output']>;
+
+/** One connection to one gateway, opened once: no retry, every call with a deadline. */
+export class GatewayCalls {
+  readonly #client: Client;
+  readonly #address: string;
+  readonly #deadlineMs: number;
+  readonly #secret: string;
+
+  constructor(address: string, deadlineMs: number, secret: string) {
+    this.#address = address;
+    this.#deadlineMs = deadlineMs;
+    this.#secret = secret;
+    // An own pool of sub-channels: otherwise two clients of one address would share a connection and hide a loss.
+    this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, 'grpc.use_local_subchannel_pool': 1 });
+  }
+
+  /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
+  connect(limitMs: number, onLost: () => void): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#client.waitForReady(Date.now() + limitMs, (error) => {
+      if (error !== undefined) return reject(new Error(`no connection to ${this.#address}: ${error.message}`));
+      this.#watch(connectivityState.READY, onLost);
+      resolve();
+    });
+    return promise;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  add(write: PlannedWrite, done: Done): void {
+    const request: Input<'update'> = { table: 'pgbench_accounts', key: keyRow('aid', write.aid), add: keyRow('abalance', write.delta), returning: ['abalance'] };
+    this.#call('update', request, done, (answer) => [{ table: 0, key: write.aid, value: numberIn(answer.row, 'abalance') }]);
+  }
+
+  /** What it sees of history is the acknowledgement: the generated key with the write's index. */
+  insert(write: PlannedWrite, index: number, done: Done): void {
+    this.#call('insert', this.#historyRow(write, index), done, (answer) => [{ table: 3, key: numberIn(answer.row, 'hid'), value: index }]);
+  }
+
+  /** pgbench's transaction, atomically. */
+  transact(write: PlannedWrite, index: number, done: Done): void {
+    const update = (table: string, key: RowInit, column: string) => ({
+      kind: { case: 'update' as const, value: { table, key, add: keyRow(column, write.delta), returning: [column] } },
+    });
+    const mutations: Input<'mutate'>['mutations'] = [
+      update('pgbench_accounts', keyRow('aid', write.aid), 'abalance'),
+      update('pgbench_tellers', keyRow('tid', write.tid), 'tbalance'),
+      update('pgbench_branches', keyRow('bid', write.bid), 'bbalance'),
+      { kind: { case: 'insert', value: this.#historyRow(write, index) } },
+    ];
+    this.#call('mutate', { mutations }, done, ({ results }) => [
+      { table: 0, key: write.aid, value: numberIn(results[0]?.row, 'abalance') },
+      { table: 1, key: write.tid, value: numberIn(results[1]?.row, 'tbalance') },
+      { table: 2, key: write.bid, value: numberIn(results[2]?.row, 'bbalance') },
+      { table: 3, key: numberIn(results[3]?.row, 'hid'), value: index },
+    ]);
+  }
+
+  account(aid: number, done: Done): void {
+    this.#call('get', { table: 'pgbench_accounts', key: keyRow('aid', aid), columns: ['abalance'] }, done, (answer) => [
+      { table: 0, key: aid, value: numberIn(answer.row, 'abalance') },
+    ]);
+  }
+
+  branch(bid: number, done: Done): void {
+    this.#call('get', { table: 'pgbench_branches', key: keyRow('bid', bid) }, done, (answer) => [{ table: 2, key: bid, value: numberIn(answer.row, 'bbalance') }]);
+  }
+
+  /** A history row by its generated key. That there is none is an answer, not a failure. */
+  history(hid: number, done: Done): void {
+    const absent: Seen = { table: 3, key: hid, value: -1 };
+    const orAbsent: Done = (failure, seen) => (failure?.reason === 'ROW_NOT_FOUND' ? done(null, [absent]) : done(failure, seen));
+    this.#call('get', { table: 'pgbench_history', key: keyRow('hid', hid), columns: ['op_id'] }, orAbsent, (answer) => {
+      const opId = answer.row?.cells.op_id?.kind;
+      return [{ table: 3, key: hid, value: opId?.case === 'uuidValue' ? indexOfOpId(this.#secret, opId.value) : -2 }];
+    });
+  }
+
+  /** Five accounts in order of their key. */
+  accounts(from: number, done: Done): void {
+    const request: Input<'query'> = {
+      table: 'pgbench_accounts',
+      filter: { kind: { case: 'compare', value: { column: 'aid', operator: Comparison_Operator.GREATER_OR_EQUAL, value: int(from) } } },
+      orderBy: [{ column: 'aid' }],
+      columns: ['aid', 'abalance'],
+      pageSize: rangeRows,
+    };
+    this.#call('query', request, done, ({ rows }) => rows.map((row) => ({ table: 0, key: numberIn(row, 'aid'), value: numberIn(row, 'abalance') })));
+  }
+
+  /** The ten tellers of a branch. */
+  tellers(bid: number, done: Done): void {
+    const request: Input<'query'> = {
+      table: 'pgbench_tellers',
+      filter: { kind: { case: 'compare', value: { column: 'bid', operator: Comparison_Operator.EQUAL, value: int(bid) } } },
+      columns: ['tid', 'tbalance'],
+      pageSize: 10,
+    };
+    this.#call('query', request, done, ({ rows }) => rows.map((row) => ({ table: 1, key: numberIn(row, 'tid'), value: numberIn(row, 'tbalance') })));
+  }
+
+  #historyRow(write: PlannedWrite, index: number): Input<'insert'> {
+    const opId = { kind: { case: 'uuidValue' as const, value: opIdOf(this.#secret, index) } };
+    const cells = { tid: int(write.tid), bid: int(write.bid), aid: int(write.aid), delta: int(write.delta), op_id: opId };
+    return { table: 'pgbench_history', row: { cells }, returning: ['hid'] };
+  }
+
+  #call<M extends Called>(method: M, request: Input<M>, done: Done, read: (answer: Output<M>) => readonly Seen[]): void {
+    const { path, requestSerialize, responseDeserialize } = definitions[method];
+    const deadline = Date.now() + this.#deadlineMs;
+    this.#client.makeUnaryRequest(
+      path,
+      requestSerialize as (value: unknown) => Buffer,
+      responseDeserialize,
+      request,
+      new Metadata(),
+      { deadline },
+      (error: ServiceError | null, answer) => {
+        if (error === null) return done(null, read(answer as Output<M>));
+        const { reason, message } = fromServiceError(error, this.#address);
+        done({ reason, message }, []);
+      },
+    );
+  }
+
+  #watch(state: connectivityState, onLost: () => void): void {
+    const channel = this.#client.getChannel();
+    channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
+      if (error !== undefined) return; // closed by us
+      const now = channel.getConnectivityState(false);
+      if (state === connectivityState.READY) onLost();
+      if (now !== connectivityState.SHUTDOWN) this.#watch(now, onLost);
+    });
+  }
+}

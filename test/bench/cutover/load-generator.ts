@@ -1,0 +1,156 @@
+import { type Done, type Failure, GatewayCalls, type Seen } from './gateway-calls.ts';
+import type { LoadPlan, LoadProgress } from './load-protocol.ts';
+import {
+  type CallError,
+  ColumnStore,
+  type LoadRecord,
+  type Observation,
+  observationFields,
+  type ReadRow,
+  readFields,
+  type Reconnect,
+  type WriteRow,
+  writeFields,
+} from './load-record.ts';
+import { type PlannedRead, Workload } from './workload.ts';
+
+const keptErrors = 1_000;
+const recentRows = 1_024;
+const connectLimitMs = 10_000;
+
+const nowMs = (): number => performance.timeOrigin + performance.now();
+
+/**
+ * The clients: an open loop on a fixed schedule. Call number i is due at start + i / rate, whatever became of the calls before it; what the loop is late by counts as latency.
+ */
+export class LoadGenerator {
+  readonly #plan: LoadPlan;
+  readonly #secret: string;
+  readonly #workload: Workload;
+  readonly #gateways: readonly GatewayCalls[];
+  readonly #writes = new ColumnStore<WriteRow>(writeFields, 1 << 16);
+  readonly #reads = new ColumnStore<ReadRow>(readFields, 1 << 16);
+  readonly #observations = new ColumnStore<Observation>(observationFields, 1 << 17);
+  readonly #errors: CallError[] = [];
+  readonly #reconnects: Reconnect[] = [];
+  /** Generated keys acknowledged last, a ring. */
+  readonly #recentHids: number[] = [];
+  #inserted = 0;
+  #errorCount = 0;
+  #pending = 0;
+  #startedMs = 0;
+  #endedMs = 0;
+  #stopping = false;
+
+  constructor(plan: LoadPlan, secret: string) {
+    this.#plan = plan;
+    this.#secret = secret;
+    this.#workload = new Workload(plan);
+    this.#gateways = plan.gateways.map((address) => new GatewayCalls(address, plan.deadlineMs, secret));
+  }
+
+  async connect(): Promise<void> {
+    await Promise.all(this.#gateways.map((calls, gateway) => calls.connect(connectLimitMs, () => this.#reconnects.push({ gateway, atMs: nowMs() }))));
+  }
+
+  run(): void {
+    this.#startedMs = nowMs();
+    this.#tick();
+  }
+
+  get progress(): LoadProgress {
+    return { writes: this.#writes.length, reads: this.#reads.length, pending: this.#pending, errors: this.#errorCount };
+  }
+
+  /** Sends nothing more, waits for what is under way (at most a deadline and a second) and gives everything away. */
+  async finish(): Promise<LoadRecord> {
+    this.#stopping = true;
+    this.#endedMs = nowMs();
+    const limit = nowMs() + this.#plan.deadlineMs + 1_000;
+    while (this.#pending > 0 && nowMs() < limit) await new Promise((resolve) => setTimeout(resolve, 5));
+    for (const calls of this.#gateways) calls.close();
+    return {
+      secret: this.#secret,
+      startedMs: this.#startedMs,
+      endedMs: this.#endedMs,
+      writes: this.#writes.snapshot(),
+      reads: this.#reads.snapshot(),
+      observations: this.#observations.snapshot(),
+      errors: this.#errors,
+      errorCount: this.#errorCount + this.#pending,
+      reconnects: this.#reconnects,
+    };
+  }
+
+  #tick(): void {
+    if (this.#stopping) return;
+    const passedS = (nowMs() - this.#startedMs) / 1_000;
+    const dueWrites = passedS * this.#plan.writesPerSecond;
+    const dueReads = passedS * this.#plan.readsPerSecond;
+    while (this.#writes.length < dueWrites || this.#reads.length < dueReads) {
+      if (this.#writes.length < dueWrites) this.#write(this.#startedMs + (this.#writes.length * 1_000) / this.#plan.writesPerSecond);
+      if (this.#reads.length < dueReads) this.#read(this.#startedMs + (this.#reads.length * 1_000) / this.#plan.readsPerSecond);
+    }
+    setTimeout(() => this.#tick(), 1);
+  }
+
+  #write(scheduledMs: number): void {
+    const write = this.#workload.nextWrite();
+    const gateway = this.#workload.writeGateway();
+    const issuedMs = nowMs();
+    const index = this.#writes.push({ ...write, gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, hid: 0 });
+    const done: Done = (failure, seen) => {
+      const endedMs = nowMs();
+      this.#pending -= 1;
+      this.#writes.set('endedMs', index, endedMs);
+      this.#writes.set('outcome', index, failure === null ? 1 : 2);
+      if (failure !== null) return this.#fail('write', index, gateway, endedMs, failure);
+      for (const row of seen) {
+        if (row.table === 3) this.#acknowledgeHistory(index, row.key);
+        else this.#observations.push({ ...row, issuedMs, endedMs });
+      }
+    };
+    this.#pending += 1;
+    const calls = this.#gateways[gateway];
+    if (write.kind === 0) calls?.add(write, done);
+    else if (write.kind === 1) calls?.insert(write, index, done);
+    else calls?.transact(write, index, done);
+  }
+
+  #acknowledgeHistory(index: number, hid: number): void {
+    this.#writes.set('hid', index, hid);
+    this.#recentHids[this.#inserted % recentRows] = hid;
+    this.#inserted += 1;
+  }
+
+  #read(scheduledMs: number): void {
+    const read = this.#workload.nextRead();
+    const gateway = this.#workload.readGateway();
+    const issuedMs = nowMs();
+    const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0 });
+    this.#pending += 1;
+    this.#send(read, this.#gateways[gateway], (failure, seen: readonly Seen[]) => {
+      const endedMs = nowMs();
+      this.#pending -= 1;
+      this.#reads.set('endedMs', index, endedMs);
+      this.#reads.set('outcome', index, failure === null ? 1 : 2);
+      if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
+      for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
+    });
+  }
+
+  #send(read: PlannedRead, calls: GatewayCalls | undefined, done: Done): void {
+    const hid = this.#recentHids[this.#workload.pick(Math.max(this.#recentHids.length, 1))];
+    if (read.kind === 'history' && hid !== undefined) calls?.history(hid, done);
+    else if (read.kind === 'history') calls?.branch(1, done);
+    else if (read.kind === 'account') calls?.account(read.key, done);
+    else if (read.kind === 'branch') calls?.branch(read.key, done);
+    else if (read.kind === 'accounts') calls?.accounts(read.key, done);
+    else calls?.tellers(read.key, done);
+  }
+
+  #fail(call: CallError['call'], index: number, gateway: number, endedMs: number, failure: Failure): void {
+    this.#errorCount += 1;
+    if (this.#errors.length < keptErrors) this.#errors.push({ call, index, gateway, endedMs, ...failure });
+  }
+}

@@ -1,0 +1,33 @@
+// What a bench and the process of its clients say to each other over the IPC channel.
+import type { LoadRecord } from './load-record.ts';
+
+export interface LoadPlan {
+  /** Addresses of the gateways, one connection each. */
+  readonly gateways: readonly string[];
+  /** Indexes of gateways that are given reads only; the others share the writes. */
+  readonly readOnlyGateways: readonly number[];
+  readonly writesPerSecond: number;
+  readonly readsPerSecond: number;
+  /** pgbench's scale factor: 100,000 accounts, 10 tellers, 1 branch each. */
+  readonly scale: number;
+  /** Accounts that half of the calls go to, so that reads meet rows that were just written. */
+  readonly hotAccounts: number;
+  readonly deadlineMs: number;
+  readonly seed: number;
+}
+
+export type LoadRequest = { readonly kind: 'connect'; readonly plan: LoadPlan } | { readonly kind: 'run' } | { readonly kind: 'stop' };
+
+export interface LoadProgress {
+  readonly writes: number;
+  readonly reads: number;
+  readonly pending: number;
+  readonly errors: number;
+}
+
+export type LoadReport =
+  | { readonly kind: 'connected' }
+  /** Once a second. */
+  | { readonly kind: 'progress'; readonly progress: LoadProgress }
+  /** After `stop`, when every call has ended. */
+  | { readonly kind: 'record'; readonly record: LoadRecord };

@@ -1,0 +1,100 @@
+import type { LoadPlan } from './load-protocol.ts';
+
+/** A seeded generator of numbers (xorshift32): the same run can be had again. */
+export class Dice {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0 || 1;
+  }
+
+  /** A whole number from 0 to `below` − 1. */
+  roll(below: number): number {
+    let x = this.#state;
+    x ^= x << 13;
+    x >>>= 0;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state = x >>> 0;
+    return this.#state % below;
+  }
+}
+
+export interface PlannedWrite {
+  /** Index into writeKinds. */
+  readonly kind: 0 | 1 | 2;
+  readonly aid: number;
+  readonly tid: number;
+  readonly bid: number;
+  readonly delta: number;
+}
+
+export type PlannedRead =
+  | { readonly kind: 'account' | 'branch' | 'accounts' | 'tellers'; readonly key: number }
+  /** The history row of a write that was acknowledged lately. */
+  | { readonly kind: 'history' };
+
+const accountsPerScale = 100_000;
+const tellersPerScale = 10;
+const maxDelta = 5_000;
+/** Rows of a range query. */
+export const rangeRows = 5;
+
+/**
+ * The clients' mix. Writes: four in ten add to one account, three insert into history with a generated key, three are pgbench's transaction. Reads: points (accounts, branches, history rows just written) and queries
+ * (a range of accounts, a branch's tellers). Deltas are positive, so that every counter only grows.
+ */
+export class Workload {
+  readonly #dice: Dice;
+  readonly #plan: LoadPlan;
+
+  constructor(plan: LoadPlan) {
+    this.#plan = plan;
+    this.#dice = new Dice(plan.seed);
+  }
+
+  nextWrite(): PlannedWrite {
+    const dice = this.#dice.roll(10);
+    const kind = dice < 4 ? 0 : dice < 7 ? 1 : 2;
+    return {
+      kind,
+      aid: this.#account(),
+      tid: 1 + this.#dice.roll(this.#plan.scale * tellersPerScale),
+      bid: 1 + this.#dice.roll(this.#plan.scale),
+      delta: 1 + this.#dice.roll(maxDelta),
+    };
+  }
+
+  nextRead(): PlannedRead {
+    const dice = this.#dice.roll(20);
+    if (dice < 10) return { kind: 'account', key: this.#account() };
+    if (dice < 13) return { kind: 'branch', key: 1 + this.#dice.roll(this.#plan.scale) };
+    if (dice < 16) return { kind: 'history' };
+    if (dice < 18) return { kind: 'accounts', key: this.#account() };
+    return { kind: 'tellers', key: 1 + this.#dice.roll(this.#plan.scale) };
+  }
+
+  /** A gateway for a write, a gateway for a read: every one in turn at random. */
+  writeGateway(): number {
+    const { gateways, readOnlyGateways } = this.#plan;
+    for (;;) {
+      const index = this.#dice.roll(gateways.length);
+      if (!readOnlyGateways.includes(index)) return index;
+    }
+  }
+
+  readGateway(): number {
+    return this.#dice.roll(this.#plan.gateways.length);
+  }
+
+  pick(count: number): number {
+    return this.#dice.roll(count);
+  }
+
+  /** Half of the time one of the hot accounts, which lie all over the table. */
+  #account(): number {
+    const all = this.#plan.scale * accountsPerScale;
+    if (this.#dice.roll(2) === 0) return 1 + this.#dice.roll(all);
+    return 1 + this.#dice.roll(this.#plan.hotAccounts) * Math.floor(all / this.#plan.hotAccounts);
+  }
+}
