@@ -52,6 +52,16 @@ export class ConsulServer implements AsyncDisposable {
     return this.#process.isRunning;
   }
 
+  /** Of the server's main process while it runs. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** Holds everything that the server writes, unless its log goes elsewhere. */
+  get directory(): string {
+    return this.#process.directory;
+  }
+
   /** Runs the real `consul kv <args>` and resolves to what it prints. Rejects when it fails, a lost CAS included, or after 60 s. */
   kv(...args: readonly string[]): Promise<string> {
     return runCommand(this.#binary, ['kv', ...args], { env: { CONSUL_HTTP_ADDR: this.address } });

@@ -54,7 +54,7 @@ function once<T>(key: string, search: () => Promise<T>): Promise<T> {
  */
 export function findConsul(places: SearchPlaces = {}): Promise<string> {
   return once(JSON.stringify(['consul', places]), async () => {
-    const installed = await findInPath('consul', places.path ?? process.env['PATH'] ?? '');
+    const installed = await findInPath('consul', places.path ?? process.env.PATH ?? '');
     if (installed !== undefined) return installed;
     const folder = join(places.cacheFolder ?? CACHE_FOLDER, 'consul');
     const cached = join(folder, 'usr/bin/consul');
@@ -75,7 +75,7 @@ export function findConsul(places: SearchPlaces = {}): Promise<string> {
 export function findPostgres(places: SearchPlaces = {}): Promise<PostgresPrograms> {
   return once(JSON.stringify(['postgres', places]), async () => {
     const installed = await newestPostgres([
-      ...(places.path ?? process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== ''),
+      ...(places.path ?? process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== ''),
       ...(await versionFolders(places.postgresFolder ?? '/usr/lib/postgresql')),
     ]);
     if (installed !== undefined) return installed;

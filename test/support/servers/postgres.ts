@@ -88,6 +88,16 @@ export class PostgresServer implements AsyncDisposable {
     return this.#process.isRunning;
   }
 
+  /** Of the server's main process while it runs. */
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  /** Holds everything that the server writes, unless its log goes elsewhere. */
+  get directory(): string {
+    return this.#process.directory;
+  }
+
   /** Connection URL, for the superuser unless a login is given. */
   url(database: string, login: PostgresLogin = this.superuser): string {
     return `postgres://${encodeURIComponent(login.user)}:${encodeURIComponent(login.password)}@${this.host}:${this.port}/${encodeURIComponent(database)}`;

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { SupervisorReport, SupervisorRequest, SupervisorSpec, UnixUser } from './supervisor-protocol.ts';
@@ -129,11 +129,11 @@ export class SupervisedProcess implements AsyncDisposable {
 
   /** Kills the server, removes the directory and waits until both are gone. Harmless when repeated. */
   async dispose(): Promise<void> {
-    if (this.#supervisor.exitCode !== null || this.#supervisor.signalCode !== null) return;
-    if (this.#supervisor.connected) this.#send({ kind: 'end' });
-    await waitUntil('the end of a supervisor', { limitMs: ANSWER_LIMIT_MS, everyMs: 5 }, async () =>
-      this.#supervisor.exitCode === null && this.#supervisor.signalCode === null ? undefined : true,
-    );
+    const isGone = () => this.#supervisor.exitCode !== null || this.#supervisor.signalCode !== null;
+    if (!isGone() && this.#supervisor.connected) this.#send({ kind: 'end' });
+    await waitUntil('the end of a supervisor', { limitMs: ANSWER_LIMIT_MS, everyMs: 5 }, async () => (isGone() ? true : undefined));
+    // Still there when somebody killed the supervisor; the kernel has ended the server then.
+    await rm(this.directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -36,7 +36,10 @@ function prepare(command: string, args: readonly string[]) {
 }
 
 function start(command: string, commandArgs: readonly string[], logFile: string): void {
-  if (server !== undefined || ending) return report({ kind: 'refused', message: 'a server is still running' });
+  if (server !== undefined || ending) {
+    report({ kind: 'refused', message: 'a server is still running' });
+    return;
+  }
   const { file, args, ids } = prepare(command, commandArgs);
   const log = openSync(logFile, 'a');
   const child = spawn(file, args, { cwd: directory, stdio: ['ignore', log, log], env: { ...process.env, LC_ALL: 'C' }, ...ids });
