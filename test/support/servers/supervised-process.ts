@@ -97,9 +97,15 @@ export class SupervisedProcess implements AsyncDisposable {
     });
   }
 
-  /** Sends a signal; a server that does not run is left alone. */
+  /** Sends a signal, which has been delivered on return; a server that does not run is left alone. */
   signal(signal: NodeJS.Signals): void {
-    if (this.isRunning) this.#send({ kind: 'signal', signal });
+    if (this.#pid === undefined) return;
+    try {
+      process.kill(this.#pid, signal);
+    } catch (error) {
+      // It has just ended, and the supervisor's word of that is on its way.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
   }
 
   /** Sends `signal` and waits for the end, with SIGKILL after `limitMs`. Resolves at once when nothing runs. */

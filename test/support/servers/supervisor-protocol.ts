@@ -18,7 +18,6 @@ export interface UnixUser {
 
 export type SupervisorRequest =
   | { readonly kind: 'start'; readonly command: string; readonly args: readonly string[]; readonly logFile: string }
-  | { readonly kind: 'signal'; readonly signal: NodeJS.Signals }
   /** Kill the server if it still runs, remove the directory, end. */
   | { readonly kind: 'end' };
 

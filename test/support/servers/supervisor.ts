@@ -78,7 +78,6 @@ async function end(): Promise<void> {
 
 process.on('message', (request: SupervisorRequest) => {
   if (request.kind === 'start') start(request.command, request.args, request.logFile);
-  else if (request.kind === 'signal') server?.kill(request.signal);
   else void end();
 });
 process.on('disconnect', () => void end());
