@@ -172,8 +172,8 @@ export class ConsulClient {
   async createSession(name: string, ttlMs: number, signal: AbortSignal): Promise<string> {
     const options = { name, ttl: `${ttlMs}ms`, lockdelay: '0s', behavior: 'release' as const, ctx: this.#context(signal) };
     const created: unknown = await this.#consul.session.create(options);
-    if (!isRecord(created) || typeof created['ID'] !== 'string') throw malformed('a session');
-    return created['ID'];
+    if (!isRecord(created) || typeof created.ID !== 'string') throw malformed('a session');
+    return created.ID;
   }
 
   /** False: there is no such session (any more). */
@@ -190,8 +190,8 @@ export class ConsulClient {
   }
 
   /** Ends a session and releases its locks. One that does not exist is success. */
-  async destroySession(id: string, signal: AbortSignal): Promise<void> {
-    const options = { id, ctx: this.#context(signal) };
+  async destroySession(id: string, signal: AbortSignal, limitMs?: number): Promise<void> {
+    const options = { id, ctx: this.#context(signal, limitMs) };
     await this.#consul.session.destroy(options);
   }
 
@@ -200,7 +200,7 @@ export class ConsulClient {
     const options = { consistent: true, ctx: this.#context(signal) };
     const sessions: unknown = await this.#consul.session.list(options as never);
     if (!Array.isArray(sessions)) throw malformed('a list of sessions');
-    return new Set(sessions.flatMap((session) => (isRecord(session) && typeof session['ID'] === 'string' ? [session['ID']] : [])));
+    return new Set(sessions.flatMap((session) => (isRecord(session) && typeof session.ID === 'string' ? [session.ID] : [])));
   }
 
   async #read(key: string, what: { key: string; recurse?: true }, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
@@ -244,28 +244,28 @@ function decodeBody(answer: HttpAnswer): unknown {
 
 /** Accepts both what the library has decoded (a buffer) and what it leaves alone (base64, or null for empty). */
 function decodeItem(raw: unknown): KvItem {
-  if (!isRecord(raw) || typeof raw['Key'] !== 'string' || typeof raw['ModifyIndex'] !== 'number' || typeof raw['CreateIndex'] !== 'number') throw malformed('an item');
-  const value = raw['Value'];
-  const session = raw['Session'];
+  if (!isRecord(raw) || typeof raw.Key !== 'string' || typeof raw.ModifyIndex !== 'number' || typeof raw.CreateIndex !== 'number') throw malformed('an item');
+  const value = raw.Value;
+  const session = raw.Session;
   return {
-    key: raw['Key'],
+    key: raw.Key,
     value: Buffer.isBuffer(value) ? value : Buffer.from(typeof value === 'string' ? value : '', 'base64'),
-    createIndex: raw['CreateIndex'],
-    modifyIndex: raw['ModifyIndex'],
+    createIndex: raw.CreateIndex,
+    modifyIndex: raw.ModifyIndex,
     ...(typeof session === 'string' && session !== '' ? { session } : {}),
   };
 }
 
 function transactionItems(body: unknown): readonly KvItem[] {
   if (!isRecord(body)) throw malformed("a transaction's results");
-  const results = body['Results'] ?? [];
+  const results = body.Results ?? [];
   if (!Array.isArray(results)) throw malformed("a transaction's results");
-  return results.map((result) => decodeItem(isRecord(result) ? result['KV'] : undefined));
+  return results.map((result) => decodeItem(isRecord(result) ? result.KV : undefined));
 }
 
 function refusal(body: unknown): WriteOutcome {
-  const errors = isRecord(body) && Array.isArray(body['Errors']) ? body['Errors'].filter(isRecord) : [];
-  return { kind: 'refused', operations: errors.map((error) => Number(error['OpIndex'])), message: errors.map((error) => String(error['What'])).join('; ') };
+  const errors = isRecord(body) && Array.isArray(body.Errors) ? body.Errors.filter(isRecord) : [];
+  return { kind: 'refused', operations: errors.map((error) => Number(error.OpIndex)), message: errors.map((error) => String(error.What)).join('; ') };
 }
 
 function isMissing(context: CallContext): boolean {

@@ -48,8 +48,9 @@ export interface TopologySession extends AsyncDisposable {
 
 /**
  * The map under `switchyard/<cluster>/`. Reads are consistent (Consul's `consistent` mode) unless said otherwise. Watches deliver the newest state, in order, never going back to a lower index unless Consul itself was reset, and go
- * on over faults by themselves; each calls `onFault` once when it loses Consul and goes on trying. Every call that waits takes a signal and has a limit of its own: TOPOLOGY_UNAVAILABLE. A compare-and-set whose outcome is unknown is
- * resolved by reading again and comparing nonces.
+ * on over faults by themselves; each calls `onFault` once when it loses Consul and goes on trying, and ends without an error when its signal aborts or the topology is disposed of. They ask only while the consumer waits for the
+ * next state: a slow one skips what lay between. Every call that waits takes a signal and has a limit of its own: TOPOLOGY_UNAVAILABLE; TOPOLOGY_DENIED where the token lacks a right. A compare-and-set whose outcome is unknown is
+ * resolved by reading again and comparing nonces; where even that does not succeed in time (5 s, or the signal), the error's metadata says `outcome: unknown`.
  */
 export interface Topology extends AsyncDisposable {
   readRules(signal: AbortSignal): Promise<RulesSnapshot>;
@@ -57,11 +58,14 @@ export interface Topology extends AsyncDisposable {
   /**
    * Reads the current document, asks `change` for the new content and writes it with its history entry in one transaction; repeats from the read when somebody was faster (at most 10 times: TOPOLOGY_CONFLICT). The
    * version is the highest of document, history and gateways' reports, + 1. `change` may return null: nothing to do; it may throw. An invalid current document is replaced on the basis of the last good one in history; a
-   * missing one is created only by `initialRules`. TOPOLOGY_TOO_LARGE. Returns the document now in force.
-   * `also` are further documents to write in the same transaction (workflow claims).
+   * missing one is created only by `initialRules`: RULES_MISSING. TOPOLOGY_TOO_LARGE. Returns the document now in force.
+   * `also` are further documents to write in the same transaction (workflow claims); TOPOLOGY_CONFLICT at once when one of them was changed.
    */
   updateRules(note: ChangeNote, change: (current: RulesDocument) => RulesChange | null, signal: AbortSignal, also?: readonly WorkflowWrite[]): Promise<RulesDocument>;
-  /** Writes the first document where none exists; otherwise returns the existing one. */
+  /**
+   * Writes the first document where none exists; otherwise returns the existing one (the last good one where it is invalid). Where the key is gone but there is a history, the last good document comes back under a new version: never
+   * empty rules.
+   */
   initialRules(note: ChangeNote, defaultKeyspace: string, signal: AbortSignal): Promise<RulesDocument>;
   /** Newest first, versions below `before` when given. */
   history(limit: number, before: number | null, signal: AbortSignal): Promise<readonly HistoryEntry[]>;
@@ -72,6 +76,7 @@ export interface Topology extends AsyncDisposable {
   watchKeyspaces(signal: AbortSignal, onFault?: (error: Error) => void): AsyncIterable<readonly Keyspace[]>;
   putKeyspace(keyspace: Keyspace, signal: AbortSignal): Promise<void>;
 
+  /** Lists and watches leave out documents that are invalid and report them; this one fails with TOPOLOGY_INVALID. */
   workflow(name: string, signal: AbortSignal): Promise<Stored<WorkflowDocument> | null>;
   workflows(signal: AbortSignal): Promise<readonly Stored<WorkflowDocument>[]>;
   watchWorkflows(signal: AbortSignal, onFault?: (error: Error) => void): AsyncIterable<readonly Stored<WorkflowDocument>[]>;
