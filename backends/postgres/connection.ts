@@ -3,6 +3,18 @@ import type { Identity } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { StoreOptions } from '../backend.ts';
 
+declare module 'pg' {
+  // Parts of the driver that its types leave out.
+  interface Client {
+    readonly processID: number | null;
+    readonly secretKey: number | null;
+  }
+  interface Connection {
+    /** Text of every prepared statement by its name. */
+    readonly parsedStatements: Record<string, string>;
+  }
+}
+
 /** A store that has not answered by then counts as unreachable. */
 const CONNECT_LIMIT_MS = 5_000;
 const KEEP_ALIVE_DELAY_MS = 5_000;

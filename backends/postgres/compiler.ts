@@ -1,0 +1,228 @@
+import type { Cell, ScalarKind } from '../../core/cell.ts';
+import type { BatchGetOperation, CompareOperator, Filter, GetOperation, OrderTerm, QueryOperation, WriteOperation } from '../../core/operation.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema, TableSchema } from '../../core/table-schema.ts';
+import { textFromElements } from './array-text.ts';
+import { bufferOf, cellToText } from './cells.ts';
+import { requireFit } from './column-fit.ts';
+import { quoteIdentifier, quoteTable } from './connection.ts';
+import type { Parameter, Statement } from './session.ts';
+
+// Operations → SQL. Values travel as parameters only. A parameter's type is left to the server to infer from its column, so that no cast can round or cut a value; where a cast
+// cannot be avoided it names the type without its length.
+
+/** The row with the key. */
+export function compileGet(table: TableSchema, operation: GetOperation): Statement {
+  const values = new Values(table);
+  const where = keyCondition(table, operation.key, values);
+  return values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)} WHERE ${where}`);
+}
+
+/** The rows with the keys; the first cell of each is the key's place, counted from 1. */
+export function compileBatchGet(table: TableSchema, operation: BatchGetOperation): Statement {
+  const values = new Values(table);
+  const keyColumns = table.primaryKey.map((name) => columnNamed(table, name));
+  const lists = keyColumns.map(
+    (column, i) =>
+      `${values.addList(
+        column,
+        operation.keys.map((key) => key[i] ?? null),
+      )}::${castType(column)}[]`,
+  );
+  const aliases = keyColumns.map((_, i) => `k${i + 1}`);
+  const on = keyColumns.map((column, i) => `t.${quoteIdentifier(column.name)} = wanted.k${i + 1}`).join(' AND ');
+  const columns = operation.columns.map((name) => `t.${quoteIdentifier(name)}`).join(', ');
+  return values.statement(
+    `SELECT wanted.place, ${columns} FROM unnest(${lists.join(', ')}) WITH ORDINALITY wanted (${aliases.join(', ')}, place) JOIN ${quoteTable(table.name)} t ON ${on}`,
+  );
+}
+
+/** A page of rows in the asked order, behind `after`. */
+export function compileQuery(table: TableSchema, operation: QueryOperation): Statement {
+  const values = new Values(table);
+  const conditions: string[] = [];
+  if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
+  if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
+  const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  const order = operation.orderBy.map((term) => `${ordered(columnNamed(table, term.column))}${term.descending ? ' DESC' : ''}`).join(', ');
+  const limit = values.addRaw(String(operation.limit));
+  return values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
+}
+
+/** One write; its rows are the returned columns, its row count tells whether the row was there. */
+export function compileWrite(table: TableSchema, operation: WriteOperation): Statement {
+  const values = new Values(table);
+  switch (operation.kind) {
+    case 'insert':
+      return values.statement(`${insertInto(table, operation, values)}${returningClause(operation.returning)}`);
+    case 'upsert': {
+      const named = operation.row.columns.filter((name) => !table.primaryKey.includes(name));
+      // With nothing to set, the key is set to itself: DO NOTHING would return no row.
+      const set = (named.length === 0 ? table.primaryKey : named).map((name) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
+      const insert = insertInto(table, operation, values);
+      return values.statement(`${insert} ON CONFLICT (${columnList(table.primaryKey)}) DO UPDATE SET ${set.join(', ')}${returningClause(operation.returning)}`);
+    }
+    case 'update': {
+      const set = [...assignments(table, operation.set, values, assign), ...assignments(table, operation.add, values, increase)];
+      if (set.length === 0) throw new SwitchyardError('ARGUMENT_INVALID', 'an update must name a column to set or to add to');
+      const where = guardedKey(table, operation.key, operation.precondition, values);
+      return values.statement(`UPDATE ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${where}${returningClause(operation.returning)}`);
+    }
+    case 'delete':
+      return values.statement(`DELETE FROM ${quoteTable(table.name)} WHERE ${guardedKey(table, operation.key, operation.precondition, values)}`);
+  }
+}
+
+/** One row when the key's row exists, none otherwise. */
+export function compileExists(table: TableSchema, key: readonly Cell[]): Statement {
+  const values = new Values(table);
+  return values.statement(`SELECT 1 FROM ${quoteTable(table.name)} WHERE ${keyCondition(table, key, values)}`);
+}
+
+/** Numbers the parameters of one statement. */
+class Values {
+  readonly table: TableSchema;
+  readonly #values: Parameter[] = [];
+
+  constructor(table: TableSchema) {
+    this.table = table;
+  }
+
+  add(column: ColumnSchema, cell: Cell): string {
+    return this.addRaw(column.kind === 'bytes' && cell instanceof Uint8Array ? bufferOf(cell) : cellToText(column, cell));
+  }
+
+  /** One array parameter of these cells. */
+  addList(column: ColumnSchema, cells: readonly Cell[]): string {
+    return this.addRaw(textFromElements(cells.map((cell) => cellToText(column, cell))));
+  }
+
+  addRaw(value: Parameter): string {
+    this.#values.push(value);
+    return `$${this.#values.length}`;
+  }
+
+  statement(text: string): Statement {
+    return { text, values: this.#values, prepared: true };
+  }
+}
+
+const columnList = (names: readonly string[]): string => names.map(quoteIdentifier).join(', ');
+const returningClause = (names: readonly string[]): string => (names.length === 0 ? '' : ` RETURNING ${columnList(names)}`);
+
+function columnNamed(table: TableSchema, name: string): ColumnSchema {
+  const column = table.columns.find((candidate) => candidate.name === name);
+  if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" has no column "${name}"`, { metadata: { table: table.name, column: name } });
+  return column;
+}
+
+function keyCondition(table: TableSchema, key: readonly Cell[], values: Values): string {
+  return table.primaryKey.map((name, i) => `${quoteIdentifier(name)} = ${values.add(columnNamed(table, name), key[i] ?? null)}`).join(' AND ');
+}
+
+function guardedKey(table: TableSchema, key: readonly Cell[], precondition: Filter | null, values: Values): string {
+  const condition = keyCondition(table, key, values);
+  return precondition === null ? condition : `${condition} AND ${compileFilter(precondition, values)}`;
+}
+
+function insertInto(table: TableSchema, operation: Extract<WriteOperation, { row: unknown }>, values: Values): string {
+  const { columns, cells } = operation.row;
+  if (columns.length === 0) return `INSERT INTO ${quoteTable(table.name)} DEFAULT VALUES`;
+  const list = columns.map((name, i) => values.add(...fitting(table, name, cells[i] ?? null)));
+  return `INSERT INTO ${quoteTable(table.name)} (${columnList(columns)}) VALUES (${list.join(', ')})`;
+}
+
+type Assignment = (column: ColumnSchema, parameter: string) => string;
+const assign: Assignment = (column, parameter) => `${quoteIdentifier(column.name)} = ${parameter}`;
+const increase: Assignment = (column, parameter) => `${quoteIdentifier(column.name)} = ${quoteIdentifier(column.name)} + ${parameter}::${castType(column)}`;
+
+function assignments(table: TableSchema, row: { readonly columns: readonly string[]; readonly cells: readonly Cell[] }, values: Values, assignment: Assignment): readonly string[] {
+  return row.columns.map((name, i) => {
+    const [column, cell] = fitting(table, name, row.cells[i] ?? null);
+    return assignment(column, values.add(column, cell));
+  });
+}
+
+function fitting(table: TableSchema, name: string, cell: Cell): [ColumnSchema, Cell] {
+  const column = columnNamed(table, name);
+  requireFit(column, cell);
+  return [column, cell];
+}
+
+function compileFilter(filter: Filter, values: Values): string {
+  switch (filter.kind) {
+    case 'compare': {
+      const column = columnNamed(values.table, filter.column);
+      return `${compared(column, filter.operator)} ${filter.operator} ${values.add(column, filter.value)}`;
+    }
+    case 'in': {
+      const column = columnNamed(values.table, filter.column);
+      if (column.kind !== 'array') return `${compared(column, '=')} = ANY(${values.addList(column, filter.values)})`;
+      return filter.values.length === 0 ? 'false' : `${quoteIdentifier(column.name)} IN (${filter.values.map((value) => values.add(column, value)).join(', ')})`;
+    }
+    case 'isNull':
+      return `${quoteIdentifier(filter.column)} IS NULL`;
+    case 'prefix':
+      return `starts_with(${quoteIdentifier(filter.column)}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
+    case 'and':
+      return filter.filters.length === 0 ? 'true' : `(${filter.filters.map((inner) => compileFilter(inner, values)).join(' AND ')})`;
+    case 'or':
+      return filter.filters.length === 0 ? 'false' : `(${filter.filters.map((inner) => compileFilter(inner, values)).join(' OR ')})`;
+    case 'not':
+      return `NOT (${compileFilter(filter.filter, values)})`;
+  }
+}
+
+/** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
+function compared(column: ColumnSchema, operator: CompareOperator): string {
+  // The type json has no comparison of its own; its text is what callers see.
+  if (column.kind === 'json' && column.nativeType === 'json') return `${quoteIdentifier(column.name)}::text`;
+  return operator === '=' || operator === '<>' ? quoteIdentifier(column.name) : ordered(column);
+}
+
+/** The column as a term of an order: texts by their bytes in UTF-8. */
+function ordered(column: ColumnSchema): string {
+  const isText = (column.kind === 'array' ? column.elementKind : column.kind) === 'text';
+  return isText ? `${quoteIdentifier(column.name)} COLLATE "C"` : quoteIdentifier(column.name);
+}
+
+/** "Behind these cells in this order". Equal directions make one row comparison, which an index can serve; mixed ones are spelled out. */
+function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
+  const terms = orderBy.map((term, i) => {
+    const column = columnNamed(values.table, term.column);
+    return { column: ordered(column), parameter: values.add(column, after[i] ?? null), operator: term.descending ? '<' : '>' };
+  });
+  const [first] = terms;
+  if (first === undefined) throw new SwitchyardError('INTERNAL', 'a query without an order cannot be continued');
+  if (terms.every((term) => term.operator === first.operator)) {
+    return `(${terms.map((term) => term.column).join(', ')}) ${first.operator} (${terms.map((term) => term.parameter).join(', ')})`;
+  }
+  const spelled = terms.reduceRight((rest, term) => {
+    const strict = `${term.column} ${term.operator} ${term.parameter}`;
+    return rest === '' ? strict : `(${strict} OR (${term.column} = ${term.parameter} AND ${rest}))`;
+  }, '');
+  return `${first.column} ${first.operator}= ${first.parameter} AND ${spelled}`;
+}
+
+const castTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
+  bool: 'bool',
+  int16: 'int2',
+  int32: 'int4',
+  int64: 'int8',
+  float32: 'float4',
+  float64: 'float8',
+  decimal: 'numeric',
+  bytes: 'bytea',
+  uuid: 'uuid',
+  date: 'date',
+  time: 'time',
+  timestamp: 'timestamp',
+  timestamptz: 'timestamptz',
+};
+
+/** The column's type for a cast, without length or precision: a cast to those rounds and cuts. */
+function castType(column: ColumnSchema): string {
+  if (column.kind === 'text') return column.nativeType.startsWith('character(') ? 'bpchar' : 'text';
+  const known = column.kind === 'array' ? undefined : castTypes[column.kind];
+  return known ?? column.nativeType;
+}

@@ -1,0 +1,129 @@
+import type { FenceRow, FenceState } from '../../core/fence.ts';
+import { attempt } from '../../core/ids.ts';
+import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../core/operation.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema, TableSchema } from '../../core/table-schema.ts';
+import type { DataStore, PoolStatus, StoreOptions } from '../backend.ts';
+import { textFromElements } from './array-text.ts';
+import { cellFromText } from './cells.ts';
+import { compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
+import { clientConfig } from './connection.ts';
+import { sqlState } from './errors.ts';
+import { ConnectionPool } from './pool.ts';
+import { describeText, listTablesText, tableFromFacts } from './schema.ts';
+import { Session, type Statement, type TextRow } from './session.ts';
+import { runRead } from './read.ts';
+import { runWrites } from './write.ts';
+
+/** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
+const sessionSettings = { idle_in_transaction_session_timeout: '5s' };
+
+const fenceText = `SELECT "table_name", "state", "attempt", "peer", "workflow" FROM switchyard.fence WHERE table_name = ANY($1)`;
+/** No such schema, no such table, no right on the schema: a store that was never prepared. */
+const unpreparedStates: readonly (string | null)[] = ['3F000', '42P01', '42501'];
+
+/** The gateway's store over a bounded pool; connects when it is first used. */
+export function openDataStore(options: StoreOptions): DataStore {
+  return new PostgresDataStore(options);
+}
+
+class PostgresDataStore implements DataStore {
+  readonly #pool: ConnectionPool;
+
+  constructor(options: StoreOptions) {
+    const config = clientConfig(options, 'gateway', sessionSettings);
+    this.#pool = new ConnectionPool({
+      size: options.poolSize,
+      acquireTimeoutMs: options.acquireTimeoutMs,
+      clock: options.clock,
+      open: (signal, onLost) => Session.open(config, options.clock, signal, onLost),
+      onBackgroundError: options.onBackgroundError,
+    });
+  }
+
+  async listTables(signal: AbortSignal): Promise<readonly string[]> {
+    const rows = await runRead(this.#pool, fixed(listTablesText), signal);
+    return rows.map((row) => row[0] ?? '');
+  }
+
+  async describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
+    if (table.includes('\0')) return null;
+    const [row] = await runRead(this.#pool, fixed(describeText, table), signal);
+    return typeof row?.[0] === 'string' ? tableFromFacts(table, row[0]) : null;
+  }
+
+  async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
+    const [row] = await runRead(this.#pool, compileGet(table, operation), signal, table);
+    return row === undefined ? null : rowReader(table, operation.columns)(row, 0);
+  }
+
+  async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
+    const found = await runRead(this.#pool, compileBatchGet(table, operation), signal, table);
+    const read = rowReader(table, operation.columns);
+    const rows = new Array<Row | null>(operation.keys.length).fill(null);
+    for (const row of found) rows[Number(row[0]) - 1] = read(row, 1);
+    return rows;
+  }
+
+  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
+    const rows = await runRead(this.#pool, compileQuery(table, operation), signal, table);
+    const read = rowReader(table, operation.columns);
+    return rows.map((row) => read(row, 0));
+  }
+
+  async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
+    const writes = operations.map((operation) => {
+      const table = schemas.get(operation.table);
+      if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
+      const statement = compileWrite(table, operation);
+      const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
+      return { operation, table, statement, exists };
+    });
+    const done = await runWrites(this.#pool, writes, signal);
+    return done.map(({ row, found }, i) => {
+      const write = writes[i];
+      if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
+      return { row: rowReader(write.table, write.operation.returning)(row, 0), found };
+    });
+  }
+
+  async fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
+    try {
+      const rows = await runRead(this.#pool, fixed(fenceText, textFromElements(tables)), signal);
+      return rows.map(([table, state, attemptText, peer, workflow]) => ({
+        table: table ?? '',
+        state: state as FenceState,
+        attempt: attempt(Number(attemptText)),
+        peer: peer ?? '',
+        workflow: workflow ?? null,
+      }));
+    } catch (error) {
+      if (hasReason(error, 'FENCED', 'TABLE_UNKNOWN', 'STORE_FAILED') && unpreparedStates.includes(sqlState(error.cause))) return [];
+      throw error;
+    }
+  }
+
+  async warmUp(tables: readonly TableSchema[], connections: number, signal: AbortSignal): Promise<void> {
+    const texts = tables.flatMap((table) => {
+      const columns = table.columns.map((column) => column.name);
+      return [compileGet(table, { key: [], columns }).text, compileBatchGet(table, { keys: [], columns }).text];
+    });
+    await this.#pool.warmUp(connections, (session) => session.prepare([fenceText, ...texts], signal), signal);
+  }
+
+  poolStatus(): PoolStatus {
+    return this.#pool.status();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+}
+
+const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
+
+/** Reads these columns' cells out of a row of texts, from the place `offset` on. */
+function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {
+  const columns = names.map((name) => table.columns.find((column) => column.name === name)).filter((column): column is ColumnSchema => column !== undefined);
+  return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
+}

@@ -1,0 +1,197 @@
+import type pg from 'pg';
+import type { Clock } from '../../core/clock.ts';
+import { type CancelKey, requestCancel } from './cancel-request.ts';
+import { connectClient, dropClient } from './connection.ts';
+import { sqlState } from './errors.ts';
+
+/** How long an aborted statement may take to end after the server was asked to cancel it. */
+const CANCEL_LIMIT_MS = 1_000;
+/** Statements that one connection keeps parsed. */
+const PREPARED_LIMIT = 256;
+const CANCELED_STATE = '57014';
+/** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
+const staleStates: readonly (string | null)[] = ['0A000', '26000'];
+
+export type Parameter = string | Buffer | null;
+export type TextRow = readonly (string | null)[];
+
+export interface Statement {
+  readonly text: string;
+  readonly values: readonly Parameter[];
+  /** Keep it parsed on the connection: for texts that come again. */
+  readonly prepared: boolean;
+}
+
+/** What became of one statement of a batch. */
+export type Outcome =
+  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number }
+  /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
+  | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
+
+/** How a batch ended. */
+export interface BatchResult {
+  /** One per statement, in order; null when there was no complete answer within a limit after an abort: the connection is dropped then. */
+  readonly outcomes: readonly Outcome[] | null;
+  /** Statements that the server reported as executed; their effect may be committed even though an outcome says that the connection was lost. */
+  readonly executed: number;
+  /** The server warned after it was asked to cancel: a commit may be durable on the primary only. */
+  readonly warned: boolean;
+}
+
+/**
+ * One connection to the store. Runs one batch at a time: all its statements are sent at once and each is its own unit towards the server (outside BEGIN … COMMIT a statement commits by itself).
+ * After an abort the server is asked to cancel, and the connection is only `usable` again when it is certain that this request cannot hit a later statement.
+ */
+export class Session {
+  readonly #client: pg.Client;
+  readonly #cancelKey: CancelKey;
+  readonly #clock: Clock;
+  readonly #names = new Map<string, string>();
+  #namesGiven = 0;
+  #executed = 0;
+  #warnings = 0;
+  #usable = true;
+
+  private constructor(client: pg.Client, cancelKey: CancelKey, clock: Clock) {
+    this.#client = client;
+    this.#cancelKey = cancelKey;
+    this.#clock = clock;
+    client.connection.on('commandComplete', () => {
+      this.#executed += 1;
+    });
+    client.on('notice', (notice) => {
+      if (notice.severity === 'WARNING') this.#warnings += 1;
+    });
+  }
+
+  /** Connects. `onLost` is told when the connection ends by itself. Rejects with the driver's error or the signal's reason. */
+  static async open(config: pg.ClientConfig, clock: Clock, signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> {
+    let session: Session | undefined;
+    let early: Error | undefined;
+    const lost = (error: Error): void => {
+      if (session === undefined) {
+        early = error;
+        return;
+      }
+      const wasUsable = session.#usable;
+      session.#usable = false;
+      if (wasUsable) onLost(session, error);
+    };
+    const client = await connectClient({ ...config, pipeline: true }, signal, lost);
+    if (early !== undefined) throw early;
+    const cancelKey = { host: client.host, port: client.port, processId: client.processID ?? 0, secretKey: client.secretKey ?? 0 };
+    session = new Session(client, cancelKey, clock);
+    return session;
+  }
+
+  /** Whether another caller may have it: connected, outside a transaction, no cancel request on its way. */
+  get usable(): boolean {
+    return this.#usable;
+  }
+
+  /** The server's process id of this connection. */
+  get processId(): number {
+    return this.#cancelKey.processId;
+  }
+
+  /** Sends all statements at once and waits for all answers. Never rejects. With `cancel`, an abort cancels what is running; without it, an abort only starts the limit of the wait. */
+  async run(statements: readonly Statement[], signal: AbortSignal, cancel = true): Promise<BatchResult> {
+    const executedBefore = this.#executed;
+    const warningsBefore = this.#warnings;
+    const answers = Promise.all(statements.map((statement) => this.#send(statement)));
+    const outcomes = await this.#unlessAborted(answers, signal, cancel);
+    return { outcomes, executed: this.#executed - executedBefore, warned: this.#warnings > warningsBefore };
+  }
+
+  /** Parses these texts now, which executes nothing and needs no right on their tables. Never rejects; a text that cannot be parsed now is tried again when it is used. */
+  async prepare(texts: readonly string[], signal: AbortSignal): Promise<BatchResult> {
+    const unknown = texts.filter((text) => !this.#names.has(text));
+    const names = unknown.map((text) => this.#nameOf(text));
+    const result = await this.run(
+      unknown.map((text, i) => ({ text: `PREPARE ${names[i]} AS ${text}`, values: [], prepared: false })),
+      signal,
+    );
+    for (const [i, text] of unknown.entries()) {
+      const name = names[i];
+      if (name !== undefined && result.outcomes?.[i]?.ok === true) this.#client.connection.parsedStatements[name] = text;
+    }
+    return result;
+  }
+
+  /** Closes the connection's socket at once; the server rolls back what was open. */
+  drop(): void {
+    this.#usable = false;
+    dropClient(this.#client);
+  }
+
+  /** Says goodbye. Never rejects. */
+  async close(): Promise<void> {
+    this.#usable = false;
+    const stop = this.#clock.after(CANCEL_LIMIT_MS, () => dropClient(this.#client));
+    await this.#client.end();
+    stop();
+  }
+
+  async #unlessAborted(answers: Promise<readonly Outcome[]>, signal: AbortSignal, cancel: boolean): Promise<readonly Outcome[] | null> {
+    const aborted = Promise.withResolvers<null>();
+    const onAbort = (): void => aborted.resolve(null);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    const first = await Promise.race([answers, aborted.promise]);
+    signal.removeEventListener('abort', onAbort);
+    if (first !== null) return first;
+
+    const limit = new AbortController();
+    const stop = this.#clock.after(CANCEL_LIMIT_MS, () => limit.abort());
+    try {
+      const delivered = cancel ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
+      const late = await Promise.race([answers, whenAborted(limit.signal)]);
+      if (late === null) this.drop();
+      // The request has done its work only when it was delivered and a statement was cancelled by it; otherwise it may still arrive.
+      else if (cancel && !(late.some(wasCanceled) && (await delivered))) this.drop();
+      return late;
+    } finally {
+      stop();
+    }
+  }
+
+  async #send(statement: Statement): Promise<Outcome> {
+    const { text, values, prepared } = statement;
+    const name = prepared ? { name: this.#nameOf(text) } : {};
+    try {
+      const result = await this.#client.query<(string | null)[], Parameter[]>({ ...name, text, values: [...values], rowMode: 'array' });
+      return { ok: true, rows: result.rows, rowCount: result.rowCount ?? 0 };
+    } catch (error) {
+      const stale = prepared && staleStates.includes(sqlState(error));
+      if (stale) this.#forget(text);
+      return { ok: false, error, stale };
+    }
+  }
+
+  #nameOf(text: string): string {
+    const known = this.#names.get(text);
+    const name = known ?? `s${++this.#namesGiven}`;
+    this.#names.delete(text);
+    this.#names.set(text, name);
+    const oldest = this.#names.size > PREPARED_LIMIT ? this.#names.keys().next().value : undefined;
+    if (oldest !== undefined) this.#forget(oldest);
+    return name;
+  }
+
+  /** Frees a parsed statement. The server answers behind what was sent before; a refusal (inside a failed transaction) leaves a little memory in use until the connection ends. */
+  #forget(text: string): void {
+    const name = this.#names.get(text);
+    if (name === undefined) return;
+    this.#names.delete(text);
+    delete this.#client.connection.parsedStatements[name];
+    this.#client.query(`DEALLOCATE ${name}`).catch((error: unknown) => {
+      if (sqlState(error) === null) this.#usable = false;
+    });
+  }
+}
+
+const wasCanceled = (outcome: Outcome): boolean => !outcome.ok && sqlState(outcome.error) === CANCELED_STATE;
+
+function whenAborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
+}
