@@ -19,6 +19,8 @@ export interface PostgresOptions {
   readonly name?: string;
   /** Settings of postgresql.conf, which win over the defaults below. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** Default: made up for this server alone. */
+  readonly superuserPassword?: string;
   /** Default: a random free one. A fixed port that is taken is an error. */
   readonly port?: number;
   /** Wait for the disk at every commit, as production does. Default false: crashes of the server are survived, those of the machine not. */
@@ -185,7 +187,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       await appendFile(join(data, 'postgresql.conf'), settingsText({ port: `${port}`, ...settingsFor(options) }));
 
       const logFile = options.logFile ?? join(process.directory, 'log');
-      const superuser = { user: SUPERUSER, password: randomBytes(12).toString('hex') };
+      const superuser = { user: SUPERUSER, password: options.superuserPassword ?? randomBytes(12).toString('hex') };
       const server = new PostgresServer({ port, superuser, process, programs, logFile });
       await server.start();
       const initial = { user: SUPERUSER, password: template.password };

@@ -29,7 +29,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
 
   const stack = new AsyncDisposableStack();
   const startShop = async (name: string, port: number, tables: boolean) => {
-    const server = stack.use(await startPostgres({ name, port, ...log(name) }));
+    const server = stack.use(await startPostgres({ name, port, superuserPassword: 'admin-demo', ...log(name) }));
     return { server, shop: await createShop(server, { tables }) };
   };
   const starts = await Promise.allSettled([
