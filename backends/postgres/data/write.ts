@@ -1,10 +1,10 @@
-import type { WriteOperation } from '../../core/operation.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { TableSchema } from '../../core/table-schema.ts';
-import { abortError, isConnectionLoss, sqlState, storeError } from './errors.ts';
-import type { ConnectionPool } from './pool.ts';
+import type { WriteOperation } from '../../../core/operation.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import { abortError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import type { ConnectionPool } from '../pool.ts';
 import { readOn } from './read.ts';
-import type { BatchResult, Outcome, Session, Statement, TextRow } from './session.ts';
+import type { BatchResult, Outcome, Session, Statement, TextRow } from '../session.ts';
 
 const begin: Statement = { text: 'BEGIN', values: [], prepared: false };
 const commit: Statement = { text: 'COMMIT', values: [], prepared: false };

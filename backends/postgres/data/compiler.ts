@@ -1,12 +1,12 @@
-import type { Cell, ScalarKind } from '../../core/cell.ts';
-import type { BatchGetOperation, CompareOperator, Filter, GetOperation, OrderTerm, QueryOperation, WriteOperation } from '../../core/operation.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../core/table-schema.ts';
-import { textFromElements } from './array-text.ts';
-import { bufferOf, cellToText } from './cells.ts';
+import type { Cell, ScalarKind } from '../../../core/cell.ts';
+import type { BatchGetOperation, CompareOperator, Filter, GetOperation, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import { textFromElements } from '../array-text.ts';
+import { bufferOf, cellToText } from '../cells.ts';
 import { requireFit } from './column-fit.ts';
-import { quoteIdentifier, quoteTable } from './connection.ts';
-import type { Parameter, Statement } from './session.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import type { Parameter, Statement } from '../session.ts';
 
 // Operations → SQL. Values travel as parameters only. A parameter's type is left to the server to infer from its column, so that no cast can round or cut a value; where a cast
 // cannot be avoided it names the type without its length.

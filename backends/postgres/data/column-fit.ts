@@ -1,6 +1,6 @@
-import type { Cell } from '../../core/cell.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { ColumnSchema } from '../../core/table-schema.ts';
+import type { Cell } from '../../../core/cell.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { ColumnSchema } from '../../../core/table-schema.ts';
 
 const MICROS_DIGITS = 6;
 
