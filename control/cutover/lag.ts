@@ -1,0 +1,53 @@
+import type { Clock } from '../../core/clock.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import type { MoveStreams } from '../move.ts';
+import type { Direction } from './direction.ts';
+import { type Finding, finding } from './finding.ts';
+
+const SAMPLE_MS = 100;
+/** The lag must stay below the limit this long. */
+const CALM_MS = 1_000;
+/** Calm is waited for this long. */
+const PATIENCE_MS = 8_000;
+const LAST_LOOK_MS = 2_000;
+
+/** Whether the stream that a cutover relies on runs, and stays within the limit. Without the streams at hand the document's last word is taken. */
+export async function lagFinding(direction: Direction, document: WorkflowDocument, streams: MoveStreams | null, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+  const limitMs = document.limits.lagMs;
+  if (streams === null) {
+    const lagMs = document.lagMs ?? null;
+    return lagMs !== null && lagMs <= limitMs ? [] : [tooHigh(direction, lagMs, limitMs)];
+  }
+  const begunMs = clock.monotonic();
+  let calmSinceMs: number | null = null;
+  for (;;) {
+    const problem = streams.problem(direction.from.name);
+    if (problem !== null) {
+      return [finding('STREAM_FAILED', `the stream "${direction.stream.id}" does not run: ${problem}`, "see the workflow's message; the stream restarts by itself where it can")];
+    }
+    const lagMs = streams.lagMs(direction.from.name);
+    const nowMs = clock.monotonic();
+    if (lagMs === null || lagMs > limitMs) calmSinceMs = null;
+    else calmSinceMs ??= nowMs;
+    if (calmSinceMs !== null && nowMs - calmSinceMs >= CALM_MS) return [];
+    if (nowMs - begunMs >= PATIENCE_MS) return [tooHigh(direction, lagMs, limitMs)];
+    await clock.sleep(SAMPLE_MS, signal);
+  }
+}
+
+/** The last look before a hold: waits a moment for a lag within the limit. LAG_TOO_HIGH. */
+export async function awaitLowLag(direction: Direction, document: WorkflowDocument, streams: MoveStreams, clock: Clock, signal: AbortSignal): Promise<number> {
+  const deadlineMs = clock.monotonic() + LAST_LOOK_MS;
+  for (;;) {
+    const lagMs = streams.lagMs(direction.from.name);
+    if (lagMs !== null && lagMs <= document.limits.lagMs) return lagMs;
+    if (clock.monotonic() > deadlineMs) throw new SwitchyardError('LAG_TOO_HIGH', tooHigh(direction, lagMs, document.limits.lagMs).message);
+    await clock.sleep(5, signal);
+  }
+}
+
+function tooHigh(direction: Direction, lagMs: number | null, limitMs: number): Finding {
+  const message = `"${direction.to.keyspace}" is ${lagMs === null ? 'not caught up' : `${Math.round(lagMs)} ms behind`}, more than ${limitMs} ms`;
+  return finding('LAG_TOO_HIGH', message, 'wait for calmer traffic, or raise the limit of the lag');
+}

@@ -1,0 +1,48 @@
+import type { SequenceState } from '../../backends/backend.ts';
+import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import type { ControlDeps, MoveStreams } from '../move.ts';
+import { type Direction, scopeOf } from './direction.ts';
+import type { FenceLinks } from './fence-link.ts';
+import { awaitLowLag } from './lag.ts';
+import type { CutoverTrace } from './trace.ts';
+
+export interface PrepareContext {
+  readonly direction: Direction;
+  readonly document: WorkflowDocument;
+  readonly streams: MoveStreams;
+  readonly links: FenceLinks;
+  readonly trace: CutoverTrace;
+  readonly deps: ControlDeps;
+  readonly signal: AbortSignal;
+}
+
+const LEAST_MARGIN = 1_000n;
+
+/** What must be there before a hold: the way back, sequences ahead, rights saved, connections open. Idempotent; each attempt does it anew, so that the way back begins where its hold begins. */
+export async function prepare(context: PrepareContext): Promise<void> {
+  const { deps, direction, document, links, signal, streams, trace } = context;
+  const { from, to, move } = direction;
+  await trace.step('reverse-stream', async () => {
+    // Nobody may read a log that is thrown away: left running by a switch whose end was cut short.
+    if (streams.problem(to.name) === null) await streams.freeze(to.name, signal);
+    const position = await to.owner.createLog(direction.reverse, true, signal);
+    await from.owner.createStream(direction.reverse, position, true, signal);
+  });
+  await trace.step('sequences', async (note) => {
+    const present = await from.owner.sequences(move.tables, signal);
+    await to.owner.raiseSequences(present.map(withMargin), signal);
+    if (present.length > 0) note(`${present.length} raised`);
+  });
+  await trace.step('warm-up', async (note) => {
+    const rights = await from.owner.gatewayRights(move.tables, signal);
+    await to.owner.saveRights(scopeOf(move, to.name), rights, signal);
+    await Promise.all([links.source.warmUp(signal), links.target.warmUp(signal)]);
+    note(`lag ${Math.round(await awaitLowLag(direction, document, streams, deps.clock, signal))} ms`);
+  });
+}
+
+/** Far enough ahead that numbers handed out until the fence do not reach it. */
+export function withMargin(state: SequenceState): SequenceState {
+  const percent = state.value / 100n;
+  return { ...state, value: state.value + (percent > LEAST_MARGIN ? percent : LEAST_MARGIN) };
+}
