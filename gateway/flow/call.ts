@@ -1,0 +1,11 @@
+import type { Hold } from '../../core/rules-document.ts';
+
+/** One call on its way through the gateway. */
+export interface Call {
+  /** Aborts at the deadline and when the caller leaves. */
+  readonly signal: AbortSignal;
+  /** On the monotonic clock. */
+  readonly deadline: number;
+  /** Told of every time that the call waited in the buffer, with the rule's hold where a rule held it. */
+  readonly onHeld: (waitedMs: number, hold: Hold | null) => void;
+}

@@ -1,0 +1,249 @@
+import type { DataStore } from '../../backends/backend.ts';
+import type { Clock } from '../../core/clock.ts';
+import type { WriteOperation, WriteResult } from '../../core/operation.ts';
+import type { TableRef } from '../../core/routing-table.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import type { TableHandle } from '../codec/table-handle.ts';
+import type { FenceView } from '../rules/fence-view.ts';
+import type { Routing } from '../rules/routing.ts';
+import type { Schemas } from '../schemas.ts';
+import type { Stores } from '../stores.ts';
+import { type Bounce, Bounces } from './bounces.ts';
+import type { Ticket, WriteBuffer } from './buffer.ts';
+import type { Call } from './call.ts';
+import type { Holds } from './hold.ts';
+import type { InFlight } from './in-flight.ts';
+
+export interface ExecutorOptions {
+  readonly routing: Routing;
+  readonly fenceView: FenceView;
+  readonly holds: Holds;
+  readonly buffer: WriteBuffer;
+  readonly schemas: Schemas;
+  readonly stores: Stores;
+  readonly inFlight: InFlight;
+  readonly clock: Clock;
+  /** Told of every rejection by a fence. */
+  readonly onFenced: (key: string, operation: 'read' | 'write') => void;
+}
+
+/** Writes validated against the shapes of the keyspace that serves their tables. */
+export interface PreparedWrites {
+  readonly schemas: ReadonlyMap<string, TableSchema>;
+  readonly operations: readonly WriteOperation[];
+  /** Text of every primary key written, each with its table; asked for only when something is held. */
+  readonly orderKeys: () => readonly string[];
+  /** Memory that the writes take, roughly; asked for only when they are held. */
+  readonly bytes: () => number;
+}
+
+export interface WriteAnswer {
+  readonly results: readonly WriteResult[];
+  /** By the name that the caller gave. */
+  readonly handles: ReadonlyMap<string, TableHandle>;
+}
+
+/** Turns the caller's writes into operations on tables of these shapes; called again when the route leads to another shape. */
+export type PrepareWrites = (handles: ReadonlyMap<string, TableHandle>, refs: ReadonlyMap<string, TableRef>) => PreparedWrites;
+
+interface Plan {
+  readonly handles: ReadonlyMap<string, TableHandle>;
+  readonly prepared: PreparedWrites;
+}
+
+interface WriteRoute {
+  readonly version: number;
+  readonly refs: ReadonlyMap<string, TableRef>;
+  readonly list: readonly TableRef[];
+  readonly keyspace: string;
+  readonly handles: ReadonlyMap<string, TableHandle>;
+}
+
+/** Errors with which a store says that the table has another shape than was thought; definitely not applied. */
+const isShapeError = (error: unknown): boolean => hasReason(error, 'COLUMN_UNKNOWN', 'TABLE_UNKNOWN');
+
+/**
+ * Brings one call to the store that serves its tables: takes the current routing table, finds the route, lets a held write wait and then looks the route up again, counts the call under the version that routed it, and calls the store. A rejection by a
+ * fence means that nothing was applied: the fence rows tell where to go, and the call goes there, a write through the buffer. Reads never wait for a hold. Everything is bounded by the call's signal.
+ */
+export class Executor {
+  readonly #options: ExecutorOptions;
+  readonly #bounces: Bounces;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+    this.#bounces = new Bounces(options);
+  }
+
+  /** Runs a read of one table where it is served. `run` may be called again, elsewhere or with another shape; it must only read. */
+  async read<T>(call: Call, name: string, run: (store: DataStore, handle: TableHandle, ref: TableRef) => Promise<T>): Promise<T> {
+    const { routing, fenceView, stores, inFlight, onFenced } = this.#options;
+    let last: Bounce | null = null;
+    let reshaped = false;
+    for (;;) {
+      call.signal.throwIfAborted();
+      const table = routing.current();
+      const ref = table.resolve(name);
+      const keyspace = fenceView.homeOf(ref);
+      let handle: TableHandle | null = null;
+      inFlight.enter(table.version);
+      try {
+        handle = this.#options.schemas.peek(keyspace, ref.table) ?? (await this.#options.schemas.get(keyspace, ref.table, call.signal));
+        const shape = handle;
+        return await stores.use(keyspace, (store) => run(store, shape, ref));
+      } catch (error) {
+        if (hasReason(error, 'FENCED')) {
+          onFenced(ref.key, 'read');
+          last = await this.#bounces.read(call.signal, ref, keyspace, last, error);
+        } else {
+          if (reshaped || handle === null || !isShapeError(error)) throw error;
+          reshaped = true;
+          if (!(await this.#hasNewShape(handle, call.signal))) throw error;
+        }
+      } finally {
+        inFlight.leave(table.version);
+      }
+    }
+  }
+
+  /** Runs writes to tables of one keyspace, all or none. */
+  async write(call: Call, names: readonly string[], prepare: PrepareWrites): Promise<WriteAnswer> {
+    let ticket: Ticket | null = null;
+    let plan: Plan | null = null;
+    let last: Bounce | null = null;
+    let reshaped = false;
+    try {
+      for (;;) {
+        const route = await this.#routeWrite(call, names);
+        try {
+          if (plan === null || !sameShapes(plan.handles, route.handles)) plan = { handles: route.handles, prepared: prepare(route.handles, route.refs) };
+          const waitFor = this.#mustWaitFor(route, plan.prepared, ticket);
+          if (waitFor !== null) {
+            ticket = await this.#wait(call, waitFor, route, plan.prepared, ticket);
+            continue;
+          }
+          return { results: await this.#send(call, route, plan.prepared), handles: route.handles };
+        } catch (error) {
+          if (hasReason(error, 'FENCED')) {
+            for (const ref of route.list) this.#options.onFenced(ref.key, 'write');
+            last = await this.#bounces.write(call.signal, route.list, route.keyspace, last, error);
+          } else {
+            if (reshaped || !isShapeError(error)) throw error;
+            reshaped = true;
+            if (!(await this.#haveNewShapes(route, call.signal))) throw error;
+          }
+        }
+      }
+    } finally {
+      ticket?.done();
+    }
+  }
+
+  /** Validates writes as `write` would, without sending them. */
+  async validate(call: Call, names: readonly string[], prepare: PrepareWrites): Promise<void> {
+    const route = await this.#routeWrite(call, names);
+    try {
+      prepare(route.handles, route.refs);
+    } catch (error) {
+      if (!isShapeError(error) || !(await this.#haveNewShapes(route, call.signal))) throw error;
+      const again = await this.#routeWrite(call, names);
+      prepare(again.handles, again.refs);
+    }
+  }
+
+  /** A table's shape where it is served. */
+  async describe(call: Call, name: string): Promise<TableHandle> {
+    const ref = this.#options.routing.current().resolve(name);
+    return await this.#options.schemas.refresh(this.#options.fenceView.homeOf(ref), ref.table, call.signal);
+  }
+
+  async #routeWrite(call: Call, names: readonly string[]): Promise<WriteRoute> {
+    const { routing, schemas } = this.#options;
+    call.signal.throwIfAborted();
+    const table = routing.current();
+    const refs = new Map(names.map((name) => [name, table.resolve(name)]));
+    const list = [...refs.values()];
+    const keyspace = this.#commonHome(list) ?? (await this.#commonHomeNow(call, list));
+    const handles = new Map<string, TableHandle>();
+    for (const [name, ref] of refs) handles.set(name, schemas.peek(keyspace, ref.table) ?? (await schemas.get(keyspace, ref.table, call.signal)));
+    return { version: table.version, refs, list, keyspace, handles };
+  }
+
+  #commonHome(refs: readonly TableRef[]): string | null {
+    const { fenceView } = this.#options;
+    let common: string | null = null;
+    for (const ref of refs) {
+      const home = fenceView.homeOf(ref);
+      if (common !== null && home !== common) return null;
+      common = home;
+    }
+    return common;
+  }
+
+  /** What is remembered may be older for one table than for another: asks the stores before it says that tables are apart. */
+  async #commonHomeNow(call: Call, refs: readonly TableRef[]): Promise<string> {
+    const { fenceView } = this.#options;
+    await this.#bounces.lookAgain(call.signal, refs);
+    const common = this.#commonHome(refs);
+    if (common !== null) return common;
+    const where = refs.map((ref) => `${ref.key} in ${fenceView.homeOf(ref)}`).join(', ');
+    throw new SwitchyardError('TABLES_NOT_TOGETHER', `one Mutate can only write tables of one keyspace; just now these are served apart: ${where}`);
+  }
+
+  /** Group that the write has to wait for; null: it may go. */
+  #mustWaitFor(route: WriteRoute, prepared: PreparedWrites, ticket: Ticket | null): string | null {
+    const { holds, buffer } = this.#options;
+    for (const ref of route.list) {
+      const group = this.#bounces.groupOf(ref);
+      if (group !== null && holds.isHeld(group)) return group;
+    }
+    return ticket === null && buffer.hasKeys ? buffer.isQueued(prepared.orderKeys()) : null;
+  }
+
+  async #wait(call: Call, group: string, route: WriteRoute, prepared: PreparedWrites, ticket: Ticket | null): Promise<Ticket> {
+    const { buffer, holds, clock } = this.#options;
+    const since = clock.monotonic();
+    const hold = route.list.find((ref) => ref.rule?.hold !== undefined)?.rule?.hold ?? null;
+    const { signal, deadline } = call;
+    const write = { group, keys: prepared.orderKeys(), deadline, bytes: prepared.bytes(), signal };
+    try {
+      if (ticket === null) return await this.#watched(group, buffer.admit(write, holds.expectedMs(group)));
+      await this.#watched(group, ticket.again(group));
+      return ticket;
+    } finally {
+      call.onHeld(clock.monotonic() - since, hold);
+    }
+  }
+
+  /** An entry waits now: somebody has to look at the rows. */
+  #watched<T>(group: string, waiting: Promise<T>): Promise<T> {
+    this.#options.holds.watch(group);
+    return waiting;
+  }
+
+  async #send(call: Call, route: WriteRoute, { schemas, operations }: PreparedWrites): Promise<readonly WriteResult[]> {
+    const { inFlight, stores } = this.#options;
+    call.signal.throwIfAborted();
+    inFlight.enter(route.version);
+    try {
+      return await stores.use(route.keyspace, (store) => store.write(schemas, operations, call.signal));
+    } finally {
+      inFlight.leave(route.version);
+    }
+  }
+
+  async #hasNewShape(handle: TableHandle, signal: AbortSignal): Promise<boolean> {
+    return (await this.#options.schemas.refresh(handle.keyspace, handle.schema.name, signal)) !== handle;
+  }
+
+  async #haveNewShapes(route: WriteRoute, signal: AbortSignal): Promise<boolean> {
+    const changed = await Promise.all([...new Set(route.handles.values())].map((handle) => this.#hasNewShape(handle, signal)));
+    return changed.includes(true);
+  }
+}
+
+function sameShapes(a: ReadonlyMap<string, TableHandle>, b: ReadonlyMap<string, TableHandle>): boolean {
+  for (const [name, handle] of a) if (b.get(name) !== handle) return false;
+  return true;
+}
