@@ -1,0 +1,148 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, startCluster } from '../../support/cluster/cluster.ts';
+import type { Bench, BenchContext, BenchResult } from '../bench.ts';
+import { describeMachine } from '../machine.ts';
+import { benchNowMs, type Door, journalled, orderedCutover, rpcDoor, startMove, verifyMove } from './bench-move.ts';
+import { checkConsulDoor, consulDoor } from './consul-door.ts';
+import { type CutoverConfig, cutoverConfig, cutoverOptions } from './cutover-config.ts';
+import { type Disturbance, disturbanceOf } from './disturbance.ts';
+import { judge, type Violation } from './judge.ts';
+import { Load } from './load.ts';
+import type { LoadRecord } from './load-record.ts';
+import { readStoreFacts, readTotals, type StoreFacts } from './store-facts.ts';
+import { type Direction, type OrderedCutover, summarizeAll, summarizeRuns } from './summary.ts';
+
+const warmUpS = 3;
+const afterLastS = 3;
+const copyCatchUpLimitMs = 15_000;
+const deadlineMs = 1_000;
+const hotAccounts = 500;
+
+/** What the load saw and what was ordered meanwhile. */
+interface Flown {
+  readonly record: LoadRecord;
+  readonly cutovers: readonly OrderedCutover[];
+  /** When all was prepared: figures count from here on, correctness from the beginning. */
+  readonly readyMs: number;
+  /** Store that serves at the end, going by the orders that were answered. */
+  readonly primary: 'old' | 'new';
+  readonly problems: readonly string[];
+}
+
+async function order(cluster: Cluster, door: Door, direction: Direction, disturbance: Disturbance, say: BenchContext['say']): Promise<OrderedCutover> {
+  await disturbance.begin();
+  const orderedMs = benchNowMs();
+  try {
+    await door(direction);
+  } finally {
+    await disturbance.end();
+  }
+  const answeredMs = benchNowMs();
+  const cutover = orderedCutover(direction, orderedMs, answeredMs, await journalled(cluster));
+  say(`${direction}: answered after ${Math.round(answeredMs - orderedMs)} ms, hold ${cutover.holdMs} ms, ${cutover.attempts} attempt(s)`);
+  return cutover;
+}
+
+async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturbance, say: BenchContext['say']): Promise<Flown> {
+  await using load = await Load.connect({
+    gateways: cluster.gateways.map((gateway) => gateway.address),
+    readOnlyGateways: disturbance.readOnlyGateways,
+    writesPerSecond: config.writesPerSecond,
+    readsPerSecond: config.readsPerSecond,
+    scale: config.scale,
+    hotAccounts,
+    deadlineMs,
+    seed: config.seed,
+  });
+  say('load begins; the tables are copied under it');
+  load.run();
+  await startMove(cluster);
+  await disturbance.prepare();
+  say(`the copy is done: ${JSON.stringify(load.progress)}`);
+  const verified = await verifyMove(cluster);
+  say(`verified ${verified.rows} rows in ${verified.seconds} s: ${JSON.stringify(load.progress)}`);
+  const readyMs = benchNowMs();
+  await sleep(config.secondsBetween * 1_000);
+
+  const door = config.door === 'consul' ? consulDoor(cluster) : rpcDoor(cluster);
+  const cutovers: OrderedCutover[] = [];
+  const problems: string[] = [];
+  let primary: Flown['primary'] = 'old';
+  for (let i = 0; i < config.cutovers * 2; i += 1) {
+    const direction: Direction = i % 2 === 0 ? 'switch' : 'reverse';
+    try {
+      cutovers.push(await order(cluster, door, direction, disturbance, say));
+      primary = direction === 'switch' ? 'new' : 'old';
+    } catch (error) {
+      problems.push(`${direction} number ${Math.floor(i / 2) + 1} failed: ${error instanceof Error ? error.message : String(error)}`);
+      say(problems.at(-1) ?? '');
+      break;
+    }
+    await sleep(config.secondsBetween * 1_000);
+  }
+  if (config.door === 'consul' && problems.length === 0) problems.push(...(await checkConsulDoor(cluster, say)));
+  await sleep(afterLastS * 1_000);
+  const record = await load.finish();
+  say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors`);
+  return { record, cutovers, readyMs, primary, problems };
+}
+
+/** The copy's totals once they are those of the primary, or what they are when the time is over. */
+async function copyFacts(cluster: Cluster, primary: StoreFacts, copy: 'old' | 'new'): Promise<StoreFacts> {
+  const wanted = JSON.stringify([primary.sums, primary.counts]);
+  const limit = performance.now() + copyCatchUpLimitMs;
+  for (;;) {
+    const { sums, counts } = await readTotals(cluster[copy], cluster.database);
+    if (JSON.stringify([sums, counts]) === wanted || performance.now() > limit) return { ...primary, sums, counts };
+    await sleep(500);
+  }
+}
+
+async function judgeFlown(cluster: Cluster, config: CutoverConfig, flown: Flown, say: BenchContext['say']): Promise<readonly Violation[]> {
+  say(`judging: ${flown.primary} is primary`);
+  const primary = await readStoreFacts(cluster[flown.primary], cluster.database);
+  const copy = await copyFacts(cluster, primary, flown.primary === 'old' ? 'new' : 'old');
+  return judge(flown.record, { primary, copy, scale: config.scale });
+}
+
+function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Violation[]): BenchResult {
+  const { record, cutovers, readyMs, problems } = flown;
+  const warmUpMs = readyMs - record.startedMs + warmUpS * 1_000;
+  const totals = summarizeAll(record, violations, cutovers, warmUpMs);
+  const ratio = (a: number, b: number): number => Math.round((a / Math.max(b, 0.01)) * 100) / 100;
+  return {
+    name: 'cutover',
+    machine: describeMachine(),
+    config: { ...config, deadlineMs, hotAccounts },
+    totals,
+    ratios: { slowestWriteOverUsual: ratio(totals.slowestWriteMs, totals.usualWriteMs), slowestReadOverUsual: ratio(totals.slowestReadMs, totals.usualReadMs) },
+    runs: summarizeRuns(record, violations, cutovers, warmUpMs),
+    violations: [...problems, ...violations.map(({ kind, what }) => `${kind}: ${what}`)],
+  };
+}
+
+async function run({ options, say }: BenchContext): Promise<BenchResult> {
+  const config = cutoverConfig(options);
+  await using disturbance = disturbanceOf(config);
+  await using cluster = await startCluster({
+    gateways: config.gateways,
+    controls: config.controls,
+    scale: config.scale,
+    durable: config.durable,
+    consulProxies: disturbance.needsConsulProxies,
+    ...disturbance.control,
+    ...(config.logDirectory === null ? {} : { logDirectory: config.logDirectory }),
+    say,
+  });
+  disturbance.attach(cluster);
+  const flown = await fly(cluster, config, disturbance, say);
+  return resultOf(config, flown, await judgeFlown(cluster, config, flown, say));
+}
+
+/** Live tables moved to and fro under load, judged by the clients' own records and by SQL. */
+export const cutoverBench: Bench = {
+  name: 'cutover',
+  summary: 'switches and reverses of four live tables under load, judged by the clients and by SQL',
+  options: cutoverOptions,
+  run,
+};

@@ -1,0 +1,90 @@
+import { fileURLToPath } from 'node:url';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Cluster, ClusterOptions } from '../../support/cluster/cluster.ts';
+import type { CutoverConfig, Safeguard } from './cutover-config.ts';
+
+const testControl = fileURLToPath(new URL('../broken/control-main.ts', import.meta.url));
+/** How long a cut-off gateway stays so after the cutover was answered: what it still believes must not matter. */
+const stillAwayMs = 1_500;
+
+/** What goes wrong around the cutovers of a run, and which control processes it is run with. */
+export interface Disturbance extends AsyncDisposable {
+  readonly needsConsulProxies: boolean;
+  readonly readOnlyGateways: readonly number[];
+  readonly control: Pick<ClusterOptions, 'controlMain' | 'controlArguments'>;
+  attach(cluster: Cluster): void;
+  /** Once, when the workflow runs and before the first cutover. */
+  prepare(): Promise<void>;
+  /** Right before a cutover is ordered. */
+  begin(): Promise<void>;
+  /** Right after its answer. */
+  end(): Promise<void>;
+}
+
+const undisturbed: Disturbance = {
+  needsConsulProxies: false,
+  readOnlyGateways: [],
+  control: {},
+  attach: () => {},
+  prepare: async () => {},
+  begin: async () => {},
+  end: async () => {},
+  [Symbol.asyncDispose]: async () => {},
+};
+
+/** Gateway 1 is cut off from Consul around every cutover: it goes on by rules that are no longer true. */
+class CutOffGateway implements Disturbance {
+  readonly needsConsulProxies = true;
+  readonly readOnlyGateways: readonly number[];
+  readonly control: Disturbance['control'];
+  #cluster: Cluster | null = null;
+
+  constructor(readOnly: boolean, control: Disturbance['control']) {
+    this.readOnlyGateways = readOnly ? [0] : [];
+    this.control = control;
+  }
+
+  attach(cluster: Cluster): void {
+    this.#cluster = cluster;
+  }
+
+  async prepare(): Promise<void> {}
+
+  async begin(): Promise<void> {
+    this.#proxy.freeze();
+  }
+
+  async end(): Promise<void> {
+    await sleep(stillAwayMs);
+    this.#proxy.thaw();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  get #proxy(): { freeze(): void; thaw(): void } {
+    const proxy = this.#cluster?.gateways[0]?.consulProxy;
+    if (proxy === null || proxy === undefined) throw new Error('gateway 1 has no relay to Consul');
+    return proxy;
+  }
+}
+
+const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonly string[] => ['--disturb', disturbance, ...(broken === null ? [] : ['--break', broken])];
+
+/**
+ * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach; token, a forgotten player that applies what it had a second late; marker, a player that is slow during the hold. The last two, and
+ * the slow coordinator of the first, are in the test build of control, whose stores are the product's own unless `broken`.
+ */
+export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {
+  const control = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
+  switch (disturbance) {
+    case null:
+      return undisturbed;
+    case 'fence':
+      return new CutOffGateway(false, control);
+    case 'read-fence':
+      return new CutOffGateway(true, control);
+    case 'token':
+    case 'marker':
+      return { ...undisturbed, control };
+  }
+}

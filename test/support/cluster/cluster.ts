@@ -1,0 +1,196 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { DescService } from '@bufbuild/protobuf';
+import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
+import { GatewayService } from '../../../gen/switchyard/control/v1/gateways_pb.ts';
+import { KeyspaceService } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { type ConsulServer, startConsul } from '../servers/consul.ts';
+import { findFreePorts } from '../servers/free-port.ts';
+import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
+import { createShop, SHOP_LOGINS } from '../servers/shop.ts';
+import { waitUntil } from '../servers/wait-until.ts';
+import { ClusterProcess } from './cluster-process.ts';
+import { FreezableProxy } from './freezable-proxy.ts';
+import { controlConfig, gatewayConfig, keyspaceOf, processEnv } from './process-config.ts';
+
+const readyLimitMs = 30_000;
+const root = resolve(import.meta.dirname, '../../..');
+
+export interface ClusterOptions {
+  /** Default 3. */
+  readonly gateways?: number;
+  /** Default 2. */
+  readonly controls?: number;
+  /** pgbench's scale of the keyspace "old"; "new" is empty. Default 1. */
+  readonly scale?: number;
+  /** The stores wait for the disk at every commit. Default false. */
+  readonly durable?: boolean;
+  /** Default: the product's `control/main.ts`. A test build is given by its absolute path. */
+  readonly controlMain?: string;
+  /** Given to every control process after `--config <file>`. */
+  readonly controlArguments?: readonly string[];
+  /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
+  readonly consulProxies?: boolean;
+  /** Where every process's and server's log goes and stays. Default: they go with the processes. */
+  readonly logDirectory?: string;
+  readonly say?: (line: string) => void;
+}
+
+export interface ClusterGateway {
+  readonly process: ClusterProcess;
+  readonly address: string;
+  /** Null unless `consulProxies`. */
+  readonly consulProxy: FreezableProxy | null;
+}
+
+/** A whole Switchyard of real processes on loopback, ready to serve: keyspaces applied, grants run, every gateway applying the rules. */
+export interface Cluster extends AsyncDisposable {
+  readonly consul: ConsulServer;
+  /** Store of the keyspace "old", with pgbench's tables. */
+  readonly old: PostgresServer;
+  /** Store of the keyspace "new", empty. */
+  readonly new: PostgresServer;
+  /** Name of the database in both. */
+  readonly database: string;
+  readonly logins: typeof SHOP_LOGINS;
+  readonly gateways: readonly ClusterGateway[];
+  readonly controls: readonly ClusterProcess[];
+  /** A client of one of control's services at the first control process that runs; closed with the cluster. */
+  control<S extends DescService>(service: S, deadlineMs?: number): RpcClient<S>;
+  /** Runs the grants that control asks for in both stores, as the superuser, through psql. Harmless when repeated. */
+  grant(): Promise<void>;
+}
+
+class RealCluster implements Cluster {
+  readonly consul: ConsulServer;
+  readonly old: PostgresServer;
+  readonly new: PostgresServer;
+  readonly database: string;
+  readonly logins = SHOP_LOGINS;
+  readonly gateways: readonly ClusterGateway[];
+  readonly controls: readonly ClusterProcess[];
+  readonly #stack: AsyncDisposableStack;
+
+  constructor(servers: Servers, gateways: readonly ClusterGateway[], controls: readonly ClusterProcess[], stack: AsyncDisposableStack) {
+    this.consul = servers.consul;
+    this.old = servers.old;
+    this.new = servers.new;
+    this.database = servers.database;
+    this.gateways = gateways;
+    this.controls = controls;
+    this.#stack = stack;
+  }
+
+  control<S extends DescService>(service: S, deadlineMs = 10_000): RpcClient<S> {
+    const running = this.controls.find((control) => control.isRunning);
+    if (running === undefined) throw new Error('no control process runs');
+    return this.#stack.adopt(createRpcClient(service, running.address, { deadlineMs }), (client) => client[Symbol.dispose]());
+  }
+
+  async grant(): Promise<void> {
+    const keyspaces = this.control(KeyspaceService);
+    for (const [name, server] of [['old', this.old] as const, ['new', this.new] as const]) {
+      const { script } = await keyspaces.getKeyspaceGrants({ name });
+      await server.psql(this.database, script);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+}
+
+interface Servers {
+  readonly consul: ConsulServer;
+  readonly old: PostgresServer;
+  readonly new: PostgresServer;
+  readonly database: string;
+}
+
+type LogOf = (name: string) => { readonly logFile?: string };
+
+async function startServers(options: ClusterOptions, stack: AsyncDisposableStack, log: LogOf): Promise<Servers> {
+  const durable = options.durable ?? false;
+  const startStore = async (name: 'old' | 'new'): Promise<{ server: PostgresServer; database: string }> => {
+    const server = stack.use(await startPostgres({ name, durable, ...log(`postgres-${name}`) }));
+    const { database } = await createShop(server, name === 'old' ? { tables: true, scale: options.scale ?? 1 } : { tables: false });
+    return { server, database };
+  };
+  const [consul, oldStore, newStore] = await Promise.all([startConsul(log('consul')).then((server) => stack.use(server)), startStore('old'), startStore('new')]);
+  return { consul, old: oldStore.server, new: newStore.server, database: oldStore.database };
+}
+
+async function startGateway(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterGateway> {
+  const name = `gateway-${index + 1}`;
+  const { hostname: host, port: consulPort } = new URL(servers.consul.address);
+  const consulProxy = options.consulProxies === true ? stack.use(await FreezableProxy.start({ host, port: Number(consulPort) })) : null;
+  const consul = consulProxy === null ? servers.consul.address : `http://127.0.0.1:${consulProxy.port}`;
+  const address = `127.0.0.1:${port}`;
+  const main = join(root, 'gateway/main.ts');
+  const process = stack.use(await ClusterProcess.start({ name, main, address, config: gatewayConfig(name, address, consul), env: processEnv('gateway'), ...log(name) }));
+  return { process, address, consulProxy };
+}
+
+async function startControl(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterProcess> {
+  const name = `control-${index + 1}`;
+  const address = `127.0.0.1:${port}`;
+  const main = options.controlMain ?? join(root, 'control/main.ts');
+  const config = controlConfig(name, address, servers.consul.address);
+  return stack.use(await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: processEnv('control'), ...log(name) }));
+}
+
+/** Waits until `probe` succeeds; ends at once, with the log, when the process does. */
+async function untilServing(process: ClusterProcess, probe: () => Promise<unknown>): Promise<void> {
+  let last: unknown;
+  await waitUntil(`${process.name} serving`, { limitMs: readyLimitMs, everyMs: 50, explain: async () => `${String(last)}\n${await process.logTail()}` }, async () => {
+    await process.assertRunning();
+    try {
+      await probe();
+      return true;
+    } catch (error) {
+      last = error;
+      return undefined;
+    }
+  });
+}
+
+async function untilGatewaysApply(cluster: Cluster): Promise<void> {
+  const service = cluster.control(GatewayService);
+  const explain = async (): Promise<string> => (await Promise.all(cluster.gateways.map(({ process }) => process.logTail()))).join('\n');
+  await waitUntil('every gateway applying the rules', { limitMs: readyLimitMs, everyMs: 50, explain }, async () => {
+    for (const { process } of cluster.gateways) await process.assertRunning();
+    const { gateways } = await service.listGateways({});
+    return gateways.filter((gateway) => !gateway.silent && gateway.appliedVersion > 0n).length >= cluster.gateways.length ? true : undefined;
+  });
+}
+
+/**
+ * Starts Consul, two PostgreSQL servers (roles and tables as `createShop` makes them), control and gateway processes, applies the keyspaces "old" and "new", runs the grants and waits until every gateway applies the
+ * rules. Everything ends when it is disposed of and when this process ends in whatever way. When a part fails, the rest is taken down and the error has the part's log.
+ */
+export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  await using stack = new AsyncDisposableStack();
+  const directory = options.logDirectory === undefined ? undefined : resolve(options.logDirectory);
+  if (directory !== undefined) await mkdir(directory, { recursive: true });
+  const log: LogOf = (name) => (directory === undefined ? {} : { logFile: join(directory, `${name}.log`) });
+  const say = options.say ?? (() => {});
+
+  say(`starting Consul and two PostgreSQL servers, scale ${options.scale ?? 1}`);
+  const servers = await startServers(options, stack, log);
+  const [gatewayCount, controlCount] = [options.gateways ?? 3, options.controls ?? 2];
+  const ports = await findFreePorts(gatewayCount + controlCount);
+  say(`starting ${controlCount} control and ${gatewayCount} gateway processes`);
+  const controls = await Promise.all(ports.slice(gatewayCount).map((port, index) => startControl(index, port, servers, stack, options, log)));
+  const gateways = await Promise.all(ports.slice(0, gatewayCount).map((port, index) => startGateway(index, port, servers, stack, options, log)));
+  await using cluster = new RealCluster(servers, gateways, controls, new AsyncDisposableStack());
+
+  for (const control of controls) {
+    using client = createRpcClient(KeyspaceService, control.address, { deadlineMs: 2_000 });
+    await untilServing(control, () => client.listKeyspaces({}));
+  }
+  const keyspaces = cluster.control(KeyspaceService);
+  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: keyspaceOf(name, servers[name], servers.database) });
+  await cluster.grant();
+  await untilGatewaysApply(cluster);
+  return new RealCluster(servers, gateways, controls, stack.move());
+}

@@ -1,0 +1,32 @@
+// What the harness tells the processes: the one file that knows their configuration.
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { KeyspaceSchema } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import type { PostgresServer } from '../servers/postgres.ts';
+import { SHOP_LOGINS, type ShopRole } from '../servers/shop.ts';
+
+/** Every key of the cluster lies under `switchyard/<clusterName>/`. */
+export const clusterName = 'test';
+
+const variables: Readonly<Record<ShopRole, string>> = { gateway: 'SHOP_GATEWAY_PASSWORD', player: 'SHOP_PLAYER_PASSWORD', owner: 'SHOP_OWNER_PASSWORD' };
+
+/** A gateway can resolve its own secret only, as in production. */
+export function processEnv(kind: 'gateway' | 'control'): Readonly<Record<string, string>> {
+  const roles: readonly ShopRole[] = kind === 'gateway' ? ['gateway'] : ['gateway', 'player', 'owner'];
+  return Object.fromEntries(roles.map((role) => [variables[role], SHOP_LOGINS[role].password]));
+}
+
+export function gatewayConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {
+  return { id, cluster: clusterName, consul, listen: address };
+}
+
+export function controlConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {
+  return { id, cluster: clusterName, consul, listen: address };
+}
+
+export function keyspaceOf(name: string, server: PostgresServer, database: string): MessageInitShape<typeof KeyspaceSchema> {
+  const credential = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
+  return {
+    name,
+    shards: [{ kind: 'postgres', host: server.host, port: server.port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') }],
+  };
+}
