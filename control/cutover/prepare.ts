@@ -23,8 +23,8 @@ export async function prepare(context: PrepareContext): Promise<void> {
   const { deps, direction, document, links, signal, streams, trace } = context;
   const { from, to, move } = direction;
   await trace.step('reverse-stream', async () => {
-    // Nobody may read a log that is thrown away: left running by a switch whose end was cut short.
-    if (streams.problem(to.name) === null) await streams.freeze(to.name, signal);
+    // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
+    await streams.freeze(to.name, signal);
     const position = await to.owner.createLog(direction.reverse, true, signal);
     await from.owner.createStream(direction.reverse, position, true, signal);
   });

@@ -1,0 +1,61 @@
+import { describe, expect, test } from '@jest/globals';
+import { type RulesDocument, rulesDocumentSchema } from '../../core/rules-document.ts';
+import type { RulesChange } from '../../topo/topology.ts';
+import type { Move, SideName } from '../move.ts';
+import { heldAttempt, heldRules, openRules, type RulesGoal, rulesProblem } from './rules-change.ts';
+
+// Only names are looked at.
+const move = { name: 'move1', tables: ['orders', 'lines'], source: { keyspace: 'old' }, target: { keyspace: 'new' } } as unknown as Move;
+const goal = (primary: SideName, more: Partial<RulesGoal> = {}): RulesGoal => ({ move, primary, attempt: null, restore: true, ...more });
+const movement = { workflow: 'move1', source: 'old', target: 'new', want: 'target' };
+const parse = (tables: object): RulesDocument =>
+  rulesDocumentSchema.parse({ version: 7, nonce: 'n', changedBy: 'test', changedAt: '2026-01-01T00:00:00Z', defaultKeyspace: 'old', keyspaces: { x: 'y' }, tables });
+const claimed = parse({
+  orders: { primary: 'old', attempt: 3, movement, names: ['old.orders', 'new.orders'] },
+  'old.lines': { primary: 'old', movement, names: ['new.lines'] },
+  other: { primary: 'third' },
+});
+const after = (change: RulesChange): RulesDocument => parse(change.tables);
+
+describe('a flip', () => {
+  const flipped = after(openRules(claimed, goal('target', { attempt: 9 })));
+
+  test('points all the tables, under whatever name their rule is kept, and nothing else', () => {
+    expect(flipped.tables.orders).toMatchObject({ primary: 'new', attempt: 9, writes: 'open', movement, names: ['old.orders', 'new.orders'] });
+    expect(flipped.tables['old.lines']).toMatchObject({ primary: 'new', attempt: 9, writes: 'open', movement });
+    expect(flipped.tables.other).toEqual(claimed.tables.other);
+    expect(openRules(claimed, goal('target')).keyspaces).toEqual({ x: 'y' });
+  });
+
+  test('leaves nothing to do', () => {
+    expect(rulesProblem(claimed, goal('target'))).not.toBeNull();
+    expect(rulesProblem(flipped, goal('target'))).toBeNull();
+  });
+});
+
+test('a hold keeps primary and attempt, and goes when the writes are opened', () => {
+  const held = after(heldRules(claimed, goal('source'), { holdMs: 500, attempt: 12 }));
+  expect(held.tables.orders).toMatchObject({ primary: 'old', attempt: 3, writes: 'held', hold: { holdMs: 500, attempt: 12 } });
+  expect(heldAttempt(held, move)).toBe(12);
+  expect(rulesProblem(held, goal('source'))).toContain('held for attempt 12');
+  const released = after(openRules(held, goal('source')));
+  expect(released.tables).toEqual(claimed.tables);
+  expect(heldAttempt(released, move)).toBeNull();
+});
+
+describe('rules that somebody took away or changed', () => {
+  const torn = parse({ orders: { primary: 'old' }, 'old.lines': { primary: 'third', movement: { ...movement, workflow: 'another' } } });
+
+  test('are written again', () => {
+    expect(rulesProblem(torn, goal('source'))).toContain('does not name the workflow');
+    const mended = after(openRules(torn, goal('target', { attempt: 4 })));
+    expect(mended.tables.orders).toMatchObject({ primary: 'new', attempt: 4, movement: { workflow: 'move1', want: 'target' } });
+    expect(mended.tables.lines).toMatchObject({ primary: 'new', movement: { workflow: 'move1' }, names: ['old.lines', 'new.lines'] });
+    expect(mended.tables['old.lines']).toEqual(torn.tables['old.lines']);
+  });
+
+  test("are left alone while the workflow's runner may be at work on them", () => {
+    expect(rulesProblem(torn, goal('target', { restore: false }))).toBeNull();
+    expect(openRules(torn, goal('target', { restore: false })).tables).toEqual(torn.tables);
+  });
+});
