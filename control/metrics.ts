@@ -1,0 +1,31 @@
+import { Counter, Gauge, Histogram, type Registry } from '../runtime/metrics.ts';
+
+/** Control's metrics. Names end in their unit. */
+export class ControlMetrics {
+  readonly leading: Gauge<'workflow'>;
+  readonly lag: Gauge<'workflow'>;
+  readonly rowsCopied: Gauge<'workflow' | 'table'>;
+  readonly cutovers: Counter<'workflow' | 'to' | 'outcome' | 'reason'>;
+  readonly hold: Histogram<'to'>;
+  readonly rulesVersion: Gauge;
+  readonly rulesBroken: Gauge<'kind'>;
+  readonly externalRules: Counter;
+
+  constructor(registry: Registry) {
+    const registers = [registry];
+    this.leading = new Gauge({ name: 'switchyard_control_leading', help: '1 while this process runs the workflow', labelNames: ['workflow'], registers });
+    this.lag = new Gauge({ name: 'switchyard_control_lag_seconds', help: 'How far the copy is behind the side that serves', labelNames: ['workflow'], registers });
+    this.rowsCopied = new Gauge({ name: 'switchyard_control_rows_copied', help: 'Rows copied so far', labelNames: ['workflow', 'table'], registers });
+    this.cutovers = new Counter({ name: 'switchyard_control_cutovers_total', help: 'Cutovers ended, by outcome', labelNames: ['workflow', 'to', 'outcome', 'reason'], registers });
+    this.hold = new Histogram({
+      name: 'switchyard_control_hold_seconds',
+      help: 'How long writes were held by the last attempt of a cutover',
+      labelNames: ['to'],
+      buckets: [0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2],
+      registers,
+    });
+    this.rulesVersion = new Gauge({ name: 'switchyard_control_rules_version', help: 'Version of the newest rules document seen', registers });
+    this.rulesBroken = new Gauge({ name: 'switchyard_control_rules_broken', help: '1 while the rules key is missing or its document invalid', labelNames: ['kind'], registers });
+    this.externalRules = new Counter({ name: 'switchyard_control_external_rules_total', help: 'Rules documents recorded that somebody else than control wrote', registers });
+  }
+}

@@ -1,0 +1,92 @@
+import type { Backend, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Identity, Keyspace, Shard } from '../core/keyspace.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import type { WorkflowDocument } from '../core/workflow-document.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { resolveSecret } from '../runtime/secret.ts';
+import type { Topology } from '../topo/topology.ts';
+import type { Move, Side, SideName } from './move.ts';
+
+export type Backends = ReadonlyMap<string, Backend>;
+
+export interface StoresOptions {
+  readonly topology: Topology;
+  readonly clock: Clock;
+  readonly backends: Backends;
+  /** Where credentials by reference are looked up. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  /** Connections to one store under one identity, at most. */
+  readonly poolSize: number;
+  readonly acquireTimeoutMs: number;
+}
+
+/** One keyspace's store opened under both of control's identities. */
+export interface OpenedKeyspace extends AsyncDisposable {
+  readonly owner: OwnerStore;
+  readonly player: ReplicationStore;
+}
+
+/** A move with its stores open until it is disposed. */
+export interface OpenedMove extends AsyncDisposable {
+  readonly move: Move;
+}
+
+/** Opens stores by the keyspaces' names. Each call opens a set of its own: what is slow or broken for one caller is not for another. Opening connects lazily. */
+export class Stores {
+  readonly #options: StoresOptions;
+
+  constructor(options: StoresOptions) {
+    this.#options = options;
+  }
+
+  /** KEYSPACE_UNKNOWN; KEYSPACE_INVALID when its kind or a secret is not known to this process. */
+  async openKeyspace(name: string, signal: AbortSignal): Promise<OpenedKeyspace> {
+    const stored = (await this.#options.topology.keyspaces(signal)).find((entry) => entry.value.name === name);
+    if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
+    return this.#open(stored.value);
+  }
+
+  /** Both ends of a workflow. */
+  async openMove(document: Pick<WorkflowDocument, 'name' | 'source' | 'target' | 'tables'>, signal: AbortSignal): Promise<OpenedMove> {
+    await using opening = new AsyncDisposableStack();
+    const side = async (name: SideName): Promise<Side> => {
+      const opened = opening.use(await this.openKeyspace(document[name], signal));
+      return { name, keyspace: document[name], owner: opened.owner, player: opened.player };
+    };
+    const move: Move = { name: document.name, tables: document.tables, source: await side('source'), target: await side('target') };
+    const opened = opening.move();
+    return { move, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+  }
+
+  backendOf(shard: Shard, keyspace: string): Backend {
+    const backend = this.#options.backends.get(shard.kind);
+    if (backend !== undefined) return backend;
+    const known = [...this.#options.backends.keys()].join(', ');
+    throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace}": there is no kind of store "${shard.kind}"; known are ${known}`, { metadata: { keyspace } });
+  }
+
+  async #open({ name, shards }: Keyspace): Promise<OpenedKeyspace> {
+    const shard = shards[0];
+    if (shard === undefined) throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${name}" has no shard`);
+    const backend = this.backendOf(shard, name);
+    const [owner, player] = await Promise.all([this.#storeOptions(name, shard, 'owner'), this.#storeOptions(name, shard, 'player')]);
+    const stack = new AsyncDisposableStack();
+    const stores = { owner: stack.use(backend.openOwner(owner)), player: stack.use(backend.openReplication(player)) };
+    return { ...stores, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  }
+
+  async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {
+    const { clock, env, log, poolSize, acquireTimeoutMs } = this.#options;
+    return {
+      shard,
+      clock,
+      password: await resolveSecret(shard[identity].password, env),
+      poolSize,
+      acquireTimeoutMs,
+      applicationName: `switchyard control ${identity}`,
+      onBackgroundError: (error) => log.info({ err: error, keyspace, identity }, 'a connection to a store was lost'),
+    };
+  }
+}

@@ -1,0 +1,73 @@
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import { scopeOf } from '../cutover/direction.ts';
+import { changeNote } from '../cutover/rules-write.ts';
+import { type ControlDeps, type Move, type SideName, streamFrom } from '../move.ts';
+import { releaseTables } from './claims.ts';
+import { endingBegun, hasStep, type Serving } from './machine.ts';
+
+export interface EndingContext {
+  readonly move: Move;
+  readonly document: WorkflowDocument;
+  readonly deps: ControlDeps;
+  /** What the stores say now. */
+  readonly serving: Serving;
+  readonly stopStreams: () => Promise<void>;
+  /** Writes a finished step into the journal. */
+  readonly journal: (step: string) => Promise<void>;
+}
+
+/**
+ * Ends a switched workflow: streams, logs and ownership go, rules keep all the names. The old store keeps its fence rows CLOSED with triggers on and rights taken, as a tombstone: a gateway that missed everything must
+ * still be refused there.
+ */
+export async function completeMove(context: EndingContext, signal: AbortSignal): Promise<void> {
+  await begin(context, 'complete', 'target');
+  await context.stopStreams();
+  await dropStreams(context.move, signal);
+  await disownBoth(context.move, signal);
+  await release(context, 'target', signal);
+}
+
+/** Ends a workflow whose source serves: everything that it made goes, with `keepData` all but the target's tables. The source stays as it was, the target's rows CLOSED. */
+export async function cancelMove(context: EndingContext, keepData: boolean, signal: AbortSignal): Promise<void> {
+  const { move, document } = context;
+  await begin(context, 'cancel', 'source');
+  await context.stopStreams();
+  if (hasStep(document, 'install')) {
+    await dropStreams(move, signal);
+    const created = document.createdTables;
+    if (!keepData && created.length > 0) await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
+    await disownBoth(move, signal);
+  }
+  await release(context, 'source', signal);
+}
+
+async function begin({ document, move, serving, journal }: EndingContext, kind: 'complete' | 'cancel', side: SideName): Promise<void> {
+  if (hasStep(document, endingBegun(kind))) return;
+  const early = document.state === 'created' || document.state === 'copying' || document.state === 'failed';
+  if (serving !== side && !(kind === 'cancel' && early && serving === 'unclaimed')) {
+    const found = serving === 'unknown' ? 'a store does not answer' : serving === 'between' ? 'a cutover is under way or was left' : `the ${serving} serves`;
+    throw new SwitchyardError(serving === 'unknown' ? 'STORE_UNAVAILABLE' : 'WORKFLOW_STATE', `workflow ${move.name} cannot be ended so just now: ${found}`);
+  }
+  await journal(endingBegun(kind));
+}
+
+async function dropStreams(move: Move, signal: AbortSignal): Promise<void> {
+  for (const side of ['source', 'target'] as const) {
+    const other = side === 'source' ? move.target : move.source;
+    const stream = streamFrom(move, side);
+    await move[side].owner.dropLog(stream, signal);
+    await other.owner.dropStream(stream, signal);
+  }
+}
+
+async function disownBoth(move: Move, signal: AbortSignal): Promise<void> {
+  await move.source.owner.disown(scopeOf(move, 'source'), signal);
+  await move.target.owner.disown(scopeOf(move, 'target'), signal);
+}
+
+async function release({ move, deps }: EndingContext, side: SideName, signal: AbortSignal): Promise<void> {
+  const note = changeNote(deps, `workflow ${move.name} ${side === 'target' ? 'completed' : 'cancelled'}`);
+  await deps.topology.updateRules(note, (rules) => releaseTables(rules, move.name, move[side].keyspace), signal);
+}

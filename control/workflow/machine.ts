@@ -1,0 +1,122 @@
+import { assertNever } from '../../core/assert-never.ts';
+import type { WorkflowDocument, WorkflowRequest, WorkflowState } from '../../core/workflow-document.ts';
+import type { SideName } from '../move.ts';
+
+/**
+ * A workflow's life.
+ *
+ * It is *created* with its tables claimed in the rules. The runner prepares both stores (schema, fence rows, tables, rights, log, stream): *copying*. Existing rows are copied while changes are applied; when every
+ * table's last chunk is committed it is *running*: the target follows the source. A cutover makes it *switched*: the target serves and the source follows. Switching back makes it running again, as often as wanted.
+ * `complete` ends a switched workflow, `cancel` one whose source still serves. A fault that no repetition mends before the switch makes it *failed*: the source serves as ever, and it can only be cancelled. After the
+ * switch nothing makes it failed: a broken way back is said in its message, and the target serves on.
+ *
+ * The stores' fence rows are right about which side serves; the document follows them (`primary`).
+ */
+export type WorkflowEvent =
+  | { readonly kind: 'prepared' }
+  | { readonly kind: 'copied' }
+  /** The fence rows say that this side serves and the other is closed. */
+  | { readonly kind: 'primary'; readonly side: SideName }
+  | { readonly kind: 'failed' }
+  | { readonly kind: 'completed' }
+  | { readonly kind: 'cancelled' };
+
+/** The state after the event; null when the event is not legal in this state, which changes nothing. */
+export function transition(state: WorkflowState, event: WorkflowEvent): WorkflowState | null {
+  switch (event.kind) {
+    case 'prepared':
+      return state === 'created' ? 'copying' : null;
+    case 'copied':
+      return state === 'copying' ? 'running' : null;
+    case 'primary':
+      if (state !== 'running' && state !== 'switched') return null;
+      return event.side === 'target' ? 'switched' : 'running';
+    case 'failed':
+      return state === 'created' || state === 'copying' || state === 'running' ? 'failed' : null;
+    case 'completed':
+      return state === 'switched' ? 'completed' : null;
+    case 'cancelled':
+      return state === 'created' || state === 'copying' || state === 'running' || state === 'failed' ? 'cancelled' : null;
+    default:
+      return assertNever(event);
+  }
+}
+
+/** Journalled when an ending has begun: from here on it is only repeated until it is done. */
+export const endingBegun = (kind: WorkflowRequest['kind']): string => `${kind}-begun`;
+export const hasStep = (document: Pick<WorkflowDocument, 'journal'>, step: string): boolean => document.journal.some((entry) => entry.step === step);
+
+/** What the fence rows of both stores say together. `between`: a cutover is under way or was left; whoever repairs it decides. */
+export type Serving = SideName | 'between' | 'unclaimed' | 'unknown';
+
+/** All that the runner looks at before it does the next thing. */
+export interface WorkflowView {
+  readonly document: WorkflowDocument;
+  readonly serving: Serving;
+  /** The side that the rules want to be primary; null when they do not name the workflow. */
+  readonly want: SideName | null;
+  /** Whether every table's copy is committed on the target. */
+  readonly copied: boolean;
+}
+
+export type WorkflowAction =
+  | { readonly kind: 'prepare' }
+  /** Stream out of the source with the copier. */
+  | { readonly kind: 'copy' }
+  | { readonly kind: 'become'; readonly event: WorkflowEvent }
+  /** Stream out of the side that serves. */
+  | { readonly kind: 'follow'; readonly primary: SideName }
+  | { readonly kind: 'switch'; readonly to: SideName }
+  | { readonly kind: 'request'; readonly request: WorkflowRequest }
+  /** A cutover that somebody else has to end first. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'nothing' };
+
+/** The one next thing to do. Repeated after every change; each action leads to another view. */
+export function nextAction({ document, serving, want, copied }: WorkflowView): WorkflowAction {
+  const { state, request } = document;
+  switch (state) {
+    case 'completed':
+    case 'cancelled':
+      return { kind: 'nothing' };
+    case 'failed':
+      return request === undefined ? { kind: 'nothing' } : { kind: 'request', request };
+    case 'created':
+      return request === undefined ? { kind: 'prepare' } : { kind: 'request', request };
+    case 'copying':
+      if (request !== undefined) return { kind: 'request', request };
+      return copied ? { kind: 'become', event: { kind: 'copied' } } : { kind: 'copy' };
+    case 'running':
+    case 'switched': {
+      if (request !== undefined && hasStep(document, endingBegun(request.kind))) return { kind: 'request', request };
+      if (serving !== 'source' && serving !== 'target') return { kind: 'wait' };
+      const event: WorkflowEvent = { kind: 'primary', side: serving };
+      if (transition(state, event) !== state) return { kind: 'become', event };
+      if (request !== undefined) return { kind: 'request', request };
+      if (want !== null && want !== serving) return { kind: 'switch', to: want };
+      return { kind: 'follow', primary: serving };
+    }
+    default:
+      return assertNever(state);
+  }
+}
+
+/** Why a request cannot be served in this state, null when it can. The message names the next step. */
+export function requestProblem(state: WorkflowState, kind: WorkflowRequest['kind']): string | null {
+  const allowed: Readonly<Record<WorkflowRequest['kind'], readonly WorkflowState[]>> = {
+    verify: ['running', 'switched'],
+    complete: ['switched'],
+    cancel: ['created', 'copying', 'running', 'failed'],
+  };
+  if (allowed[kind].includes(state)) return null;
+  const advice: Readonly<Record<WorkflowState, string>> = {
+    created: 'wait until its tables are prepared and copied',
+    copying: 'wait until its tables are copied',
+    running: 'switch its traffic first',
+    switched: 'complete it, or reverse its traffic first',
+    completed: 'it has ended',
+    cancelled: 'it has ended',
+    failed: 'cancel it',
+  };
+  return `the workflow is ${state}: ${advice[state]}`;
+}

@@ -1,0 +1,59 @@
+import type { Logger } from '../../runtime/logger.ts';
+import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import { scopeOf } from '../cutover/direction.ts';
+import { type Move, streamFrom } from '../move.ts';
+
+/** Steps from "created" to "copying", in order. Each is idempotent and may be repeated after a death in its middle. */
+export const preparationSteps = ['install', 'claim-target', 'claim-source', 'tables', 'rights', 'stream'] as const;
+export type PreparationStep = (typeof preparationSteps)[number];
+
+export interface PreparationContext {
+  readonly move: Move;
+  readonly log: Logger;
+  /** Records, before they are created, which of the target's tables this workflow creates: only those may a cancel drop. */
+  readonly recordCreated: (tables: readonly string[]) => Promise<void>;
+}
+
+/** The first step that the journal does not have; null when all are done. */
+export function nextPreparationStep(document: Pick<WorkflowDocument, 'journal'>): PreparationStep | null {
+  return preparationSteps.find((step) => !document.journal.some((entry) => entry.step === step)) ?? null;
+}
+
+export async function prepareStep(context: PreparationContext, step: PreparationStep, signal: AbortSignal): Promise<void> {
+  const { source, target, tables } = context.move;
+  context.log.info({ workflow: context.move.name, step }, 'preparing');
+  switch (step) {
+    case 'install':
+      await Promise.all([source.owner.install(signal), target.owner.install(signal)]);
+      return;
+    // The target first: from then on nobody else can make it serve these tables, while the source goes on as it is.
+    case 'claim-target':
+      return target.owner.claim(scopeOf(context.move, 'target'), 'target', signal);
+    case 'claim-source':
+      return source.owner.claim(scopeOf(context.move, 'source'), 'source', signal);
+    case 'tables':
+      return createTables(context, signal);
+    case 'rights': {
+      const rights = await source.owner.gatewayRights(tables, signal);
+      await target.owner.saveRights(scopeOf(context.move, 'target'), rights, signal);
+      await source.owner.saveRights(scopeOf(context.move, 'source'), rights, signal);
+      return;
+    }
+    case 'stream': {
+      const stream = streamFrom(context.move, 'source');
+      // A log of a try that died before its stream was written down began at another position: it is renewed.
+      const position = await source.owner.createLog(stream, true, signal);
+      await target.owner.createStream(stream, position, true, signal);
+      return;
+    }
+  }
+}
+
+async function createTables({ move, recordCreated }: PreparationContext, signal: AbortSignal): Promise<void> {
+  const { source, target, tables } = move;
+  const missing: string[] = [];
+  for (const table of tables) if ((await target.player.describe(table, signal)) === null) missing.push(table);
+  const definitions = await source.owner.define(tables, signal);
+  await recordCreated(missing);
+  await target.owner.createTables(scopeOf(move, 'target'), definitions, signal);
+}

@@ -1,0 +1,106 @@
+import { assertNever } from '../../core/assert-never.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
+import { asSwitchyardError } from '../cutover/time-limit.ts';
+import type { ControlDeps, Move } from '../move.ts';
+import type { RunningStreams } from '../streams/move-streams.ts';
+import type { TopologyView } from '../topology-view.ts';
+import { verifyMove } from '../verify/verify-move.ts';
+import { cancelMove, completeMove, type EndingContext } from './ending.ts';
+import { endingBegun, hasStep, requestProblem, type Serving } from './machine.ts';
+import type { WorkflowJournal } from './workflow-journal.ts';
+
+export interface RequestContext {
+  readonly move: Move;
+  readonly document: WorkflowDocument;
+  readonly serving: Serving;
+  readonly streams: RunningStreams;
+  readonly journal: WorkflowJournal;
+  readonly view: TopologyView;
+  readonly deps: ControlDeps;
+  readonly stopStreams: () => Promise<void>;
+}
+
+/** Does what an operator asked for and writes down how it ended. A fault that may pass leaves the request in place: it is tried again. */
+export async function runRequest(context: RequestContext, request: WorkflowRequest, signal: AbortSignal): Promise<'again'> {
+  const { document, journal, deps } = context;
+  const problem = requestProblem(document.state, request.kind);
+  if (problem !== null) {
+    await journal.finish(request, { error: new SwitchyardError('WORKFLOW_STATE', problem) }, signal);
+    return 'again';
+  }
+  deps.log.info({ workflow: document.name, request: request.kind }, 'request begins');
+  let begun = hasStep(document, endingBegun(request.kind));
+  const ending: EndingContext = {
+    ...context,
+    journal: async (step) => {
+      await journal.step(step, signal);
+      begun = true;
+    },
+  };
+  try {
+    switch (request.kind) {
+      case 'verify':
+        await verify(context, request, signal);
+        break;
+      case 'complete':
+        await completeMove(ending, signal);
+        await journal.finish(request, { error: null, event: { kind: 'completed' } }, signal);
+        break;
+      case 'cancel':
+        await cancelMove(ending, request.keepData, signal);
+        await journal.finish(request, { error: null, event: { kind: 'cancelled' } }, signal);
+        break;
+      default:
+        return assertNever(request.kind);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = asSwitchyardError(error);
+    if (failure.retryable || begun) throw failure;
+    await journal.finish(request, { error: failure }, signal);
+  }
+  return 'again';
+}
+
+async function verify(context: RequestContext, request: WorkflowRequest, signal: AbortSignal): Promise<void> {
+  const { move, serving, streams, deps, journal } = context;
+  const replaced = new AbortController();
+  const both = AbortSignal.any([signal, replaced.signal]);
+  const watching = watchReplaced(context, request, replaced, both);
+  const startedAt = deps.clock.monotonic();
+  try {
+    if (serving !== 'source' && serving !== 'target') throw new SwitchyardError('WORKFLOW_STATE', 'a cutover is under way or was left, or a store does not answer: try again when one side serves');
+    const verification = await verifyMove({ move, primary: serving, stream: streams.stream(serving), clock: deps.clock }, both);
+    await journal.finish(request, { error: null, verification }, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const failure = replaced.signal.aborted ? asSwitchyardError(replaced.signal.reason) : asSwitchyardError(error);
+    const verification: Verification = {
+      finishedAt: new Date(deps.clock.now()).toISOString(),
+      durationMs: Math.round(deps.clock.monotonic() - startedAt),
+      rowsCompared: 0,
+      differences: 0,
+      sample: [],
+      error: `${failure.reason}: ${failure.message}`,
+    };
+    await journal.finish(request, { error: failure, verification }, signal);
+  } finally {
+    replaced.abort(new SwitchyardError('CANCELLED', 'the verification has ended'));
+    await watching;
+  }
+}
+
+/** A comparison of large tables takes long; a cancel asked for meanwhile need not wait for it. */
+async function watchReplaced({ view, deps, document }: RequestContext, request: WorkflowRequest, replaced: AbortController, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await view.changed(1_000, signal);
+      const stored = await deps.topology.workflow(document.name, signal);
+      const pending = stored?.value.request;
+      if (pending?.id !== request.id) replaced.abort(new SwitchyardError('CANCELLED', `the verification gave way to "${pending?.kind ?? 'nothing'}"`));
+    } catch (error) {
+      if (!signal.aborted) deps.log.info({ err: error, workflow: document.name }, 'the workflow could not be read while it is verified');
+    }
+  }
+}
