@@ -159,7 +159,10 @@ export class Session {
     const { text, values, prepared } = statement;
     const name = prepared ? { name: this.#nameOf(text) } : {};
     try {
-      const result = await this.#client.query<(string | null)[], Parameter[]>({ ...name, text, values: [...values], rowMode: 'array' });
+      const answer = await this.#client.query<(string | null)[], Parameter[]>({ ...name, text, values: [...values], rowMode: 'array' });
+      // A text of several statements, possible without values, is answered by a list; its last answer counts.
+      const result = Array.isArray(answer) ? (answer as (typeof answer)[]).at(-1) : answer;
+      if (result === undefined) return { ok: true, rows: [], rowCount: 0 };
       return { ok: true, rows: result.rows, rowCount: result.rowCount ?? 0 };
     } catch (error) {
       const stale = prepared && staleStates.includes(sqlState(error));

@@ -1,0 +1,540 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { DataStore, StoreOptions } from '../../backends/backend.ts';
+import type { Cell } from '../../core/cell.ts';
+import type { ErrorReason } from '../../core/error-catalogue.ts';
+import type { FenceRow } from '../../core/fence.ts';
+import type { Filter, OrderTerm, Row, WriteOperation } from '../../core/operation.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+
+/**
+ * A real store with the contract's tables, which the gateway's identity may read and write:
+ * `item` (id int64 key with a sequence, name text unique not null, amount int64 not null default 0 and never negative, price decimal(10,2), note text),
+ * `line` (item_id int64 referring to item and line int32 as key, quantity int32 not null).
+ */
+export interface DataStoreHarness extends AsyncDisposable {
+  open(options?: Partial<StoreOptions>): DataStore;
+  /** Empties the tables, lifts fences, gives back rights, ends what the store is running for us. */
+  reset(): Promise<void>;
+  /** What the store's own client prints for one value. */
+  print(table: string, column: string, id: bigint): Promise<string>;
+  /** Holds a write lock on an item's row from outside until disposed of. */
+  lockItem(id: bigint): Promise<AsyncDisposable>;
+  /** Statements that the gateway's identity has running in the store just now. */
+  running(): Promise<number>;
+  /** Connections of the gateway's identity. */
+  connections(): Promise<number>;
+  /** Ends every connection of the gateway's identity from outside. */
+  killConnections(): Promise<void>;
+  /** Makes the store refuse writes of the table as its fence does. */
+  fence(table: string, row: FenceRow): Promise<void>;
+  /** Takes the right to read the table away. */
+  takeReads(table: string): Promise<void>;
+  /** Makes a column without an exact mapping, a table without a key; gives their names and what must be named in the refusal. */
+  readonly unsupported: readonly { readonly table: string; readonly names: string }[];
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  /** Stops the store's processes from doing anything while their sockets stay open, until disposed of. */
+  freeze(): Promise<AsyncDisposable>;
+}
+
+const itemColumns = ['id', 'name', 'amount', 'price', 'note'] as const;
+const none: Row = { columns: [], cells: [] };
+const never = new AbortController().signal;
+
+const insertItem = (id: bigint, name: string, rest: Readonly<Record<string, Cell>> = {}, returning: readonly string[] = []): WriteOperation => ({
+  kind: 'insert',
+  table: 'item',
+  row: { columns: ['id', 'name', ...Object.keys(rest)], cells: [id, name, ...Object.values(rest)] },
+  returning,
+});
+
+const updateItem = (
+  id: bigint,
+  set: Readonly<Record<string, Cell>>,
+  more: { add?: Readonly<Record<string, Cell>>; precondition?: Filter; returning?: readonly string[] } = {},
+): WriteOperation => ({
+  kind: 'update',
+  table: 'item',
+  key: [id],
+  set: rowOf(set),
+  add: more.add === undefined ? none : rowOf(more.add),
+  precondition: more.precondition ?? null,
+  returning: more.returning ?? [],
+});
+
+const deleteItem = (id: bigint, more: { precondition?: Filter; allowMissing?: boolean } = {}): WriteOperation => ({
+  kind: 'delete',
+  table: 'item',
+  key: [id],
+  precondition: more.precondition ?? null,
+  allowMissing: more.allowMissing ?? false,
+});
+
+const rowOf = (cells: Readonly<Record<string, Cell>>): Row => ({ columns: Object.keys(cells), cells: Object.values(cells) });
+const amountIs = (value: bigint): Filter => ({ kind: 'compare', column: 'amount', operator: '=', value });
+const byId: readonly OrderTerm[] = [{ column: 'id', descending: false }];
+
+/** Waits for the failure and gives it; a success is an error of the test. */
+async function failure(work: Promise<unknown>): Promise<SwitchyardError> {
+  const error = await work.then(
+    (value) => new Error(`succeeded with ${String(value)}`),
+    (reason: unknown) => reason,
+  );
+  if (error instanceof SwitchyardError) return error;
+  throw error;
+}
+
+const reasonOf = async (work: Promise<unknown>): Promise<ErrorReason> => (await failure(work)).reason;
+
+/** What every kind of store must do for the gateway, over a real server. */
+export function dataStoreContract(name: string, setup: () => Promise<DataStoreHarness>): void {
+  describe(`${name} as the gateway's store`, () => {
+    let harness: DataStoreHarness;
+    let store: DataStore;
+    let schemas: ReadonlyMap<string, TableSchema>;
+    let item: TableSchema;
+
+    beforeAll(async () => {
+      harness = await setup();
+      store = harness.open();
+      schemas = new Map(await Promise.all(['item', 'line'].map(async (table) => [table, await described(table)] as const)));
+      item = await described('item');
+    });
+    afterAll(async () => {
+      await store[Symbol.asyncDispose]();
+      await harness[Symbol.asyncDispose]();
+    });
+    beforeEach(() => harness.reset());
+
+    const described = async (table: string): Promise<TableSchema> => {
+      const schema = await store.describe(table, never);
+      if (schema === null) throw new Error(`no table ${table}`);
+      return schema;
+    };
+    const write = (...operations: readonly WriteOperation[]) => store.write(schemas, operations, never);
+    const get = (id: bigint, columns: readonly string[] = itemColumns) => store.get(item, { key: [id], columns }, never);
+    const amountOf = async (id: bigint): Promise<Cell | undefined> => (await get(id, ['amount']))?.cells[0];
+    const untilRunning = (count: number) => waitUntil(`${count} running statements`, { limitMs: 5_000 }, async () => ((await harness.running()) === count ? true : undefined));
+
+    describe('tables', () => {
+      test('are listed in order of name', async () => {
+        const tables = await store.listTables(never);
+        expect(tables).toEqual(expect.arrayContaining(['item', 'line']));
+        expect(tables).toEqual([...tables].sort());
+      });
+
+      test('are described with columns, key, unique keys', () => {
+        expect(item.primaryKey).toEqual(['id']);
+        expect(schemas.get('line')?.primaryKey).toEqual(['item_id', 'line']);
+        expect(item.uniqueKeys.map((key) => key.columns)).toEqual([['name']]);
+        expect(item.columns.map(({ name: column, kind, nullable, hasDefault }) => [column, kind, nullable, hasDefault])).toEqual([
+          ['id', 'int64', false, true],
+          ['name', 'text', false, false],
+          ['amount', 'int64', false, true],
+          ['price', 'decimal', true, false],
+          ['note', 'text', true, false],
+        ]);
+      });
+
+      test('have the same fingerprint every time, and another than other tables', async () => {
+        expect((await described('item')).fingerprint).toBe(item.fingerprint);
+        expect((await described('line')).fingerprint).not.toBe(item.fingerprint);
+      });
+
+      test('are described without a right on their rows', async () => {
+        await harness.takeReads('item');
+        expect(await described('item')).toEqual(item);
+      });
+
+      test('that do not exist are null, whatever their name', async () => {
+        for (const table of ['nothing', 'Item', 'it"em', "it'em", 'item\0', '']) expect(await store.describe(table, never)).toBeNull();
+      });
+
+      test('that cannot be served are refused by name', async () => {
+        for (const { table, names } of harness.unsupported) {
+          const error = await failure(store.describe(table, never));
+          expect(error.reason).toBe('TABLE_UNSUPPORTED');
+          expect(error.message).toContain(names);
+        }
+      });
+    });
+
+    describe('reads', () => {
+      beforeEach(() => write(...[1n, 2n, 3n, 4n].map((id) => insertItem(id, `item ${id}`, { amount: id % 2n, price: `${id}.50`, note: id === 3n ? null : 'n' }))));
+
+      test('get gives the asked columns in the asked order, or null', async () => {
+        expect(await get(2n, ['note', 'id'])).toEqual({ columns: ['note', 'id'], cells: ['n', 2n] });
+        expect(await get(3n)).toEqual({ columns: itemColumns, cells: [3n, 'item 3', 1n, '3.50', null] });
+        expect(await get(99n)).toBeNull();
+      });
+
+      test('batchGet keeps the order, the gaps and the repetitions', async () => {
+        const rows = await store.batchGet(item, { keys: [[4n], [99n], [1n], [4n]], columns: ['id'] }, never);
+        expect(rows.map((row) => row?.cells[0] ?? null)).toEqual([4n, null, 1n, 4n]);
+        expect(await store.batchGet(item, { keys: [], columns: ['id'] }, never)).toEqual([]);
+      });
+
+      test('batchGet works with keys of several columns', async () => {
+        const line = await described('line');
+        await write(lineInsert(1n, 1), lineInsert(1n, 2), lineInsert(2n, 1));
+        const keys = [
+          [2n, 1],
+          [1n, 2],
+          [2n, 2],
+        ];
+        expect((await store.batchGet(line, { keys, columns: ['item_id', 'line'] }, never)).map((row) => row?.cells ?? null)).toEqual([[2n, 1], [1n, 2], null]);
+      });
+
+      const ids = async (filter: Filter | null, orderBy = byId): Promise<readonly Cell[]> =>
+        (await store.query(item, { filter, orderBy, columns: ['id'], limit: 100, after: null }, never)).map((row) => row.cells[0] ?? null);
+
+      test('query filters', async () => {
+        expect(await ids(null)).toEqual([1n, 2n, 3n, 4n]);
+        expect(await ids({ kind: 'compare', column: 'price', operator: '>=', value: '2.5' })).toEqual([2n, 3n, 4n]);
+        expect(await ids({ kind: 'compare', column: 'name', operator: '<>', value: 'item 1' })).toEqual([2n, 3n, 4n]);
+        expect(await ids({ kind: 'in', column: 'name', values: ['item 4', 'item 2', 'x"{},\\'] })).toEqual([2n, 4n]);
+        expect(await ids({ kind: 'isNull', column: 'note' })).toEqual([3n]);
+        expect(await ids({ kind: 'prefix', column: 'name', text: 'item' })).toEqual([1n, 2n, 3n, 4n]);
+        expect(await ids({ kind: 'prefix', column: 'name', text: '%' })).toEqual([]);
+        expect(await ids({ kind: 'and', filters: [amountIs(1n), { kind: 'isNull', column: 'note' }] })).toEqual([3n]);
+        expect(await ids({ kind: 'or', filters: [amountIs(0n), { kind: 'isNull', column: 'note' }] })).toEqual([2n, 3n, 4n]);
+        expect(await ids({ kind: 'not', filter: amountIs(0n) })).toEqual([1n, 3n]);
+        expect(await ids({ kind: 'not', filter: { kind: 'compare', column: 'note', operator: '=', value: 'x' } })).toEqual([1n, 2n, 4n]);
+        expect(await ids({ kind: 'and', filters: [] })).toHaveLength(4);
+        expect(await ids({ kind: 'or', filters: [] })).toHaveLength(0);
+      });
+
+      test('query pages through a mixed order without gap or repetition', async () => {
+        for (const orderBy of [
+          byId,
+          [{ column: 'amount', descending: true }, ...byId],
+          [
+            { column: 'amount', descending: false },
+            { column: 'id', descending: true },
+          ],
+          [{ column: 'id', descending: true }],
+        ]) {
+          const all = await ids(null, orderBy);
+          const paged: Cell[] = [];
+          let after: readonly Cell[] | null = null;
+          const columns = orderBy.map((term) => term.column);
+          for (;;) {
+            const page: readonly Row[] = await store.query(item, { filter: null, orderBy, columns: [...columns, 'id'], limit: 1, after }, never);
+            const [row] = page;
+            if (row === undefined) break;
+            paged.push(row.cells.at(-1) ?? null);
+            after = row.cells.slice(0, columns.length);
+          }
+          expect(paged).toEqual(all);
+          expect(new Set(paged).size).toBe(4);
+        }
+      });
+
+      test('texts are ordered and compared by their bytes', async () => {
+        const names = ['B', 'a', 'Z', 'ä', 'b', '😀', '￿'];
+        await write(...names.map((text, i) => insertItem(BigInt(100 + i), text)));
+        const rows = await store.query(
+          item,
+          {
+            filter: { kind: 'compare', column: 'id', operator: '>=', value: 100n },
+            orderBy: [{ column: 'name', descending: false }, ...byId],
+            columns: ['name'],
+            limit: 100,
+            after: null,
+          },
+          never,
+        );
+        expect(rows.map((row) => row.cells[0])).toEqual([...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
+        expect(
+          await ids({
+            kind: 'and',
+            filters: [
+              { kind: 'compare', column: 'name', operator: '<', value: 'a' },
+              { kind: 'compare', column: 'id', operator: '>=', value: 100n },
+            ],
+          }),
+        ).toEqual([100n, 102n]);
+      });
+    });
+
+    const lineInsert = (itemId: bigint, line: number): WriteOperation => ({
+      kind: 'insert',
+      table: 'line',
+      row: { columns: ['item_id', 'line', 'quantity'], cells: [itemId, line, 1] },
+      returning: [],
+    });
+
+    describe('writes', () => {
+      test('insert stores exactly what was given and returns what was asked for', async () => {
+        const [result] = await write(
+          insertItem(9_007_199_254_740_993n, 'it\'s \\ "new" ü😀\n', { amount: 9_223_372_036_854_775_807n, price: '-12345678.90' }, ['price', 'amount', 'note']),
+        );
+        expect(result).toEqual({ row: { columns: ['price', 'amount', 'note'], cells: ['-12345678.90', 9_223_372_036_854_775_807n, null] }, found: true });
+        expect(await harness.print('item', 'name', 9_007_199_254_740_993n)).toBe('it\'s \\ "new" ü😀');
+        expect(await harness.print('item', 'amount', 9_007_199_254_740_993n)).toBe('9223372036854775807');
+      });
+
+      test('insert leaves defaults to the store', async () => {
+        const [result] = await write({ kind: 'insert', table: 'item', row: { columns: ['name'], cells: ['defaulted'] }, returning: ['id', 'amount'] });
+        expect(result?.row?.cells[1]).toBe(0n);
+        expect(typeof result?.row?.cells[0]).toBe('bigint');
+      });
+
+      test('upsert adds the row or sets the given columns only', async () => {
+        const upsert = (cells: Readonly<Record<string, Cell>>): WriteOperation => ({ kind: 'upsert', table: 'item', row: rowOf(cells), returning: ['amount', 'note'] });
+        expect((await write(upsert({ id: 1n, name: 'a', amount: 5n, note: 'x' })))[0]?.row?.cells).toEqual([5n, 'x']);
+        expect((await write(upsert({ id: 1n, name: 'a', amount: 6n })))[0]?.row?.cells).toEqual([6n, 'x']);
+      });
+
+      test('update sets, adds and returns the new row', async () => {
+        await write(insertItem(1n, 'a', { amount: 5n, price: '1.25' }));
+        const [result] = await write(updateItem(1n, { note: 'new' }, { add: { amount: -2n, price: '0.50' }, returning: ['note', 'amount', 'price'] }));
+        expect(result?.row?.cells).toEqual(['new', 3n, '1.75']);
+      });
+
+      test('a missed row and an unmet precondition are told apart', async () => {
+        await write(insertItem(1n, 'a', { amount: 5n }));
+        expect(await reasonOf(write(updateItem(2n, { note: 'x' })))).toBe('ROW_NOT_FOUND');
+        expect(await reasonOf(write(updateItem(2n, { note: 'x' }, { precondition: amountIs(5n) })))).toBe('ROW_NOT_FOUND');
+        expect(await reasonOf(write(updateItem(1n, { note: 'x' }, { precondition: amountIs(6n) })))).toBe('PRECONDITION_FAILED');
+        await write(updateItem(1n, { note: 'x' }, { precondition: amountIs(5n) }));
+        expect((await get(1n, ['note']))?.cells).toEqual(['x']);
+      });
+
+      test('delete tells whether there was a row', async () => {
+        await write(insertItem(1n, 'a', { amount: 5n }));
+        expect(await reasonOf(write(deleteItem(2n)))).toBe('ROW_NOT_FOUND');
+        expect(await write(deleteItem(2n, { allowMissing: true }))).toEqual([{ row: null, found: false }]);
+        expect(await reasonOf(write(deleteItem(1n, { precondition: amountIs(1n), allowMissing: true })))).toBe('PRECONDITION_FAILED');
+        expect(await write(deleteItem(1n, { precondition: amountIs(5n) }))).toEqual([{ row: null, found: true }]);
+        expect(await get(1n)).toBeNull();
+      });
+
+      test('several writes are one transaction in order', async () => {
+        const results = await write(
+          insertItem(1n, 'a'),
+          updateItem(1n, {}, { add: { amount: 7n }, returning: ['amount'] }),
+          lineInsert(1n, 1),
+          deleteItem(9n, { allowMissing: true }),
+        );
+        expect(results.map((result) => [result.row?.cells ?? null, result.found])).toEqual([
+          [[], true],
+          [[7n], true],
+          [[], true],
+          [null, false],
+        ]);
+      });
+
+      test.each<[string, WriteOperation, ErrorReason]>([
+        ['a missing row', updateItem(99n, { note: 'x' }), 'ROW_NOT_FOUND'],
+        ['an unmet precondition', updateItem(50n, { note: 'x' }, { precondition: amountIs(99n) }), 'PRECONDITION_FAILED'],
+        ['a taken key', insertItem(50n, 'other'), 'UNIQUE_VIOLATION'],
+        ['a taken unique key', insertItem(51n, 'taken'), 'UNIQUE_VIOLATION'],
+        ['a missing foreign row', lineInsert(99n, 1), 'FOREIGN_KEY_VIOLATION'],
+        ['a missing value', { kind: 'insert', table: 'item', row: { columns: ['id'], cells: [60n] }, returning: [] }, 'NOT_NULL_VIOLATION'],
+        ['a broken check', insertItem(61n, 'negative', { amount: -1n }), 'CHECK_VIOLATION'],
+        ['a sum beyond its type', updateItem(50n, {}, { add: { amount: 9_223_372_036_854_775_807n } }), 'VALUE_INVALID'],
+        ['a decimal with too many digits', insertItem(62n, 'digits', { price: '1.999' }), 'VALUE_INVALID'],
+        ['a decimal that is too large', insertItem(62n, 'large', { price: '123456789.00' }), 'VALUE_INVALID'],
+        ['a text with U+0000', insertItem(62n, 'nul\0'), 'VALUE_INVALID'],
+        ['a text with half a character', insertItem(62n, 'half\ud800'), 'VALUE_INVALID'],
+      ])('%s fails alone, and takes the rest of its transaction with it', async (_, operation, reason) => {
+        await write(insertItem(50n, 'taken', { amount: 1n }));
+        expect(await reasonOf(write(operation))).toBe(reason);
+        expect(await reasonOf(write(insertItem(1n, 'before'), operation, insertItem(2n, 'after')))).toBe(reason);
+        expect(await store.batchGet(item, { keys: [[1n], [2n]], columns: ['id'] }, never)).toEqual([null, null]);
+        // The connection is good for the next.
+        await write(insertItem(1n, 'before'));
+      });
+
+      test('a violation names table, constraint and columns', async () => {
+        await write(insertItem(1n, 'a'));
+        expect((await failure(write(insertItem(2n, 'a')))).metadata).toMatchObject({ table: 'item', columns: 'name' });
+        expect((await failure(write(insertItem(1n, 'b')))).metadata).toMatchObject({ table: 'item', columns: 'id' });
+      });
+    });
+
+    describe('the fence', () => {
+      const row: FenceRow = { table: 'item', state: 'FROZEN', attempt: 7 as FenceRow['attempt'], peer: 'new', workflow: 'move1' };
+
+      test('rejects writes as FENCED and nothing is applied', async () => {
+        await write(insertItem(1n, 'a', { amount: 1n }));
+        await harness.fence('item', row);
+        for (const operation of [insertItem(2n, 'b'), updateItem(1n, { note: 'x' }), deleteItem(1n), updateItem(9n, { note: 'x' })]) {
+          expect(await reasonOf(write(operation))).toBe('FENCED');
+          expect(await reasonOf(write(lineInsert(1n, 1), operation))).toBe('FENCED');
+        }
+        expect((await get(1n, ['note', 'amount']))?.cells).toEqual([null, 1n]);
+        expect(
+          await store.query(schemas.get('line') ?? item, { filter: null, orderBy: [{ column: 'item_id', descending: false }], columns: ['line'], limit: 1, after: null }, never),
+        ).toEqual([]);
+      });
+
+      test('rejects reads as FENCED when the right is gone', async () => {
+        await write(insertItem(1n, 'a'));
+        await harness.takeReads('item');
+        expect(await reasonOf(get(1n))).toBe('FENCED');
+        expect(await reasonOf(store.batchGet(item, { keys: [[1n]], columns: ['id'] }, never))).toBe('FENCED');
+        expect(await reasonOf(store.query(item, { filter: null, orderBy: byId, columns: ['id'], limit: 1, after: null }, never))).toBe('FENCED');
+      });
+
+      test('rows are read, missing ones left out', async () => {
+        await harness.fence('item', row);
+        expect(await store.fenceRows(['line', 'item'], never)).toEqual([row]);
+        expect(await store.fenceRows(['line'], never)).toEqual([]);
+      });
+    });
+
+    describe('an abort', () => {
+      test('before the call sends nothing', async () => {
+        const gone = new SwitchyardError('DEADLINE_EXCEEDED', 'too late');
+        expect(await failure(store.write(schemas, [insertItem(1n, 'a')], AbortSignal.abort(gone)))).toBe(gone);
+        expect(await reasonOf(store.get(item, { key: [1n], columns: ['id'] }, AbortSignal.abort()))).toBe('CANCELLED');
+        expect(await get(1n)).toBeNull();
+      });
+
+      test.each<[string, readonly WriteOperation[]]>([
+        ['write', [updateItem(1n, { note: 'late' })]],
+        ['transaction', [insertItem(2n, 'b'), updateItem(1n, { note: 'late' })]],
+      ])('cancels a waiting %s in the store, which is definitely not applied then', async (_, operations) => {
+        await write(insertItem(1n, 'a'));
+        const lock = await harness.lockItem(1n);
+        const controller = new AbortController();
+        const gone = new SwitchyardError('DEADLINE_EXCEEDED', 'too late');
+        const waiting = failure(store.write(schemas, operations, controller.signal));
+        await untilRunning(1);
+        controller.abort(gone);
+        expect(await waiting).toBe(gone);
+        await untilRunning(0);
+        await lock[Symbol.asyncDispose]();
+        expect((await get(1n, ['note']))?.cells).toEqual([null]);
+        expect(await get(2n)).toBeNull();
+        for (let i = 0n; i < 20n; i += 1n) await write(updateItem(1n, {}, { add: { amount: 1n } }));
+        expect(await amountOf(1n)).toBe(20n);
+      });
+
+      test('leaves no connection behind that a late cancel could hit', async () => {
+        await write(insertItem(1n, 'a'));
+        const small = harness.open({ poolSize: 2 });
+        for (let i = 0; i < 100; i += 1) {
+          const controller = new AbortController();
+          const aborted = small.write(schemas, [updateItem(1n, {}, { add: { amount: 1n } })], controller.signal).catch((error: unknown) => error);
+          setTimeout(() => controller.abort(), i % 4);
+          await aborted;
+          expect((await small.get(item, { key: [1n], columns: ['id'] }, never))?.cells).toEqual([1n]);
+        }
+        await small[Symbol.asyncDispose]();
+      });
+    });
+
+    describe('the pool', () => {
+      test('connects when it is needed, and no more often than it may', async () => {
+        const small = harness.open({ poolSize: 3 });
+        const before = await harness.connections();
+        await write(insertItem(1n, 'a'));
+        await Promise.all(Array.from({ length: 50 }, () => small.get(item, { key: [1n], columns: ['id'] }, never)));
+        expect((await harness.connections()) - before).toBeLessThanOrEqual(3);
+        expect(small.poolStatus()).toEqual({ busy: 0, idle: 3, waiting: 0 });
+        await small[Symbol.asyncDispose]();
+        await waitUntil('the end of the connections', { limitMs: 5_000 }, async () => ((await harness.connections()) <= before ? true : undefined));
+      });
+
+      test('warms up', async () => {
+        const warm = harness.open({ poolSize: 5 });
+        await warm.warmUp([item], 4, never);
+        expect(warm.poolStatus()).toEqual({ busy: 0, idle: 4, waiting: 0 });
+        await harness.takeReads('item');
+        await warm.warmUp([item], 50, never);
+        expect(warm.poolStatus().idle).toBe(5);
+        await warm[Symbol.asyncDispose]();
+      });
+
+      test('lets callers wait so long and no longer, and an abort ends the wait', async () => {
+        await write(insertItem(1n, 'a'));
+        const small = harness.open({ poolSize: 1, acquireTimeoutMs: 100 });
+        const lock = await harness.lockItem(1n);
+        const stuck = small.write(schemas, [updateItem(1n, { note: 'x' })], never);
+        await untilRunning(1);
+        const controller = new AbortController();
+        const impatient = reasonOf(small.get(item, { key: [1n], columns: ['id'] }, controller.signal));
+        const patient = reasonOf(small.get(item, { key: [1n], columns: ['id'] }, never));
+        expect(small.poolStatus()).toEqual({ busy: 1, idle: 0, waiting: 2 });
+        controller.abort();
+        expect(await impatient).toBe('CANCELLED');
+        expect(await patient).toBe('STORE_OVERLOADED');
+        await lock[Symbol.asyncDispose]();
+        await stuck;
+        expect(small.poolStatus()).toEqual({ busy: 0, idle: 1, waiting: 0 });
+        await small[Symbol.asyncDispose]();
+      });
+
+      test('goes on after idle connections were ended, and tells of it', async () => {
+        const told: Error[] = [];
+        const small = harness.open({ poolSize: 2, onBackgroundError: (error) => told.push(error) });
+        await small.warmUp([], 2, never);
+        await harness.killConnections();
+        await waitUntil('the report of the loss', { limitMs: 5_000 }, async () => (told.length === 2 ? true : undefined));
+        expect(small.poolStatus()).toEqual({ busy: 0, idle: 0, waiting: 0 });
+        expect(await small.get(item, { key: [1n], columns: ['id'] }, never)).toBeNull();
+        await small[Symbol.asyncDispose]();
+      });
+
+      test('disposed of, it refuses those who wait and come', async () => {
+        await write(insertItem(1n, 'a'));
+        const small = harness.open({ poolSize: 1 });
+        const lock = await harness.lockItem(1n);
+        const stuck = reasonOf(small.write(schemas, [updateItem(1n, { note: 'x' })], never));
+        await untilRunning(1);
+        const waiting = reasonOf(small.get(item, { key: [1n], columns: ['id'] }, never));
+        await small[Symbol.asyncDispose]();
+        expect(await waiting).toBe('STORE_UNAVAILABLE');
+        expect(await stuck).toBe('OUTCOME_UNKNOWN');
+        expect(await reasonOf(small.listTables(never))).toBe('STORE_UNAVAILABLE');
+        await lock[Symbol.asyncDispose]();
+      });
+    });
+
+    describe('a lost connection', () => {
+      test.each<[string, readonly WriteOperation[]]>([
+        ['single write', [updateItem(1n, { note: 'x' })]],
+        ['transaction', [insertItem(2n, 'b'), updateItem(1n, { note: 'x' })]],
+      ])('of a %s that the store ended before its commit is definitely not applied', async (_, operations) => {
+        await write(insertItem(1n, 'a'));
+        const lock = await harness.lockItem(1n);
+        const lost = reasonOf(write(...operations));
+        await untilRunning(1);
+        await harness.killConnections();
+        expect(await lost).toBe('STORE_UNAVAILABLE');
+        await lock[Symbol.asyncDispose]();
+        expect((await get(1n, ['note']))?.cells).toEqual([null]);
+        expect(await get(2n)).toBeNull();
+      });
+
+      test('to a store that does not answer: a read ends with its signal, a write is of unknown outcome', async () => {
+        await write(insertItem(1n, 'a'));
+        await store.warmUp([], 4, never);
+        const frozen = await harness.freeze();
+        const controller = new AbortController();
+        const read = reasonOf(store.get(item, { key: [1n], columns: ['id'] }, controller.signal));
+        const lostWrite = reasonOf(store.write(schemas, [updateItem(1n, { note: 'x' })], controller.signal));
+        setTimeout(() => controller.abort(), 100);
+        expect(await read).toBe('CANCELLED');
+        expect(await lostWrite).toBe('OUTCOME_UNKNOWN');
+        await frozen[Symbol.asyncDispose]();
+        expect((await get(1n, ['id']))?.cells).toEqual([1n]);
+      });
+
+      test('to a store that is down is told, and forgotten when it is back', async () => {
+        await write(insertItem(1n, 'a'));
+        await harness.stop();
+        for (let i = 0; i < 5; i += 1) expect(await reasonOf(get(1n))).toBe('STORE_UNAVAILABLE');
+        expect(await reasonOf(write(insertItem(2n, 'b')))).toBe('STORE_UNAVAILABLE');
+        expect(await reasonOf(store.warmUp([item], 2, never))).toBe('STORE_UNAVAILABLE');
+        await harness.start();
+        expect((await get(1n, ['id']))?.cells).toEqual([1n]);
+      });
+    });
+  });
+}
