@@ -2,7 +2,8 @@
 export const writeKinds = ['add', 'insert', 'transaction'] as const;
 export type WriteKind = (typeof writeKinds)[number];
 
-export const outcomes = ['pending', 'acknowledged', 'failed'] as const;
+/** failed: whether it was done is unknown · refused: the answer said that it was not done and may be repeated. */
+export const outcomes = ['pending', 'acknowledged', 'failed', 'refused'] as const;
 export type Outcome = (typeof outcomes)[number];
 
 /** Tables of which a read can see a row; counters are the first three. */

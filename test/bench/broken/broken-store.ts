@@ -1,0 +1,56 @@
+import pg from 'pg';
+import type { StoreOptions } from '../../../backends/backend.ts';
+import type { Safeguard } from '../cutover/cutover-config.ts';
+
+/** A change of one of the store's functions: each piece of its text must be there exactly once. */
+interface Surgery {
+  readonly functionName: string;
+  readonly cuts: readonly { readonly remove: RegExp; readonly insert: string }[];
+}
+
+/** What is taken out of the store for each safeguard. */
+const surgeries: Readonly<Record<Safeguard, Surgery>> = {
+  // The row is changed and the marker is written, but no lock drains the writers and no trigger refuses them.
+  fence: {
+    functionName: 'fence_tables',
+    cuts: [
+      { remove: /EXECUTE format\('LOCK TABLE [^;]*;/, insert: 'NULL;' },
+      { remove: /EXECUTE format\('ALTER TABLE [^;]*;/, insert: 'NULL;' },
+    ],
+  },
+  // The row says CLOSED, and the gateways keep the right to read.
+  'read-fence': { functionName: 'close_fence', cuts: [{ remove: /PERFORM switchyard\.revoke_rights\([^;]*;/, insert: 'NULL;' }] },
+  // Neither the token nor the tables' state is looked at.
+  token: {
+    functionName: 'advance',
+    cuts: [
+      { remove: / AND s\.token = in_token/, insert: '' },
+      { remove: /state = 'CLOSED' AND f\.workflow = in_workflow/, insert: 'workflow = in_workflow' },
+    ],
+  },
+  // The target is made readable whether it has the end of the history or not.
+  marker: { functionName: 'ready_fence', cuts: [{ remove: /IF found_marker IS DISTINCT FROM in_attempt THEN RETURN false; END IF;/, insert: '' }] },
+};
+
+/** Rebuilds the store's function without the safeguard, with the owner's rights. Throws when the function is not as expected: a test build that is not broken must not pass for one. */
+export async function breakStore(options: StoreOptions, safeguard: Safeguard): Promise<void> {
+  const { host, port, database, owner } = options.shard;
+  const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
+  await client.connect();
+  try {
+    const { functionName, cuts } = surgeries[safeguard];
+    const name = `switchyard.${functionName}`;
+    const { rows } = await client.query<{ text: string }>('SELECT pg_get_functiondef($1::regproc) AS text', [name]);
+    let text = rows[0]?.text ?? '';
+    for (const { remove, insert } of cuts) {
+      // Installed again, the function may be broken already.
+      const before = text;
+      text = text.replace(remove, insert);
+      if (text === before && !text.includes(`/* ${safeguard} */`)) throw new Error(`${name} has nothing like ${remove}`);
+    }
+    if (!text.includes(`/* ${safeguard} */`)) text = text.replace(/^BEGIN/m, `/* ${safeguard} */\nBEGIN`);
+    await client.query(text);
+  } finally {
+    await client.end();
+  }
+}
