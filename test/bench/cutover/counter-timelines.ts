@@ -73,7 +73,7 @@ export class CounterTimelines {
   constructor(writes: Columns<WriteRow>) {
     for (let index = 0; index < writes.length; index += 1) {
       const kind = writes.kind[index];
-      if (kind === 1) continue; // an insert changes no counter
+      if (kind === 1 || writes.outcome[index] === 3) continue; // an insert changes no counter, a refused write nothing
       this.#add('pgbench_accounts', writes.aid[index] ?? 0, writes, index);
       if (kind !== 2) continue;
       this.#add('pgbench_tellers', writes.tid[index] ?? 0, writes, index);

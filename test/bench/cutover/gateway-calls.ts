@@ -11,6 +11,8 @@ import { type PlannedWrite, rangeRows } from './workload.ts';
 export interface Failure {
   readonly reason: string;
   readonly message: string;
+  /** The answer said that nothing was done. */
+  readonly refused: boolean;
 }
 /** One row of an answer: index into observedTables, key, value as the record's Observation has them. */
 export interface Seen {
@@ -160,8 +162,8 @@ export class GatewayCalls {
       { deadline },
       (error: ServiceError | null, answer) => {
         if (error === null) return done(null, read(answer as Output<M>));
-        const { reason, message } = fromServiceError(error, this.#address);
-        done({ reason, message }, []);
+        const { reason, message, retryable: refused } = fromServiceError(error, this.#address);
+        done({ reason, message, refused }, []);
       },
     );
   }

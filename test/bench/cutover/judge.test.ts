@@ -111,6 +111,15 @@ describe('the judge', () => {
     expect(kindsOf(withBalance(honest(plan), table, key, 100))).toEqual(['doubled']);
   });
 
+  test('catches a write that was answered as not done and is there', () => {
+    const refused: Plan = { writes: [{}, { kind: 1, outcome: 3, hid: 0 }, { outcome: 3 }] };
+    const run = honest(refused);
+    expect(verdict(run)).toEqual([]);
+    const row = { hid: 9, opId: opIdOf(secret, 1), aid: 1, tid: 2, bid: 1, delta: 100 };
+    expect(kindsOf({ ...run, facts: { ...run.facts, history: [row] } })).toContain('doubled');
+    expect(kindsOf(withBalance(run, 'pgbench_accounts', 1, 100))).toEqual(['doubled']);
+  });
+
   test('catches an op that is there twice', () => {
     const run = honest(plan);
     const [first] = run.facts.history;

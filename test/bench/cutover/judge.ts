@@ -11,7 +11,7 @@ export const violationKinds = ['missing', 'doubled', 'different', 'stale', 'erro
 export type ViolationKind = (typeof violationKinds)[number];
 
 /**
- * missing: acknowledged and not there · doubled: there more often than sent · different: a row, a sum, a count or an answer that no order of the writes explains · stale: an answer without a write acknowledged before the
+ * missing: acknowledged and not there · doubled: there more often than sent, or there though the answer was that it was not done · different: a row, a sum, a count or an answer that no order of the writes explains · stale: an answer without a write acknowledged before the
  * call began · error: a call failed · reconnect: a connection broke.
  */
 export interface Violation {
@@ -30,6 +30,7 @@ export interface JudgedFacts {
 }
 
 const acknowledged = 1;
+const refused = 3;
 
 function judgeHistory(record: LoadRecord, rows: readonly HistoryRow[]): Violation[] {
   const { writes, secret } = record;
@@ -45,6 +46,7 @@ function judgeHistory(record: LoadRecord, rows: readonly HistoryRow[]): Violatio
     const earlier = seen.get(index);
     if (earlier !== undefined) found.push({ kind: 'doubled', what: `op ${row.opId} is in history as ${earlier.hid} and as ${row.hid}`, atMs });
     seen.set(index, row);
+    if (writes.outcome[index] === refused) found.push({ kind: 'doubled', what: `op ${row.opId} is in history though its call was answered with "not done"`, atMs });
     const sent = [writes.aid[index], writes.tid[index], writes.bid[index], writes.delta[index]];
     const stored = [row.aid, row.tid, row.bid, row.delta];
     if (sent.some((value, i) => value !== stored[i])) found.push({ kind: 'different', what: `history row ${row.hid} holds (${stored}) where (${sent}) was sent`, atMs });
@@ -95,7 +97,7 @@ function judgeSums(record: LoadRecord, timelines: CounterTimelines, facts: Store
   let [acknowledgedRows, sentRows] = [0, 0];
   for (let index = 0; index < writes.length; index += 1) {
     if (writes.kind[index] === 0) continue;
-    sentRows += 1;
+    if (writes.outcome[index] !== refused) sentRows += 1;
     if (writes.outcome[index] === acknowledged) acknowledgedRows += 1;
   }
   const rows = facts.counts.pgbench_history;

@@ -18,6 +18,8 @@ const keptErrors = 1_000;
 const recentRows = 1_024;
 const connectLimitMs = 10_000;
 
+/** Index into outcomes. */
+const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
 /**
@@ -103,7 +105,7 @@ export class LoadGenerator {
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#writes.set('endedMs', index, endedMs);
-      this.#writes.set('outcome', index, failure === null ? 1 : 2);
+      this.#writes.set('outcome', index, outcomeOf(failure));
       if (failure !== null) return this.#fail('write', index, gateway, endedMs, failure);
       for (const row of seen) {
         if (row.table === 3) this.#acknowledgeHistory(index, row.key);
@@ -133,7 +135,7 @@ export class LoadGenerator {
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#reads.set('endedMs', index, endedMs);
-      this.#reads.set('outcome', index, failure === null ? 1 : 2);
+      this.#reads.set('outcome', index, outcomeOf(failure));
       if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
       for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
     });
@@ -151,6 +153,7 @@ export class LoadGenerator {
 
   #fail(call: CallError['call'], index: number, gateway: number, endedMs: number, failure: Failure): void {
     this.#errorCount += 1;
-    if (this.#errors.length < keptErrors) this.#errors.push({ call, index, gateway, endedMs, ...failure });
+    const { reason, message } = failure;
+    if (this.#errors.length < keptErrors) this.#errors.push({ call, index, gateway, endedMs, reason, message });
   }
 }
