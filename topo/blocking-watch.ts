@@ -1,13 +1,13 @@
 import { CONSISTENT, type KvItem, type KvReading, type ReadMode } from './consul-client.ts';
 import type { TopologyContext } from './topology-context.ts';
 
-/** Least distance between two blocking queries that bring nothing new: one on a missing key wakes up at every write to any key. */
+/** Pause after a blocking query that brought nothing new: one on a missing key wakes up at every write to any key. */
 const UNCHANGED_PAUSE_MS = 20;
 
 /**
- * Follows one key or prefix: the items as they are now, then whenever they have changed. It asks only when the consumer is ready for more, so a slow consumer skips what lay between and gets the newest. The first reading and
- * the first after a fault are consistent; an index that goes backwards (an old leader's answer, a reaped deletion, a restored Consul) is never believed but asked again consistently. Ends without an error when the signal
- * aborts; never throws. `onFault` is called once when Consul is lost, and again only after it has been found.
+ * Follows one key or prefix: the items as they are now, then whenever they have changed. It asks only when the consumer is ready for more, so a slow consumer skips what lay between and gets the newest. The first reading is
+ * consistent, and so is the one after a fault and after every blocking query that brought nothing new or an index that goes backwards: its time may be over, an old leader may have answered, or Consul was restored from a snapshot,
+ * at which it wakes its waiters with what they know already. Ends without an error when the signal aborts; never throws. `onFault` is called once when Consul is lost, and again only after it has been found.
  */
 export async function* watchItems(
   context: TopologyContext,
@@ -33,10 +33,12 @@ export async function* watchItems(
       continue;
     }
     faults = 0;
-    const backwards = reading.index < index;
-    const changed = !backwards && (seen === null || !sameItems(seen, reading.items));
-    pauseMs = changed ? 0 : UNCHANGED_PAUSE_MS;
-    index = backwards ? 0 : reading.index;
+    const fromBlocking = index !== 0;
+    const changed = reading.index >= index && (seen === null || !sameItems(seen, reading.items));
+    // A blocking query that brings nothing new, or an older index, proves nothing about now.
+    const askAgain = fromBlocking && !changed;
+    pauseMs = askAgain ? UNCHANGED_PAUSE_MS : 0;
+    index = askAgain ? 0 : reading.index;
     if (!changed) continue;
     seen = reading.items;
     yield reading.items;

@@ -1,8 +1,10 @@
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RulesDocument } from '../../../core/rules-document.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { type ConsulServer, startConsul } from '../../support/servers/consul.ts';
+import { findConsul } from '../../support/servers/debian.ts';
 import { CuttingProxy } from '../../support/cutting-proxy.ts';
 import { openConsulTopology } from '../../../topo/consul-topology.ts';
 import type { RulesChange, Topology } from '../../../topo/topology.ts';
@@ -87,6 +89,22 @@ describe('a change', () => {
     const now = await topology.readRules(never);
     expect(now).toMatchObject({ kind: 'valid', document: { version: 41, tables: { orders: { attempt: 40 } } } });
     expect(await versions(topology)).toEqual(Array.from({ length: 41 }, (_, i) => 41 - i));
+  });
+
+  test('loses nothing beside somebody with another client', async () => {
+    const { topology, root, first } = await openWithRules();
+    await using _ = topology;
+    const binary = await findConsul();
+    let tries = 0;
+    const whileOthersWrite = (current: RulesDocument): RulesChange => {
+      tries += 1;
+      const foreign = JSON.stringify({ ...first, version: 8, nonce: 'by hand', defaultKeyspace: 'elsewhere' });
+      if (tries === 1) execFileSync(binary, ['kv', 'put', `${root}rules`, foreign], { env: { CONSUL_HTTP_ADDR: consul.address } });
+      return countUp(current);
+    };
+    expect(await topology.updateRules(note, whileOthersWrite, never)).toMatchObject({ version: 9, defaultKeyspace: 'elsewhere', tables: { orders: { attempt: 1 } } });
+    expect(tries).toBe(2);
+    expect(await versions(topology)).toEqual([9, 8, 1]);
   });
 
   test('of identical content is two changes', async () => {

@@ -25,9 +25,9 @@ beforeEach(() => {
   reported = [];
 });
 
-function open(): Topology {
+function open(options: { watchWaitMs?: number } = {}): Topology {
   const onBackgroundError = (error: Error): void => void reported.push(error);
-  const timing = { watchWaitMs: 500, requestTimeoutMs: 400 };
+  const timing = { watchWaitMs: 500, requestTimeoutMs: 400, ...options };
   return openConsulTopology({ address: consul.address, cluster, clock: systemClock, newNonce: randomUUID, onBackgroundError, ...timing });
 }
 
@@ -159,7 +159,7 @@ describe('a Consul agent that goes away', () => {
   });
 
   test('restarted without its data: what is there now counts, lower indexes or not', async () => {
-    await using topology = open();
+    await using topology = open({ watchWaitMs: 60_000 });
     await topology.initialRules(note, 'old', never);
     for (let i = 0; i < 30; i += 1) await topology.updateRules(note, asIs, never);
     await using watch = followRules(topology);
@@ -171,6 +171,17 @@ describe('a Consul agent that goes away', () => {
     expect(after.index).toBeLessThan(before.index);
     expect(watch.faults).toHaveLength(1);
   });
+});
+
+test('a Consul restored from a snapshot: the watch goes back with it', async () => {
+  await using topology = open({ watchWaitMs: 60_000 });
+  await topology.initialRules(note, 'old', never);
+  const snapshot = await (await fetch(`${consul.address}/v1/snapshot`)).arrayBuffer();
+  for (let i = 0; i < 10; i += 1) await topology.updateRules(note, asIs, never);
+  await using watch = followRules(topology);
+  await watch.until('version 11', (state) => versionOf(state) === 11);
+  expect((await fetch(`${consul.address}/v1/snapshot`, { method: 'PUT', body: snapshot })).status).toBe(200);
+  await watch.until('version 1', (state) => versionOf(state) === 1);
 });
 
 describe('lists', () => {
