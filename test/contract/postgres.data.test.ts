@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { openDataStore } from '../../backends/postgres/data/data-store.ts';
+import { postgresBackend } from '../../backends/postgres/backend.ts';
 import type { StoreOptions } from '../../backends/backend.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, quoteLiteral, startPostgres } from '../support/servers/postgres.ts';
@@ -49,7 +49,7 @@ class PostgresHarness implements DataStoreHarness {
   open(options: Partial<StoreOptions> = {}) {
     const credential = { user: GATEWAY.user, password: 'env:GATEWAY' };
     const { host, port } = this.#server;
-    return openDataStore({
+    return postgresBackend.openData({
       shard: { kind: 'postgres', host, port, database: DATABASE, gateway: credential, player: credential, owner: credential },
       password: GATEWAY.password,
       poolSize: 4,

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DataStore } from '../../backends/backend.ts';
-import { openDataStore } from '../../backends/postgres/data/data-store.ts';
+import { postgresBackend } from '../../backends/postgres/backend.ts';
 import { cellsEqual } from '../../core/cell.ts';
 import type { ColumnKind, ScalarKind } from '../../core/cell.ts';
 import type { WriteOperation } from '../../core/operation.ts';
@@ -96,7 +96,7 @@ describe('PostgreSQL', () => {
     await server.createDatabase(DATABASE);
     await server.psql(DATABASE, setup);
     const credential = { user: 'gateway', password: 'env:GATEWAY' };
-    store = openDataStore({
+    store = postgresBackend.openData({
       shard: { kind: 'postgres', host: server.host, port: server.port, database: DATABASE, gateway: credential, player: credential, owner: credential },
       password: 'secret',
       poolSize: 2,
@@ -305,7 +305,7 @@ describe('PostgreSQL', () => {
 
   test('keeps a bounded number of statements parsed', async () => {
     const given = await described('given');
-    const one = openDataStore({
+    const one = postgresBackend.openData({
       shard: {
         kind: 'postgres',
         host: server.host,
