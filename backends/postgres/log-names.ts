@@ -1,0 +1,18 @@
+import { createHash } from 'node:crypto';
+import type { Shard } from '../../core/keyspace.ts';
+import type { StreamSpec } from '../backend.ts';
+
+/**
+ * Name of the stream's replication slot and of its publication: at most 63 characters of a–z, 0–9 and _. A slot's name is unique in the whole server, so the database has a part in it.
+ */
+export function logName(stream: StreamSpec, shard: Shard): string {
+  const readable = stream.id
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '_')
+    .slice(0, 40);
+  const digest = createHash('sha256')
+    .update(JSON.stringify([shard.database, stream.id]))
+    .digest('hex')
+    .slice(0, 10);
+  return `switchyard_${readable}_${digest}`;
+}

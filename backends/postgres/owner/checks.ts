@@ -1,0 +1,75 @@
+import pg from 'pg';
+import type { Shard } from '../../../core/keyspace.ts';
+import { hasReason } from '../../../core/switchyard-error.ts';
+import type { Problem } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import type { TextRow } from '../session.ts';
+import { describe, type StoreClient } from '../store-client.ts';
+import { rightsChecks } from './rights-checks.ts';
+import { roleChecks, serverChecks } from './server-checks.ts';
+import { tableChecks } from './table-checks.ts';
+
+/** See `OwnerStore.checkTables`. */
+export async function checkTables(client: StoreClient, shard: Shard, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+  const [gateway, player] = [pg.escapeLiteral(shard.gateway.user), pg.escapeLiteral(shard.player.user)];
+  const names = `ARRAY[${tables.map((table) => pg.escapeLiteral(table)).join(', ')}]::text[]`;
+  const run = async (checks: readonly string[]): Promise<readonly Problem[]> => {
+    const found: Problem[] = [];
+    for (const check of checks) found.push(...problemsFromRows(await client.query(check, [], signal)));
+    return found;
+  };
+  // Without the roles the other questions cannot be asked.
+  const missingRoles = await run([roleChecks(`ARRAY[${gateway}, ${player}]`)]);
+  if (missingRoles.length > 0) return missingRoles;
+  const shapes = await shapeProblems(client, tables, side, signal);
+  return [...(await run(serverChecks(gateway, player))), ...shapes, ...(await run(tableChecks(names))), ...(await run(rightsChecks(names, gateway, player)))];
+}
+
+/** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. */
+export async function checkQuiet(client: StoreClient, tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+  // Old readers are in nobody's way. What counts is a lock that the fence's own conflicts with, and a transaction that has written anything.
+  const old = `
+    SELECT (SELECT min(c.relname) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])),
+      format('transaction of role "%s" (process %s, %s) has been open for %s s', a.usename, a.pid, a.state, round(extract(epoch FROM clock_timestamp() - a.xact_start), 1)),
+      format('wait for it, or: SELECT pg_terminate_backend(%s)', a.pid)
+    FROM pg_stat_activity a
+    WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND clock_timestamp() - a.xact_start > $2::float8 * interval '1 ms'
+      AND (a.backend_xid IS NOT NULL OR EXISTS (
+        SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND l.granted AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
+          AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')))`;
+  const prepared = `
+    SELECT NULL, format('prepared transaction "%s" of role "%s" is open since %s', p.gid, p.owner, p.prepared::timestamp(0)), format('COMMIT PREPARED %L, or ROLLBACK PREPARED %1$L', p.gid)
+    FROM pg_prepared_xacts p WHERE p.database = current_database()`;
+  const values = [textFromElements(tables), String(transactionAgeMs)];
+  return [...problemsFromRows(await client.query(old, values, signal)), ...problemsFromRows(await client.query(prepared, [], signal))];
+}
+
+async function shapeProblems(client: StoreClient, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+  const problems: Problem[] = [];
+  for (const table of tables) {
+    try {
+      const schema = await describe(client, table, signal);
+      if (schema === null && side === 'source') problems.push({ table, message: 'the store has no such table in its schema public', fix: 'name an existing table' });
+      const generated = schema?.columns.find((column) => column.generated && schema.primaryKey.includes(column.name));
+      if (generated !== undefined) {
+        problems.push({
+          table,
+          message: `column "${generated.name}" of the primary key is generated, so the log does not hold it`,
+          fix: `ALTER TABLE ${quoteTable(table)} ALTER COLUMN ${quoteIdentifier(generated.name)} DROP EXPRESSION`,
+        });
+      }
+    } catch (error) {
+      if (!hasReason(error, 'TABLE_UNSUPPORTED')) throw error;
+      const column = error.metadata.column;
+      const fix =
+        column === undefined
+          ? `ALTER TABLE ${quoteTable(table)} accordingly, or leave the table out`
+          : `ALTER TABLE ${quoteTable(table)} ALTER COLUMN ${quoteIdentifier(column)} to a served type, or leave the table out`;
+      problems.push({ table, message: error.message, fix });
+    }
+  }
+  return problems;
+}
+
+const problemsFromRows = (rows: readonly TextRow[]): readonly Problem[] => rows.map(([table, message, fix]) => ({ table: table ?? null, message: message ?? '', fix: fix ?? '' }));

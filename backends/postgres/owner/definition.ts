@@ -1,0 +1,115 @@
+import pg from 'pg';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableDefinition } from '../../backend.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import { describe, type Statements } from '../store-client.ts';
+import { filledColumns } from './sequences.ts';
+
+/** What PostgreSQL's own catalogue says about a table, in its own SQL. */
+interface NativeTable {
+  /** Enum types of the columns. */
+  readonly enums: readonly { readonly name: string; readonly labels: readonly string[] }[];
+  /** Sequences behind defaults; those of identity columns come with the column. */
+  readonly sequences: readonly { readonly name: string; readonly column: string; readonly options: string }[];
+  /** In order, as CREATE TABLE takes them. */
+  readonly columns: readonly string[];
+  readonly constraints: readonly { readonly name: string; readonly definition: string /** Table that a foreign key leads to. */; readonly references: string | null }[];
+  /** CREATE INDEX statements of indexes that no constraint makes. */
+  readonly indexes: readonly string[];
+  /** Storage parameters such as `fillfactor='90'`. */
+  readonly options: readonly string[];
+}
+
+const KIND = 'postgres';
+
+const nativeText = `
+SELECT json_build_object(
+  'enums', (
+    SELECT coalesce(json_agg(json_build_object('name', y.typname, 'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = y.oid))), '[]')
+    FROM pg_type y WHERE y.typtype = 'e' AND y.typnamespace = 'public'::regnamespace
+      AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (y.oid, y.typarray))),
+  'sequences', (
+    SELECT coalesce(json_agg(json_build_object('name', s.relname, 'column', f.column_name, 'options',
+      format('AS %s INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s', format_type(q.seqtypid, NULL), q.seqincrement, q.seqmin, q.seqmax, q.seqstart, q.seqcache, CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END))), '[]')
+    FROM (${filledColumns('$1::text[]')}) f JOIN pg_class s ON s.oid = f.sequence JOIN pg_sequence q ON q.seqrelid = s.oid
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = f.column_name WHERE a.attidentity = ''),
+  'columns', (
+    SELECT json_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+      CASE WHEN a.attcollation <> y.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END,
+      CASE WHEN a.attgenerated = 's' THEN 'GENERATED ALWAYS AS (' || pg_get_expr(d.adbin, d.adrelid) || ') STORED'
+        WHEN d.adbin IS NOT NULL THEN 'DEFAULT ' || pg_get_expr(d.adbin, d.adrelid) END,
+      CASE WHEN a.attidentity <> '' THEN format('GENERATED %s AS IDENTITY (INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s%s)', CASE a.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,
+        q.seqincrement, q.seqmin, q.seqmax, q.seqstart, q.seqcache, CASE WHEN q.seqcycle THEN ' CYCLE' ELSE '' END) END,
+      CASE WHEN a.attnotnull THEN 'NOT NULL' END) ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    LEFT JOIN (${filledColumns('$1::text[]')}) f ON f.column_name = a.attname AND a.attidentity <> '' LEFT JOIN pg_sequence q ON q.seqrelid = f.sequence
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  'constraints', (
+    SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'references', r.relname)
+      ORDER BY position(k.contype IN 'puxcf'), k.conname), '[]')
+    FROM pg_constraint k LEFT JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = 'public'::regnamespace
+    WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c', 'f')),
+  'indexes', (
+    SELECT coalesce(json_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid), '[]') FROM pg_index i
+    WHERE i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x'))),
+  'options', (
+    SELECT coalesce(json_agg(format('%s=%L', o.option_name, o.option_value)), '[]') FROM pg_options_to_table(c.reloptions) o)
+) FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname = ($1::text[])[1]`;
+
+/** The definitions of existing tables. TABLE_UNKNOWN, TABLE_UNSUPPORTED. */
+export async function defineTables(statements: Statements, tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
+  const definitions: TableDefinition[] = [];
+  for (const table of tables) {
+    const schema = await describe(statements, table, signal);
+    const [row] = schema === null ? [] : await statements.query(nativeText, [`{"${table.replace(/["\\]/g, '\\$&')}"}`], signal);
+    if (schema === null || row === undefined)
+      throw new SwitchyardError('TABLE_UNKNOWN', `the store has no ordinary table "${table}" in its schema public`, { metadata: { table } });
+    definitions.push({ schema, native: { kind: KIND, detail: JSON.parse(row[0] ?? '') as NativeTable } });
+  }
+  return definitions;
+}
+
+/** Statements that make the table without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
+export function tableStatements(definition: TableDefinition): readonly string[] {
+  const native = nativeOf(definition);
+  const table = quoteTable(definition.schema.name);
+  const inner = [
+    ...native.columns,
+    ...native.constraints.filter((constraint) => !isForeignKey(constraint)).map((constraint) => `CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`),
+  ];
+  const options = native.options.length === 0 ? '' : ` WITH (${native.options.join(', ')})`;
+  return [
+    ...native.enums.map(enumStatement),
+    ...native.sequences.map((sequence) => `CREATE SEQUENCE ${quoteTable(sequence.name)} ${sequence.options};`),
+    `CREATE TABLE ${table} (\n  ${inner.join(',\n  ')}\n)${options};`,
+    ...native.sequences.map((sequence) => `ALTER SEQUENCE ${quoteTable(sequence.name)} OWNED BY ${table}.${quoteIdentifier(sequence.column)};`),
+    ...native.indexes.map((index) => `${index};`),
+  ];
+}
+
+/** The table's foreign keys into tables named in `within`; for when all of them are there. */
+export function foreignKeyStatements(definition: TableDefinition, within: readonly string[]): readonly string[] {
+  return nativeOf(definition)
+    .constraints.filter((constraint) => isForeignKey(constraint) && within.includes(constraint.references ?? ''))
+    .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
+}
+
+/** Names of the sequences behind the table's defaults. */
+export const sequenceNames = (definition: TableDefinition): readonly string[] => nativeOf(definition).sequences.map((sequence) => sequence.name);
+
+const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean => constraint.references !== null || constraint.definition.startsWith('FOREIGN KEY');
+
+function nativeOf(definition: TableDefinition): NativeTable {
+  if (definition.native.kind !== KIND) {
+    throw new SwitchyardError(
+      'PRECHECK_FAILED',
+      `table "${definition.schema.name}" is defined for a store of kind "${definition.native.kind}": make it in the target by hand, with the same columns`,
+    );
+  }
+  return definition.native.detail as NativeTable;
+}
+
+function enumStatement({ name, labels }: NativeTable['enums'][number]): string {
+  const create = `CREATE TYPE ${quoteTable(name)} AS ENUM (${labels.map((label) => pg.escapeLiteral(label)).join(', ')})`;
+  return `DO $enum$ BEGIN IF to_regtype(${pg.escapeLiteral(quoteTable(name))}) IS NULL THEN ${create}; END IF; END $enum$;`;
+}

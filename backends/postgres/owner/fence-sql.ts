@@ -1,0 +1,208 @@
+/*
+ * The transitions of the fence as functions of the store, so that each is one statement, one transaction and one round trip. They run with the caller's (the owner's) rights. Every one
+ * locks the rows of all tables in order of name, looks at them, and either changes all of them or none. True: the rows are in the wished state now, changed or found so. False: they are not
+ * and nothing has changed. Every statement inside sees a snapshot of its own (READ COMMITTED, set for every session of ours).
+ */
+
+import { FENCED_STATE } from '../errors.ts';
+import { RIGHTS_REMAIN_STATE, TAKEN_STATE } from '../store-client.ts';
+
+export const WRITE_TRIGGER = 'switchyard_fence_write';
+export const TRUNCATE_TRIGGER = 'switchyard_fence_truncate';
+
+const checkWrite = (player: string): string => `
+CREATE OR REPLACE FUNCTION switchyard.check_write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  found_state text;
+BEGIN
+  IF session_user = ${player} THEN RETURN NULL; END IF;
+  -- This read may reject: so that rejected writers do not queue for the row and keep a transition from it. It must not admit: the snapshot of a REPEATABLE READ transaction may be older than the fence.
+  SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = TG_TABLE_NAME::text;
+  IF found_state = 'OPEN' THEN
+    -- Reads the newest row and keeps it as it is until the writer ends; fails with 40001 where the snapshot is older than the row.
+    SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = TG_TABLE_NAME::text FOR SHARE;
+  END IF;
+  IF found_state IS DISTINCT FROM 'OPEN' THEN
+    RAISE EXCEPTION 'table "%" is fenced: %', TG_TABLE_NAME, coalesce(found_state, 'no fence row') USING ERRCODE = '${FENCED_STATE}', TABLE = TG_TABLE_NAME;
+  END IF;
+  RETURN NULL;
+END $function$;`;
+
+/** Counts the scope's rows that `condition` holds for, after locking them. */
+const lockedRows = (counts: string): string => `
+  SELECT ${counts} FROM (
+    SELECT f.state, f.attempt FROM switchyard.fence f
+    WHERE f.table_name = ANY (in_tables) AND f.workflow = in_workflow AND f.peer = in_peer ORDER BY f.table_name FOR UPDATE) AS r;`;
+
+const scopeParameters = 'in_workflow text, in_peer text, in_tables text[], in_attempt bigint';
+const changeRows = (set: string): string => `UPDATE switchyard.fence SET ${set} WHERE table_name = ANY (in_tables);`;
+
+interface SimpleTransition {
+  readonly name: string;
+  readonly from: string;
+  readonly wished: string;
+  readonly set: string;
+  /** Statements after the rows have changed; `each_table` and `gateway_role` are declared. */
+  readonly after: string;
+}
+
+const transition = (parts: SimpleTransition): string => `
+CREATE OR REPLACE FUNCTION switchyard.${parts.name}(${scopeParameters}) RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+  from_count bigint;
+  wished_count bigint;
+  each_table text;
+  gateway_role text;
+BEGIN${lockedRows(`count(*) FILTER (WHERE ${parts.from}), count(*) FILTER (WHERE ${parts.wished}) INTO from_count, wished_count`)}
+  IF from_count <> cardinality(in_tables) THEN RETURN wished_count = cardinality(in_tables); END IF;
+  ${changeRows(parts.set)}${parts.after}
+  RETURN true;
+END $function$;`;
+
+const commitFence = transition({
+  name: 'commit_fence',
+  from: `r.state = 'FROZEN' AND r.attempt = in_attempt`,
+  wished: `r.state = 'SEALED' AND r.attempt = in_attempt`,
+  set: `state = 'SEALED'`,
+  after: '',
+});
+
+const abortFence = transition({
+  name: 'abort_fence',
+  from: `r.state = 'FROZEN' AND r.attempt = in_attempt`,
+  wished: `r.state = 'OPEN' AND r.attempt = in_attempt`,
+  set: `state = 'OPEN'`,
+  after: '',
+});
+
+const closeFence = transition({
+  name: 'close_fence',
+  from: `r.state = 'SEALED' AND r.attempt = in_attempt`,
+  wished: `r.state = 'CLOSED' AND r.attempt = in_attempt`,
+  set: `state = 'CLOSED'`,
+  after: `
+  SELECT i.gateway INTO gateway_role FROM switchyard.installation i;
+  FOREACH each_table IN ARRAY in_tables LOOP
+    PERFORM switchyard.revoke_rights(each_table, gateway_role);
+  END LOOP;`,
+});
+
+const revokeRights = `
+CREATE OR REPLACE FUNCTION switchyard.revoke_rights(in_table text, in_role text) RETURNS void LANGUAGE plpgsql AS $function$
+DECLARE
+  qualified text := format('public.%I', in_table);
+BEGIN
+  EXECUTE format('REVOKE ALL ON TABLE %s FROM %I', qualified, in_role);
+  IF has_table_privilege(in_role, qualified, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege(in_role, qualified, 'SELECT, INSERT, UPDATE') THEN
+    RAISE EXCEPTION 'role "%" keeps rights on table "%" that the fence cannot take away', in_role, in_table USING ERRCODE = '${RIGHTS_REMAIN_STATE}', TABLE = in_table;
+  END IF;
+END $function$;`;
+
+/** `in_limit_ms` bounds all the waits for locks together: 55P03 when it is over. A deadlock (40P01) is for the caller to repeat. */
+const fenceTables = `
+CREATE OR REPLACE FUNCTION switchyard.fence_tables(${scopeParameters}, in_limit_ms integer) RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+  started timestamptz := clock_timestamp();
+  left_ms integer;
+  matching bigint;
+  each_table text;
+  off_trigger name;
+BEGIN
+  SELECT count(*) INTO matching FROM switchyard.fence f
+  WHERE f.table_name = ANY (in_tables) AND f.workflow = in_workflow AND f.peer = in_peer AND f.state = 'FROZEN' AND f.attempt = in_attempt;
+  IF cardinality(in_tables) = 0 OR matching = cardinality(in_tables) THEN RETURN cardinality(in_tables) > 0; END IF;
+  -- A running autovacuum of the table makes way only when its blocker's deadlock check finds it.
+  PERFORM set_config('deadlock_timeout', '20ms', true);
+  FOR each_table IN SELECT t FROM unnest(in_tables) AS t ORDER BY t LOOP
+    left_ms := in_limit_ms - floor(extract(epoch FROM clock_timestamp() - started) * 1000)::integer;
+    IF left_ms < 1 THEN RAISE EXCEPTION 'writers did not drain within % ms', in_limit_ms USING ERRCODE = 'lock_not_available'; END IF;
+    PERFORM set_config('lock_timeout', left_ms::text, true);
+    EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', each_table);
+  END LOOP;${lockedRows(`count(*) FILTER (WHERE r.state = 'OPEN' AND r.attempt < in_attempt) INTO matching`)}
+  IF matching <> cardinality(in_tables) THEN RETURN false; END IF;
+  ${changeRows(`state = 'FROZEN', attempt = in_attempt`)}
+  FOREACH each_table IN ARRAY in_tables LOOP
+    -- ALWAYS: also for a session that has set session_replication_role to replica.
+    FOR off_trigger IN SELECT expected.name FROM unnest(ARRAY['${WRITE_TRIGGER}', '${TRUNCATE_TRIGGER}']::name[]) AS expected (name) WHERE NOT EXISTS (
+      SELECT FROM pg_trigger t WHERE t.tgrelid = format('public.%I', each_table)::regclass AND t.tgname = expected.name AND t.tgenabled = 'A')
+    LOOP
+      EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER %I', each_table, off_trigger);
+    END LOOP;
+  END LOOP;
+  INSERT INTO switchyard.marker (workflow, attempt) VALUES (in_workflow, in_attempt) ON CONFLICT (workflow) DO UPDATE SET attempt = EXCLUDED.attempt;
+  RETURN true;
+END $function$;`;
+
+/** Locks the stream's row first, as `advance` does: no apply is in flight while the state changes. */
+const readyFence = `
+CREATE OR REPLACE FUNCTION switchyard.ready_fence(${scopeParameters}, in_stream text) RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+  found_marker bigint;
+  from_count bigint;
+  wished_count bigint;
+  each_table text;
+  gateway_role text;
+BEGIN
+  SELECT s.marker INTO found_marker FROM switchyard.stream s WHERE s.id = in_stream AND s.workflow = in_workflow FOR UPDATE;
+  IF found_marker IS DISTINCT FROM in_attempt THEN RETURN false; END IF;${lockedRows(`
+    count(*) FILTER (WHERE r.state = 'CLOSED' AND r.attempt < in_attempt), count(*) FILTER (WHERE r.state = 'READABLE' AND r.attempt < in_attempt) INTO from_count, wished_count`)}
+  IF from_count <> cardinality(in_tables) THEN RETURN wished_count = cardinality(in_tables); END IF;
+  ${changeRows(`state = 'READABLE'`)}
+  SELECT i.gateway INTO gateway_role FROM switchyard.installation i;
+  FOR each_table IN SELECT t FROM unnest(in_tables) AS t LEFT JOIN switchyard.rights g ON g.table_name = t WHERE g.privileges IS NULL OR 'SELECT' = ANY (g.privileges) LOOP
+    EXECUTE format('GRANT SELECT ON TABLE public.%I TO %I', each_table, gateway_role);
+  END LOOP;
+  RETURN true;
+END $function$;`;
+
+/** A table whose rights nobody has saved is opened with all four: after the decision there is no way back, and traffic must flow. */
+const openFence = `
+CREATE OR REPLACE FUNCTION switchyard.open_fence(${scopeParameters}, in_stream text) RETURNS boolean LANGUAGE plpgsql AS $function$
+DECLARE
+  from_count bigint;
+  wished_count bigint;
+  each_table text;
+  each_rights text;
+  gateway_role text;
+BEGIN
+  PERFORM FROM switchyard.stream s WHERE s.id = in_stream AND s.workflow = in_workflow FOR UPDATE;
+  IF NOT FOUND THEN RETURN false; END IF;${lockedRows(`
+    count(*) FILTER (WHERE r.state = 'READABLE' AND r.attempt < in_attempt), count(*) FILTER (WHERE r.state = 'OPEN' AND r.attempt = in_attempt) INTO from_count, wished_count`)}
+  IF from_count <> cardinality(in_tables) THEN RETURN wished_count = cardinality(in_tables); END IF;
+  UPDATE switchyard.stream SET token = token + 1 WHERE id = in_stream;
+  ${changeRows(`state = 'OPEN', attempt = in_attempt`)}
+  SELECT i.gateway INTO gateway_role FROM switchyard.installation i;
+  FOR each_table, each_rights IN
+    SELECT t, array_to_string(coalesce(g.privileges, ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']), ', ') FROM unnest(in_tables) AS t LEFT JOIN switchyard.rights g ON g.table_name = t
+  LOOP
+    IF each_rights <> '' THEN EXECUTE format('GRANT %s ON TABLE public.%I TO %I', each_rights, each_table, gateway_role); END IF;
+  END LOOP;
+  RETURN true;
+END $function$;`;
+
+/** Alone in its transaction, so that the lock is held for an instant. Waits 50 ms for it at most (55P03). */
+const relaxFence = `
+CREATE OR REPLACE FUNCTION switchyard.relax_fence(in_workflow text, in_peer text, in_table text) RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+  PERFORM set_config('deadlock_timeout', '20ms', true), set_config('lock_timeout', '50', true);
+  EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', in_table);
+  PERFORM FROM switchyard.fence f WHERE f.table_name = in_table AND f.workflow = in_workflow AND f.peer = in_peer AND f.state = 'OPEN' FOR UPDATE;
+  IF FOUND THEN EXECUTE format('ALTER TABLE public.%I DISABLE TRIGGER ${WRITE_TRIGGER}, DISABLE TRIGGER ${TRUNCATE_TRIGGER}', in_table); END IF;
+END $function$;`;
+
+/** The player's first statement of every apply. Alone it is a whole transaction, which is how a lone marker is applied. */
+const advance = `
+CREATE OR REPLACE FUNCTION switchyard.advance(in_stream text, in_workflow text, in_tables text[], in_token bigint, in_position text, in_marker bigint) RETURNS void LANGUAGE plpgsql AS $function$
+BEGIN
+  UPDATE switchyard.stream s SET position = in_position, marker = greatest(s.marker, in_marker)
+  WHERE s.id = in_stream AND s.workflow = in_workflow AND s.token = in_token;
+  IF NOT FOUND THEN RAISE EXCEPTION 'stream "%" has another token than %', in_stream, in_token USING ERRCODE = '${TAKEN_STATE}'; END IF;
+  -- A plain read is enough: out of CLOSED leads only ready_fence, which needs the stream's row that is locked now.
+  IF (SELECT count(*) FROM switchyard.fence f WHERE f.table_name = ANY (in_tables) AND f.state = 'CLOSED' AND f.workflow = in_workflow) <> cardinality(in_tables) THEN
+    RAISE EXCEPTION 'not every table of stream "%" is CLOSED and owned by workflow "%"', in_stream, in_workflow USING ERRCODE = '${TAKEN_STATE}';
+  END IF;
+END $function$;`;
+
+/** Every function of the schema. `player` is the role as an SQL literal: the one login whose writes the fence lets through, as they are under the stream's token instead. */
+export const functionScript = (player: string): string =>
+  [checkWrite(player), revokeRights, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import pg from 'pg';
+import type { Shard } from '../../../core/keyspace.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { quoteIdentifier } from '../connection.ts';
+import type { Statements, StoreClient } from '../store-client.ts';
+import { functionScript } from './fence-sql.ts';
+
+/** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
+const VERSION = 1;
+
+/** Step n leads from version n − 1 to n. Never edited once released. */
+const migrations: readonly string[] = [
+  `
+CREATE TABLE switchyard.fence (
+  table_name text PRIMARY KEY,
+  state text NOT NULL CHECK (state IN ('OPEN', 'FROZEN', 'SEALED', 'CLOSED', 'READABLE')),
+  attempt bigint NOT NULL CHECK (attempt >= 0),
+  peer text NOT NULL,
+  workflow text
+);
+CREATE TABLE switchyard.stream (
+  id text PRIMARY KEY,
+  workflow text NOT NULL,
+  token bigint NOT NULL,
+  position text NOT NULL,
+  marker bigint NOT NULL
+) WITH (fillfactor = 50);
+CREATE TABLE switchyard.copy (
+  stream text NOT NULL,
+  table_name text NOT NULL,
+  last_key text,
+  rows bigint NOT NULL,
+  done boolean NOT NULL,
+  PRIMARY KEY (stream, table_name)
+) WITH (fillfactor = 50);
+CREATE TABLE switchyard.marker (workflow text PRIMARY KEY, attempt bigint NOT NULL);
+CREATE TABLE switchyard.watermark (stream text PRIMARY KEY, id bigint NOT NULL) WITH (fillfactor = 50);
+CREATE TABLE switchyard.rights (table_name text PRIMARY KEY, privileges text[] NOT NULL);`,
+];
+
+// One key for everybody who installs into a database: "switchya" as eight bytes.
+const INSTALL_LOCK = '8319396836420483425';
+
+const grants = (gateway: string, player: string): string => `
+GRANT USAGE ON SCHEMA switchyard TO ${gateway}, ${player};
+GRANT SELECT ON switchyard.fence TO ${gateway}, ${player};
+GRANT SELECT, UPDATE ON switchyard.stream TO ${player};
+GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark TO ${player};`;
+
+/**
+ * Creates or updates the schema `switchyard` in one transaction; installations at the same time wait for each other. Nothing happens when this version with these roles is there. PRECHECK_FAILED: a
+ * newer version is installed.
+ */
+export async function install(client: StoreClient, shard: Shard, signal: AbortSignal): Promise<void> {
+  const functions = functionScript(pg.escapeLiteral(shard.player.user));
+  const digest = createHash('sha256')
+    .update(JSON.stringify([VERSION, functions, shard.gateway.user, shard.player.user]))
+    .digest('hex');
+  if ((await installed(client, signal))?.digest === digest) return;
+  await client.transaction(signal, async (transaction) => {
+    await transaction.query(`SELECT pg_advisory_xact_lock(${INSTALL_LOCK})`, [], signal);
+    const present = await installed(transaction, signal);
+    if (present !== null && present.version > VERSION) {
+      throw new SwitchyardError('PRECHECK_FAILED', `the store's schema "switchyard" has version ${present.version}, newer than this program's ${VERSION}: run the newer release`);
+    }
+    if (present?.digest === digest) return;
+    if (present === null) await transaction.query(begin, [], signal);
+    for (const step of migrations.slice(present?.version ?? 0)) await transaction.query(step, [], signal);
+    await transaction.query(functions, [], signal);
+    await transaction.query(grants(quoteIdentifier(shard.gateway.user), quoteIdentifier(shard.player.user)), [], signal);
+    await transaction.query('UPDATE switchyard.installation SET version = $1::integer, digest = $2, gateway = $3', [String(VERSION), digest, shard.gateway.user], signal);
+  });
+}
+
+// The administrator's script makes the schema; an owner that may create schemas does without it.
+const begin = `
+DO $$ BEGIN IF to_regnamespace('switchyard') IS NULL THEN CREATE SCHEMA switchyard; END IF; END $$;
+CREATE TABLE switchyard.installation (version integer NOT NULL, digest text NOT NULL, gateway text NOT NULL);
+INSERT INTO switchyard.installation VALUES (0, '', '');`;
+
+async function installed(statements: Statements, signal: AbortSignal): Promise<{ readonly version: number; readonly digest: string } | null> {
+  const [found] = await statements.query(`SELECT to_regclass('switchyard.installation') IS NOT NULL`, [], signal);
+  if (found?.[0] !== 't') return null;
+  const [row] = await statements.query('SELECT version, digest FROM switchyard.installation', [], signal);
+  return row === undefined ? null : { version: Number(row[0]), digest: row[1] ?? '' };
+}

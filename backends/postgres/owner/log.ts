@@ -1,0 +1,90 @@
+import type { Clock } from '../../../core/clock.ts';
+import { type Position, position } from '../../../core/ids.ts';
+import type { Shard } from '../../../core/keyspace.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { StreamSpec } from '../../backend.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import { sqlState } from '../errors.ts';
+import { logName } from '../log-names.ts';
+import type { StoreClient } from '../store-client.ts';
+
+/** A new slot begins when the transactions that run now have ended. */
+const SLOT_LIMIT_MS = 30_000;
+/** How long a slot's reader may take to end after it was told to. */
+const READER_LIMIT_MS = 5_000;
+const READER_RETRY_MS = 50;
+const OBJECT_IN_USE = '55006';
+const QUERY_CANCELED = '57014';
+const DUPLICATE_OBJECT = '42710';
+
+export interface LogParts {
+  readonly client: StoreClient;
+  readonly clock: Clock;
+  readonly shard: Shard;
+}
+
+/** The stream's publication and slot; both are there when it resolves. Returns the position from which the slot delivers. */
+export async function createLog(parts: LogParts, stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
+  const name = logName(stream, parts.shard);
+  // Before the slot: the log is read with the catalogue as it was then, and has to find the publication in it.
+  await createPublication(parts.client, name, stream, signal);
+  if (renew) await dropSlot(parts, name, signal);
+  const present = await slotPosition(parts.client, name, signal);
+  return present ?? createSlot(parts.client, name, signal);
+}
+
+export async function dropLog(parts: LogParts, stream: StreamSpec, signal: AbortSignal): Promise<void> {
+  const name = logName(stream, parts.shard);
+  await dropSlot(parts, name, signal);
+  await parts.client.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
+}
+
+async function createPublication(client: StoreClient, name: string, stream: StreamSpec, signal: AbortSignal): Promise<void> {
+  const [found] = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [name], signal);
+  if (found !== undefined) return;
+  const tables = [...stream.tables.map(quoteTable), 'switchyard.marker', 'switchyard.watermark', 'switchyard.stream'];
+  try {
+    await client.query(`CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables.join(', ')}`, [], signal);
+  } catch (error) {
+    if (!(error instanceof SwitchyardError) || sqlState(error.cause) !== DUPLICATE_OBJECT) throw error;
+  }
+}
+
+async function slotPosition(client: StoreClient, name: string, signal: AbortSignal): Promise<Position | null> {
+  const [row] = await client.query('SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1', [name], signal);
+  return typeof row?.[0] === 'string' ? position(row[0]) : null;
+}
+
+async function createSlot(client: StoreClient, name: string, signal: AbortSignal): Promise<Position> {
+  try {
+    return await client.transaction(signal, async (transaction) => {
+      await transaction.query(`SET LOCAL statement_timeout = ${SLOT_LIMIT_MS}`, [], signal);
+      const [row] = await transaction.query(`SELECT lsn FROM pg_create_logical_replication_slot($1, 'pgoutput')`, [name], signal);
+      return position(row?.[0] ?? '');
+    });
+  } catch (error) {
+    if (!hasReason(error, 'STORE_UNAVAILABLE') || sqlState(error.cause) !== QUERY_CANCELED) throw error;
+    throw new SwitchyardError(
+      'PRECHECK_FAILED',
+      `the log could not begin within ${SLOT_LIMIT_MS / 1_000} s because transactions stayed open: end them (pg_stat_activity, ordered by xact_start) and try again`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function dropSlot({ client, clock }: LogParts, name: string, signal: AbortSignal): Promise<void> {
+  const deadline = clock.monotonic() + READER_LIMIT_MS;
+  for (;;) {
+    try {
+      await client.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL', [name], signal);
+      await client.query('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1', [name], signal);
+      return;
+    } catch (error) {
+      const inUse = error instanceof SwitchyardError && sqlState(error.cause) === OBJECT_IN_USE;
+      if (!inUse || clock.monotonic() > deadline) throw error;
+      await clock.sleep(READER_RETRY_MS, signal);
+    }
+  }
+}

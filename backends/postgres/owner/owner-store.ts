@@ -1,0 +1,163 @@
+import type { FenceRow } from '../../../core/fence.ts';
+import type { Position } from '../../../core/ids.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
+import { sqlState } from '../errors.ts';
+import { StoreClient } from '../store-client.ts';
+import { checkQuiet, checkTables } from './checks.ts';
+import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows } from './claims.ts';
+import { defineTables } from './definition.ts';
+import { openFenceSession } from './fence-session.ts';
+import { install } from './install.ts';
+import { lockingTransaction } from './locking.ts';
+import { createLog, dropLog } from './log.ts';
+import { raiseSequences, sequencesFromRows, sequencesText } from './sequences.ts';
+import { createTables, dropTables, planTables } from './tables.ts';
+
+const GATEWAY_RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'];
+
+/** No such schema, no such table: a store that was never prepared. */
+const unpreparedStates: readonly (string | null)[] = ['3F000', '42P01'];
+
+/** The store under the owner's login. Connects lazily. */
+export function openOwnerStore(options: StoreOptions): OwnerStore {
+  return new PostgresOwnerStore(options);
+}
+
+class PostgresOwnerStore implements OwnerStore {
+  readonly #options: StoreOptions;
+  readonly #client: StoreClient;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#client = new StoreClient(options, 'owner', {});
+  }
+
+  install(signal: AbortSignal): Promise<void> {
+    return install(this.#client, this.#options.shard, signal);
+  }
+
+  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+    return checkTables(this.#client, this.#options.shard, tables, side, signal);
+  }
+
+  checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+    return checkQuiet(this.#client, tables, transactionAgeMs, signal);
+  }
+
+  define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
+    return defineTables(this.#client, tables, signal);
+  }
+
+  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+    return planTables(definitions);
+  }
+
+  createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    const { clock, shard } = this.#options;
+    return lockingTransaction(this.#client, clock, signal, (transaction) => createTables(transaction, shard, scope, definitions, signal));
+  }
+
+  dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return lockingTransaction(this.#client, this.#options.clock, signal, (transaction) => dropTables(transaction, scope, signal));
+  }
+
+  claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
+    const { clock, shard } = this.#options;
+    return lockingTransaction(this.#client, clock, signal, (transaction) => claimTables(transaction, shard, scope, side, signal));
+  }
+
+  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return this.#client.transaction(signal, (transaction) => disownTables(transaction, scope, signal));
+  }
+
+  async saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
+    await this.#client.transaction(signal, async (transaction) => {
+      const rows = await lockRows(transaction, scope.tables, signal);
+      for (const [table, privileges] of rights) {
+        const isOurs = rows.some((row) => row.table === table && row.workflow === scope.workflow && row.peer === scope.peer);
+        if (!isOurs) throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" does not belong to workflow "${scope.workflow}"`, { metadata: { table } });
+        const foreign = privileges.find((privilege) => !GATEWAY_RIGHTS.includes(privilege));
+        if (foreign !== undefined) throw new SwitchyardError('INTERNAL', `"${foreign}" is no right of a gateway`);
+        const save = 'INSERT INTO switchyard.rights (table_name, privileges) VALUES ($1, $2::text[]) ON CONFLICT (table_name) DO UPDATE SET privileges = excluded.privileges';
+        await transaction.query(save, [table, textFromElements(privileges)], signal);
+      }
+    });
+  }
+
+  async gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+    const text = `
+      SELECT c.relname, coalesce(string_agg(p.name, ',' ORDER BY p.place) FILTER (WHERE has_table_privilege($2, c.oid, p.name)), '')
+      FROM pg_class c CROSS JOIN unnest($3::text[]) WITH ORDINALITY AS p (name, place)
+      WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[]) GROUP BY c.relname`;
+    const rows = await this.#client.query(text, [textFromElements(tables), this.#options.shard.gateway.user, textFromElements(GATEWAY_RIGHTS)], signal);
+    return new Map(rows.map(([table, names]) => [table ?? '', (names ?? '').split(',').filter((name) => name !== '')]));
+  }
+
+  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
+    return createLog(this.#logParts(), stream, renew, signal);
+  }
+
+  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    return dropLog(this.#logParts(), stream, signal);
+  }
+
+  async createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void> {
+    // A dropped stream's row is still there, without a position.
+    const text = `
+      INSERT INTO switchyard.stream AS s (id, workflow, token, position, marker) VALUES ($1, $2, 1, $3, 0)
+      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = s.token + 1 WHERE $4::boolean OR s.position = ''`;
+    await this.#client.query(text, [stream.id, stream.workflow, position, String(restart)], signal);
+  }
+
+  async dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    // Tokens never restart, or a forgotten player of this stream could hold the token of a later one with the same id. So the row stays, and its token rises.
+    await this.#client.transaction(signal, async (transaction) => {
+      await transaction.query(`UPDATE switchyard.stream SET position = '', token = token + 1 WHERE id = $1 AND position <> ''`, [stream.id], signal);
+      await transaction.query('DELETE FROM switchyard.copy WHERE stream = $1', [stream.id], signal);
+    });
+  }
+
+  async sequences(tables: readonly string[], signal: AbortSignal): Promise<readonly SequenceState[]> {
+    return sequencesFromRows(await this.#client.query(sequencesText, [textFromElements(tables)], signal));
+  }
+
+  raiseSequences(states: readonly SequenceState[], signal: AbortSignal): Promise<void> {
+    return raiseSequences(this.#client, states, signal);
+  }
+
+  async fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+    const [where, values] = tables === null ? ['', []] : ['WHERE table_name = ANY ($1::text[])', [textFromElements(tables)]];
+    try {
+      return fenceRowsFromText(await this.#client.query(`${fenceColumns} ${where} ORDER BY table_name`, values, signal));
+    } catch (error) {
+      if (error instanceof SwitchyardError && unpreparedStates.includes(sqlState(error.cause))) return [];
+      throw error;
+    }
+  }
+
+  openFence(scope: FenceScope, signal: AbortSignal): Promise<FenceSession> {
+    return openFenceSession(this.#options, scope, signal);
+  }
+
+  async relaxFence(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    for (const table of scope.tables) {
+      try {
+        await this.#client.query('SELECT switchyard.relax_fence($1, $2, $3)', [scope.workflow, scope.peer, table], signal);
+      } catch (error) {
+        // The table is busy: its writes keep a check that costs them little.
+        if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw error;
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+  }
+
+  #logParts(): { client: StoreClient; clock: StoreOptions['clock']; shard: StoreOptions['shard'] } {
+    const { clock, shard } = this.#options;
+    return { client: this.#client, clock, shard };
+  }
+}

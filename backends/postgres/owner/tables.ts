@@ -1,0 +1,96 @@
+import type { Shard } from '../../../core/keyspace.ts';
+import type { ErrorReason } from '../../../core/error-catalogue.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import { describe, type Statements } from '../store-client.ts';
+import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
+import { foreignKeyStatements, sequenceNames, tableStatements } from './definition.ts';
+import { WRITE_TRIGGER } from './fence-sql.ts';
+
+/** Failures that the definition is not the cause of. */
+const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_DENIED', 'CANCELLED', 'DEADLINE_EXCEEDED', 'SERIALIZATION_FAILURE'];
+
+/** All statements, in order, that make the tables in an empty store. */
+export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  const names = definitions.map((definition) => definition.schema.name);
+  return [...definitions.flatMap(tableStatements), ...definitions.flatMap((definition) => foreignKeyStatements(definition, names))];
+}
+
+/** Makes the missing ones; see `OwnerStore.createTables`. Runs in a locking transaction. */
+export async function createTables(statements: Statements, shard: Shard, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+  await requireClosed(statements, scope, signal);
+  const created: TableDefinition[] = [];
+  for (const definition of definitions) {
+    const { name } = definition.schema;
+    const isThere = await exists(statements, name, signal);
+    if (isThere) await adopt(statements, shard, name, signal);
+    else {
+      for (const statement of tableStatements(definition)) await runDefinition(statements, name, statement, signal);
+      await putTriggers(statements, name, true, signal);
+      await shutTable(statements, shard, name, signal);
+      for (const sequence of sequenceNames(definition)) {
+        await statements.query(`GRANT USAGE ON SEQUENCE ${quoteTable(sequence)} TO ${quoteIdentifier(shard.gateway.user)}`, [], signal);
+      }
+      created.push(definition);
+    }
+    const present = await describe(statements, name, signal);
+    if (present?.fingerprint !== definition.schema.fingerprint) {
+      throw new SwitchyardError(
+        'PRECHECK_FAILED',
+        `table "${name}" exists in the target with another shape: drop it there, or give it the source's columns, types, defaults and unique keys`,
+        {
+          metadata: { table: name },
+        },
+      );
+    }
+  }
+  const names = definitions.map((definition) => definition.schema.name);
+  for (const definition of created) {
+    for (const statement of foreignKeyStatements(definition, names)) await runDefinition(statements, definition.schema.name, statement, signal);
+  }
+}
+
+/** Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. */
+export async function dropTables(statements: Statements, scope: FenceScope, signal: AbortSignal): Promise<void> {
+  await requireClosed(statements, scope, signal);
+  await statements.query(`DROP TABLE IF EXISTS ${scope.tables.map(quoteTable).join(', ')}`, [], signal);
+}
+
+async function requireClosed(statements: Statements, scope: FenceScope, signal: AbortSignal): Promise<void> {
+  const rows = await lockRows(statements, scope.tables, signal);
+  for (const table of scope.tables) {
+    const row = rows.find((each) => each.table === table);
+    if (row?.workflow === scope.workflow && row.peer === scope.peer && row.state === 'CLOSED') continue;
+    const found = row === undefined ? 'has no fence row' : `is ${row.state} and belongs to ${row.workflow === null ? 'no workflow' : `workflow "${row.workflow}"`}`;
+    throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" ${found}; expected CLOSED and workflow "${scope.workflow}"`, { metadata: { table } });
+  }
+}
+
+/** A table that was there before: the claim has put the fence on it, unless it came between claim and now. */
+async function adopt(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+  const [fenced] = await statements.query('SELECT 1 FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2', [quoteTable(table), WRITE_TRIGGER], signal);
+  if (fenced !== undefined) return;
+  await putTriggers(statements, table, true, signal);
+  if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table);
+  await shutTable(statements, shard, table, signal);
+}
+
+async function exists(statements: Statements, table: string, signal: AbortSignal): Promise<boolean> {
+  const [row] = await statements.query(`SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = ANY ($1::text[])`, [textFromElements([table])], signal);
+  return row !== undefined;
+}
+
+/** What the definition needs beside the tables (domains, functions, collations, extensions) has to be there. */
+async function runDefinition(statements: Statements, table: string, statement: string, signal: AbortSignal): Promise<void> {
+  try {
+    await statements.query(statement, [], signal);
+  } catch (error) {
+    if (!(error instanceof SwitchyardError) || passedOn.includes(error.reason)) throw error;
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table}" cannot be made in the target: ${error.message}. Make there what it needs, or the table itself, and try again`, {
+      metadata: { table },
+      cause: error,
+    });
+  }
+}

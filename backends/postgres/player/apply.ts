@@ -1,0 +1,101 @@
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { StreamToken } from '../../../core/ids.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { ApplyBatch, StreamSpec } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
+import { abortError, sqlState } from '../errors.ts';
+import type { Outcome, Parameter, Session } from '../session.ts';
+import { identityError, runAll } from '../store-client.ts';
+import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
+import { stepStatement } from './apply-sql.ts';
+import { keyToJson } from './cell-json.ts';
+
+interface ApplyStatement {
+  readonly text: string;
+  readonly values: readonly Parameter[];
+  readonly prepared: boolean;
+}
+
+/** A unique or exclusion constraint stood in the way. */
+const conflictStates: readonly (string | null)[] = ['23505', '23P01'];
+
+/**
+ * Applies one batch as one transaction whose statements are all sent at once, so that the server never waits for us while it holds the stream's row; a batch without rows is a single statement. A
+ * unique key that passes from one row to another within the batch can be in the way of the set-wise form; then the changes are applied one by one, in a second transaction.
+ */
+export async function applyBatch(
+  session: Session,
+  stream: StreamSpec,
+  schemas: ReadonlyMap<string, TableSchema>,
+  token: StreamToken,
+  batch: ApplyBatch,
+  signal: AbortSignal,
+): Promise<void> {
+  const begin = advanceStatement(stream, token, batch);
+  const end = batch.copied === null ? [] : [progressStatement(stream, batch.copied)];
+  const steps = [...planChanges(batch.changes, schemas), ...copiedSteps(batch, schemas)];
+  if (steps.length === 0 && end.length === 0) return succeed(await run(session, [begin], signal), signal);
+
+  const failed = firstFailure(await run(session, inTransaction([begin, ...steps.map(applyStatement), ...end]), signal));
+  if (failed === null) return;
+  if (!conflictStates.includes(sqlState(failed.error))) throw signal.aborted ? abortError(signal) : identityError(failed.error, 'player');
+
+  const single = [...planOneByOne(batch.changes, schemas), ...copiedSteps(batch, schemas)];
+  const deferred = { text: 'SET CONSTRAINTS ALL DEFERRED', values: [], prepared: false };
+  succeed(await run(session, inTransaction([begin, deferred, ...single.map(applyStatement), ...end]), signal), signal);
+}
+
+function advanceStatement(stream: StreamSpec, token: StreamToken, batch: ApplyBatch): ApplyStatement {
+  return {
+    text: 'SELECT switchyard.advance($1, $2, $3::text[], $4::bigint, $5, $6::bigint)',
+    values: [stream.id, stream.workflow, textFromElements(stream.tables), String(token), batch.position, batch.marker === null ? null : String(batch.marker)],
+    prepared: true,
+  };
+}
+
+function progressStatement(stream: StreamSpec, copied: NonNullable<ApplyBatch['copied']>): ApplyStatement {
+  const { lastKey, rows, done } = copied.progress;
+  return {
+    text: `INSERT INTO switchyard.copy (stream, table_name, last_key, rows, done) VALUES ($1, $2, $3, $4::bigint, $5::boolean)
+      ON CONFLICT (stream, table_name) DO UPDATE SET last_key = excluded.last_key, rows = excluded.rows, done = excluded.done`,
+    values: [stream.id, copied.table, lastKey === null ? null : keyToJson(lastKey), String(rows), String(done)],
+    prepared: true,
+  };
+}
+
+function copiedSteps({ copied }: ApplyBatch, schemas: ReadonlyMap<string, TableSchema>): readonly ApplyStep[] {
+  if (copied === null || copied.rows.length === 0) return [];
+  const table = schemas.get(copied.table);
+  if (table === undefined) throw new SwitchyardError('INTERNAL', `a copied chunk names table "${copied.table}", whose schema was not given`);
+  return [{ kind: 'upsert', table, rows: copied.rows }];
+}
+
+/** A move's text depends on which cells were sent, so it is seldom the same twice. */
+const applyStatement = (step: ApplyStep): ApplyStatement => ({ ...stepStatement(step), prepared: step.kind !== 'move' && step.kind !== 'truncate' });
+
+const inTransaction = (statements: readonly ApplyStatement[]): readonly ApplyStatement[] => [
+  { text: 'BEGIN', values: [], prepared: false },
+  ...statements,
+  // After a failed statement this is a rollback, so no open transaction is ever left.
+  { text: 'COMMIT', values: [], prepared: false },
+];
+
+/** What a connection has parsed can be outdated by DDL; then the same batch succeeds unparsed, for nothing of it was kept. */
+async function run(session: Session, statements: readonly ApplyStatement[], signal: AbortSignal): Promise<readonly Outcome[]> {
+  const outcomes = await runAll(session, statements, signal);
+  const failed = firstFailure(outcomes);
+  if (failed === null || !failed.stale) return outcomes;
+  return runAll(
+    session,
+    statements.map((statement) => ({ ...statement, prepared: false })),
+    signal,
+  );
+}
+
+function succeed(outcomes: readonly Outcome[], signal: AbortSignal): void {
+  const failed = firstFailure(outcomes);
+  if (failed !== null) throw signal.aborted ? abortError(signal) : identityError(failed.error, 'player');
+}
+
+/** The later ones only say that the transaction had failed. */
+const firstFailure = (outcomes: readonly Outcome[]): Extract<Outcome, { ok: false }> | null => outcomes.find((outcome) => !outcome.ok) ?? null;

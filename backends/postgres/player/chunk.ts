@@ -1,0 +1,42 @@
+import type { Cell } from '../../../core/cell.ts';
+import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import { cellFromText, cellToText } from '../cells.ts';
+import { quoteIdentifier, quoteTable } from '../connection.ts';
+import type { Parameter, TextRow } from '../session.ts';
+import { columnParameters, keyJoin, rowOfKey, unnested } from './apply-sql.ts';
+
+export interface ChunkStatement {
+  readonly text: string;
+  readonly values: readonly Parameter[];
+}
+
+/** Up to `limit` whole rows behind the key `after`, in the primary key's own order, along its index. */
+export function chunkStatement(table: TableSchema, after: readonly Cell[] | null, limit: number): ChunkStatement {
+  const key = keyColumns(table);
+  const names = key.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ');
+  const values: Parameter[] = [String(limit)];
+  const behind =
+    after === null ? '' : ` WHERE (${names}) > (${key.map((column, at) => `$${values.push(cellToText(column, after[at] ?? null))}::${column.nativeType}`).join(', ')})`;
+  return { text: `SELECT ${allColumns(table)} FROM ${quoteTable(table.name)} AS t${behind} ORDER BY ${names} LIMIT $1::bigint`, values };
+}
+
+/** The whole rows with these keys, in no order. */
+export function rowsStatement(table: TableSchema, keys: readonly (readonly Cell[])[]): ChunkStatement {
+  const indexes = keyIndexes(table);
+  return {
+    text: `SELECT ${allColumns(table)} FROM ${unnested(indexes)} JOIN ${quoteTable(table.name)} AS t ON ${keyJoin(table)}`,
+    values: columnParameters(
+      table,
+      indexes,
+      keys.map((each) => rowOfKey(table, each)),
+    ),
+  };
+}
+
+/** Rows of either statement as positional cells. */
+export function rowsFromText(table: TableSchema, rows: readonly TextRow[]): readonly (readonly Cell[])[] {
+  return rows.map((row) => table.columns.map((column, i) => cellFromText(column, row[i] ?? null)));
+}
+
+const keyColumns = (table: TableSchema): readonly ColumnSchema[] => keyIndexes(table).flatMap((i) => table.columns[i] ?? []);
+const allColumns = (table: TableSchema): string => table.columns.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ');

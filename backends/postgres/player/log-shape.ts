@@ -1,0 +1,50 @@
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { StreamSpec } from '../../backend.ts';
+import { describe, type Statements } from '../store-client.ts';
+import { type Lsn, formatLsn, parseLsn } from './pgoutput.ts';
+import type { TableShape } from './transaction-assembler.ts';
+
+/** The shapes that the stream's tables have now. STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): not those of `schemas`. */
+export async function readShapes(
+  statements: Statements,
+  stream: StreamSpec,
+  schemas: ReadonlyMap<string, TableSchema>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, TableShape>> {
+  const shapes = new Map<string, TableShape>();
+  for (const table of stream.tables) {
+    const schema = schemas.get(table);
+    const present = await describe(statements, table, signal);
+    if (schema === undefined || present?.fingerprint !== schema.fingerprint) {
+      throw new SwitchyardError(
+        'STREAM_FAILED',
+        `table "${table}" ${present === null ? 'is gone' : 'has changed its shape since the stream was made'}: undo the change, or create the workflow anew`,
+        {
+          metadata: { stream: stream.id, problem: 'SCHEMA_CHANGED', table },
+        },
+      );
+    }
+    const rows = await statements.query(
+      `SELECT attname, atttypid, atttypmod FROM pg_attribute
+       WHERE attrelid = (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = $1) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum`,
+      [table],
+      signal,
+    );
+    shapes.set(table, { schema, columns: rows.map(([name, type, modifier]) => ({ name: name ?? '', typeOid: Number(type), typeModifier: Number(modifier) })) });
+  }
+  return shapes;
+}
+
+/** Whether the slot still holds everything behind `from`. STREAM_FAILED (metadata `problem` LOG_LOST) when not. */
+export async function checkSlot(statements: Statements, stream: StreamSpec, slot: string, from: Lsn, signal: AbortSignal): Promise<void> {
+  const [row] = await statements.query(`SELECT wal_status, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1`, [slot], signal);
+  const lost = (why: string): SwitchyardError =>
+    new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${formatLsn(from)} on: ${why}. Cancel the workflow and create it anew`, {
+      metadata: { stream: stream.id, problem: 'LOG_LOST' },
+    });
+  if (row === undefined) throw lost(`replication slot "${slot}" is gone`);
+  const [status, confirmed] = row;
+  if (status === 'lost') throw lost(`replication slot "${slot}" exceeded max_slot_wal_keep_size`);
+  if (confirmed !== null && confirmed !== undefined && parseLsn(confirmed) > from) throw lost(`replication slot "${slot}" begins at ${confirmed}`);
+}

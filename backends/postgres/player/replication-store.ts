@@ -1,0 +1,146 @@
+import type { Cell } from '../../../core/cell.ts';
+import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
+import { clientConfig, connectClient } from '../connection.ts';
+import { abortError, connectError } from '../errors.ts';
+import { logName } from '../log-names.ts';
+import { Session } from '../session.ts';
+import { StoreClient } from '../store-client.ts';
+import { applyBatch } from './apply.ts';
+import { keyFromJson } from './cell-json.ts';
+import { LogFeed } from './changes.ts';
+import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
+import { checkSlot, readShapes } from './log-shape.ts';
+import { parseLsn } from './pgoutput.ts';
+import { TransactionAssembler } from './transaction-assembler.ts';
+
+const playerSettings: Readonly<Record<string, string>> = {
+  // Foreign keys and users' triggers have done their work on the source. The fence's own triggers fire always and let this login pass.
+  session_replication_role: 'replica',
+  // A player that stops in mid-transaction must not hold the stream's row, for which a cutover waits.
+  idle_in_transaction_session_timeout: '2s',
+};
+
+/** The store under the player's login. Connects lazily. */
+export function openReplicationStore(options: StoreOptions): ReplicationStore {
+  return new PostgresReplicationStore(options);
+}
+
+class PostgresReplicationStore implements ReplicationStore {
+  readonly #options: StoreOptions;
+  readonly #client: StoreClient;
+  /** A connection of its own for every stream that is applied here. */
+  readonly #appliers = new Map<string, Session>();
+  #disposed = false;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#client = new StoreClient(options, 'player', playerSettings);
+  }
+
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
+    return this.#client.describe(table, signal);
+  }
+
+  follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed {
+    const slot = logName(stream, this.#options.shard);
+    const config = { ...clientConfig(this.#options, 'player'), replication: 'database' };
+    return new LogFeed(
+      {
+        slot,
+        from,
+        clock: this.#options.clock,
+        connect: (each, onLost) => connectClient(config, each, onLost),
+        prepare: async (each) => {
+          await checkSlot(this.#client, stream, slot, parseLsn(from), each);
+          return new TransactionAssembler(stream, await readShapes(this.#client, stream, schemas, each));
+        },
+        endReader: async (each) => {
+          await this.#client.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active', [slot], each);
+        },
+      },
+      signal,
+    );
+  }
+
+  async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
+    const { text, values } = chunkStatement(table, after, limit);
+    return rowsFromText(table, await this.#client.query(text, values, signal));
+  }
+
+  async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
+    if (keys.length === 0) return [];
+    const { text, values } = rowsStatement(table, keys);
+    return rowsFromText(table, await this.#client.query(text, values, signal));
+  }
+
+  async writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void> {
+    const text = 'INSERT INTO switchyard.watermark (stream, id) VALUES ($1, $2::bigint) ON CONFLICT (stream) DO UPDATE SET id = excluded.id';
+    await this.#client.query(text, [stream.id, String(id)], signal);
+  }
+
+  async estimateRows(table: string, signal: AbortSignal): Promise<number> {
+    // A table that was never analyzed says −1; then its size tells a little.
+    const text = `SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint ELSE pg_relation_size(oid) / 100 END FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = $1`;
+    const [row] = await this.#client.query(text, [table], signal);
+    return Number(row?.[0] ?? 0);
+  }
+
+  async takeStream(stream: StreamSpec, signal: AbortSignal): Promise<StreamState> {
+    const take = `UPDATE switchyard.stream SET token = token + 1 WHERE id = $1 AND workflow = $2 AND position <> '' RETURNING token, position, marker`;
+    return this.#client.transaction(signal, async (transaction) => {
+      const [row] = await transaction.query(take, [stream.id, stream.workflow], signal);
+      if (row === undefined)
+        throw new SwitchyardError('STREAM_FAILED', `the target has no stream "${stream.id}" of workflow "${stream.workflow}"`, { metadata: { stream: stream.id } });
+      const copies = await transaction.query('SELECT table_name, last_key, rows, done FROM switchyard.copy WHERE stream = $1', [stream.id], signal);
+      const [token, at, marker] = row;
+      return {
+        token: streamToken(Number(token)),
+        position: position(at ?? ''),
+        marker: attempt(Number(marker)),
+        copied: new Map(
+          copies.map(([table, lastKey, rows, done]): [string, CopyProgress] => [
+            table ?? '',
+            { lastKey: lastKey == null ? null : keyFromJson(lastKey), rows: Number(rows), done: done === 't' },
+          ]),
+        ),
+      };
+    });
+  }
+
+  async apply(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
+    const session = await this.#takeApplier(stream.id, signal);
+    try {
+      await applyBatch(session, stream, schemas, token, batch, signal);
+    } finally {
+      await this.#giveApplierBack(stream.id, session);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    const appliers = [...this.#appliers.values()];
+    this.#appliers.clear();
+    await Promise.all([...appliers.map((session) => session.close()), this.#client[Symbol.asyncDispose]()]);
+  }
+
+  /** The stream's connection for the caller alone: a second apply of a stream at the same time, of a player that lost it, gets another one. */
+  async #takeApplier(id: string, signal: AbortSignal): Promise<Session> {
+    const kept = this.#appliers.get(id);
+    this.#appliers.delete(id);
+    if (kept?.usable === true) return kept;
+    try {
+      return await Session.open(clientConfig(this.#options, 'player', playerSettings), this.#options.clock, signal, (_, error) => this.#options.onBackgroundError(error));
+    } catch (error) {
+      throw signal.aborted ? abortError(signal) : connectError(error);
+    }
+  }
+
+  async #giveApplierBack(id: string, session: Session): Promise<void> {
+    if (!session.usable) session.drop();
+    else if (this.#disposed || this.#appliers.has(id)) await session.close();
+    else this.#appliers.set(id, session);
+  }
+}

@@ -1,0 +1,227 @@
+import { assertNever } from '../../../core/assert-never.ts';
+import { type Cell, keyText } from '../../../core/cell.ts';
+import { type ChangedCell, type ChangeEvent, type ChangeTransaction, unchanged } from '../../../core/change.ts';
+import { attempt, position } from '../../../core/ids.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import type { StreamSpec } from '../../backend.ts';
+import { cellFromText } from '../cells.ts';
+import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
+
+/** A table of the stream as its log must describe it: the columns that are sent, i.e. all but generated ones, in order. */
+export interface TableShape {
+  readonly schema: TableSchema;
+  readonly columns: readonly { readonly name: string; readonly typeOid: number; readonly typeModifier: number }[];
+}
+
+/** More than this in one transaction of the source is not held in memory. */
+const LARGEST_TRANSACTION_BYTES = 512 * 1024 * 1024;
+
+/** What a relation of the log is to us. Column indexes are those of the tuple. */
+type Relation =
+  | { readonly kind: 'table'; readonly table: StreamTable }
+  | { readonly kind: 'marker' | 'watermark'; readonly owner: number; readonly value: number }
+  | { readonly kind: 'stream' };
+
+interface StreamTable {
+  readonly schema: TableSchema;
+  readonly keyIndexes: readonly number[];
+  /** For each column of the schema its place in a tuple, −1 for a generated one. */
+  readonly places: readonly number[];
+}
+
+interface OpenTransaction {
+  readonly events: ChangeEvent[];
+  bytes: number;
+  /** A player's own transaction, which must not flow back. */
+  isPlayers: boolean;
+}
+
+/** A transaction together with its size on the wire, for bounding what is buffered. */
+export interface Assembled {
+  readonly transaction: ChangeTransaction;
+  readonly bytes: number;
+}
+
+/**
+ * Makes change transactions of a stream out of its log's messages, in order. Pure: no I/O, no time. Fails with STREAM_FAILED when a table's shape in the log is not the expected one
+ * (metadata `problem` is SCHEMA_CHANGED) or a transaction is larger than 512 MiB.
+ */
+export class TransactionAssembler {
+  readonly #stream: StreamSpec;
+  readonly #shapes: ReadonlyMap<string, TableShape>;
+  readonly #relations = new Map<number, Relation>();
+  #open: OpenTransaction | null = null;
+
+  constructor(stream: StreamSpec, shapes: ReadonlyMap<string, TableShape>) {
+    this.#stream = stream;
+    this.#shapes = shapes;
+  }
+
+  /** Whether nothing of a transaction has arrived that is not finished. */
+  get isBetweenTransactions(): boolean {
+    return this.#open === null;
+  }
+
+  /** Takes the next frame; returns a transaction when this was its end and it holds anything for the stream. */
+  take(frame: Extract<Frame, { kind: 'data' }>): Assembled | null {
+    const message = decodeMessage(frame.message);
+    switch (message.kind) {
+      case 'begin':
+        this.#open = { events: [], bytes: 0, isPlayers: false };
+        return null;
+      case 'commit':
+        return this.#finish(message.endLsn, frame.sentAtMicros - message.committedAtMicros);
+      case 'relation':
+        this.#relations.set(message.relationId, this.#recognize(message));
+        return null;
+      case 'insert':
+      case 'update':
+      case 'delete':
+      case 'truncate':
+        this.#add(message, frame.message.length);
+        return null;
+      case 'ignored':
+        return null;
+      default:
+        return assertNever(message);
+    }
+  }
+
+  #finish(endLsn: Lsn, ageMicros: bigint): Assembled | null {
+    const open = this.#transaction();
+    this.#open = null;
+    if (open.isPlayers || open.events.length === 0) return null;
+    // The server's clock may have been set back meanwhile.
+    const ageMs = Math.max(0, Number(ageMicros) / 1_000);
+    return { transaction: { position: position(formatLsn(endLsn)), ageMs, events: open.events }, bytes: open.bytes };
+  }
+
+  #add(message: Extract<Message, { kind: 'insert' | 'update' | 'delete' | 'truncate' }>, bytes: number): void {
+    const open = this.#transaction();
+    open.bytes += bytes;
+    if (open.bytes > LARGEST_TRANSACTION_BYTES) {
+      throw this.#failed(
+        `a transaction of the source holds more than ${LARGEST_TRANSACTION_BYTES / 1024 / 1024} MiB of changes: move the tables anew and split such writes`,
+        'TRANSACTION_TOO_LARGE',
+      );
+    }
+    if (open.isPlayers) return;
+    if (message.kind === 'truncate') {
+      const tables = message.relationIds.map((id) => this.#relation(id)).flatMap((found) => (found.kind === 'table' ? [found.table.schema.name] : []));
+      if (tables.length > 0) open.events.push({ kind: 'truncate', tables });
+      return;
+    }
+    const found = this.#relation(message.relationId);
+    if (found.kind === 'stream') {
+      open.isPlayers = true;
+      open.events.length = 0;
+    } else if (found.kind === 'table') open.events.push(rowChange(found.table, message));
+    else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
+  }
+
+  #addSignal(open: OpenTransaction, signal: Extract<Relation, { kind: 'marker' | 'watermark' }>, row: Tuple): void {
+    const owner = row[signal.owner];
+    const value = Number(row[signal.value]);
+    if (signal.kind === 'marker' && owner === this.#stream.workflow) open.events.push({ kind: 'marker', attempt: attempt(value) });
+    if (signal.kind === 'watermark' && owner === this.#stream.id) open.events.push({ kind: 'watermark', id: value });
+  }
+
+  #recognize(message: Extract<Message, { kind: 'relation' }>): Relation {
+    if (message.schema === 'switchyard') {
+      const place = (name: string): number => message.columns.findIndex((column) => column.name === name);
+      if (message.table === 'stream') return { kind: 'stream' };
+      if (message.table === 'marker') return { kind: 'marker', owner: place('workflow'), value: place('attempt') };
+      if (message.table === 'watermark') return { kind: 'watermark', owner: place('stream'), value: place('id') };
+    }
+    const shape = message.schema === 'public' ? this.#shapes.get(message.table) : undefined;
+    const difference = shape === undefined ? 'the log holds a table that the stream does not know' : shapeDifference(shape, message.columns, message.replicaIdentity);
+    if (shape === undefined || difference !== null) {
+      throw this.#failed(
+        `table "${message.table}" changed its shape during the move: ${difference}. Undo the change and create the workflow anew`,
+        'SCHEMA_CHANGED',
+        message.table,
+      );
+    }
+    return { kind: 'table', table: streamTable(shape) };
+  }
+
+  #transaction(): OpenTransaction {
+    if (this.#open === null) throw this.#failed('the log sent a change outside of a transaction', 'PROTOCOL');
+    return this.#open;
+  }
+
+  #relation(id: number): Relation {
+    const found = this.#relations.get(id);
+    if (found === undefined) throw this.#failed(`the log sent a change of relation ${id} before its description`, 'PROTOCOL');
+    return found;
+  }
+
+  #failed(message: string, problem: string, table?: string): SwitchyardError {
+    return new SwitchyardError('STREAM_FAILED', message, { metadata: { stream: this.#stream.id, problem, ...(table === undefined ? {} : { table }) } });
+  }
+}
+
+function streamTable(shape: TableShape): StreamTable {
+  const places = shape.schema.columns.map((column) => shape.columns.findIndex((sent) => sent.name === column.name));
+  return { schema: shape.schema, keyIndexes: keyIndexes(shape.schema), places };
+}
+
+function shapeDifference(shape: TableShape, columns: readonly RelationColumn[], replicaIdentity: string): string | null {
+  if (replicaIdentity !== 'd') return 'its replica identity is no longer the default';
+  const describe = (list: TableShape['columns']): string => list.map((column) => `${column.name}:${column.typeOid}:${column.typeModifier}`).join(', ');
+  if (describe(shape.columns) !== describe(columns)) return `its columns are ${describe(columns)}, expected were ${describe(shape.columns)} (name:type:modifier)`;
+  const key = columns.filter((column) => column.isKey).map((column) => column.name);
+  if ([...key].sort().join() !== [...shape.schema.primaryKey].sort().join()) return `its key columns are ${key.join(', ')}, expected were ${shape.schema.primaryKey.join(', ')}`;
+  return null;
+}
+
+function rowChange(table: StreamTable, message: Extract<Message, { kind: 'insert' | 'update' | 'delete' }>): ChangeEvent {
+  const name = table.schema.name;
+  switch (message.kind) {
+    case 'insert':
+      return { kind: 'insert', table: name, row: wholeRow(table, message.row) };
+    case 'delete':
+      return { kind: 'delete', table: name, key: keyOf(table, message.oldKey) };
+    case 'update': {
+      const { oldKey } = message;
+      // An old key is sent also when an out-of-line part of the key did not change; then the new row lacks it.
+      const row = changedRow(
+        table,
+        message.row.map((cell, i) => (cell === unsent && oldKey !== null && isKeyPlace(table, i) ? (oldKey[i] ?? null) : cell)),
+      );
+      if (oldKey === null) return { kind: 'update', table: name, row, oldKey: null };
+      const before = keyOf(table, oldKey);
+      const after = table.keyIndexes.map((i) => (row[i] === unchanged ? null : (row[i] as Cell)));
+      return { kind: 'update', table: name, row, oldKey: keyText(before) === keyText(after) ? null : before };
+    }
+    default:
+      return assertNever(message);
+  }
+}
+
+const isKeyPlace = (table: StreamTable, place: number): boolean => table.keyIndexes.some((i) => table.places[i] === place);
+
+function changedRow(table: StreamTable, tuple: Tuple): readonly ChangedCell[] {
+  return table.schema.columns.map((column, i) => {
+    const place = table.places[i] ?? -1;
+    const text: TupleCell = place === -1 ? null : (tuple[place] ?? null);
+    return text === unsent ? unchanged : cellFromText(column, text);
+  });
+}
+
+function wholeRow(table: StreamTable, tuple: Tuple): readonly Cell[] {
+  return changedRow(table, tuple).map((cell) => {
+    if (cell === unchanged) throw new SwitchyardError('INTERNAL', `the log of table "${table.schema.name}" left a value out of a new row`);
+    return cell;
+  });
+}
+
+function keyOf(table: StreamTable, tuple: Tuple): readonly Cell[] {
+  const row = changedRow(table, tuple);
+  return table.keyIndexes.map((i) => {
+    const cell = row[i];
+    if (cell === undefined || cell === unchanged) throw new SwitchyardError('INTERNAL', `the log of table "${table.schema.name}" left a part of a key out`);
+    return cell;
+  });
+}

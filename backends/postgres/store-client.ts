@@ -1,0 +1,139 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Identity } from '../../core/keyspace.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import type { StoreOptions } from '../backend.ts';
+import { clientConfig } from './connection.ts';
+import { abortError, sqlState, storeError } from './errors.ts';
+import { ConnectionPool } from './pool.ts';
+import { describeText, tableFromFacts } from './schema.ts';
+import { type Outcome, type Parameter, Session, type TextRow } from './session.ts';
+
+/** How long a failed transaction's ROLLBACK may take before its connection is dropped. */
+const ROLLBACK_LIMIT_MS = 1_000;
+
+/** SQLSTATE of an apply with an outdated token, or on a table that is not CLOSED. */
+export const TAKEN_STATE = 'SY002';
+/** SQLSTATE of a transition after which the gateway would still have a right. */
+export const RIGHTS_REMAIN_STATE = 'SY003';
+
+/** What a failed statement of the player or the owner means. Unlike for the gateway, a missing right is never the fence's doing. */
+export function identityError(error: unknown, identity: Identity): SwitchyardError {
+  const ours = storeError(error);
+  switch (sqlState(error)) {
+    case TAKEN_STATE:
+      return new SwitchyardError('STREAM_TAKEN', ours.message, { cause: error });
+    case RIGHTS_REMAIN_STATE:
+      return new SwitchyardError('PRECHECK_FAILED', ours.message, { cause: error, metadata: ours.metadata });
+    case '42501':
+      return new SwitchyardError('STORE_DENIED', `${identity}: ${ours.message}; run the grant script`, { cause: error, metadata: ours.metadata });
+    default:
+      return ours;
+  }
+}
+
+/** Runs one statement on a session that the caller has for itself. */
+export async function runOne(
+  session: Session,
+  identity: Identity,
+  statement: { text: string; values?: readonly Parameter[]; prepared?: boolean },
+  signal: AbortSignal,
+): Promise<readonly TextRow[]> {
+  const [outcome] = await runAll(session, [statement], signal);
+  if (outcome === undefined) throw new SwitchyardError('INTERNAL', 'a statement had no answer');
+  if (!outcome.ok) throw signal.aborted ? abortError(signal) : identityError(outcome.error, identity);
+  return outcome.rows;
+}
+
+/** Runs statements, all sent at once. Rejects when the signal aborted before all answers were there; a failed statement is for the caller to look for. */
+export async function runAll(
+  session: Session,
+  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean }[],
+  signal: AbortSignal,
+): Promise<readonly Outcome[]> {
+  if (signal.aborted) throw abortError(signal);
+  const { outcomes } = await session.run(
+    statements.map(({ text, values = [], prepared = false }) => ({ text, values, prepared })),
+    signal,
+  );
+  if (outcomes === null) throw abortError(signal);
+  return outcomes;
+}
+
+/** Statements of one identity: the store as the player and the owner use it. */
+export interface Statements {
+  /** Runs one statement; without `values` it may be a script. */
+  query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<readonly TextRow[]>;
+}
+
+/** A pool of connections under one identity, for whatever needs no connection of its own. */
+export class StoreClient implements Statements, AsyncDisposable {
+  readonly #identity: Identity;
+  readonly #clock: Clock;
+  readonly #pool: ConnectionPool;
+
+  /** `settings` are session settings of every connection. */
+  constructor(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>>) {
+    const config = clientConfig(options, identity, settings);
+    this.#identity = identity;
+    this.#clock = options.clock;
+    this.#pool = new ConnectionPool({
+      size: options.poolSize,
+      acquireTimeoutMs: options.acquireTimeoutMs,
+      clock: options.clock,
+      open: (signal, onLost) => Session.open(config, options.clock, signal, onLost),
+      onBackgroundError: options.onBackgroundError,
+    });
+  }
+
+  /** Runs one statement, kept parsed, outside of any transaction. */
+  async query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<readonly TextRow[]> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      return await runOne(session, this.#identity, { text, values, prepared: values.length > 0 }, signal);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  /** Runs `work` in one READ COMMITTED transaction; whatever it throws rolls everything back. */
+  async transaction<T>(signal: AbortSignal, work: (transaction: Statements) => Promise<T>): Promise<T> {
+    const session = await this.#pool.acquire(signal);
+    const statements: Statements = { query: (text, values, each) => runOne(session, this.#identity, { text, values }, each) };
+    try {
+      await statements.query('BEGIN', [], signal);
+      const result = await work(statements);
+      await statements.query('COMMIT', [], signal);
+      return result;
+    } catch (error) {
+      await this.#rollBack(session);
+      throw error;
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  /** The table's shape, null when there is none. TABLE_UNSUPPORTED. */
+  describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
+    return describe(this, table, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pool[Symbol.asyncDispose]();
+  }
+
+  async #rollBack(session: Session): Promise<void> {
+    if (!session.usable) return;
+    const limit = new AbortController();
+    const stop = this.#clock.after(ROLLBACK_LIMIT_MS, () => limit.abort());
+    const { outcomes } = await session.run([{ text: 'ROLLBACK', values: [], prepared: false }], limit.signal, false);
+    stop();
+    if (outcomes?.[0]?.ok !== true) session.drop();
+  }
+}
+
+/** The table's shape as these statements see it, null when there is none. TABLE_UNSUPPORTED. */
+export async function describe(statements: Statements, table: string, signal: AbortSignal): Promise<TableSchema | null> {
+  const [row] = await statements.query(describeText, [table], signal);
+  return row === undefined ? null : tableFromFacts(table, row[0] ?? '');
+}
