@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type Registry } from '../runtime/metrics.ts';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** Control's metrics. Names end in their unit. */
 export class ControlMetrics {
@@ -9,7 +9,6 @@ export class ControlMetrics {
   readonly hold: Histogram<'to'>;
   readonly rulesVersion: Gauge;
   readonly rulesBroken: Gauge<'kind'>;
-  readonly externalRules: Counter;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -26,6 +25,5 @@ export class ControlMetrics {
     });
     this.rulesVersion = new Gauge({ name: 'switchyard_control_rules_version', help: 'Version of the newest rules document seen', registers });
     this.rulesBroken = new Gauge({ name: 'switchyard_control_rules_broken', help: '1 while the rules key is missing or its document invalid', labelNames: ['kind'], registers });
-    this.externalRules = new Counter({ name: 'switchyard_control_external_rules_total', help: 'Rules documents recorded that somebody else than control wrote', registers });
   }
 }

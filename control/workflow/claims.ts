@@ -50,11 +50,17 @@ function ruleFor(document: RulesDocument, claim: Claim, table: string): { readon
   for (const { key, rule } of [...rulesNamed(document, qualified), ...bare]) {
     if (rule.movement === undefined) continue;
     const { workflow } = rule.movement;
-    throw new SwitchyardError('TABLE_OWNED', `table ${table} is owned by workflow ${workflow} (rule "${key}"): complete or cancel that one first`, { metadata: { table, workflow } });
+    throw new SwitchyardError('TABLE_OWNED', `table ${table} is owned by workflow ${workflow} (rule "${key}"): complete or cancel that one first`, {
+      metadata: { table, workflow },
+    });
   }
   const own = rulesNamed(document, qualified)[0] ?? bare.find((entry) => entry.rule.primary === claim.source);
   if (own === undefined) return { key: bare.length > 0 || claim.bareElsewhere.has(table) ? `${claim.source}.${table}` : table, rule: null };
-  if (own.rule.primary !== claim.source) throw new SwitchyardError('PRECHECK_FAILED', `table ${table} is served by ${own.rule.primary} (rule "${own.key}"), not by ${claim.source}: the source of a move must be the keyspace that serves`);
+  if (own.rule.primary !== claim.source)
+    throw new SwitchyardError(
+      'PRECHECK_FAILED',
+      `table ${table} is served by ${own.rule.primary} (rule "${own.key}"), not by ${claim.source}: the source of a move must be the keyspace that serves`,
+    );
   if (own.rule.writes === 'held') throw new SwitchyardError('PRECHECK_FAILED', `writes of table ${table} are held by its rule "${own.key}": open them first`);
   return own;
 }

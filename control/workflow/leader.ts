@@ -67,6 +67,11 @@ export class WorkflowLeader implements AsyncDisposable {
     });
   }
 
+  /** Whether a cutover runs now. */
+  get switching(): boolean {
+    return this.#switching;
+  }
+
   /** Runs until the workflow has ended; rejects when the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { deps, view } = this.#context;
@@ -99,7 +104,9 @@ export class WorkflowLeader implements AsyncDisposable {
       signal.throwIfAborted();
       const failure = asSwitchyardError(error);
       this.#context.deps.log.warn({ err: error, workflow: this.#move.name, reason: failure.reason }, 'the workflow could not go on; trying again');
-      await this.#journal.message(said(failure), signal).catch((unsaid: unknown) => this.#context.deps.log.info({ err: unsaid, workflow: this.#move.name }, 'nor could that be written down'));
+      await this.#journal
+        .message(said(failure), signal)
+        .catch((unsaid: unknown) => this.#context.deps.log.info({ err: unsaid, workflow: this.#move.name }, 'nor could that be written down'));
       return 'idle';
     }
   }

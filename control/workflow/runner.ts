@@ -13,10 +13,16 @@ export class WorkflowRunner {
   readonly #context: RunnerContext;
   readonly #name: string;
   readonly #poke = new Gate();
+  #leader: WorkflowLeader | null = null;
 
   constructor(context: RunnerContext, name: string) {
     this.#context = context;
     this.#name = name;
+  }
+
+  /** Whether this process runs a cutover of the workflow now. */
+  get switching(): boolean {
+    return this.#leader?.switching ?? false;
   }
 
   /** The lock may be free now: do not wait for the next try. */
@@ -70,9 +76,11 @@ export class WorkflowRunner {
     await using opened = await stores.openMove(stored.value, signal);
     await using leader = new WorkflowLeader(this.#context, opened.move, stored.value, session);
     metrics.leading.set({ workflow: this.#name }, 1);
+    this.#leader = leader;
     try {
       await leader.run(signal);
     } finally {
+      this.#leader = null;
       metrics.leading.remove({ workflow: this.#name });
       deps.log.info({ workflow: this.#name }, 'this process no longer runs the workflow');
     }

@@ -22,6 +22,11 @@ export class WorkflowRunners {
     await Promise.all([...this.#runners.values()].map(({ done }) => done));
   }
 
+  /** Whether a cutover of the workflow runs in this process. */
+  isSwitching(name: string): boolean {
+    return this.#runners.get(name)?.runner.switching ?? false;
+  }
+
   /**
    * For a repair that has found the workflow's recorded runner to be gone: ends that runner's session, which frees its lock, and tries the lock at once. Nothing happens when the recorded runner is this process.
    */

@@ -1,0 +1,100 @@
+import type { Problem } from '../../backends/backend.ts';
+import { workflowNameSchema } from '../../core/rules-document.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '../../core/workflow-document.ts';
+import type { CutoverLimits as LimitsMessage, Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { changeNote } from '../cutover/rules-write.ts';
+import type { Move } from '../move.ts';
+import { type Claim, claimTables } from '../workflow/claims.ts';
+import type { ServiceContext } from './service-context.ts';
+
+/** Checks everything, then claims the tables in the rules and writes the workflow's document in one transaction. With `validateOnly` nothing is written, and the document's message says what would be done. */
+export async function createWorkflow(context: ServiceContext, message: Workflow | undefined, validateOnly: boolean, signal: AbortSignal): Promise<WorkflowDocument> {
+  const { topology } = context.deps;
+  const document = newDocument(context, message);
+  if ((await topology.workflow(document.name, signal)) !== null) {
+    throw new SwitchyardError('WORKFLOW_EXISTS', `a workflow "${document.name}" exists, or existed: names of workflows are not used twice`, {
+      metadata: { workflow: document.name },
+    });
+  }
+  await using opened = await context.stores.openMove(document, signal);
+  const claim: Claim = {
+    workflow: document.name,
+    source: document.source,
+    target: document.target,
+    tables: document.tables,
+    bareElsewhere: await bareNamesElsewhere(context, document, signal),
+  };
+  const rules = await topology.readRules(signal);
+  if (rules.kind === 'valid') claimTables(rules.document, claim);
+  await checkTables(opened.move, signal);
+  if (validateOnly) return { ...document, message: await plan(opened.move, signal) };
+  const note = changeNote(context.deps, `workflow ${document.name}: ${document.tables.join(', ')} from ${document.source} to ${document.target}`);
+  await topology.updateRules(note, (current) => claimTables(current, claim), signal, [{ document, index: 0 }]);
+  const stored = await topology.workflow(document.name, signal);
+  return stored?.value ?? document;
+}
+
+function newDocument({ deps }: ServiceContext, message: Workflow | undefined): WorkflowDocument {
+  if (message === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow: must be given');
+  const { name, source, target } = message;
+  const parsedName = workflowNameSchema.safeParse(name);
+  if (!parsedName.success) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.name: ${parsedName.error.issues[0]?.message ?? 'invalid'}`);
+  if (source === '' || target === '') throw new SwitchyardError('ARGUMENT_INVALID', 'workflow: source and target must name keyspaces');
+  if (source === target) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.target: must be another keyspace than the source');
+  const tables = [...new Set(message.tables.map((table) => (table.startsWith(`${source}.`) ? table.slice(source.length + 1) : table)))];
+  if (tables.length === 0) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.tables: name at least one table');
+  const wrong = tables.find((table) => table === '' || table.includes('.'));
+  if (wrong !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.tables: "${wrong}" must be a table's bare name, or its name in ${source}`);
+  return {
+    nonce: deps.newId(),
+    name,
+    source,
+    target,
+    tables,
+    limits: limitsOf(message.limits),
+    state: 'created',
+    message: '',
+    createdAt: new Date(deps.clock.now()).toISOString(),
+    journal: [],
+    createdTables: [],
+    progress: [],
+    cutovers: [],
+  };
+}
+
+/** Zeros are defaults. */
+function limitsOf(message: LimitsMessage | undefined): CutoverLimits {
+  const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0 } = message ?? {};
+  const given = Object.entries({ holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs }).filter(([, value]) => value !== 0);
+  const parsed = cutoverLimitsSchema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new SwitchyardError('ARGUMENT_INVALID', `workflow.limits.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+}
+
+/**
+ * A bare name without a rule means the default keyspace's table. Where that is neither end of the move and has such a table, the moved one is another table: it is known by its qualified names only.
+ */
+async function bareNamesElsewhere({ deps, stores }: ServiceContext, document: WorkflowDocument, signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const rules = await deps.topology.readRules(signal);
+  if (rules.kind !== 'valid') return new Set();
+  const { defaultKeyspace } = rules.document;
+  if (defaultKeyspace === document.source || defaultKeyspace === document.target) return new Set();
+  await using other = await stores.openKeyspace(defaultKeyspace, signal);
+  const elsewhere = new Set<string>();
+  for (const table of document.tables) if ((await other.player.describe(table, signal)) !== null) elsewhere.add(table);
+  return elsewhere;
+}
+
+async function checkTables({ source, target, tables }: Move, signal: AbortSignal): Promise<void> {
+  const [ofSource, ofTarget] = await Promise.all([source.owner.checkTables(tables, 'source', signal), target.owner.checkTables(tables, 'target', signal)]);
+  const said = (keyspace: string, { table, message, fix }: Problem): string => `${keyspace}${table === null ? '' : `.${table}`}: ${message} (${fix})`;
+  const problems = [...ofSource.map((problem) => said(source.keyspace, problem)), ...ofTarget.map((problem) => said(target.keyspace, problem))];
+  if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
+}
+
+async function plan({ source, target, tables }: Move, signal: AbortSignal): Promise<string> {
+  const statements = target.owner.planTables(await source.owner.define(tables, signal));
+  return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
+}

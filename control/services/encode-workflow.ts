@@ -1,0 +1,66 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { FenceRow } from '../../core/fence.ts';
+import type { CutoverRecord, Verification, WorkflowDocument, WorkflowState as State } from '../../core/workflow-document.ts';
+import { type CutoverSchema, type VerificationSchema, type WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { encodeSide, encodeTime } from './encode-rules.ts';
+
+const states = {
+  created: WorkflowState.CREATED,
+  copying: WorkflowState.COPYING,
+  running: WorkflowState.RUNNING,
+  switched: WorkflowState.SWITCHED,
+  completed: WorkflowState.COMPLETED,
+  cancelled: WorkflowState.CANCELLED,
+  failed: WorkflowState.FAILED,
+} as const satisfies Record<State, WorkflowState>;
+
+/** A fence row with the keyspace that it lies in. */
+export type PlacedFenceRow = FenceRow & { readonly keyspace: string };
+
+export function encodeWorkflow(document: WorkflowDocument, fences: readonly PlacedFenceRow[] = []): MessageInitShape<typeof WorkflowSchema> {
+  const createdAt = encodeTime(document.createdAt);
+  return {
+    name: document.name,
+    source: document.source,
+    target: document.target,
+    tables: document.tables,
+    limits: document.limits,
+    state: states[document.state],
+    message: document.message,
+    progress: document.progress.map(({ table, rowsCopied, rowsTotal, done }) => ({ table, rowsCopied: BigInt(rowsCopied), rowsTotal: BigInt(rowsTotal), done })),
+    ...(document.lagMs === undefined ? {} : { lagMs: document.lagMs }),
+    ...(document.verification === undefined ? {} : { verification: encodeVerification(document.verification) }),
+    cutovers: document.cutovers.map(encodeCutover),
+    runner: document.runner?.id ?? '',
+    ...(createdAt === undefined ? {} : { createdAt }),
+    fences: fences.map(({ keyspace, table, state, attempt, peer, workflow }) => ({ keyspace, table, state, attempt: BigInt(attempt), peer, workflow: workflow ?? '' })),
+  };
+}
+
+function encodeVerification({ finishedAt, rowsCompared, differences, sample, durationMs, error }: Verification): MessageInitShape<typeof VerificationSchema> {
+  const time = encodeTime(finishedAt);
+  return {
+    ...(time === undefined ? {} : { finishedAt: time }),
+    rowsCompared: BigInt(rowsCompared),
+    differences: BigInt(differences),
+    sample: sample.map((difference) => ({ ...difference })),
+    durationMs: BigInt(Math.round(durationMs)),
+    error: error ?? '',
+  };
+}
+
+function encodeCutover(record: CutoverRecord): MessageInitShape<typeof CutoverSchema> {
+  const startedAt = encodeTime(record.startedAt);
+  return {
+    attempt: BigInt(record.attempt),
+    to: encodeSide(record.to),
+    outcome: record.outcome,
+    reason: record.reason ?? '',
+    message: record.message ?? '',
+    steps: record.steps.map(({ name, startMs, durationMs, detail }) => ({ name, startMs, durationMs, detail: detail ?? '' })),
+    holdMs: record.holdMs,
+    ...(startedAt === undefined ? {} : { startedAt }),
+    traceId: record.traceId ?? '',
+    attempts: record.attempts,
+  };
+}

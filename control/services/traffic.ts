@@ -1,0 +1,70 @@
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type ErrorReason, errorCatalogue } from '../../core/error-catalogue.ts';
+import type { CutoverRecord, WorkflowDocument } from '../../core/workflow-document.ts';
+import { precheckError } from '../cutover/finding.ts';
+import { precheck } from '../cutover/precheck.ts';
+import { changeNote } from '../cutover/rules-write.ts';
+import type { SideName } from '../move.ts';
+import { wantOf, wantSide } from '../workflow/claims.ts';
+import { requireWorkflow, type ServiceContext, waitForWorkflow } from './service-context.ts';
+
+const servingIn = (document: WorkflowDocument): SideName => (document.state === 'switched' ? 'target' : 'source');
+
+/**
+ * Runs the pre-checks, makes the rules want this side and waits until the workflow's runner has ended the cutover. Fails with the cutover's own reason. A call that is repeated, or made while the cutover is under way, waits for that one; a
+ * side that serves already is success. `validateOnly` ends after the checks; the document's message then holds their warnings.
+ */
+export async function switchTo(context: ServiceContext, name: string, to: SideName, validateOnly: boolean, signal: AbortSignal): Promise<WorkflowDocument> {
+  const { deps } = context;
+  const { value: before } = await requireWorkflow(context, name, signal);
+  if (before.state !== 'running' && before.state !== 'switched') {
+    throw new SwitchyardError(
+      'WORKFLOW_STATE',
+      `the workflow is ${before.state}${before.message === '' ? '' : ` (${before.message})`}: its traffic can be switched once it is running`,
+    );
+  }
+  const wanted = await wantedSide(context, before, signal);
+  if (wanted === to && servingIn(before) === to && before.cutovers.at(-1)?.outcome !== 'running') return before;
+  if (wanted !== to || validateOnly) {
+    const warnings = await check(context, before, to, signal);
+    if (validateOnly) return { ...before, message: warnings };
+  }
+  await deps.topology.updateRules(changeNote(deps, `workflow ${name}: switch to the ${to} asked for`), (rules) => wantSide(rules, name, to), signal);
+  return waitForWorkflow(context, name, signal, (document) => ended(context, before, document, to, signal));
+}
+
+async function check({ deps, stores }: ServiceContext, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<string> {
+  await using opened = await stores.openMove(document, signal);
+  const { problems, warnings } = await precheck(opened.move, document, to, null, deps, signal);
+  if (problems.length > 0) throw precheckError(problems);
+  return warnings.map(({ message, fix }) => `${message} (${fix})`).join('\n');
+}
+
+/** The document when the cutover is over; throws its failure; undefined while it goes on. */
+async function ended(context: ServiceContext, before: WorkflowDocument, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<WorkflowDocument | undefined> {
+  if (document.state !== 'running' && document.state !== 'switched')
+    throw new SwitchyardError('WORKFLOW_STATE', `the workflow became ${document.state} meanwhile: ${document.message}`);
+  const last = document.cutovers.at(-1);
+  if (servingIn(document) === to && last?.outcome !== 'running') return document;
+  if ((await wantedSide(context, document, signal)) === to) return undefined;
+  // The runner sets the wanted side back when the cutover has come to nothing; its record was written before that.
+  const { value: now } = await requireWorkflow(context, document.name, signal);
+  const known = new Set(before.cutovers.map((record) => record.startedAt));
+  const record = now.cutovers.findLast((entry) => entry.to === to && (!known.has(entry.startedAt) || entry.outcome === 'aborted'));
+  throw failureOf(record, to);
+}
+
+function failureOf(record: CutoverRecord | undefined, to: SideName): SwitchyardError {
+  if (record === undefined) return new SwitchyardError('WORKFLOW_STATE', `somebody took back the wish to switch to the ${to} before the cutover began`);
+  const reason = reasonOf(record.reason ?? 'INTERNAL');
+  return new SwitchyardError(reason, record.message ?? errorCatalogue[reason].summary, { metadata: { attempt: String(record.attempt), attempts: String(record.attempts) } });
+}
+
+async function wantedSide({ deps }: ServiceContext, document: WorkflowDocument, signal: AbortSignal): Promise<SideName | null> {
+  const rules = await deps.topology.readRules(signal);
+  if (rules.kind !== 'valid') throw new SwitchyardError(rules.kind === 'missing' ? 'RULES_MISSING' : 'RULES_INVALID', 'there are no valid rules: repair them first');
+  return wantOf(rules.document, document.name, servingIn(document));
+}
+
+/** A reason that was stored as text; one that this version does not know is INTERNAL. */
+export const reasonOf = (text: string): ErrorReason => (Object.hasOwn(errorCatalogue, text) ? (text as ErrorReason) : 'INTERNAL');
