@@ -29,6 +29,9 @@ interface WrongRule {
 type Entry = TableRef | WrongRule;
 const isWrong = (entry: Entry): entry is WrongRule => 'problem' in entry;
 
+/** Names without a rule that are remembered; callers may make names up. */
+const mostUnruled = 10_000;
+
 interface Content {
   readonly document: RulesDocument;
   readonly keyspaces: ReadonlySet<string>;
@@ -40,6 +43,8 @@ interface Content {
 export class RoutingTable {
   readonly #content: Content;
   readonly #byName: ReadonlyMap<string, Entry>;
+  /** Answers for names without a rule, so that a table's calls share one. */
+  readonly #unruled = new Map<string, TableRef>();
 
   constructor(content: Content) {
     this.#content = content;
@@ -67,8 +72,7 @@ export class RoutingTable {
 
   /** Leads any name of a table, bare or qualified, to where the rules send it. TABLE_UNKNOWN for a keyspace that nobody knows, KEYSPACE_UNKNOWN or RULES_INVALID where the table's rule is wrong and has no predecessor. */
   resolve(name: string): TableRef {
-    const entry = this.#byName.get(name);
-    if (entry === undefined) return this.#resolveUnruled(name);
+    const entry = this.#byName.get(name) ?? this.#unruled.get(name) ?? this.#resolveUnruled(name);
     if (isWrong(entry)) throw new SwitchyardError(entry.problem.reason, entry.problem.message, { metadata: { table: entry.key } });
     return entry;
   }
@@ -85,20 +89,23 @@ export class RoutingTable {
     return new RoutingTable({ ...this.#content, entries });
   }
 
-  #resolveUnruled(name: string): TableRef {
+  #resolveUnruled(name: string): Entry {
     const { document, keyspaces, redirects } = this.#content;
     const dot = name.indexOf('.');
     const named = dot < 0 ? document.defaultKeyspace : name.slice(0, dot);
     const table = dot < 0 ? name : name.slice(dot + 1);
     if (dot < 0) {
       const qualified = this.#byName.get(placeOf(named, table));
-      if (qualified !== undefined) return this.resolve(placeOf(named, table));
+      if (qualified !== undefined) return qualified;
     }
     if (table === '') throw new SwitchyardError('ARGUMENT_INVALID', `table: "${name}" is not a table's name; give "orders" or "keyspace.orders"`);
     if (!keyspaces.has(named)) throw new SwitchyardError('TABLE_UNKNOWN', `table "${name}": there is no keyspace "${named}"`, { metadata: { table: name } });
     const keyspace = redirects.get(named) ?? named;
     const places = keyspace === named ? [placeOf(named, table)] : [placeOf(keyspace, table), placeOf(named, table)];
-    return { key: placeOf(named, table), table, keyspace, rule: null, group: null, places };
+    const ref: TableRef = { key: placeOf(named, table), table, keyspace, rule: null, group: null, places };
+    if (this.#unruled.size >= mostUnruled) this.#unruled.clear();
+    this.#unruled.set(name, ref);
+    return ref;
   }
 }
 

@@ -38,6 +38,10 @@ export class Schemas {
     return cached.handle;
   }
 
+  isLoaded(keyspace: string, table: string): boolean {
+    return this.#cached.has(placeOf(keyspace, table));
+  }
+
   /** The shape, loaded if need be. TABLE_UNKNOWN, TABLE_UNSUPPORTED, or why the store does not answer. */
   async get(keyspace: string, table: string, signal: AbortSignal): Promise<TableHandle> {
     return this.peek(keyspace, table) ?? (await untilAborted(this.#load(keyspace, table), signal));

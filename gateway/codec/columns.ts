@@ -1,0 +1,65 @@
+import type { Cell } from '../../core/cell.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema } from '../../core/table-schema.ts';
+import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { decodeCell, invalid, typeText } from './decode.ts';
+import type { TableHandle } from './table-handle.ts';
+
+/** The column of this name. COLUMN_UNKNOWN names the closest one. */
+export function columnOf(handle: TableHandle, name: string, field: string): ColumnSchema {
+  const column = handle.columns.get(name);
+  if (column !== undefined) return column;
+  const closest = closestName(name, handle.columnNames);
+  const message = `${field}: table "${handle.schema.name}" has no column "${name}"${closest === null ? '' : `; did you mean "${closest}"?`}`;
+  throw new SwitchyardError('COLUMN_UNKNOWN', message, { metadata: { table: handle.schema.name, column: name, ...(closest === null ? {} : { closest }) } });
+}
+
+/** Columns to return: those asked for, each once, or the default where none is. */
+export function columnsToReturn(handle: TableHandle, asked: readonly string[], field: string, otherwise: readonly string[]): readonly string[] {
+  if (asked.length === 0) return otherwise;
+  for (const name of asked) columnOf(handle, name, field);
+  return new Set(asked).size === asked.length ? asked : [...new Set(asked)];
+}
+
+/** A primary key in key order: all of its columns, no other, none of them null. */
+export function decodeKey(handle: TableHandle, key: WireRow | undefined, field: string): readonly Cell[] {
+  const cells = key?.cells ?? {};
+  const names = Object.keys(cells);
+  const { keyColumns, schema } = handle;
+  for (const name of names) {
+    if (!schema.primaryKey.includes(columnOf(handle, name, field).name)) {
+      throw new SwitchyardError('ARGUMENT_INVALID', `${field}.${name}: not a column of the primary key, which is (${schema.primaryKey.join(', ')})`);
+    }
+  }
+  return keyColumns.map((column) => {
+    const value = Object.hasOwn(cells, column.name) ? cells[column.name] : undefined;
+    if (value === undefined)
+      throw new SwitchyardError('ARGUMENT_INVALID', `${field}.${column.name}: missing; the primary key is (${schema.primaryKey.join(', ')}), of type ${typeText(column)}`);
+    const cell = decodeCell(value, column, field);
+    if (cell === null) throw invalid(value, column, field, 'a primary key is never NULL');
+    return cell;
+  });
+}
+
+/** Name with the smallest edit distance, if that is small enough for a typing error. */
+export function closestName(name: string, names: readonly string[]): string | null {
+  let best: { readonly name: string; readonly distance: number } | null = null;
+  for (const candidate of names) {
+    const distance = editDistance(name.toLowerCase().slice(0, 128), candidate.toLowerCase());
+    if (best === null || distance < best.distance) best = { name: candidate, distance };
+  }
+  return best !== null && best.distance <= Math.max(2, Math.floor(name.length / 2)) ? best.name : null;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

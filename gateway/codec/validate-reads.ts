@@ -1,0 +1,70 @@
+import type { BatchGetOperation, GetOperation, OrderTerm, QueryOperation } from '../../core/operation.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { Consistency, type BatchGetRequest, type GetRequest, type QueryRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
+import { decodePageToken, queryDigest } from './page-token.ts';
+import type { TableHandle } from './table-handle.ts';
+import { decodeFilter } from './validate-filter.ts';
+
+export const mostKeys = 1_000;
+const mostRows = 1_000;
+const defaultRows = 100;
+
+const argument = (message: string): SwitchyardError => new SwitchyardError('ARGUMENT_INVALID', message);
+
+/** What can be said of a read before its table is known. */
+export function checkRead({ table, consistency }: { readonly table: string; readonly consistency: Consistency }): void {
+  if (table === '') throw argument('table: missing; give "orders" or "keyspace.orders"');
+  if (consistency === Consistency.REPLICA) throw new SwitchyardError('FIELD_NOT_SERVED', 'consistency: CONSISTENCY_REPLICA is not served yet; leave it out for STRONG');
+  if (consistency !== Consistency.UNSPECIFIED && consistency !== Consistency.STRONG) throw argument(`consistency: got ${consistency}; must be CONSISTENCY_STRONG or left out`);
+}
+
+/** Page size within its limits: 0 means 100, at most 1,000. */
+export function pageSizeOf(pageSize: number): number {
+  if (pageSize < 0 || pageSize > mostRows) throw argument(`page_size: got ${pageSize}; must be 0 to ${mostRows}`);
+  return pageSize === 0 ? defaultRows : pageSize;
+}
+
+export function decodeGet(handle: TableHandle, request: GetRequest): GetOperation {
+  return { key: decodeKey(handle, request.key, 'key'), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
+}
+
+export function decodeBatchGet(handle: TableHandle, request: BatchGetRequest): BatchGetOperation {
+  return { keys: request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`)), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
+}
+
+/** A query with what the next page's token needs. */
+export interface DecodedQuery {
+  readonly operation: QueryOperation;
+  /** Columns to answer with; the operation may fetch more, for the token. */
+  readonly columns: readonly string[];
+  readonly digest: Uint8Array;
+}
+
+/** `key` names the table in the same way whatever name it was asked for by. The operation fetches one row more than the page, to know whether there is a next one. */
+export function decodeQuery(handle: TableHandle, key: string, request: QueryRequest): DecodedQuery {
+  const limit = pageSizeOf(request.pageSize);
+  const filter = decodeFilter(handle, request.filter, 'filter');
+  const orderBy = decodeOrder(handle, request);
+  const columns = columnsToReturn(handle, request.columns, 'columns', handle.columnNames);
+  const digest = queryDigest(key, request.filter, orderBy);
+  const after = request.pageToken === '' ? null : decodePageToken(handle, orderBy, digest, request.pageToken);
+  const fetched = [...new Set([...columns, ...orderBy.map((term) => term.column)])];
+  return { operation: { filter, orderBy, columns: fetched, limit: limit + 1, after }, columns, digest };
+}
+
+function decodeOrder(handle: TableHandle, request: QueryRequest): readonly OrderTerm[] {
+  const terms: OrderTerm[] = [];
+  const seen = new Set<string>();
+  request.orderBy.forEach(({ column: name, descending }, index) => {
+    const field = `order_by[${index}].column`;
+    const column = columnOf(handle, name, field);
+    if (column.nullable) throw argument(`${field}: "${name}" may be NULL; only columns that are NOT NULL can order a query`);
+    if (column.kind === 'json' || column.kind === 'array') throw argument(`${field}: "${name}" is of kind ${column.kind}, which has no order`);
+    if (seen.has(name)) throw argument(`${field}: "${name}" is named twice`);
+    seen.add(name);
+    terms.push({ column: name, descending });
+  });
+  for (const name of handle.schema.primaryKey) if (!seen.has(name)) terms.push({ column: name, descending: false });
+  return terms;
+}

@@ -1,0 +1,106 @@
+import { isSpanContextValid, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace, TraceFlags, type Tracer } from '@opentelemetry/api';
+import type { Clock } from '../core/clock.ts';
+import type { Hold } from '../core/rules-document.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import type { RpcContext } from '../runtime/grpc-server.ts';
+import type { Call } from './flow/call.ts';
+import type { GatewayMetrics } from './metrics.ts';
+import type { Routing } from './rules/routing.ts';
+import type { Schemas } from './schemas.ts';
+
+export type ObservedCall = Call;
+
+export interface CallObserverOptions {
+  readonly clock: Clock;
+  readonly metrics: GatewayMetrics;
+  readonly routing: Routing;
+  readonly schemas: Schemas;
+  /** Whether spans are made at all; off, a call costs nothing for them. */
+  readonly tracing: boolean;
+}
+
+const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
+const serviceName = 'switchyard.data.v1.DataService';
+
+/** Measures and traces every call of the data API; refuses them once the gateway drains. */
+export class CallObserver {
+  readonly #options: CallObserverOptions;
+  readonly #tracer: Tracer | null;
+  #draining = false;
+
+  constructor(options: CallObserverOptions) {
+    this.#options = options;
+    this.#tracer = options.tracing ? trace.getTracer('switchyard-gateway') : null;
+  }
+
+  /** From now on new calls are refused: GATEWAY_NOT_READY. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Runs one call. `table` is the name that the caller gave. */
+  async observe<T>(method: string, table: string, context: RpcContext, act: (call: ObservedCall) => Promise<T>): Promise<T> {
+    const { clock, metrics } = this.#options;
+    const startedAt = clock.monotonic();
+    const span = this.#tracer === null ? null : this.#startSpan(this.#tracer, method, table, context);
+    const call: Call = {
+      signal: context.signal,
+      deadline: context.deadline,
+      onHeld: (waitedMs, hold) => {
+        metrics.waited(waitedMs);
+        if (span !== null) recordHold(span, waitedMs, hold);
+      },
+    };
+    try {
+      if (this.#draining) throw new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down; not applied');
+      const answer = await act(call);
+      metrics.called(method, this.#label(table), 'OK', '', clock.monotonic() - startedAt);
+      return answer;
+    } catch (error) {
+      const { code, reason } = error instanceof SwitchyardError ? error : { code: 'INTERNAL', reason: 'INTERNAL' };
+      metrics.called(method, this.#label(table), code, reason, clock.monotonic() - startedAt);
+      if (span !== null) recordFailure(span, code, reason, error);
+      throw error;
+    } finally {
+      span?.end();
+    }
+  }
+
+  /** The table's key where there is such a table: names that callers make up must not become labels. */
+  #label(name: string): string {
+    const { routing, schemas } = this.#options;
+    if (routing.table === null || name === '') return '';
+    try {
+      const ref = routing.table.resolve(name);
+      return ref.rule !== null || schemas.isLoaded(ref.keyspace, ref.table) ? ref.key : '';
+    } catch {
+      return ''; // the call itself has failed for the same reason
+    }
+  }
+
+  #startSpan(tracer: Tracer, method: string, table: string, context: RpcContext): Span {
+    const parent = parseTraceparent(context.metadata.get('traceparent')[0]?.toString());
+    const parentContext = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
+    const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': `${serviceName}/${method}`, ...(table === '' ? {} : { 'db.collection.name': table }) };
+    return tracer.startSpan(`${serviceName}/${method}`, { kind: SpanKind.SERVER, attributes }, parentContext);
+  }
+}
+
+/** The wait of a held call: how long, and a link to the trace of the cutover that it waited for. */
+function recordHold(span: Span, waitedMs: number, hold: Hold | null): void {
+  const cutover = parseTraceparent(hold?.traceparent);
+  if (cutover !== null) span.addLink({ context: cutover });
+  span.addEvent('switchyard.held', { 'switchyard.wait_ms': waitedMs, ...(hold === null ? {} : { 'switchyard.attempt': hold.attempt }) });
+}
+
+function recordFailure(span: Span, code: string, reason: string, error: unknown): void {
+  span.setAttribute('rpc.status_code', code);
+  span.setAttribute('error.type', reason);
+  span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
+}
+
+function parseTraceparent(text: string | undefined) {
+  const [, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(text ?? '') ?? [];
+  const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
+  return traceId !== '' && isSpanContextValid(context) ? context : null;
+}
