@@ -74,7 +74,16 @@ class Cutover {
     const record = await this.#conclude(result);
     const { deps, armed, to } = this.#input;
     deps.log.info(
-      { workflow: armed.move.name, to, outcome: record.outcome, reason: record.reason, attempt: record.attempt, attempts: record.attempts, holdMs: record.holdMs },
+      {
+        workflow: armed.move.name,
+        to,
+        outcome: record.outcome,
+        reason: record.reason,
+        detail: record.message,
+        attempt: record.attempt,
+        attempts: record.attempts,
+        holdMs: record.holdMs,
+      },
       'cutover ended',
     );
     return record;

@@ -5,6 +5,8 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 
 const KEPT = 20;
 const WRITE_LIMIT_MS = 2_000;
+/** Notes are collected this long: a short hold is not to share its processor and Consul with its own journal. */
+const COLLECT_MS = 50;
 
 /**
  * Writes the record of one cutover into the workflow's document, one write at a time and always the newest state, without making the cutover wait: Consul may be slow or away during a hold.
@@ -58,7 +60,9 @@ export class CutoverJournal {
   async #drain(): Promise<void> {
     try {
       while (this.#waiting !== null) {
+        await this.#deps.clock.sleep(COLLECT_MS);
         const record = this.#waiting;
+        if (record === null) return;
         this.#waiting = null;
         await this.#store(record, null).catch((error: unknown) => this.#deps.log.warn({ err: error, workflow: this.#workflow }, 'a step of a cutover could not be journalled'));
       }

@@ -4,8 +4,8 @@ import type { ControlDeps, SideName } from '../move.ts';
 export interface RepairedAttempt {
   /** The side that is open now. */
   readonly primary: SideName;
-  /** Attempts that this settles: that of the side's rows, and that of a hold which never came to its fence. */
-  readonly attempts: readonly number[];
+  /** Attempts that this settles: that of the side's rows, and that of a hold which never came to its fence. `all`: whoever holds the workflow's lock knows that no coordinator is left. */
+  readonly attempts: readonly number[] | 'all';
   readonly message: string;
 }
 
@@ -18,7 +18,7 @@ export async function recordRepair(deps: ControlDeps, workflow: string, repaired
 export function withRepair(document: WorkflowDocument, repaired: RepairedAttempt): WorkflowDocument | null {
   const { primary, attempts, message } = repaired;
   const cutovers = document.cutovers.map((record) => {
-    if (record.outcome !== 'running' || !attempts.includes(record.attempt)) return record;
+    if (record.outcome !== 'running' || (attempts !== 'all' && !attempts.includes(record.attempt))) return record;
     return { ...record, outcome: record.to === primary ? ('repaired' as const) : ('aborted' as const), ...(message === '' ? {} : { message }) };
   });
   const moves = document.state === 'running' || document.state === 'switched';

@@ -23,7 +23,7 @@ interface Found {
 /** The rule of one table of the move under whichever of its names it is kept. Null: another workflow's, or there is none and `restore` is off. */
 function findRule(document: RulesDocument, move: Move, table: string, restore: boolean): Found | null {
   const names = [table, `${move.source.keyspace}.${table}`, `${move.target.keyspace}.${table}`];
-  const keys = [...names, ...Object.keys(document.tables).filter((key) => document.tables[key]?.names.some((name) => names.slice(1).includes(name)))];
+  const keys = [...names, ...Object.keys(document.tables).filter((key) => document.tables[key]?.names.some((name) => names.includes(name)))];
   const candidates = keys.flatMap((key) => {
     const rule = document.tables[key];
     return rule === undefined ? [] : [{ key, rule }];

@@ -86,15 +86,15 @@ export interface FinishInput {
 
 /**
  * For a runner that takes over a switch whose coordinator died after `open`: does what follows it and closes its record. Idempotent; to be called with both stores settled. WORKFLOW_STATE when they are not. Returns what
- * is not as it should be.
+ * is not as it should be. The caller holds the workflow's lock: records that are still "running" are closed.
  */
 export async function finishSwitch(input: FinishInput): Promise<readonly string[]> {
   const { armed, deps, primary, signal, streams } = input;
   const direction = directionTo(armed.move, primary);
   const view = sideView(armed.move, primary, await direction.to.owner.fenceRows(armed.move.tables, signal));
-  if (!isState(view, 'OPEN') || view.kind !== 'rows') throw new SwitchyardError('WORKFLOW_STATE', `the fence of "${direction.to.keyspace}" is ${viewText(view)}, not OPEN`);
+  if (!isState(view, 'OPEN')) throw new SwitchyardError('WORKFLOW_STATE', `the fence of "${direction.to.keyspace}" is ${viewText(view)}, not OPEN`);
   const steps: StepRunner = { step: (_, act) => act(() => {}) };
   const problems = await runTail({ direction, streams, deps, steps, signal });
-  await recordRepair(deps, armed.move.name, { primary, attempts: [view.attempt], message: problems.join('; ') }, signal);
+  await recordRepair(deps, armed.move.name, { primary, attempts: 'all', message: problems.join('; ') }, signal);
   return problems;
 }
