@@ -29,6 +29,9 @@ export interface ClusterOptions {
   readonly controlMain?: string;
   /** Given to every control process after `--config <file>`. */
   readonly controlArguments?: readonly string[];
+  /** Further fields of every gateway's and every control's configuration file. */
+  readonly gatewaySettings?: Readonly<Record<string, unknown>>;
+  readonly controlSettings?: Readonly<Record<string, unknown>>;
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
@@ -127,7 +130,8 @@ async function startGateway(index: number, port: number, servers: Servers, stack
   const consul = consulProxy === null ? servers.consul.address : `http://127.0.0.1:${consulProxy.port}`;
   const address = `127.0.0.1:${port}`;
   const main = join(root, 'gateway/main.ts');
-  const process = stack.use(await ClusterProcess.start({ name, main, address, config: gatewayConfig(name, address, consul), env: processEnv('gateway'), ...log(name) }));
+  const config = { ...gatewayConfig(name, address, consul), ...options.gatewaySettings };
+  const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: processEnv('gateway'), ...log(name) }));
   return { process, address, consulProxy };
 }
 
@@ -135,7 +139,7 @@ async function startControl(index: number, port: number, servers: Servers, stack
   const name = `control-${index + 1}`;
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
-  const config = controlConfig(name, address, servers.consul.address);
+  const config = { ...controlConfig(name, address, servers.consul.address), ...options.controlSettings };
   return stack.use(await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: processEnv('control'), ...log(name) }));
 }
 

@@ -1,0 +1,141 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createRpcClient } from '../../client/rpc-client.ts';
+import { holdSteps } from '../../control/cutover/steps.ts';
+import type { SideName } from '../../control/move.ts';
+import { WorkflowService } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { benchNowMs, movedTables, startMove, verifyMove, workflowName } from '../bench/cutover/bench-move.ts';
+import { judge } from '../bench/cutover/judge.ts';
+import { Load } from '../bench/cutover/load.ts';
+import type { LoadRecord } from '../bench/cutover/load-record.ts';
+import { readStoreFacts } from '../bench/cutover/store-facts.ts';
+import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
+import type { ClusterProcess } from '../support/cluster/cluster-process.ts';
+import type { FaultPlan } from '../support/faults/fault-plan.ts';
+import { FaultyControl } from '../support/faults/faulty-control.ts';
+import { type KeyspaceName, otherKeyspace, readSettledState } from '../support/moves/move-state.ts';
+import { longestTimeWithoutWriteMs, slowestReadMs } from '../support/moves/outage.ts';
+import { resetCounters, untilRowSetsAreEqual } from '../support/moves/row-sets.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+
+/*
+ * The control process that runs a cutover is killed, and in other runs frozen, after each step of the hold, once a step and direction, while clients write and read: traffic flows again through the other control process,
+ * nothing is lost, and the frozen one wakes and does no harm.
+ */
+
+const holdBudgetMs = 250;
+/** Traffic flows again within this after whatever happened to the coordinator. */
+const outageLimitMs = holdBudgetMs + 1_500;
+/** A read never waits for a cutover; this is what a busy machine may add. */
+const readLimitMs = 500;
+const frozenMs = 4_000;
+const awakeMs = 1_500;
+const caseLimitMs = 90_000;
+
+const keyspaceOf = (side: SideName): KeyspaceName => (side === 'source' ? 'old' : 'new');
+
+let cluster: Cluster;
+let standby: ClusterProcess;
+let directory: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'switchyard-faults-'));
+  cluster = await startCluster({ gateways: 2, controls: 1 });
+  standby = cluster.controls[0] as ClusterProcess;
+  await startMove(cluster);
+  await verifyMove(cluster);
+}, 120_000);
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** Orders the cutover at the standby, which outlives it, and resolves to why it was not done, null when it was. */
+async function order(to: SideName): Promise<string | null> {
+  using workflows = createRpcClient(WorkflowService, standby.address, { deadlineMs: 60_000 });
+  try {
+    await (to === 'target' ? workflows.switchTraffic({ name: workflowName }) : workflows.reverseTraffic({ name: workflowName }));
+    return null;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+/** Waits until exactly one store is open and the rules name it. */
+async function untilSettled(limitMs: number): Promise<KeyspaceName> {
+  let why = '';
+  return waitUntil('a settled state', { limitMs, everyMs: 50, explain: () => why }, async () => {
+    const state = await readSettledState(cluster, movedTables);
+    if (state.kind === 'unsettled') why = state.why;
+    return state.kind === 'settled' ? state.primary : undefined;
+  });
+}
+
+async function ensurePrimary(side: SideName): Promise<void> {
+  if ((await untilSettled(10_000)) === keyspaceOf(side)) return;
+  expect(await order(side)).toBeNull();
+  expect(await untilSettled(5_000)).toBe(keyspaceOf(side));
+}
+
+/** Nothing missing, doubled, different, stale, no error, no lost connection; and once all is quiet, both stores hold the same rows. */
+async function expectNothingLost(record: LoadRecord, primary: KeyspaceName): Promise<void> {
+  await untilRowSetsAreEqual(cluster, movedTables);
+  const [own, copy] = await Promise.all([readStoreFacts(cluster[primary], cluster.database), readStoreFacts(cluster[otherKeyspace(primary)], cluster.database)]);
+  const violations = judge(record, { primary: own, copy, scale: 1 });
+  expect(violations.slice(0, 10).map(({ kind, what }) => `${kind}: ${what}`)).toEqual([]);
+  expect(record.writes.length).toBeGreaterThan(200);
+}
+
+async function connectLoad(): Promise<Load> {
+  const gateways = cluster.gateways.map(({ address }) => address);
+  return Load.connect({ gateways, readOnlyGateways: [], writesPerSecond: 150, readsPerSecond: 150, scale: 1, hotAccounts: 200, deadlineMs: 5_000, seed: Date.now() });
+}
+
+async function runCase(fault: Omit<FaultPlan, 'firedFile'>): Promise<void> {
+  const { to, signal } = fault;
+  const from: SideName = to === 'target' ? 'source' : 'target';
+  await ensurePrimary(from);
+  await resetCounters(cluster, keyspaceOf(from));
+  await using faulty = await FaultyControl.start(cluster, directory, fault);
+  await faulty.becomeRunner(standby, workflowName);
+
+  await using load = await connectLoad();
+  load.run();
+  await sleep(500);
+  const ordered = order(to);
+  await faulty.untilFired();
+  const firedMs = benchNowMs();
+  await untilSettled(outageLimitMs + 1_000);
+
+  if (signal === 'SIGSTOP') {
+    await sleep(firedMs + frozenMs - benchNowMs());
+    faulty.process.resume();
+    await sleep(awakeMs);
+    await untilSettled(1_000);
+  }
+  const endMs = benchNowMs();
+  await faulty.process.kill();
+  await faulty.endSession();
+
+  // The order may have been answered with an abort; the next one has to be carried out.
+  await ordered;
+  await ensurePrimary(to);
+  await sleep(300);
+  const record = await load.finish();
+  const window = { fromMs: firedMs - 500, toMs: endMs };
+  expect(longestTimeWithoutWriteMs(record, window)).toBeLessThan(outageLimitMs);
+  expect(slowestReadMs(record, window)).toBeLessThan(readLimitMs);
+  await expectNothingLost(record, keyspaceOf(to));
+}
+
+describe.each([
+  ['killed', 'SIGKILL'],
+  ['frozen', 'SIGSTOP'],
+] as const)('the coordinator is %s', (_, signal) => {
+  const cases = holdSteps.flatMap((step) => [{ step, to: 'target' } as const, { step, to: 'source' } as const]);
+  test.each(cases)('after $step on the way to the $to', async ({ step, to }) => runCase({ step, to, signal }), caseLimitMs);
+});

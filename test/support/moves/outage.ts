@@ -1,0 +1,37 @@
+import type { LoadRecord } from '../../bench/cutover/load-record.ts';
+
+/** A part of a run, on the clients' clock. */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The longest time within the window in which one of the gateways acknowledged no write. */
+export function longestTimeWithoutWriteMs({ writes }: LoadRecord, { fromMs, toMs }: Window): number {
+  const endsOf = new Map<number, number[]>();
+  for (let i = 0; i < writes.length; i += 1) {
+    const [gateway, endedMs] = [writes.gateway[i] ?? 0, writes.endedMs[i] ?? 0];
+    const ends = endsOf.get(gateway) ?? [];
+    endsOf.set(gateway, ends);
+    if (writes.outcome[i] === 1 && endedMs > fromMs && endedMs < toMs) ends.push(endedMs);
+  }
+  let longest = endsOf.size === 0 ? toMs - fromMs : 0;
+  for (const ends of endsOf.values()) {
+    let before = fromMs;
+    for (const at of [...ends.toSorted((a, b) => a - b), toMs]) {
+      longest = Math.max(longest, at - before);
+      before = at;
+    }
+  }
+  return longest;
+}
+
+/** The longest that a read took, from its sending to its answer, of those that were under way within the window. */
+export function slowestReadMs({ reads }: LoadRecord, { fromMs, toMs }: Window): number {
+  let slowest = 0;
+  for (let i = 0; i < reads.length; i += 1) {
+    const [issuedMs, endedMs] = [reads.issuedMs[i] ?? 0, reads.endedMs[i] ?? 0];
+    if (issuedMs < toMs && endedMs > fromMs) slowest = Math.max(slowest, endedMs - issuedMs);
+  }
+  return slowest;
+}
