@@ -83,8 +83,18 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   if (config.door === 'consul' && problems.length === 0) problems.push(...(await checkConsulDoor(cluster, say)));
   await sleep(afterLastS * 1_000);
   const record = await load.finish();
-  say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors`);
+  say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors ${errorsByPhase(record, readyMs)}`);
   return { record, cutovers, readyMs, primary, problems };
+}
+
+/** "DEADLINE_EXCEEDED while preparing 12, FENCED afterwards 1": where to look. */
+function errorsByPhase(record: LoadRecord, readyMs: number): string {
+  const counts = new Map<string, number>();
+  for (const { reason, endedMs } of record.errors) {
+    const name = `${reason} ${endedMs < readyMs ? 'while preparing' : 'afterwards'}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
 /** The copy's totals once they are those of the primary, or what they are when the time is over. */

@@ -48,6 +48,7 @@ export class GatewayCalls {
   readonly #address: string;
   readonly #deadlineMs: number;
   readonly #secret: string;
+  #closed = false;
 
   constructor(address: string, deadlineMs: number, secret: string) {
     this.#address = address;
@@ -69,6 +70,7 @@ export class GatewayCalls {
   }
 
   close(): void {
+    this.#closed = true;
     this.#client.close();
   }
 
@@ -171,7 +173,7 @@ export class GatewayCalls {
   #watch(state: connectivityState, onLost: () => void): void {
     const channel = this.#client.getChannel();
     channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
-      if (error !== undefined) return; // closed by us
+      if (error !== undefined || this.#closed) return;
       const now = channel.getConnectivityState(false);
       if (state === connectivityState.READY) onLost();
       if (now !== connectivityState.SHUTDOWN) this.#watch(now, onLost);

@@ -20,7 +20,7 @@ export function gatewayConfig(id: string, address: string, consul: string): Read
 }
 
 export function controlConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {
-  return { id, cluster: clusterName, consul, listen: address };
+  return { id, cluster: clusterName, consul, listen: address, metrics: 'off' };
 }
 
 export function keyspaceOf(name: string, server: PostgresServer, database: string): MessageInitShape<typeof KeyspaceSchema> {
