@@ -8,7 +8,10 @@ const reference = z.string().regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, '
 /** A gateway's configuration file; the only home of its defaults. */
 export const gatewayConfigSchema = z.strictObject({
   /** Name in registrations, logs and traces; unique in the cluster. Default: "gateway-" and the address that it listens on. */
-  id: z.string().min(1).max(128).optional(),
+  id: z
+    .string()
+    .regex(/^[\w.:[\]-]{1,128}$/, 'must be 1 to 128 letters, digits, ".", ":", "[", "]", "_" or "-"')
+    .optional(),
   /** Where the data API is served. On loopback unless told otherwise: there is no authentication yet. */
   listen: hostPortSchema.prefault('127.0.0.1:7101'),
   /** Where `GET /metrics` is served; left out: nowhere. */

@@ -24,7 +24,7 @@ export class FencedTable {
     this.#group = `table ${home}.${table}`;
   }
 
-  /** Keyspace that calls go to: the OPEN one, or while there is none the one that can be read. */
+  /** Keyspace that calls go to: the OPEN one, or while there is none the one that can be read, or while a workflow claims the table the source that has no row yet. */
   get home(): string {
     return this.#home;
   }
@@ -95,6 +95,15 @@ export class FencedTable {
     }
     const here = this.#seen.get(this.#home)?.row;
     if (here !== undefined && here !== null && mayRead(here.state)) return this.#home;
-    return readable?.keyspace ?? this.#home;
+    return readable?.keyspace ?? this.#besideTheClaim() ?? this.#home;
+  }
+
+  /**
+   * A workflow claims its target first and its source after it. In between the target's row is CLOSED and the source, its peer, has none: calls go on there. A row once made is kept for ever, so that a peer without one has never been
+   * under a workflow and serves the table as it always did; when it is claimed, its own fence stands in the way of whoever has not noticed.
+   */
+  #besideTheClaim(): string | null {
+    for (const { row } of this.#seen.values()) if (row?.state === 'CLOSED' && this.#seen.get(row.peer)?.row === null) return row.peer;
+    return null;
   }
 }
