@@ -80,8 +80,13 @@ CREATE TABLE switchyard.installation (version integer NOT NULL, digest text NOT 
 INSERT INTO switchyard.installation VALUES (0, '', '');`;
 
 async function installed(statements: Statements, signal: AbortSignal): Promise<{ readonly version: number; readonly digest: string } | null> {
-  const [found] = await statements.query(`SELECT to_regclass('switchyard.installation') IS NOT NULL`, [], signal);
-  if (found?.[0] !== 't') return null;
+  // Not to_regclass, which would answer from what this session remembers from before it waited for the lock.
+  const [found] = await statements.query(
+    `SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'switchyard' AND c.relname = 'installation'`,
+    [],
+    signal,
+  );
+  if (found === undefined) return null;
   const [row] = await statements.query('SELECT version, digest FROM switchyard.installation', [], signal);
   return row === undefined ? null : { version: Number(row[0]), digest: row[1] ?? '' };
 }

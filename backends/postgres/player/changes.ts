@@ -26,6 +26,8 @@ const BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** A log that goes on without anything for the stream delivers its position so often, as a transaction without events, so that the source need not keep what is of no interest. */
 const IDLE_POSITION_MS = 5_000;
 const BUSY_SLOT_LIMIT_MS = 10_000;
+/** A reader that has just ended needs a moment to let the slot go; after this one is ended. */
+const BUSY_SLOT_PATIENCE_MS = 1_000;
 const BUSY_SLOT_RETRY_MS = 100;
 const OBJECT_IN_USE = '55006';
 /** 2000-01-01 in ms of the Unix epoch: where the server's time begins. */
@@ -123,7 +125,7 @@ export class LogFeed implements ChangeFeed {
       if (refused === null) return;
       if (sqlState(refused) !== OBJECT_IN_USE || parts.clock.monotonic() > deadline) throw storeError(refused);
       await parts.clock.sleep(BUSY_SLOT_RETRY_MS, this.#signal);
-      if (!ended && parts.clock.monotonic() > deadline - BUSY_SLOT_LIMIT_MS / 2) {
+      if (!ended && parts.clock.monotonic() > deadline - BUSY_SLOT_LIMIT_MS + BUSY_SLOT_PATIENCE_MS) {
         ended = true;
         await parts.endReader(this.#signal);
       }
@@ -132,14 +134,15 @@ export class LogFeed implements ChangeFeed {
 
   /** Null: streaming. Otherwise the server's refusal. */
   async #startOnce(assembler: TransactionAssembler): Promise<Error | null> {
+    const { promise, resolve } = Promise.withResolvers<Error | null>();
+    let streaming = false;
+    const onFailure = (error: Error): void => (streaming ? this.#fail(error) : resolve(error));
     let client: pg.Client;
     try {
-      client = await this.#parts.connect(this.#signal, (error) => this.#fail(error));
+      client = await this.#parts.connect(this.#signal, onFailure);
     } catch (error) {
       throw this.#signal.aborted ? abortError(this.#signal) : connectError(error);
     }
-    const { promise, resolve } = Promise.withResolvers<Error | null>();
-    let streaming = false;
     client.connection.once('replicationStart', () => {
       streaming = true;
       this.#client = client;
@@ -150,12 +153,8 @@ export class LogFeed implements ChangeFeed {
     const slot = this.#parts.slot;
     const command = `START_REPLICATION SLOT "${slot}" LOGICAL ${this.#parts.from} (proto_version '1', publication_names '"${slot}"')`;
     client.query(command).then(
-      () => this.#fail(new Error('the server ended the replication')),
-      (error: unknown) => {
-        const failure = error instanceof Error ? error : new Error(String(error));
-        if (streaming) this.#fail(failure);
-        else resolve(failure);
-      },
+      () => onFailure(new Error('the server ended the replication')),
+      (error: unknown) => onFailure(error instanceof Error ? error : new Error(String(error))),
     );
     const onAbort = (): void => dropClient(client);
     this.#signal.addEventListener('abort', onAbort, { once: true });

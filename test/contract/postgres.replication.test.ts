@@ -1,0 +1,4 @@
+import { PostgresPair } from './postgres-move.ts';
+import { replicationContract } from './replication.ts';
+
+replicationContract('PostgreSQL', () => PostgresPair.start());

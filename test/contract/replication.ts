@@ -1,0 +1,353 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { StreamState } from '../../backends/backend.ts';
+import type { Cell } from '../../core/cell.ts';
+import type { ChangeTransaction } from '../../core/change.ts';
+import { attempt, type Position, streamToken } from '../../core/ids.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import { allRows, arm, batchOf, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
+
+/** What a suite runs over: `fresh` gives two new stores a test. */
+export interface StoresSource extends AsyncDisposable {
+  fresh(): Promise<MoveStores>;
+}
+
+/** Replication as every kind of store must do it: whatever is written on the source is on the target afterwards, once, in every form that a change can take. */
+export function replicationContract(name: string, start: () => Promise<StoresSource>): void {
+  describe(`${name}: replication`, () => {
+    let servers: StoresSource;
+    let stores: MoveStores;
+    let schemas: ReadonlyMap<string, TableSchema>;
+
+    beforeAll(async () => {
+      servers = await start();
+    });
+    afterAll(async () => {
+      await servers[Symbol.asyncDispose]();
+    });
+    beforeEach(async () => {
+      stores = await servers.fresh();
+      schemas = await arm(stores);
+    });
+    afterEach(async () => {
+      await stores.source.owner.dropLog(FORWARD, never());
+      await stores[Symbol.asyncDispose]();
+    });
+
+    const schemaOf = (table: string): TableSchema => schemas.get(table) as TableSchema;
+    const write = (sql: string): Promise<unknown> => stores.source.sql(sql);
+    const asOwner = (sql: string): Promise<unknown> => stores.source.sql(sql, 'owner');
+    const expectEqual = async (): Promise<void> => {
+      for (const table of schemas.values()) {
+        expect(await allRows(stores.target, table)).toEqual(await allRows(stores.source, table));
+      }
+    };
+    const kinds = (transactions: readonly ChangeTransaction[]): string[] => transactions.flatMap((each) => each.events.map((event) => event.kind));
+
+    test('every type, every kind of change, several tables in one transaction', async () => {
+      await write(`INSERT INTO item (name, amount, price, big, seen, plain, at_time, due, tags, doc, raw, mood, code, ratio, part, flag, ref) VALUES
+        ('all', 1, 12.5000, 'b', '2026-02-03 04:05:06.789123+02', '0044-03-15 00:00:00 BC', '23:59:59.999999', 'infinity', ARRAY['a', NULL, '', '"{,}\\\\'], '{"n": 1e400}', '\\x00ff5c', 'so so', 'ab', 'NaN', '-0', true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'),
+        ('none', 0, NULL, NULL, '-infinity', NULL, NULL, NULL, '{}', NULL, '', NULL, '', '-Infinity', 1.1, false, NULL)`);
+      await write(`BEGIN; INSERT INTO item (name) VALUES ('parent'); INSERT INTO line (item_id, line, quantity) SELECT id, 7, 1 FROM item WHERE name = 'parent';
+        UPDATE line SET quantity = quantity + 1; UPDATE item SET price = -0.0001 WHERE name = 'none'; COMMIT`);
+      const seen = await catchUp(stores, schemas, 1);
+      expect(seen.map((each) => each.events.map((event) => event.kind))).toEqual([['insert', 'insert'], ['insert', 'insert', 'update', 'update'], ['watermark']]);
+      expect(seen.every((each) => each.ageMs >= 0 && each.ageMs < 10_000)).toBe(true);
+      await expectEqual();
+      await write(`BEGIN; DELETE FROM line; DELETE FROM item WHERE name = 'parent'; INSERT INTO item (name) VALUES ('parent'); COMMIT`);
+      await catchUp(stores, schemas, 2);
+      await expectEqual();
+    });
+
+    test('unchanged out-of-line values, alone, after another change, and with a changed key', async () => {
+      await write(`INSERT INTO item (name, big) SELECT 'n' || i, repeat(md5(i::text), 500) FROM generate_series(1, 4) AS i`);
+      await catchUp(stores, schemas, 1);
+      await write(`UPDATE item SET amount = 5 WHERE name = 'n1'`);
+      await write(`BEGIN; UPDATE item SET big = repeat('changed!', 2000) WHERE name = 'n2'; UPDATE item SET amount = 6 WHERE name = 'n2'; COMMIT`);
+      await write(`UPDATE item SET id = DEFAULT, amount = 7 WHERE name = 'n3'`);
+      await write(`BEGIN; UPDATE item SET amount = 8 WHERE name = 'n4'; UPDATE item SET id = DEFAULT WHERE name = 'n4'; UPDATE item SET amount = 9 WHERE name = 'n4'; COMMIT`);
+      const seen = await catchUp(stores, schemas, 2);
+      expect(kinds(seen)).toEqual([...Array(7).fill('update'), 'watermark']);
+      await expectEqual();
+    });
+
+    test('a changed key, also back and forth within a transaction', async () => {
+      await write(`INSERT INTO item (name) VALUES ('a'), ('b')`);
+      await write('INSERT INTO line (item_id, line) VALUES (1, 1), (1, 2), (2, 1)');
+      await write(
+        'BEGIN; UPDATE line SET line = 9 WHERE line = 2; UPDATE line SET line = 2 WHERE item_id = 1 AND line = 1; UPDATE line SET line = 1 WHERE line = 9; UPDATE line SET line = 5 WHERE item_id = 2; COMMIT',
+      );
+      await catchUp(stores, schemas, 1);
+      await expectEqual();
+    });
+
+    test('unique values that rows swap', async () => {
+      await write(`INSERT INTO item (name, amount) VALUES ('a', 1), ('b', 2), ('c', 3)`);
+      await catchUp(stores, schemas, 1);
+      await write(`BEGIN; UPDATE item SET name = 'tmp' WHERE amount = 1; UPDATE item SET name = 'a' WHERE amount = 2; UPDATE item SET name = 'b' WHERE amount = 1; COMMIT`);
+      await write(`BEGIN; DELETE FROM item WHERE name = 'c'; INSERT INTO item (name, amount) VALUES ('c', 4); COMMIT`);
+      await catchUp(stores, schemas, 2);
+      await expectEqual();
+    });
+
+    test('truncate is a barrier', async () => {
+      await write(`INSERT INTO item (name) VALUES ('before')`);
+      await asOwner(`BEGIN; INSERT INTO item (name) VALUES ('gone'); TRUNCATE item, line; INSERT INTO item (name) VALUES ('after'); COMMIT`);
+      const seen = await catchUp(stores, schemas, 1);
+      expect(kinds(seen)).toContain('truncate');
+      await expectEqual();
+      expect(await allRows(stores.target, schemaOf('item'))).toHaveLength(1);
+    });
+
+    test('what was rolled back does not come, not even a part', async () => {
+      await write(`BEGIN; INSERT INTO item (name) VALUES ('kept'); SAVEPOINT s; INSERT INTO item (name) VALUES ('not kept'); ROLLBACK TO s; COMMIT`);
+      await write(`BEGIN; INSERT INTO item (name) VALUES ('never'); ROLLBACK`);
+      expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
+      await expectEqual();
+    });
+
+    test('a copied chunk with its progress, and the chunks one after another', async () => {
+      await write(`INSERT INTO item (name, amount) SELECT 'n' || i, i FROM generate_series(1, 10) AS i`);
+      const { player } = stores.target;
+      const state = await player.takeStream(FORWARD, never());
+      expect(state.copied.size).toBe(0);
+      const table = schemaOf('item');
+      let last: readonly Cell[] | null = null;
+      for (let rows = 0; rows < 10; rows += 4) {
+        const chunk: readonly (readonly Cell[])[] = await stores.source.player.readChunk(table, last, 4, never());
+        last = [chunk[chunk.length - 1]?.[0] ?? null];
+        const progress = { lastKey: last, rows: rows + chunk.length, done: chunk.length < 4 };
+        await player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), copied: { table: 'item', rows: chunk, progress } }, never());
+      }
+      await expectEqual();
+      const again = await player.takeStream(FORWARD, never());
+      expect(again.copied.get('item')).toEqual({ lastKey: [10n], rows: 10, done: true });
+      expect(await stores.source.player.readRows(table, [[3n], [99n], [1n]], never())).toHaveLength(2);
+      // The log brings the same rows again: nothing is doubled.
+      await catchUp(stores, schemas, 1);
+      await expectEqual();
+    });
+
+    test('resumes from the committed position without loss or doubling, after the reader was cut off', async () => {
+      await write(`INSERT INTO item (name) VALUES ('one')`);
+      const first = await catchUp(stores, schemas, 1);
+      await write(`INSERT INTO item (name) VALUES ('two')`);
+      const { position, token } = await stores.target.player.takeStream(FORWARD, never());
+      expect(position).toBe(first[first.length - 1]?.position);
+      // Read, but not applied; the reader ends by an abort.
+      const cut = new AbortController();
+      const reading = (async () => {
+        for await (const transactions of stores.source.player.follow(FORWARD, schemas, position, cut.signal)) {
+          if (transactions.length > 0) cut.abort();
+        }
+      })();
+      expect(await reasonOf(reading)).toBe('CANCELLED');
+      await write(`INSERT INTO item (name) VALUES ('three')`);
+      const rest = await catchUp(stores, schemas, 2);
+      expect(rest.flatMap((each) => each.events).filter((event) => event.kind === 'insert')).toHaveLength(2);
+      await expectEqual();
+      expect(token).toBeGreaterThan(0);
+    });
+
+    test('a reader that was left behind does not keep the next one out', async () => {
+      const { position } = await stores.target.player.takeStream(FORWARD, never());
+      await using left = stores.source.player.follow(FORWARD, schemas, position, never());
+      const iterator = left[Symbol.asyncIterator]();
+      await iterator.next();
+      await write(`INSERT INTO item (name) VALUES ('one')`);
+      expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
+    });
+
+    test('a confirmed log is gone: following from before it fails', async () => {
+      const before = await stores.target.player.takeStream(FORWARD, never());
+      await write(`INSERT INTO item (name) VALUES ('one')`);
+      await catchUp(stores, schemas, 1);
+      const { position } = await stores.target.player.takeStream(FORWARD, never());
+      await using feed = stores.source.player.follow(FORWARD, schemas, position, never());
+      feed.confirm(position);
+      let beats = 0;
+      for await (const group of feed) {
+        beats += 1;
+        expect(group).toEqual([]);
+        if (beats === 3) break;
+      }
+      const late = stores.source.player.follow(FORWARD, schemas, before.position, never());
+      expect(await reasonOf(late[Symbol.asyncIterator]().next())).toBe('STREAM_FAILED');
+    });
+
+    test('a taken-over stream refuses its earlier player', async () => {
+      const old = await stores.target.player.takeStream(FORWARD, never());
+      const young = await stores.target.player.takeStream(FORWARD, never());
+      expect(young.token).toBe(old.token + 1);
+      expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, old.token, emptyBatch(old, attempt(1)), never()))).toBe('STREAM_TAKEN');
+      const insert = { kind: 'insert' as const, table: 'line', row: [1n, 1, 1] };
+      expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, streamToken(old.token), { ...emptyBatch(old), changes: [insert] }, never()))).toBe('STREAM_TAKEN');
+      expect(await allRows(stores.target, schemaOf('line'))).toEqual([]);
+      await stores.target.player.apply(FORWARD, schemas, young.token, { ...emptyBatch(young), changes: [insert] }, never());
+      expect(await allRows(stores.target, schemaOf('line'))).toHaveLength(1);
+      expect(await reasonOf(stores.target.player.takeStream({ ...FORWARD, id: 'other' }, never()))).toBe('STREAM_FAILED');
+    });
+
+    test('a dropped stream keeps its token rising, so that its player stays refused', async () => {
+      const old = await stores.target.player.takeStream(FORWARD, never());
+      await stores.target.owner.dropStream(FORWARD, never());
+      await stores.target.owner.dropStream(FORWARD, never());
+      expect(await reasonOf(stores.target.player.takeStream(FORWARD, never()))).toBe('STREAM_FAILED');
+      await stores.target.owner.createStream(FORWARD, old.position, false, never());
+      const state = await stores.target.player.takeStream(FORWARD, never());
+      expect(state.token).toBeGreaterThan(old.token + 1);
+      expect(state.position).toBe(old.position);
+    });
+
+    test('restarting a stream sets its position and raises its token; without it both stay', async () => {
+      const { owner, player } = stores.target;
+      const old = await player.takeStream(FORWARD, never());
+      await owner.createStream(FORWARD, '0/1' as Position, false, never());
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: old.position, token: old.token + 1 });
+      await owner.createStream(FORWARD, '0/1' as Position, true, never());
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: '0/1', token: old.token + 3 });
+    });
+
+    test('nothing is applied to a table that is not CLOSED', async () => {
+      const state = await stores.target.player.takeStream(FORWARD, never());
+      await stores.target.sql(`UPDATE switchyard.fence SET state = 'READABLE' WHERE table_name = 'line'`, 'owner');
+      expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(1)), never()))).toBe('STREAM_TAKEN');
+      const after = await stores.target.player.takeStream(FORWARD, never());
+      expect(after.marker).toBe(0);
+    });
+
+    test('markers come through at the end of history and never fall', async () => {
+      await using fence = await stores.source.owner.openFence(SOURCE, never());
+      await write(`INSERT INTO item (name) VALUES ('last')`);
+      await fence.fence(attempt(7), 500, never());
+      const seen = await play(stores, schemas, (all) => all.some((each) => each.events.some((event) => event.kind === 'marker')));
+      expect(kinds(seen)).toEqual(['insert', 'marker']);
+      const state = await stores.target.player.takeStream(FORWARD, never());
+      expect(state.marker).toBe(7);
+      await stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(3)), never());
+      expect((await stores.target.player.takeStream(FORWARD, never())).marker).toBe(7);
+    });
+
+    test("a player's own transactions do not flow back", async () => {
+      const reverse = { ...FORWARD, id: 'move1.reverse' };
+      const start = await stores.target.owner.createLog(reverse, false, never());
+      await write(`INSERT INTO item (name) VALUES ('forward')`);
+      await catchUp(stores, schemas, 1);
+      await stores.target.player.writeWatermark(reverse, 5, never());
+      const seen: ChangeTransaction[] = [];
+      for await (const group of stores.target.player.follow(reverse, schemas, start, never())) {
+        seen.push(...group);
+        if (seen.some((each) => each.events.some((event) => event.kind === 'watermark'))) break;
+      }
+      expect(kinds(seen)).toEqual(['watermark']);
+      await stores.target.owner.dropLog(reverse, never());
+    });
+
+    test('a changed shape stops the stream by name', async () => {
+      const state: StreamState = await stores.target.player.takeStream(FORWARD, never());
+      await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
+      const iterator = feed[Symbol.asyncIterator]();
+      await iterator.next();
+      await write(`INSERT INTO item (name) VALUES ('before')`);
+      await asOwner('ALTER TABLE item ADD COLUMN more text');
+      await write(`INSERT INTO item (name) VALUES ('after')`);
+      const delivered: ChangeTransaction[] = [];
+      const failed = (async () => {
+        for (;;) delivered.push(...((await iterator.next()).value ?? []));
+      })();
+      await expect(failed).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'SCHEMA_CHANGED', table: 'item' } });
+      expect(kinds(delivered)).toEqual(['insert']);
+      const again = stores.source.player.follow(FORWARD, schemas, state.position, never());
+      await expect(again[Symbol.asyncIterator]().next()).rejects.toMatchObject({ reason: 'STREAM_FAILED' });
+    });
+
+    test('a renewed log begins anew; a dropped one is gone', async () => {
+      const { owner } = stores.source;
+      await write(`INSERT INTO item (name) VALUES ('old')`);
+      const kept = await owner.createLog(FORWARD, false, never());
+      const renewed = await owner.createLog(FORWARD, true, never());
+      expect(renewed).not.toBe(kept);
+      await stores.target.owner.createStream(FORWARD, renewed, true, never());
+      await write(`INSERT INTO item (name) VALUES ('new')`);
+      expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
+      await owner.dropLog(FORWARD, never());
+      await owner.dropLog(FORWARD, never());
+      const gone = stores.source.player.follow(FORWARD, schemas, renewed, never());
+      expect(await reasonOf(gone[Symbol.asyncIterator]().next())).toBe('STREAM_FAILED');
+    });
+
+    test('an aborted apply rejects and leaves a store that works', async () => {
+      const state = await stores.target.player.takeStream(FORWARD, never());
+      const blocker = await stores.target.session('owner');
+      await blocker.query(`BEGIN; SELECT * FROM switchyard.stream FOR UPDATE`);
+      expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(1)), AbortSignal.timeout(200)))).toBe('CANCELLED');
+      await blocker.query('ROLLBACK');
+      await blocker.close();
+      await stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(2)), never());
+      expect((await stores.target.player.takeStream(FORWARD, never())).marker).toBe(2);
+    });
+
+    test('a large transaction arrives whole', async () => {
+      await write(`INSERT INTO item (name, big) SELECT 'n' || i, repeat(md5(i::text), 40) FROM generate_series(1, 20000) AS i`);
+      const [all] = await catchUp(stores, schemas, 1);
+      expect(all?.events).toHaveLength(20_000);
+      expect(await stores.target.sql('SELECT count(*), sum(length(big)) FROM item', 'owner')).toEqual(
+        await stores.source.sql('SELECT count(*), sum(length(big)) FROM item', 'owner'),
+      );
+      expect(batchOf(all === undefined ? [] : [all]).changes).toHaveLength(20_000);
+    });
+
+    test('a lone marker takes little time to apply', async () => {
+      const state = await stores.target.player.takeStream(FORWARD, never());
+      const times: number[] = [];
+      for (let round = 0; round < 50; round += 1) {
+        const begin = performance.now();
+        await stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(round)), never());
+        times.push(performance.now() - begin);
+      }
+      times.sort((a, b) => a - b);
+      // Far above what it takes on an idle machine, far below a round trip too many on a busy one.
+      expect(times[25]).toBeLessThan(20);
+    });
+
+    test('sequences are read and raised, never lowered', async () => {
+      await write(`INSERT INTO item (name) VALUES ('a'), ('b')`);
+      const { owner } = stores.target;
+      const states = await stores.source.owner.sequences(['item', 'line'], never());
+      expect(states).toEqual([
+        { table: 'item', column: 'id', value: 2n },
+        { table: 'line', column: 'line', value: 0n },
+      ]);
+      await owner.raiseSequences(
+        states.map((state) => ({ ...state, value: state.value + 100n })),
+        never(),
+      );
+      await owner.raiseSequences(states, never());
+      expect((await owner.sequences(['item', 'line'], never())).map((state) => state.value)).toEqual([102n, 100n]);
+    });
+
+    test('the target refuses rows that nobody brought, tables of another shape, and a second workflow', async () => {
+      const other = { workflow: 'move2', peer: 'old', tables: ['item'] };
+      expect(await reasonOf(stores.target.owner.claim(other, 'target', never()))).toBe('TABLE_OWNED');
+      expect(await reasonOf(stores.source.owner.claim({ ...other, peer: 'new' }, 'source', never()))).toBe('TABLE_OWNED');
+      await stores.target.owner.claim(TARGET, 'target', never());
+      await stores.source.owner.claim(SOURCE, 'source', never());
+      expect(await reasonOf(stores.source.owner.claim({ ...SOURCE, workflow: 'move3', tables: ['absent'] }, 'source', never()))).toBe('TABLE_UNKNOWN');
+      await stores.target.sql('CREATE TABLE full_one (id int PRIMARY KEY); INSERT INTO full_one VALUES (1); CREATE TABLE empty_one (id int PRIMARY KEY)', 'owner');
+      const scope = (table: string) => ({ workflow: 'move4', peer: 'old', tables: [table] });
+      expect(await reasonOf(stores.target.owner.claim(scope('full_one'), 'target', never()))).toBe('PRECHECK_FAILED');
+      await stores.target.sql('GRANT SELECT ON empty_one TO shop_gateway', 'owner');
+      await stores.target.owner.claim(scope('empty_one'), 'target', never());
+      expect(await reasonOf(stores.target.sql('SELECT * FROM empty_one'))).toBe('42501');
+      const definitions = await stores.source.owner.define(['item'], never());
+      const renamed = definitions.map((each) => ({ ...each, schema: { ...each.schema, name: 'empty_one' } }));
+      expect(await reasonOf(stores.target.owner.createTables(scope('empty_one'), renamed, never()))).toBe('PRECHECK_FAILED');
+      expect(await reasonOf(stores.target.owner.createTables({ ...TARGET, workflow: 'move9' }, definitions, never()))).toBe('FENCE_CONFLICT');
+      await stores.target.owner.createTables(TARGET, await stores.source.owner.define(['item', 'line'], never()), never());
+      expect(await reasonOf(stores.source.owner.dropTables(SOURCE, never()))).toBe('FENCE_CONFLICT');
+      await stores.target.owner.dropTables(TARGET, never());
+      await stores.target.owner.disown(TARGET, never());
+      await stores.target.owner.disown(TARGET, never());
+      expect((await stores.target.owner.fenceRows(['item'], never()))[0]).toMatchObject({ state: 'CLOSED', workflow: null });
+    });
+  });
+}
