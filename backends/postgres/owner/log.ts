@@ -6,6 +6,7 @@ import type { StreamSpec } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { logName } from '../log-names.ts';
+import { lockingTransaction } from './locking.ts';
 import type { StoreClient } from '../store-client.ts';
 
 /** A new slot begins when the transactions that run now have ended. */
@@ -27,7 +28,7 @@ export interface LogParts {
 export async function createLog(parts: LogParts, stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
   const name = logName(stream, parts.shard);
   // Before the slot: the log is read with the catalogue as it was then, and has to find the publication in it.
-  await createPublication(parts.client, name, stream, signal);
+  await createPublication(parts, name, stream, signal);
   if (renew) await dropSlot(parts, name, signal);
   const present = await slotPosition(parts.client, name, signal);
   return present ?? createSlot(parts.client, name, signal);
@@ -39,13 +40,14 @@ export async function dropLog(parts: LogParts, stream: StreamSpec, signal: Abort
   await parts.client.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
 }
 
-async function createPublication(client: StoreClient, name: string, stream: StreamSpec, signal: AbortSignal): Promise<void> {
+async function createPublication({ client, clock }: LogParts, name: string, stream: StreamSpec, signal: AbortSignal): Promise<void> {
   const [found] = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [name], signal);
   if (found !== undefined) return;
   const tables = [...stream.tables.map(quoteTable), 'switchyard.marker', 'switchyard.watermark', 'switchyard.stream'];
   try {
-    await client.query(`CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables.join(', ')}`, [], signal);
+    await lockingTransaction(client, clock, signal, (transaction) => transaction.query(`CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables.join(', ')}`, [], signal));
   } catch (error) {
+    // Somebody else has just made it.
     if (!(error instanceof SwitchyardError) || sqlState(error.cause) !== DUPLICATE_OBJECT) throw error;
   }
 }
