@@ -8,9 +8,10 @@ import { type NamedWrite, preparerOf, writesOf } from './codec/prepare-writes.ts
 import type { TableHandle } from './codec/table-handle.ts';
 import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
+import type { Call } from './flow/call.ts';
 import type { Executor, WriteAnswer } from './flow/executor.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
-import type { CallObserver, ObservedCall } from './observed-call.ts';
+import type { CallObserver } from './observed-call.ts';
 
 export interface DataServiceOptions {
   readonly executor: Executor;
@@ -20,7 +21,7 @@ export interface DataServiceOptions {
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
 export function dataService({ executor, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
-  const write = async (call: ObservedCall, writes: readonly NamedWrite[], validateOnly: boolean): Promise<WriteAnswer | null> => {
+  const write = async (call: Call, writes: readonly NamedWrite[], validateOnly: boolean): Promise<WriteAnswer | null> => {
     const names = [...new Set(writes.map(({ name }) => name))];
     const prepare = preparerOf(writes);
     if (!validateOnly) return await executor.write(call, names, prepare);

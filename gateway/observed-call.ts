@@ -8,8 +8,6 @@ import type { GatewayMetrics } from './metrics.ts';
 import type { Routing } from './rules/routing.ts';
 import type { Schemas } from './schemas.ts';
 
-export type ObservedCall = Call;
-
 export interface CallObserverOptions {
   readonly clock: Clock;
   readonly metrics: GatewayMetrics;
@@ -22,24 +20,18 @@ export interface CallObserverOptions {
 const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const serviceName = 'switchyard.data.v1.DataService';
 
-/** Measures and traces every call of the data API; refuses them once the gateway drains. */
+/** Measures and traces every call of the data API. */
 export class CallObserver {
   readonly #options: CallObserverOptions;
   readonly #tracer: Tracer | null;
-  #draining = false;
 
   constructor(options: CallObserverOptions) {
     this.#options = options;
     this.#tracer = options.tracing ? trace.getTracer('switchyard-gateway') : null;
   }
 
-  /** From now on new calls are refused: GATEWAY_NOT_READY. */
-  drain(): void {
-    this.#draining = true;
-  }
-
   /** Runs one call. `table` is the name that the caller gave. */
-  async observe<T>(method: string, table: string, context: RpcContext, act: (call: ObservedCall) => Promise<T>): Promise<T> {
+  async observe<T>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
     const { clock, metrics } = this.#options;
     const startedAt = clock.monotonic();
     const span = this.#tracer === null ? null : this.#startSpan(this.#tracer, method, table, context);
@@ -52,7 +44,6 @@ export class CallObserver {
       },
     };
     try {
-      if (this.#draining) throw new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down; not applied');
       const answer = await act(call);
       metrics.called(method, this.#label(table), 'OK', '', clock.monotonic() - startedAt);
       return answer;

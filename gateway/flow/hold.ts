@@ -68,9 +68,13 @@ export class Holds {
     return Math.max(pollMs, this.#expectedMs - (this.#options.clock.monotonic() - state.since));
   }
 
-  /** Takes the holds of a version of the rules, by group, at the first sight of that version; a group that is not named is open by rule. */
-  seeRules(holds: ReadonlyMap<string, Hold>): void {
+  /** Begins the holds of a version of the rules, by group: at its first sight, before anything else of it is looked at. */
+  beginHolds(holds: ReadonlyMap<string, Hold>): void {
     for (const [name, hold] of holds) this.#seeHold(this.#group(name), hold);
+  }
+
+  /** Ends the holds that this version of the rules takes back: once it is applied, so that what is let go takes its routes. */
+  endOthers(holds: ReadonlyMap<string, Hold>): void {
     for (const group of this.#groups.values()) if (!holds.has(group.name)) this.#seeOpen(group);
   }
 

@@ -27,6 +27,8 @@ export interface RulesFollowerOptions {
 
 /** A version is never applied later than this because of stores that do not answer. */
 const checkLimitMs = 100;
+/** The same for the first version: nobody waits for it, and there are no connections yet. */
+const firstCheckLimitMs = 1_000;
 /** Between two attempts to finish tables whose stores did not answer. */
 const finishEveryMs = 200;
 /** Between two comparisons of the rules with what is known of the rows. */
@@ -175,15 +177,17 @@ export class RulesFollower {
       this.#refusal = built.problems[0] ?? null;
       return;
     }
-    holds.seeRules(holdsOf(built.routing));
+    const held = holdsOf(built.routing);
+    holds.beginHolds(held);
     const questions = questionsOf(built.routing, previous);
     const candidate: Candidate = { built: built.routing, previous, questions, problems: built.problems, answers: nothingAsked };
     const asked = [...questions.changed, ...questions.dropped];
-    const look = asked.length === 0 ? null : await fenceView.look(fenceView.subjectOf(asked), 'write', checkLimitMs, this.#stop.signal);
+    const look = asked.length === 0 ? null : await fenceView.look(fenceView.subjectOf(asked), 'write', previous === null ? firstCheckLimitMs : checkLimitMs, this.#stop.signal);
     candidate.answers = answersOf(questions, look, fenceView);
     this.#candidate = candidate;
     this.#swap(candidate);
     holds.rowsLearned();
+    holds.endOthers(held);
     log.info({ version: document.version, by: document.changedBy, reason: document.reason, asked: asked.length }, 'rules applied');
     file.keep({ rules: document, keyspaces: [...(this.#keyspaces ?? [])] });
   }
