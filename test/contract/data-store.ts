@@ -421,9 +421,10 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         for (let i = 0; i < 100; i += 1) {
           const controller = new AbortController();
           const aborted = small.write(schemas, [updateItem(1n, {}, { add: { amount: 1n } })], controller.signal).catch((error: unknown) => error);
-          setTimeout(() => controller.abort(), i % 4);
+          // About when the statement ends, so that the request comes too late for it.
+          setImmediate(() => controller.abort());
           await aborted;
-          expect((await small.get(item, { key: [1n], columns: ['id'] }, never))?.cells).toEqual([1n]);
+          for (let n = 0; n < 3; n += 1) expect((await small.get(item, { key: [1n], columns: ['id'] }, never))?.cells).toEqual([1n]);
         }
         await small[Symbol.asyncDispose]();
       });
