@@ -61,7 +61,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const port = await listenGrpc(server, config.listen);
   const address = formatHostPort({ host: config.listen.host, port });
   const id = config.id ?? `gateway-${address}`;
-  const metricsServer = config.metrics === undefined ? null : await serveMetrics(parts.registry, config.metrics);
+  const metricsServer = config.metrics === null ? null : await serveMetrics(parts.registry, config.metrics);
   const registrar = new Registrar({ topology, routing, clock, log, newId, id, address });
   parts.onRules(() => {
     for (const name of ['', dataServiceName]) health.setStatus(name, routing.table === null ? 'NOT_SERVING' : 'SERVING');
@@ -119,7 +119,7 @@ function assemble(config: GatewayConfig, { topology, backends, clock, log, env }
   const follower = new RulesFollower({ topology, stores, routing, fenceView, holds, file, clock, log, onChange: () => onChange() });
   const warmUp = new WarmUp({ routing, schemas, stores, fenceView, clock, log, connections: Math.min(warmConnections, poolSize) });
   const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced: (key, operation) => metrics.fenced(key, operation) });
-  const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.telemetry.otlpEndpoint !== undefined });
+  const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
 
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes });
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');

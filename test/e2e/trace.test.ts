@@ -22,7 +22,7 @@ let cluster: Cluster;
 beforeAll(async () => {
   receiver = await OtlpReceiver.start();
   const otlpEndpoint = receiver.endpoint;
-  cluster = await startCluster({ gateways: 2, controls: 1, gatewaySettings: { telemetry: { otlpEndpoint } }, controlSettings: { otlpEndpoint } });
+  cluster = await startCluster({ gateways: 2, controls: 1, gatewaySettings: { otlpEndpoint }, controlSettings: { otlpEndpoint } });
   await startMove(cluster);
   await verifyMove(cluster);
 }, 120_000);
