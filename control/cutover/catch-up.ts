@@ -24,15 +24,18 @@ export function startReading(hold: HoldContext, side: 'from' | 'to', deadlineMs:
  */
 export async function catchUp(hold: HoldContext, deadlineMs: number, toReading: SequenceReading, note: Note): Promise<void> {
   const fromReading = startReading(hold, 'from', deadlineMs);
-  await markerRecorded(hold, deadlineMs, note);
+  const askedMs = await markerRecorded(hold, deadlineMs, note);
   const [from, to] = await Promise.all([fromReading, toReading]);
   if (from instanceof SwitchyardError) throw from;
   if (to instanceof SwitchyardError) throw to;
   const late = behind(from, to);
   if (late.length > 0) throw new SwitchyardError('SEQUENCE_BEHIND', `sequences of "${hold.direction.to.keyspace}" are not ahead: ${late.join(', ')}`);
+  // Reading the sequences took long: is the target there still?
+  if (hold.deps.clock.monotonic() - askedMs > FRESH_MS) await markerRecorded(hold, deadlineMs, note);
 }
 
-async function markerRecorded(hold: HoldContext, deadlineMs: number, note: Note): Promise<void> {
+/** Returns when the answer was asked for that says so. */
+async function markerRecorded(hold: HoldContext, deadlineMs: number, note: Note): Promise<number> {
   const { attempt, deps, direction, links } = hold;
   const { clock } = deps;
   const scope = scopeOf(direction.move, direction.to.name);
@@ -46,7 +49,7 @@ async function markerRecorded(hold: HoldContext, deadlineMs: number, note: Note)
     }
     if (state.marker === attempt && clock.monotonic() - askedMs <= FRESH_MS) {
       note(`${polls} polls`);
-      return;
+      return askedMs;
     }
     if (clock.monotonic() + POLL_PAUSE_MS >= deadlineMs) throw overBudget(hold);
     await clock.sleep(POLL_PAUSE_MS, hold.signal);

@@ -72,16 +72,22 @@ export class RepairWatch implements AsyncDisposable {
       } catch (error) {
         if (!signal.aborted) log.warn({ err: error }, 'the watch of the rules ended; it begins again');
       }
-      if (!signal.aborted) await clock.sleep(LOOK_MS, signal).catch(() => undefined);
+      if (!signal.aborted) await clock.sleep(LOOK_MS, signal).catch(() => undefined); // only an abort rejects, which ends the loop
     }
   }
 
   async #look(): Promise<void> {
-    const { clock } = this.#options.deps;
+    const { clock, log } = this.#options.deps;
     const signal = this.#end.signal;
     while (!signal.aborted) {
-      const pauses = [LOOK_MS, ...this.#armed().map((watched) => watched.look(this.#rules, signal))];
-      await clock.sleep(Math.max(1, Math.min(...pauses)), signal).catch(() => undefined);
+      let pauseMs = LOOK_MS;
+      try {
+        pauseMs = Math.min(LOOK_MS, ...this.#armed().map((watched) => watched.look(this.#rules, signal)));
+      } catch (error) {
+        // Whatever it is: a watch that has ended is worse.
+        log.error({ err: error }, 'a look at the workflows failed');
+      }
+      await clock.sleep(Math.max(1, pauseMs), signal).catch(() => undefined); // only an abort rejects, which ends the loop
     }
     await Promise.all([...this.#watched.values()].map((watched) => watched.idle()));
   }
@@ -182,7 +188,7 @@ class WatchedMove implements AsyncDisposable {
     this.#nextTryMs = deps.clock.monotonic() + backOffMs(this.#tries, 200, 5_000);
     this.#tries += 1;
     deps.log.warn({ workflow, lines: report.lines, left: report.left.kind }, 'repair');
-    if (report.acted) takeOver(workflow);
+    if (report.coordinatorGone) takeOver(workflow);
   }
 
   /** What only time or a person can mend is said once, and again from time to time. */

@@ -15,6 +15,8 @@ export interface RepairReport {
   readonly lines: readonly string[];
   /** Whether anything was done. */
   readonly acted: boolean;
+  /** Whether what was done was a coordinator's work, which it should have done long ago; not so when only rules were put right that somebody else had changed. */
+  readonly coordinatorGone: boolean;
   /** What is still to be done: `nothing` when all is well. */
   readonly left: RepairDecision;
 }
@@ -39,6 +41,7 @@ export async function repairWith(armed: ArmedMove, links: FenceLinks, deps: Cont
   const settledAttempts = new Set<number>();
   const deadlineMs = clock.monotonic() + REPAIR_LIMIT_MS;
   let acted = false;
+  let coordinatorGone = false;
   for (let failures = 0; ; ) {
     const look = await lookToRepair(armed, links, deps, signal);
     const { decision } = look;
@@ -46,7 +49,7 @@ export async function repairWith(armed: ArmedMove, links: FenceLinks, deps: Cont
     if (decision.kind === 'nothing' || decision.kind === 'wait' || decision.kind === 'conflict') {
       lines.push(summary(armed, decision));
       if (acted && decision.kind === 'nothing') await closeRecord(armed, look, settledAttempts, deps, lines, signal);
-      return { lines, acted, left: decision };
+      return { lines, acted, coordinatorGone, left: decision };
     }
     try {
       lines.push(`found ${decision.found}`);
@@ -54,13 +57,14 @@ export async function repairWith(armed: ArmedMove, links: FenceLinks, deps: Cont
       log.warn({ workflow: armed.move.name, action: decision.kind, attempt: decision.attempt, found: decision.found }, 'repaired a step of a cutover');
       settledAttempts.add(decision.attempt);
       acted = true;
+      coordinatorGone ||= decision.kind !== 'rules' || (look.held !== null && armed.document.cutovers.at(-1)?.outcome === 'running');
       failures = 0;
     } catch (error) {
       if (signal.aborted) throw error;
       lines.push(`${decision.kind}: ${asSwitchyardError(error).message}`);
       const pauseMs = backOffMs(failures, 5, 500);
       failures += 1;
-      if (clock.monotonic() + pauseMs > deadlineMs || (failures > 4 && hasReason(error, 'FENCE_CONFLICT'))) return { lines, acted, left: decision };
+      if (clock.monotonic() + pauseMs > deadlineMs || (failures > 4 && hasReason(error, 'FENCE_CONFLICT'))) return { lines, acted, coordinatorGone, left: decision };
       await clock.sleep(pauseMs, signal);
     }
   }

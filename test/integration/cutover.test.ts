@@ -1,9 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Backend } from '../../backends/backend.ts';
-import { openDataStore } from '../../backends/postgres/data/data-store.ts';
-import { grantScript } from '../../backends/postgres/owner/grants.ts';
-import { openOwnerStore } from '../../backends/postgres/owner/owner-store.ts';
-import { openReplicationStore } from '../../backends/postgres/player/replication-store.ts';
+import { postgresBackend } from '../../backends/postgres/backend.ts';
 import { runCutover } from '../../control/cutover/cutover.ts';
 import { precheck } from '../../control/cutover/precheck.ts';
 import { repairOnce } from '../../control/cutover/repair.ts';
@@ -15,14 +11,6 @@ import type { CutoverRecord } from '../../core/workflow-document.ts';
 import { CutoverStage, type StagedMove } from '../support/cutover/move-harness.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
-const postgresBackend: Backend = {
-  kind: 'postgres',
-  capabilities: { readFence: true },
-  openData: openDataStore,
-  openReplication: openReplicationStore,
-  openOwner: openOwnerStore,
-  grantScript,
-};
 const never = new AbortController().signal;
 let stage: CutoverStage;
 
@@ -263,17 +251,18 @@ test.each(['fence', 'commit', 'close'])('a coordinator that pauses after %s and 
 describe('the watch', () => {
   test.each(['rules-hold', 'fence', 'commit', 'ready', 'close', 'open'])('makes traffic flow again after a death at %s within the budget and a second and a half', async (step) => {
     await using staged = await stage.arm();
-    const armed = await staged.armed();
+    let current = await staged.armed();
     const taken: string[] = [];
     await using watch = new RepairWatch({
       deps: { ...stage.deps, controlId: 'control-2' },
-      moves: () => [armed],
+      moves: () => [current],
       isSwitching: () => false,
       takeOver: (workflow) => void taken.push(workflow),
     });
     watch.start();
     await expect(cutover(staged, 'target', dieAfter(step))).rejects.toBeInstanceOf(Death);
     const diedAt = performance.now();
+    current = await staged.armed();
     await waitUntil('traffic', { limitMs: 10_000, everyMs: 20 }, async () => {
       const rules = await staged.rules();
       const rule = rules.tables[staged.orders];
@@ -306,6 +295,45 @@ describe('the watch', () => {
     });
     const record = await cutover(staged, 'target');
     expect(record).toMatchObject({ outcome: 'switched', attempts: 1 });
+  });
+});
+
+describe('a store', () => {
+  test('target that dies during the hold: aborted, the source serves', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    try {
+      const record = await cutover(staged, 'target', {
+        onStep: async (_w, _t, step) => {
+          if (step === 'fence') await stage.servers.target.stop('immediate');
+        },
+      });
+      expect(record.outcome).toBe('aborted');
+      expect(record.steps.find((step) => step.name === 'abort')).toBeDefined();
+      expect([await staged.takesWrites('source'), await staged.takesReads('source')]).toEqual([true, true]);
+      expect((await staged.rules()).tables[staged.orders]).toMatchObject({ primary: 'old', writes: 'open' });
+    } finally {
+      await stage.servers.target.start();
+    }
+    await staged.streams.stop('source');
+    await staged.streams.start('source', never);
+    await staged.inStep();
+  });
+
+  test('source that restarts after the decision: the switch is finished', async () => {
+    await using staged = await stage.arm();
+    let started: Promise<void> = Promise.resolve();
+    const record = await cutover(staged, 'target', {
+      onStep: async (_w, _t, step) => {
+        if (step !== 'ready') return;
+        await stage.servers.source.stop('immediate');
+        started = new Promise((resolve) => setTimeout(resolve, 500)).then(() => stage.servers.source.start());
+      },
+    });
+    await started;
+    expect(record.outcome).toBe('switched');
+    expect(await staged.fences()).toBe(`CLOSED(${record.attempt}) OPEN(${record.attempt})`);
+    await expectServing(staged, 'target');
+    await staged.inStep();
   });
 });
 
