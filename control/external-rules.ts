@@ -12,7 +12,7 @@ export async function watchExternalRules(deps: ControlDeps, metrics: ControlMetr
   while (!signal.aborted) {
     try {
       for await (const snapshot of topology.watchRules(signal)) {
-        show(snapshot, deps, metrics);
+        await show(snapshot, deps, metrics, signal);
         // Control's own documents come with their entry: then this finds it and changes nothing.
         if (snapshot.kind === 'valid') await topology.recordExternal(snapshot.document, signal);
       }
@@ -23,9 +23,11 @@ export async function watchExternalRules(deps: ControlDeps, metrics: ControlMetr
   }
 }
 
-function show(snapshot: RulesSnapshot, { log }: ControlDeps, metrics: ControlMetrics): void {
+async function show(snapshot: RulesSnapshot, { log, topology }: ControlDeps, metrics: ControlMetrics, signal: AbortSignal): Promise<void> {
   metrics.rulesBroken.set({ kind: 'invalid' }, snapshot.kind === 'invalid' ? 1 : 0);
-  metrics.rulesBroken.set({ kind: 'missing' }, snapshot.kind === 'missing' ? 1 : 0);
+  // A cluster without keyspaces has no rules yet: nothing is wrong with it.
+  const missing = snapshot.kind === 'missing' && (await topology.keyspaces(signal)).length > 0;
+  metrics.rulesBroken.set({ kind: 'missing' }, missing ? 1 : 0);
   switch (snapshot.kind) {
     case 'valid':
       metrics.rulesVersion.set(snapshot.document.version);
@@ -34,6 +36,7 @@ function show(snapshot: RulesSnapshot, { log }: ControlDeps, metrics: ControlMet
       log.error({ version: snapshot.version, problem: snapshot.message }, 'ALARM: the rules document is invalid; gateways go on with the last good one');
       return;
     case 'missing':
-      log.error('ALARM: the rules key does not exist; gateways go on with the last good rules. The first keyspace applied creates or restores them');
+      if (missing) log.error('ALARM: the rules key does not exist; gateways go on with the last good rules. Applying a keyspace restores the last good ones');
+      else log.info('no rules yet: the first keyspace applied creates them');
   }
 }

@@ -14,6 +14,7 @@ export class WorkflowRunner {
   readonly #name: string;
   readonly #poke = new Gate();
   #leader: WorkflowLeader | null = null;
+  #session: string | null = null;
 
   constructor(context: RunnerContext, name: string) {
     this.#context = context;
@@ -23,6 +24,11 @@ export class WorkflowRunner {
   /** Whether this process runs a cutover of the workflow now. */
   get switching(): boolean {
     return this.#leader?.switching ?? false;
+  }
+
+  /** Id of the session that it takes the lock with; null while it has none. */
+  get session(): string | null {
+    return this.#session;
   }
 
   /** The lock may be free now: do not wait for the next try. */
@@ -36,8 +42,10 @@ export class WorkflowRunner {
     while (!signal.aborted) {
       try {
         await using session = await topology.openSession(`control ${controlId} workflow ${this.#name}`, signal);
+        this.#session = session.id;
         if (await this.#contend(session, AbortSignal.any([signal, session.lost]))) return;
       } catch (error) {
+        this.#session = null;
         if (signal.aborted) return;
         log.warn({ err: error, workflow: this.#name }, 'the workflow cannot be run by this process just now; standing by');
         await clock.sleep(tryEveryMs, signal).catch(() => undefined); // only an abort rejects, which ends the loop

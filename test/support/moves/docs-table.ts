@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Cluster } from '../cluster/cluster.ts';
 
 /** Rows with a large value that is stored out of line, so that the log leaves it out of updates that do not change it. */
@@ -5,7 +8,7 @@ export const docsTable = 'docs';
 
 const definition = `CREATE TABLE docs (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, title text UNIQUE, body text);
 ALTER TABLE docs ALTER body SET STORAGE EXTERNAL;
-INSERT INTO docs SELECT i, 0, 'title ' || i, repeat(md5(i::text), 90) FROM generate_series(1, 4000) i;
+INSERT INTO docs SELECT i, 0, 'title ' || i, repeat(md5(i::text), 90) FROM generate_series(1, 15000) i;
 CREATE FUNCTION docs_step(range int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   a int := 1 + random() * range;
@@ -27,14 +30,14 @@ export async function createDocs(cluster: Cluster): Promise<void> {
   await cluster.grant();
 }
 
-/** Two sessions that change rows at random: cells, keys, whole rows, large values, until the signal aborts. Resolves to the number of changes. */
-export async function changeDocs(cluster: Cluster, signal: AbortSignal): Promise<number> {
-  const login = cluster.logins.owner;
-  const session = async (): Promise<number> => {
-    let steps = 0;
-    for (; !signal.aborted; steps += 20) await cluster.old.psql(cluster.database, 'SELECT docs_step(6000);\n'.repeat(20), { login });
-    return steps;
-  };
-  const [one, two] = await Promise.all([session(), session()]);
-  return one + two;
+/** Sessions of pgbench that change rows at random for so long: cells, keys, whole rows, large values. */
+export async function changeDocs(cluster: Cluster, seconds: number): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'switchyard-docs-'));
+  try {
+    const script = join(directory, 'step.sql');
+    await writeFile(script, 'SELECT docs_step(20000);\n');
+    await cluster.old.pgbench(cluster.database, ['-n', '-c', '2', '-T', String(seconds), '-R', '600', '-f', script], { login: cluster.logins.owner });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
