@@ -37,7 +37,17 @@ export async function createLog(parts: LogParts, stream: StreamSpec, renew: bool
 export async function dropLog(parts: LogParts, stream: StreamSpec, signal: AbortSignal): Promise<void> {
   const name = logName(stream, parts.shard);
   await dropSlot(parts, name, signal);
-  await parts.client.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
+  await dropPublication(parts, name, signal);
+}
+
+/** A write that looks up its table's publications while one of them goes fails with "cache lookup failed for publication": so nobody writes in that moment. */
+async function dropPublication({ client, clock }: LogParts, name: string, signal: AbortSignal): Promise<void> {
+  // Our own tables first, as an apply does.
+  const members = "SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables WHERE pubname = $1 ORDER BY schemaname DESC, tablename";
+  await lockingTransaction(client, clock, signal, async (transaction) => {
+    for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
+    await transaction.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
+  });
 }
 
 async function createPublication({ client, clock }: LogParts, name: string, stream: StreamSpec, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,6 @@
+import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { serialize } from 'node:v8';
 import { type Cluster, startCluster } from '../../support/cluster/cluster.ts';
 import type { Bench, BenchContext, BenchResult } from '../bench.ts';
 import { describeMachine } from '../machine.ts';
@@ -84,6 +86,7 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   await sleep(afterLastS * 1_000);
   const record = await load.finish();
   say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors ${errorsByPhase(record, readyMs)}`);
+  if (config.recordFile !== null) await writeFile(config.recordFile, serialize({ record, cutovers, readyMs }));
   return { record, cutovers, readyMs, primary, problems };
 }
 

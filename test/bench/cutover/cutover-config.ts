@@ -24,6 +24,7 @@ export interface CutoverConfig {
   readonly disturbance: Safeguard | null;
   readonly seed: number;
   readonly logDirectory: string | null;
+  readonly recordFile: string | null;
 }
 
 export const cutoverOptions: readonly BenchOption[] = [
@@ -40,6 +41,7 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--disturb <safeguard>', summary: 'the disturbance alone, with the product as it is: must be clean', choices: safeguards },
   { flags: '--short', summary: 'for CI: scale 1, 200 writes and reads a second, one switch and one reverse' },
   { flags: '--seed <n>', summary: "seed of the clients' choices", default: 1 },
+  { flags: '--record <path>', summary: "keep the clients' whole record here, as v8.serialize writes it" },
   { flags: '--log-directory <path>', summary: "keep every process's log here" },
 ];
 
@@ -63,5 +65,6 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
     disturbance: broken ?? oneOf(safeguards, options.disturb),
     seed: number('seed'),
     logDirectory: typeof options.logDirectory === 'string' ? options.logDirectory : null,
+    recordFile: typeof options.record === 'string' ? options.record : null,
   };
 }
