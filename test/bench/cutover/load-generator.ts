@@ -12,24 +12,28 @@ import {
   type WriteRow,
   writeFields,
 } from './load-record.ts';
+import { Pace } from './pace.ts';
 import { type PlannedRead, Workload } from './workload.ts';
 
 const keptErrors = 1_000;
 const recentRows = 1_024;
 const connectLimitMs = 10_000;
+const rampMs = 3_000;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
 /**
- * The clients: an open loop on a fixed schedule. Call number i is due at start + i / rate, whatever became of the calls before it; what the loop is late by counts as latency.
+ * The clients: an open loop on a fixed schedule. When each call is due was settled before the first, whatever became of the calls before it; what the loop is late by counts as latency.
  */
 export class LoadGenerator {
   readonly #plan: LoadPlan;
   readonly #secret: string;
   readonly #workload: Workload;
   readonly #gateways: readonly GatewayCalls[];
+  readonly #writePace: Pace;
+  readonly #readPace: Pace;
   readonly #writes = new ColumnStore<WriteRow>(writeFields, 1 << 16);
   readonly #reads = new ColumnStore<ReadRow>(readFields, 1 << 16);
   readonly #observations = new ColumnStore<Observation>(observationFields, 1 << 17);
@@ -48,6 +52,8 @@ export class LoadGenerator {
     this.#plan = plan;
     this.#secret = secret;
     this.#workload = new Workload(plan);
+    this.#writePace = new Pace(plan.writesPerSecond, rampMs);
+    this.#readPace = new Pace(plan.readsPerSecond, rampMs);
     this.#gateways = plan.gateways.map((address) => new GatewayCalls(address, plan.deadlineMs, secret));
   }
 
@@ -86,12 +92,13 @@ export class LoadGenerator {
 
   #tick(): void {
     if (this.#stopping) return;
-    const passedS = (nowMs() - this.#startedMs) / 1_000;
-    const dueWrites = passedS * this.#plan.writesPerSecond;
-    const dueReads = passedS * this.#plan.readsPerSecond;
-    while (this.#writes.length < dueWrites || this.#reads.length < dueReads) {
-      if (this.#writes.length < dueWrites) this.#write(this.#startedMs + (this.#writes.length * 1_000) / this.#plan.writesPerSecond);
-      if (this.#reads.length < dueReads) this.#read(this.#startedMs + (this.#reads.length * 1_000) / this.#plan.readsPerSecond);
+    const passedMs = nowMs() - this.#startedMs;
+    for (;;) {
+      const writeMs = this.#writePace.timeOf(this.#writes.length);
+      const readMs = this.#readPace.timeOf(this.#reads.length);
+      if (Math.min(writeMs, readMs) > passedMs) break;
+      if (writeMs <= readMs) this.#write(this.#startedMs + writeMs);
+      else this.#read(this.#startedMs + readMs);
     }
     setTimeout(() => this.#tick(), 1);
   }
