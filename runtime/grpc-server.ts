@@ -51,8 +51,16 @@ function openContext(call: AnyCall, options: RpcServiceOptions): { context: RpcC
   const remainingMs = Number.isFinite(at) ? at - clock.now() : options.defaultDeadlineMs;
   const controller = new AbortController();
   const cancelTimer = clock.after(Math.min(Math.max(remainingMs, 0), 0x7fffffff), () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
-  call.on('cancelled', () => controller.abort(new SwitchyardError('CANCELLED', 'the caller cancelled the call')));
-  return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata }, close: cancelTimer };
+  let answered = false;
+  // grpc-js says this at the end of every call, answered or not.
+  call.on('cancelled', () => {
+    if (!answered) controller.abort(new SwitchyardError('CANCELLED', 'the caller cancelled the call'));
+  });
+  const close = (): void => {
+    answered = true;
+    cancelTimer();
+  };
+  return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata }, close };
 }
 
 function reportFault(options: RpcServiceOptions, method: string, error: unknown): void {
