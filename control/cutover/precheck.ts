@@ -70,7 +70,7 @@ function copyFinished({ direction, document }: Check): readonly Finding[] {
 
 function verified({ deps, direction, document }: Check): readonly Finding[] {
   const { verification, limits } = document;
-  const fix = `run "switchyard workflow verify ${direction.move.name}"`;
+  const fix = `run "switchyard movetables verify ${direction.move.name}"`;
   if (verification === undefined) return [finding('NOT_VERIFIED', 'the tables have never been compared', fix)];
   if (verification.error !== undefined) return [finding('NOT_VERIFIED', `the last verification failed: ${verification.error}`, fix)];
   if (verification.differences > 0) return [finding('NOT_VERIFIED', `the last verification found ${verification.differences} differences`, `find their cause, then ${fix}`)];
@@ -81,7 +81,7 @@ function verified({ deps, direction, document }: Check): readonly Finding[] {
 async function fenceRows({ direction }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
   const { move, from, to } = direction;
   const [fromRows, toRows] = await Promise.all([from.owner.fenceRows(move.tables, signal), to.owner.fenceRows(move.tables, signal)]);
-  const fix = `run "switchyard workflow repair ${move.name}"`;
+  const fix = `run "switchyard movetables repair ${move.name}"`;
   const check = (side: SideName, state: 'OPEN' | 'CLOSED', rows: typeof fromRows): readonly Finding[] => {
     const view = sideView(move, side, rows);
     return isState(view, state) ? [] : [finding('PRECHECK_FAILED', `the fence of "${move[side].keyspace}" is ${viewText(view)}, not ${state}`, fix)];

@@ -84,7 +84,7 @@ export class CutoverStage implements AsyncDisposable {
       source: 'old',
       target: 'new',
       tables,
-      limits: cutoverLimitsSchema.parse({ lagMs: 1_000, ...limits }),
+      limits: cutoverLimitsSchema.parse(limits),
       state: 'running',
       message: '',
       createdAt: new Date().toISOString(),
