@@ -231,8 +231,8 @@ describe('fences', () => {
 
   test('a rule holds writes at once, keeps their order per key, and expires by itself', async () => {
     await running.client.insert({ table: 'orders', row: { cells: { ...id(1).cells, note: text('0') } } });
-    await apply(await setTables(moved('old', { writes: 'held', hold: { holdMs: 400, attempt: attempt + 1 } })));
     const since = performance.now();
+    await apply(await setTables(moved('old', { writes: 'held', hold: { holdMs: 1_000, attempt: attempt + 1 } })));
     const order: number[] = [];
     const add = async (n: number): Promise<void> => {
       await running.client.update({ table: n % 2 === 0 ? 'orders' : 'old.orders', key: id(1), row: { cells: { note: text(`${n}`) } } });
@@ -244,9 +244,9 @@ describe('fences', () => {
       await sleep(2);
     }
     const reads = await running.client.get({ table: 'orders', key: id(1) });
-    expect([cell(reads.row, 'note'), performance.now() - since < 350]).toEqual(['0', true]);
+    expect([cell(reads.row, 'note'), order]).toEqual(['0', []]);
     await Promise.all(writes);
-    expect(performance.now() - since).toBeGreaterThan(350);
+    expect(performance.now() - since).toBeGreaterThan(1_000);
     expect(order).toEqual([...order].sort((a, b) => a - b));
     expect(cell((await running.client.get({ table: 'orders', key: id(1) })).row, 'note')).toBe('20');
   });
