@@ -98,14 +98,14 @@ export class Session {
   async run(statements: readonly Statement[], signal: AbortSignal, cancel = true): Promise<BatchResult> {
     const executedBefore = this.#executed;
     const warningsBefore = this.#warnings;
-    const answers = Promise.all(statements.map((statement) => this.#send(statement)));
+    const answers = this.#sendAll(statements);
     const outcomes = await this.#unlessAborted(answers, signal, cancel);
     return { outcomes, executed: this.#executed - executedBefore, warned: this.#warnings > warningsBefore };
   }
 
   /** Parses these texts now, which executes nothing and needs no right on their tables. Never rejects; a text that cannot be parsed now is tried again when it is used. */
   async prepare(texts: readonly string[], signal: AbortSignal): Promise<BatchResult> {
-    const unknown = texts.filter((text) => !this.#names.has(text));
+    const unknown = texts.slice(0, PREPARED_LIMIT).filter((text) => !this.#names.has(text));
     const names = unknown.map((text) => this.#nameOf(text));
     const result = await this.run(
       unknown.map((text, i) => ({ text: `PREPARE ${names[i]} AS ${text}`, values: [], prepared: false })),
@@ -155,17 +155,29 @@ export class Session {
     }
   }
 
-  async #send(statement: Statement): Promise<Outcome> {
-    const { text, values, prepared } = statement;
-    const name = prepared ? { name: this.#nameOf(text) } : {};
+  #sendAll(statements: readonly Statement[]): Promise<readonly Outcome[]> {
+    // All names first: what makes room for a new one must not land inside the batch's transaction.
+    const mayPrepare = statements.length <= PREPARED_LIMIT;
+    const names = statements.map((statement) => (statement.prepared && mayPrepare ? this.#nameOf(statement.text) : null));
+    const { stream } = this.#client.connection;
+    stream.cork();
     try {
-      const answer = await this.#client.query<(string | null)[], Parameter[]>({ ...name, text, values: [...values], rowMode: 'array' });
+      return Promise.all(statements.map((statement, i) => this.#send(statement, names[i] ?? null)));
+    } finally {
+      stream.uncork();
+    }
+  }
+
+  async #send(statement: Statement, name: string | null): Promise<Outcome> {
+    const { text, values } = statement;
+    try {
+      const answer = await this.#client.query<(string | null)[], Parameter[]>({ ...(name === null ? {} : { name }), text, values: [...values], rowMode: 'array' });
       // A text of several statements, possible without values, is answered by a list; its last answer counts.
       const result = Array.isArray(answer) ? (answer as (typeof answer)[]).at(-1) : answer;
       if (result === undefined) return { ok: true, rows: [], rowCount: 0 };
       return { ok: true, rows: result.rows, rowCount: result.rowCount ?? 0 };
     } catch (error) {
-      const stale = prepared && staleStates.includes(sqlState(error));
+      const stale = name !== null && staleStates.includes(sqlState(error));
       if (stale) this.#forget(text);
       return { ok: false, error, stale };
     }

@@ -1,6 +1,7 @@
 import type { Cell } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
+import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '../date-text.ts';
 
 const MICROS_DIGITS = 6;
 
@@ -43,8 +44,7 @@ function scalarFits(kind: ColumnSchema['kind'], nativeType: string): Fits {
     case 'timestamp':
     case 'timestamptz': {
       const unit = 10n ** BigInt(MICROS_DIGITS - Math.min(first, MICROS_DIGITS));
-      // ±infinity, the largest and smallest int64, end in digits that are no multiple of any unit.
-      return (cell) => typeof cell !== 'bigint' || cell % unit === 0n || BigInt.asIntN(64, ~cell) === BigInt.asIntN(64, -(2n ** 63n)) || cell === -(2n ** 63n);
+      return (cell) => typeof cell !== 'bigint' || cell % unit === 0n || cell === TIMESTAMP_INFINITY || cell === TIMESTAMP_MINUS_INFINITY;
     }
     default:
       return () => true;
