@@ -21,8 +21,15 @@ describe('claimTables', () => {
   });
 
   test('refuses a table that a workflow owns under any of its names', () => {
-    for (const [key, names] of [['orders', []], ['old.orders', []], ['new.orders', []], ['shared', ['new.orders']]] as const) {
-      expect(() => claimed(rules({ [key]: { primary: 'old', names, movement } }))).toThrow(expect.objectContaining({ reason: 'TABLE_OWNED', metadata: { table: 'orders', workflow: 'other' } }));
+    for (const [key, names] of [
+      ['orders', []],
+      ['old.orders', []],
+      ['new.orders', []],
+      ['shared', ['new.orders']],
+    ] as const) {
+      expect(() => claimed(rules({ [key]: { primary: 'old', names, movement } }))).toThrow(
+        expect.objectContaining({ reason: 'TABLE_OWNED', metadata: { table: 'orders', workflow: 'other' } }),
+      );
     }
   });
 

@@ -101,7 +101,7 @@ test('a table has at most one workflow, and the refusal names it', async () => {
 });
 
 test('switch, back, the wish by plain Consul, and the end', async () => {
-    const { workflow } = await workflows.switchTraffic({ name: 'equal' });
+  const { workflow } = await workflows.switchTraffic({ name: 'equal' });
   expect(workflow?.state).toBe(WorkflowState.SWITCHED);
   expect(await readSettledState(cluster, movedTables)).toEqual({ kind: 'settled', primary: 'new' });
   const asGateway = (keyspace: 'old' | 'new', balance: number): Promise<string> =>
