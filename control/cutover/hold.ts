@@ -1,5 +1,5 @@
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import { catchUp, startReading } from './catch-up.ts';
+import { catchUp, type SequenceReading, startReading } from './catch-up.ts';
 import { goForward, takeBack } from './decision.ts';
 import { isAt, isState } from './direction.ts';
 import { Abandoned, type HoldContext, overBudget } from './hold-context.ts';
@@ -23,7 +23,7 @@ const SETTLE_LIMIT_MS = 3_000;
 const LOCK_TIMEOUT_MS = 100;
 const LEAST_LOCK_TIMEOUT_MS = 5;
 const VIEW_LIMIT_MS = 500;
-const COMMIT_LIMIT_MS = 200;
+const LEAST_COMMIT_LIMIT_MS = 50;
 /** Gateways hold longer than the budget: transitions and flip come after it. */
 const HOLD_MARGIN_MS = 250;
 const LONGEST_HOLD_MS = 1_000;
@@ -65,11 +65,15 @@ export async function runHold(hold: HoldContext): Promise<HoldResult> {
 async function untilDecision(hold: HoldContext, progress: Progress): Promise<void> {
   const { attempt, direction, links, trace } = hold;
   await trace.step('rules-hold', (note) => holdRules(hold, progress, note));
-  const sequences = startReading(hold, 'to', progress.deadlineMs);
-  await trace.step('fence', (note) => fence(hold, progress, note));
+  let sequences: SequenceReading = Promise.resolve([]);
+  await trace.step('fence', (note) => {
+    sequences = startReading(hold, 'to', progress.deadlineMs);
+    return fence(hold, progress, note);
+  });
   await trace.step('catch-up', (note) => catchUp(hold, progress.deadlineMs, sequences, note));
   if (hold.signal.aborted) throw abortError(hold.signal);
-  await trace.step('commit', () => links[direction.from.name].use(COMMIT_LIMIT_MS, null, (session, signal) => session.commit(attempt, signal)));
+  const leftMs = Math.max(LEAST_COMMIT_LIMIT_MS, progress.deadlineMs - hold.deps.clock.monotonic());
+  await trace.step('commit', () => links[direction.from.name].use(leftMs, null, (session, signal) => session.commit(attempt, signal)));
 }
 
 /** Gateways buffer from here on instead of bouncing. Consul may fail here: the fence does the same, only less smoothly. */

@@ -26,7 +26,8 @@ export class CutoverTrace {
   readonly #root: Span;
   readonly #tracer = trace.getTracer('switchyard.control');
   readonly #onStep: (name: CutoverStepName) => Promise<void>;
-  #hold: { readonly span: Span; readonly startMs: number } | null = null;
+  /** `doneMs`: end of its latest step. */
+  #hold: { readonly span: Span; readonly startMs: number; doneMs: number } | null = null;
   #holdMs = 0;
   #steps: readonly CutoverStep[] = [];
 
@@ -59,7 +60,7 @@ export class CutoverTrace {
 
   beginHold(): void {
     const startMs = this.#elapsed();
-    this.#hold = { startMs, span: this.#tracer.startSpan('hold', { startTime: this.#epochMs + startMs }, trace.setSpan(ROOT_CONTEXT, this.#root)) };
+    this.#hold = { startMs, doneMs: startMs, span: this.#tracer.startSpan('hold', { startTime: this.#epochMs + startMs }, trace.setSpan(ROOT_CONTEXT, this.#root)) };
   }
 
   /** The hold ends when writes flow again. Without one under way it does nothing. */
@@ -71,8 +72,9 @@ export class CutoverTrace {
     this.#hold = null;
   }
 
+  /** Within the hold a step begins where the one before it ended: what lies between them is part of getting it under way. */
   async step<T>(name: CutoverStepName, act: (note: Note) => Promise<T>): Promise<T> {
-    const startMs = this.#elapsed();
+    const startMs = this.#hold?.doneMs ?? this.#elapsed();
     const parent = trace.setSpan(ROOT_CONTEXT, this.#hold?.span ?? this.#root);
     const span = this.#tracer.startSpan(name, { startTime: this.#epochMs + startMs, attributes: { 'switchyard.step': cutoverSteps[name] } }, parent);
     const details: string[] = [];
@@ -126,6 +128,7 @@ export class CutoverTrace {
 
   #finish(name: CutoverStepName, span: Span, startMs: number, details: readonly string[]): void {
     const endMs = this.#elapsed();
+    if (this.#hold !== null) this.#hold.doneMs = endMs;
     const detail = details.join('; ').slice(0, 500);
     if (detail !== '') span.setAttribute('switchyard.detail', detail);
     span.end(this.#epochMs + endMs);

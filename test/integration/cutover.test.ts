@@ -319,6 +319,44 @@ describe('a store', () => {
     await staged.inStep();
   });
 
+  test('target that stops answering during the hold: aborted within the budget', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    try {
+      const record = await cutover(staged, 'target', {
+        onStep: async (_w, _t, step) => {
+          if (step === 'fence') stage.proxies.target.freeze();
+          if (step === 'release') stage.proxies.target.thaw();
+        },
+      });
+      expect(record).toMatchObject({ outcome: 'aborted', reason: 'HOLD_BUDGET' });
+      expect(record.holdMs).toBeLessThan(400);
+    } finally {
+      stage.proxies.target.thaw();
+    }
+    await expectServing(staged, 'source');
+  });
+
+  test('source that stops answering before the decision: left to the repair, which settles it', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    try {
+      const record = await cutover(staged, 'target', {
+        onStep: async (_w, _t, step) => {
+          if (step === 'catch-up') stage.proxies.source.freeze();
+        },
+      });
+      expect(record).toMatchObject({ outcome: 'running', reason: 'STORE_UNAVAILABLE' });
+    } finally {
+      stage.proxies.source.thaw();
+    }
+    const armed = await staged.armed();
+    await using watch = new RepairWatch({ deps: stage.deps, moves: () => [armed], isSwitching: () => false, takeOver: () => {} });
+    watch.start();
+    await waitUntil('one side to serve', { limitMs: 5_000 }, async () =>
+      /OPEN/.test(await staged.fences()) && (await staged.rules()).tables[staged.orders]?.writes === 'open' ? true : undefined,
+    );
+    await waitUntil('the record', { limitMs: 5_000 }, async () => ((await staged.document()).cutovers.at(-1)?.outcome === 'running' ? undefined : true));
+  });
+
   test('source that restarts after the decision: the switch is finished', async () => {
     await using staged = await stage.arm();
     let started: Promise<void> = Promise.resolve();

@@ -12,6 +12,7 @@ import { systemClock } from '../../../runtime/clock.ts';
 import { createLogger } from '../../../runtime/logger.ts';
 import { openConsulTopology } from '../../../topo/consul-topology.ts';
 import type { Topology } from '../../../topo/topology.ts';
+import { FreezableProxy } from '../cluster/freezable-proxy.ts';
 import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../servers/shop.ts';
@@ -24,6 +25,8 @@ const ENV = { OWNER: SHOP_LOGINS.owner.password, PLAYER: SHOP_LOGINS.player.pass
 /** Two PostgreSQL servers and a Consul agent, with control's own parts on top: what cutovers of any number of moves run on. */
 export class CutoverStage implements AsyncDisposable {
   readonly servers: Readonly<Record<SideName, PostgresServer>>;
+  /** Between control and each server; psql goes past them. */
+  readonly proxies: Readonly<Record<SideName, FreezableProxy>>;
   readonly consul: ConsulServer;
   readonly topology: Topology;
   readonly deps: ControlDeps;
@@ -31,8 +34,9 @@ export class CutoverStage implements AsyncDisposable {
   readonly #stores: Stores;
   #moves = 0;
 
-  private constructor(servers: Readonly<Record<SideName, PostgresServer>>, consul: ConsulServer, topology: Topology, backend: Backend) {
+  private constructor(servers: CutoverStage['servers'], proxies: CutoverStage['proxies'], consul: ConsulServer, topology: Topology, backend: Backend) {
     this.servers = servers;
+    this.proxies = proxies;
     this.consul = consul;
     this.topology = topology;
     this.#backend = backend;
@@ -44,9 +48,10 @@ export class CutoverStage implements AsyncDisposable {
   static async open(backend: Backend): Promise<CutoverStage> {
     const [source, target, consul] = await Promise.all([startPostgres({ name: 'source' }), startPostgres({ name: 'target' }), startConsul()]);
     await Promise.all([createShop(source, { tables: false }), createShop(target, { tables: false })]);
+    const proxies = { source: await FreezableProxy.start(source), target: await FreezableProxy.start(target) };
     const topology = openConsulTopology({ address: consul.address, cluster: 'test', clock: systemClock, newNonce: () => randomUUID() });
     await topology.initialRules({ by: 'test', reason: 'first' }, 'old', never);
-    const stage = new CutoverStage({ source, target }, consul, topology, backend);
+    const stage = new CutoverStage({ source, target }, proxies, consul, topology, backend);
     for (const [side, name] of [
       ['source', 'old'],
       ['target', 'new'],
@@ -59,8 +64,15 @@ export class CutoverStage implements AsyncDisposable {
 
   shard(side: SideName): Shard {
     const login = (name: keyof typeof SHOP_LOGINS, variable: string): Shard['owner'] => ({ user: SHOP_LOGINS[name].user, password: `env:${variable}` });
-    const { host, port } = this.servers[side];
-    return { kind: this.#backend.kind, host, port, database: 'shop', gateway: login('gateway', 'GATEWAY'), player: login('player', 'PLAYER'), owner: login('owner', 'OWNER') };
+    return {
+      kind: this.#backend.kind,
+      host: '127.0.0.1',
+      port: this.proxies[side].port,
+      database: 'shop',
+      gateway: login('gateway', 'GATEWAY'),
+      player: login('player', 'PLAYER'),
+      owner: login('owner', 'OWNER'),
+    };
   }
 
   /** A move of two tables of its own with some rows, copied, verified and followed: ready for its cutover. */
@@ -119,6 +131,7 @@ export class CutoverStage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.topology[Symbol.asyncDispose]();
+    await Promise.all([this.proxies.source[Symbol.asyncDispose](), this.proxies.target[Symbol.asyncDispose]()]);
     await Promise.all([this.servers.source[Symbol.asyncDispose](), this.servers.target[Symbol.asyncDispose](), this.consul[Symbol.asyncDispose]()]);
   }
 }
