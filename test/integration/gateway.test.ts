@@ -251,14 +251,14 @@ describe('fences', () => {
     expect(cell((await running.client.get({ table: 'orders', key: id(1) })).row, 'note')).toBe('20');
   });
 
-  test('a hold ends with the rows, long before the rule expires and whatever the rules say', async () => {
+  test('a hold ends with the rows, whatever the rules say', async () => {
     await apply(await setTables(moved('old', { writes: 'held', hold: { holdMs: 1_000, attempt: attempt + 1 } })));
-    const since = performance.now();
     const write = running.client.insert({ table: 'orders', row: { cells: { ...id(1).cells, note: text('x') } } });
     await fence('old', 'CLOSED', attempt + 1);
     await fence('new', 'OPEN', attempt + 1);
+    const since = performance.now();
     await write;
-    expect(performance.now() - since).toBeLessThan(800);
+    expect(performance.now() - since).toBeLessThan(400);
     expect([await countIn('old'), await countIn('new')]).toEqual([0, 1]);
   });
 
