@@ -1,92 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import type { DataStore, StoreOptions } from '../../backends/backend.ts';
+import type { DataStore } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { ErrorReason } from '../../core/error-catalogue.ts';
 import type { FenceRow } from '../../core/fence.ts';
-import type { Filter, OrderTerm, Row, WriteOperation } from '../../core/operation.ts';
+import type { Filter, Row, WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
-
-/**
- * A real store with the contract's tables, which the gateway's identity may read and write:
- * `item` (id int64 key with a sequence, name text unique not null, amount int64 not null default 0 and never negative, price decimal(10,2), note text),
- * `line` (item_id int64 referring to item and line int32 as key, quantity int32 not null).
- */
-export interface DataStoreHarness extends AsyncDisposable {
-  open(options?: Partial<StoreOptions>): DataStore;
-  /** Empties the tables, lifts fences, gives back rights, ends what the store is running for us. */
-  reset(): Promise<void>;
-  /** What the store's own client prints for one value. */
-  print(table: string, column: string, id: bigint): Promise<string>;
-  /** Holds a write lock on an item's row from outside until disposed of. */
-  lockItem(id: bigint): Promise<AsyncDisposable>;
-  /** Statements that the gateway's identity has running in the store just now. */
-  running(): Promise<number>;
-  /** Connections of the gateway's identity. */
-  connections(): Promise<number>;
-  /** Ends every connection of the gateway's identity from outside. */
-  killConnections(): Promise<void>;
-  /** Makes the store refuse writes of the table as its fence does. */
-  fence(table: string, row: FenceRow): Promise<void>;
-  /** Takes the right to read the table away. */
-  takeReads(table: string): Promise<void>;
-  /** Makes a column without an exact mapping, a table without a key; gives their names and what must be named in the refusal. */
-  readonly unsupported: readonly { readonly table: string; readonly names: string }[];
-  stop(): Promise<void>;
-  start(): Promise<void>;
-  /** Stops the store's processes from doing anything while their sockets stay open, until disposed of. */
-  freeze(): Promise<AsyncDisposable>;
-}
-
-const itemColumns = ['id', 'name', 'amount', 'price', 'note'] as const;
-const none: Row = { columns: [], cells: [] };
-const never = new AbortController().signal;
-
-const insertItem = (id: bigint, name: string, rest: Readonly<Record<string, Cell>> = {}, returning: readonly string[] = []): WriteOperation => ({
-  kind: 'insert',
-  table: 'item',
-  row: { columns: ['id', 'name', ...Object.keys(rest)], cells: [id, name, ...Object.values(rest)] },
-  returning,
-});
-
-const updateItem = (
-  id: bigint,
-  set: Readonly<Record<string, Cell>>,
-  more: { add?: Readonly<Record<string, Cell>>; precondition?: Filter; returning?: readonly string[] } = {},
-): WriteOperation => ({
-  kind: 'update',
-  table: 'item',
-  key: [id],
-  set: rowOf(set),
-  add: more.add === undefined ? none : rowOf(more.add),
-  precondition: more.precondition ?? null,
-  returning: more.returning ?? [],
-});
-
-const deleteItem = (id: bigint, more: { precondition?: Filter; allowMissing?: boolean } = {}): WriteOperation => ({
-  kind: 'delete',
-  table: 'item',
-  key: [id],
-  precondition: more.precondition ?? null,
-  allowMissing: more.allowMissing ?? false,
-});
-
-const rowOf = (cells: Readonly<Record<string, Cell>>): Row => ({ columns: Object.keys(cells), cells: Object.values(cells) });
-const amountIs = (value: bigint): Filter => ({ kind: 'compare', column: 'amount', operator: '=', value });
-const byId: readonly OrderTerm[] = [{ column: 'id', descending: false }];
-
-/** Waits for the failure and gives it; a success is an error of the test. */
-async function failure(work: Promise<unknown>): Promise<SwitchyardError> {
-  const error = await work.then(
-    (value) => new Error(`succeeded with ${String(value)}`),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof SwitchyardError) return error;
-  throw error;
-}
-
-const reasonOf = async (work: Promise<unknown>): Promise<ErrorReason> => (await failure(work)).reason;
+import { amountIs, byId, type DataStoreHarness, deleteItem, failure, insertItem, itemColumns, never, reasonOf, rowOf, updateItem } from './data-store-harness.ts';
 
 /** What every kind of store must do for the gateway, over a real server. */
 export function dataStoreContract(name: string, setup: () => Promise<DataStoreHarness>): void {

@@ -3,7 +3,8 @@ import { postgresBackend } from '../../backends/postgres/backend.ts';
 import type { StoreOptions } from '../../backends/backend.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, quoteLiteral, startPostgres } from '../support/servers/postgres.ts';
-import { type DataStoreHarness, dataStoreContract } from './data-store.ts';
+import { dataStoreContract } from './data-store.ts';
+import type { DataStoreHarness } from './data-store-harness.ts';
 
 const DATABASE = 'contract';
 const GATEWAY = { user: 'gateway', password: 'secret' };
