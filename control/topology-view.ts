@@ -1,11 +1,13 @@
 import type { Clock } from '../core/clock.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { RulesSnapshot, Stored, Topology } from '../topo/topology.ts';
+import type { Stored, Topology } from '../topo/topology.ts';
 import { Gate } from './gate.ts';
 
+const restartMs = 1_000;
+
 /**
- * The newest workflows and rules that this process has seen, one watch each for all of its parts. To be woken by and to show; whoever decides something reads again, consistently.
+ * The newest workflows that this process has seen, and a wake-up whenever they or the rules change: one watch each for all of its parts. Whoever decides something reads again, consistently.
  */
 export class TopologyView {
   readonly #topology: Topology;
@@ -13,7 +15,6 @@ export class TopologyView {
   readonly #log: Logger;
   readonly #changed = new Gate();
   #workflows: ReadonlyMap<string, Stored<WorkflowDocument>> = new Map();
-  #rules: RulesSnapshot | null = null;
 
   constructor(topology: Topology, clock: Clock, log: Logger) {
     this.#topology = topology;
@@ -23,10 +24,6 @@ export class TopologyView {
 
   get workflows(): ReadonlyMap<string, Stored<WorkflowDocument>> {
     return this.#workflows;
-  }
-
-  get rules(): RulesSnapshot | null {
-    return this.#rules;
   }
 
   /** Watches until the signal aborts. */
@@ -39,12 +36,9 @@ export class TopologyView {
       }
     };
     const rules = async (): Promise<void> => {
-      for await (const snapshot of this.#topology.watchRules(signal, onFault)) {
-        this.#rules = snapshot;
-        this.#changed.wake();
-      }
+      for await (const _ of this.#topology.watchRules(signal, onFault)) this.#changed.wake();
     };
-    await Promise.all([workflows(), rules()]);
+    await Promise.all([this.#repeat(workflows, signal), this.#repeat(rules, signal)]);
   }
 
   /** Resolves at the next change, after `limitMs` at the latest. Rejects when the signal aborts. */
@@ -55,6 +49,18 @@ export class TopologyView {
       await Promise.race([this.#changed.wait(both), this.#clock.sleep(limitMs, both)]);
     } finally {
       timer.abort();
+    }
+  }
+
+  /** A watch goes on over faults by itself; one that ends all the same begins again. */
+  async #repeat(watch: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await watch();
+      } catch (error) {
+        if (!signal.aborted) this.#log.error({ err: error }, 'a watch of the topology ended; it begins again');
+      }
+      await this.#clock.sleep(restartMs, signal).catch(() => undefined); // only an abort rejects, which ends the loop
     }
   }
 }

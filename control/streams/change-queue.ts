@@ -1,6 +1,7 @@
-import { type ChangedCell, type ChangeEvent, type ChangeTransaction, unchanged } from '../../core/change.ts';
+import type { ChangeTransaction } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Gate } from '../gate.ts';
+import { eventBytes } from './cell-bytes.ts';
 
 interface Received {
   readonly transaction: ChangeTransaction;
@@ -83,27 +84,5 @@ export class ChangeQueue {
   lagMs(): number {
     const oldest = this.#taken[0] ?? this.#waiting[0];
     return oldest === undefined ? 0 : Math.max(0, this.#clock.monotonic() - oldest.bornAt);
-  }
-}
-
-function cellBytes(cell: ChangedCell): number {
-  if (cell === unchanged || cell === null) return 1;
-  if (typeof cell === 'string' || cell instanceof Uint8Array) return cell.length;
-  return Array.isArray(cell) ? cellsBytes(cell) : 8;
-}
-
-const cellsBytes = (cells: readonly ChangedCell[]): number => cells.reduce<number>((sum, cell) => sum + cellBytes(cell), 0);
-
-function eventBytes(event: ChangeEvent): number {
-  switch (event.kind) {
-    case 'insert':
-    case 'update':
-      return cellsBytes(event.row);
-    case 'delete':
-      return cellsBytes(event.key);
-    case 'truncate':
-    case 'marker':
-    case 'watermark':
-      return 8;
   }
 }

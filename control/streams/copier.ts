@@ -1,14 +1,9 @@
 import type { CopyProgress, ReplicationStore } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
+import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
-
-const firstRows = 1_000;
-const leastRows = 100;
-const mostRows = 20_000;
-/** What reading or applying a chunk should take: the player's other changes wait as long. */
-const chunkMs = 150;
 
 export interface CopierOptions {
   readonly tables: readonly TableSchema[];
@@ -17,12 +12,6 @@ export interface CopierOptions {
   readonly clock: Clock;
   /** Told of every chunk that is committed on the target. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
-}
-
-/** Number of rows of the next chunk, from how long the last one took. */
-export function nextChunkRows(rows: number, tookMs: number): number {
-  const factor = Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
-  return Math.round(Math.min(mostRows, Math.max(leastRows, rows * factor)));
 }
 
 /**
@@ -38,27 +27,28 @@ export async function copyTables(options: CopierOptions, signal: AbortSignal): P
 
 async function copyTable(options: CopierOptions, table: TableSchema, from: CopyProgress, signal: AbortSignal): Promise<void> {
   const { player, clock } = options;
+  const size = new ChunkSize();
   let progress = from;
-  let limit = firstRows;
   let applying: Promise<number> = Promise.resolve(0);
   while (!progress.done) {
     const startedAt = clock.monotonic();
-    const chunk = { progress };
+    const limit = size.rows;
+    const chunk = { progress, rows: [] as Awaited<ReturnType<ReplicationStore['readChunk']>> };
     const { applied } = await player.copyChunk(
       table,
       async () => {
         const rows = await options.from.readChunk(table, progress.lastKey, limit, signal);
         const last = rows.at(-1);
+        chunk.rows = rows;
         chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done: rows.length < limit };
         return { rows, progress: chunk.progress };
       },
       signal,
     );
     const readMs = clock.monotonic() - startedAt;
-    const applyMs = await applying;
+    size.learn(chunk.rows, Math.max(readMs, await applying));
     applying = finish(options, table.name, chunk.progress, applied, clock.monotonic());
     applying.catch(() => undefined); // it is awaited in the next round; until then a fault must not count as unhandled
-    limit = nextChunkRows(limit, Math.max(readMs, applyMs));
     progress = chunk.progress;
   }
   await applying;

@@ -4,6 +4,8 @@ import { type ChangedCell, type ChangeEvent, unchanged } from '../../core/change
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { keyOf } from './replay.ts';
 
+const keysAtOnce = 500;
+
 type Move = Extract<ChangeEvent, { kind: 'update' }> & { readonly oldKey: readonly Cell[] };
 
 const isIncompleteMove = (event: ChangeEvent): event is Move => event.kind === 'update' && event.oldKey !== null && event.row.includes(unchanged);
@@ -26,12 +28,11 @@ export async function completeMoves(
     const table = schemas.get(name);
     if (table === undefined) continue;
     const indexes = keyIndexes(table);
-    const rows = await from.readRows(
-      table,
-      ofTable.map((move) => keyOf(indexes, move.row)),
-      signal,
-    );
-    for (const row of rows) present.set(`${name}:${keyText(keyOf(indexes, row))}`, row);
+    const keys = ofTable.map((move) => keyOf(indexes, move.row));
+    for (let start = 0; start < keys.length; start += keysAtOnce) {
+      const rows = await from.readRows(table, keys.slice(start, start + keysAtOnce), signal);
+      for (const row of rows) present.set(`${name}:${keyText(keyOf(indexes, row))}`, row);
+    }
   }
   return events.map((event) => (isIncompleteMove(event) ? completed(event, schemas, present) : event));
 }

@@ -5,12 +5,11 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import type { Verification } from '../../core/workflow-document.ts';
 import { type Move, otherSide, type SideName } from '../move.ts';
-import { nextChunkRows } from '../streams/copier.ts';
+import { ChunkSize } from '../streams/chunk-size.ts';
 import { keyOf } from '../streams/replay.ts';
 import type { StreamSupervisor } from '../streams/stream-supervisor.ts';
 import { compareKeys, type RowDifference } from './compare-keys.ts';
 
-const firstRows = 1_000;
 const suspectsAtOnce = 500;
 /** Rows of one side that may wait for their like of the other; beyond it they are looked up by key. */
 const mostWaiting = 20_000;
@@ -89,7 +88,7 @@ class SideReader {
   readonly #indexes: readonly number[];
   readonly #waiting = new Map<string, WaitingRow>();
   #after: readonly Cell[] | null = null;
-  #limit = firstRows;
+  readonly #size = new ChunkSize();
   #ended = false;
 
   constructor(store: ReplicationStore, table: TableSchema, clock: Clock) {
@@ -105,12 +104,11 @@ class SideReader {
 
   async read(signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     if (this.#ended) return [];
-    const startedAt = this.#clock.monotonic();
-    const rows = await this.#store.readChunk(this.#table, this.#after, this.#limit, signal);
+    const limit = this.#size.rows;
+    const rows = await this.#size.timed(this.#clock, () => this.#store.readChunk(this.#table, this.#after, limit, signal));
     const last = rows.at(-1);
     if (last !== undefined) this.#after = keyOf(this.#indexes, last);
-    this.#ended = rows.length < this.#limit;
-    this.#limit = nextChunkRows(this.#limit, this.#clock.monotonic() - startedAt);
+    this.#ended = rows.length < limit;
     return rows;
   }
 

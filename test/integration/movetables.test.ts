@@ -22,7 +22,7 @@ let cluster: Cluster;
 let workflows: RpcClient<typeof WorkflowService>;
 
 beforeAll(async () => {
-  cluster = await startCluster({ gateways: 0, controls: 2, scale: 3 });
+  cluster = await startCluster({ gateways: 0, controls: 2, scale: 2 });
   workflows = cluster.control(WorkflowService, 60_000);
   await createDocs(cluster);
 }, 120_000);
@@ -68,11 +68,11 @@ test('what is copied under changes of cells, keys and large values is equal, als
   await create('equal', movedTables);
   const running = await untilState('equal', WorkflowState.RUNNING);
   expect(running.progress.map(({ table, done }) => ({ table, done }))).toEqual(movedTables.map((table) => ({ table, done: true })));
-  expect(Number(running.progress.find(({ table }) => table === 'pgbench_accounts')?.rowsCopied)).toBeGreaterThanOrEqual(300_000);
+  expect(Number(running.progress.find(({ table }) => table === 'pgbench_accounts')?.rowsCopied)).toBeGreaterThanOrEqual(200_000);
 
   const under = await verify('equal');
   expect({ differences: under.differences, error: under.error, sample: under.sample }).toEqual({ differences: 0n, error: '', sample: [] });
-  expect(Number(under.rowsCompared)).toBeGreaterThan(300_000);
+  expect(Number(under.rowsCompared)).toBeGreaterThan(200_000);
   await Promise.all([load, changed]);
   await untilRowSetsAreEqual(cluster, movedTables);
 }, 120_000);
@@ -108,6 +108,7 @@ test('switch, back, the wish by plain Consul, and the end', async () => {
     cluster[keyspace].psql(cluster.database, `UPDATE pgbench_accounts SET abalance = ${balance} WHERE aid = 1;`, { login: cluster.logins.gateway });
   await expect(asGateway('old', 1)).rejects.toThrow();
   await asGateway('new', 2);
+  expect(await verify('equal')).toMatchObject({ differences: 0n, error: '' });
   await untilRowSetsAreEqual(cluster, movedTables);
 
   expect((await workflows.reverseTraffic({ name: 'equal' })).workflow?.state).toBe(WorkflowState.RUNNING);
@@ -137,7 +138,7 @@ test('switch, back, the wish by plain Consul, and the end', async () => {
 }, 120_000);
 
 test('a copy whose runner is killed goes on where it was; cancel leaves the source as it was', async () => {
-  await cluster.old.psql(cluster.database, 'CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, 1500000) i; ALTER TABLE big ADD PRIMARY KEY (id);', {
+  await cluster.old.psql(cluster.database, 'CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, 800000) i; ALTER TABLE big ADD PRIMARY KEY (id);', {
     login: cluster.logins.owner,
   });
   await cluster.grant();
@@ -159,7 +160,7 @@ test('a copy whose runner is killed goes on where it was; cancel leaves the sour
   expect(Number(resumed.progress[0]?.rowsCopied)).toBeGreaterThanOrEqual(left);
   await untilState('killed', WorkflowState.RUNNING);
   await runner?.start();
-  expect(await verify('killed')).toMatchObject({ differences: 0n, rowsCompared: 1_500_000n });
+  expect(await verify('killed')).toMatchObject({ differences: 0n, rowsCompared: 800_000n });
 
   expect((await workflows.cancelWorkflow({ name: 'killed' })).workflow?.state).toBe(WorkflowState.CANCELLED);
   expect(await rightsOfGateway('old')).toBe(before);
