@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serialize } from 'node:v8';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type Cluster, startCluster } from '../../support/cluster/cluster.ts';
 import type { Bench, BenchContext, BenchResult } from '../bench.ts';
 import { describeMachine } from '../machine.ts';
@@ -18,6 +19,8 @@ const warmUpS = 3;
 const afterLastS = 3;
 const copyCatchUpLimitMs = 15_000;
 const deadlineMs = 1_000;
+const mostOrders = 10;
+const orderPauseMs = 1_000;
 const hotAccounts = 500;
 
 /** What the load saw and what was ordered meanwhile. */
@@ -34,12 +37,23 @@ interface Flown {
 async function order(cluster: Cluster, door: Door, direction: Direction, disturbance: Disturbance, say: BenchContext['say']): Promise<OrderedCutover> {
   await disturbance.begin();
   const orderedMs = benchNowMs();
+  let answeredMs = orderedMs;
   try {
-    await door(direction);
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await door(direction);
+        break;
+      } catch (error) {
+        // An operator who is told "not now" asks again.
+        if (tries === mostOrders || !(error instanceof SwitchyardError) || !error.retryable) throw error;
+        say(`${direction}: ${error.reason} ${error.message}; ordered again`);
+        await sleep(orderPauseMs);
+      }
+    }
+    answeredMs = benchNowMs();
   } finally {
     await disturbance.end();
   }
-  const answeredMs = benchNowMs();
   const cutover = orderedCutover(direction, orderedMs, answeredMs, await journalled(cluster));
   say(`${direction}: answered after ${Math.round(answeredMs - orderedMs)} ms, hold ${cutover.holdMs} ms, ${cutover.attempts} attempt(s)`);
   return cutover;
