@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Io } from './context.ts';
 import { runCommandLine } from './program.ts';
 
@@ -18,11 +20,20 @@ function runProcess(name: 'gateway' | 'control', args: readonly string[]): Promi
   });
 }
 
+/** A file that a person has named, "-" for stdin. ARGUMENT_INVALID when it cannot be read. */
+async function readGiven(path: string): Promise<string> {
+  try {
+    return path === '-' ? await text(process.stdin) : await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new SwitchyardError('ARGUMENT_INVALID', `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 const io: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   terminal: process.stderr.isTTY === true,
-  readFile: (path) => readFile(path === '-' ? '/dev/stdin' : path, 'utf8'),
+  readFile: readGiven,
   runProcess,
   interrupted: interrupt.signal,
 };
