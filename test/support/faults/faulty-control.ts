@@ -26,14 +26,22 @@ export class FaultyControl implements AsyncDisposable {
     this.#plan = plan;
   }
 
-  /** `directory` takes the file that tells of the fault. It is not the runner yet. */
-  static async start(cluster: Cluster, directory: string, fault: Omit<FaultPlan, 'firedFile'>): Promise<FaultyControl> {
+  /** `directory` takes the file that tells of the fault, `logDirectory` the process's log where it is to stay. It is not the runner yet. */
+  static async start(cluster: Cluster, fault: Omit<FaultPlan, 'firedFile'>, directory: string, logDirectory?: string): Promise<FaultyControl> {
     const name = `faulty-${fault.signal.toLowerCase()}-${fault.step}-${fault.to}`;
     const plan: FaultPlan = { ...fault, firedFile: join(directory, name) };
     const [port = 0] = await findFreePorts(1);
     const address = `127.0.0.1:${port}`;
     const config = controlConfig(name, address, cluster.consul.address);
-    const process = await ClusterProcess.start({ name, main, config, address, moreArguments: ['--fault', JSON.stringify(plan)], env: processEnv('control') });
+    const process = await ClusterProcess.start({
+      name,
+      main,
+      config,
+      address,
+      moreArguments: ['--fault', JSON.stringify(plan)],
+      env: processEnv('control'),
+      ...(logDirectory === undefined ? {} : { logFile: join(logDirectory, `${name}.log`) }),
+    });
     const faulty = new FaultyControl(cluster, process, plan);
     await untilServing(process);
     return faulty;

@@ -35,3 +35,14 @@ export function slowestReadMs({ reads }: LoadRecord, { fromMs, toMs }: Window): 
   }
   return slowest;
 }
+
+/** How late the clients sent at worst: for so long the machine itself, not what is tested on it, stood still. */
+export function longestStallMs({ writes, reads }: LoadRecord, { fromMs, toMs }: Window): number {
+  let longest = 0;
+  for (const calls of [writes, reads])
+    for (let i = 0; i < calls.length; i += 1) {
+      const [scheduledMs, issuedMs] = [calls.scheduledMs[i] ?? 0, calls.issuedMs[i] ?? 0];
+      if (scheduledMs < toMs && issuedMs > fromMs) longest = Math.max(longest, issuedMs - scheduledMs);
+    }
+  return longest;
+}
