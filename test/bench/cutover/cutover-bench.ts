@@ -9,7 +9,7 @@ import { benchNowMs, type Door, journalled, orderedCutover, rpcDoor, startMove, 
 import { checkConsulDoor, consulDoor } from './consul-door.ts';
 import { type CutoverConfig, cutoverConfig, cutoverOptions } from './cutover-config.ts';
 import { type Disturbance, disturbanceOf } from './disturbance.ts';
-import { judge, type Violation } from './judge.ts';
+import { judge, type Violation, violationKinds } from './judge.ts';
 import { Load } from './load.ts';
 import type { LoadRecord } from './load-record.ts';
 import { readStoreFacts, readTotals, type StoreFacts } from './store-facts.ts';
@@ -144,7 +144,7 @@ function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Viol
     totals,
     ratios: { slowestWriteOverUsual: ratio(totals.slowestWriteMs, totals.usualWriteMs), slowestReadOverUsual: ratio(totals.slowestReadMs, totals.usualReadMs) },
     runs: summarizeRuns(record, violations, cutovers, warmUpMs),
-    violations: [...problems, ...violations.map(({ kind, what }) => `${kind}: ${what}`)],
+    violations: [...problems, ...violationKinds.flatMap((kind) => violations.filter((violation) => violation.kind === kind).map(({ what }) => `${kind}: ${what}`))],
   };
 }
 

@@ -7,7 +7,8 @@ import type { HistoryRow, StoreFacts } from './store-facts.ts';
  * what had been sent by then. An errored call may have been done or not.
  */
 
-export const violationKinds = ['missing', 'doubled', 'different', 'stale', 'error', 'reconnect'] as const;
+/** The worst first. */
+export const violationKinds = ['missing', 'doubled', 'stale', 'different', 'error', 'reconnect'] as const;
 export type ViolationKind = (typeof violationKinds)[number];
 
 /**
