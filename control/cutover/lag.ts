@@ -11,28 +11,40 @@ const CALM_MS = 1_000;
 /** Calm is waited for this long. */
 const PATIENCE_MS = 8_000;
 const LAST_LOOK_MS = 2_000;
+const REPORT_MS = 500;
 
-/** Whether the stream that a cutover relies on runs, and stays within the limit. Without the streams at hand the document's last word is taken. */
-export async function lagFinding(direction: Direction, document: WorkflowDocument, streams: MoveStreams | null, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
+/** Whether the stream that a cutover relies on runs, and stays within the limit. A stream that is starting, such as a new runner's, is waited for like a lag that is too high. */
+export async function lagFinding(direction: Direction, document: WorkflowDocument, streams: MoveStreams, clock: Clock, signal: AbortSignal): Promise<readonly Finding[]> {
   const limitMs = document.limits.lagMs;
-  if (streams === null) {
-    const lagMs = document.lagMs ?? null;
-    return lagMs !== null && lagMs <= limitMs ? [] : [tooHigh(direction, lagMs, limitMs)];
-  }
   const begunMs = clock.monotonic();
   let calmSinceMs: number | null = null;
   for (;;) {
     const problem = streams.problem(direction.from.name);
-    if (problem !== null) {
-      return [finding('STREAM_FAILED', `the stream "${direction.stream.id}" does not run: ${problem}`, "see the workflow's message; the stream restarts by itself where it can")];
-    }
     const lagMs = streams.lagMs(direction.from.name);
     const nowMs = clock.monotonic();
-    if (lagMs === null || lagMs > limitMs) calmSinceMs = null;
+    if (problem !== null || lagMs === null || lagMs > limitMs) calmSinceMs = null;
     else calmSinceMs ??= nowMs;
     if (calmSinceMs !== null && nowMs - calmSinceMs >= CALM_MS) return [];
-    if (nowMs - begunMs >= PATIENCE_MS) return [tooHigh(direction, lagMs, limitMs)];
+    if (nowMs - begunMs >= PATIENCE_MS) return [problem === null ? tooHigh(direction, lagMs, limitMs) : stopped(direction, problem)];
     await clock.sleep(SAMPLE_MS, signal);
+  }
+}
+
+/** The same for a process that does not run the stream: the document's word, renewed once a second by the one that does, is read again until it is within the limit. */
+export async function reportedLagFinding(
+  direction: Direction,
+  document: WorkflowDocument,
+  readAgain: (signal: AbortSignal) => Promise<WorkflowDocument>,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  const limitMs = document.limits.lagMs;
+  const begunMs = clock.monotonic();
+  for (let newest = document; ; newest = await readAgain(signal)) {
+    const lagMs = newest.lagMs ?? null;
+    if (lagMs !== null && lagMs <= limitMs) return [];
+    if (clock.monotonic() - begunMs >= PATIENCE_MS) return [tooHigh(direction, lagMs, limitMs)];
+    await clock.sleep(REPORT_MS, signal);
   }
 }
 
@@ -46,6 +58,9 @@ export async function awaitLowLag(direction: Direction, document: WorkflowDocume
     await clock.sleep(5, signal);
   }
 }
+
+const stopped = (direction: Direction, problem: string): Finding =>
+  finding('STREAM_FAILED', `the stream "${direction.stream.id}" does not run: ${problem}`, "see the workflow's message; the stream restarts by itself where it can");
 
 function tooHigh(direction: Direction, lagMs: number | null, limitMs: number): Finding {
   const message = `"${direction.to.keyspace}" is ${lagMs === null ? 'not caught up' : `${Math.round(lagMs)} ms behind`}, more than ${limitMs} ms`;

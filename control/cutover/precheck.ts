@@ -5,7 +5,7 @@ import type { ControlDeps, Move, MoveStreams, SideName } from '../move.ts';
 import { behind } from './catch-up.ts';
 import { type Direction, directionTo, isState, sideView, viewText } from './direction.ts';
 import { type Finding, finding } from './finding.ts';
-import { lagFinding } from './lag.ts';
+import { lagFinding, reportedLagFinding } from './lag.ts';
 import { rulesProblem } from './rules-change.ts';
 import { abortError, asSwitchyardError, within } from './time-limit.ts';
 
@@ -20,7 +20,7 @@ export interface PrecheckResult {
 interface Check {
   readonly direction: Direction;
   readonly document: WorkflowDocument;
-  /** Null: this process does not run them; what the document says is taken. */
+  /** Null: this process does not run them; what the document says is taken, and read again for a while. */
   readonly streams: MoveStreams | null;
   readonly deps: ControlDeps;
 }
@@ -53,10 +53,16 @@ export async function precheck(move: Move, document: WorkflowDocument, to: SideN
     run('the tables', tables),
     run('the shapes of the tables', shapes),
     run('the sequences', sequences),
-    run('the lag', (c, limited) => lagFinding(c.direction, c.document, c.streams, c.deps.clock, limited)),
+    run('the lag', lag),
   ]);
   const { warnings, alive } = await registered;
   return { problems: problems.flat(), warnings, gateways: alive };
+}
+
+function lag({ deps, direction, document, streams }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
+  if (streams !== null) return lagFinding(direction, document, streams, deps.clock, signal);
+  const readAgain = async (limited: AbortSignal): Promise<WorkflowDocument> => (await deps.topology.workflow(document.name, limited))?.value ?? document;
+  return reportedLagFinding(direction, document, readAgain, deps.clock, signal);
 }
 
 function copyFinished({ direction, document }: Check): readonly Finding[] {

@@ -223,6 +223,8 @@ export class WorkflowLeader implements AsyncDisposable {
     await topology.updateRules(changeNote(deps, `workflow ${name}: all its tables want the ${to}`), (rules) => wantSide(rules, name, to), signal);
     this.#switching = true;
     try {
+      // A new leader may find that somebody wants a cutover before it has run the stream that this needs.
+      this.#streams.begin(otherSide(to));
       const record = await runCutover({ armed: { move: this.#move, document }, to, streams: this.#streams, session: this.#session, deps, signal });
       metrics.cutovers.inc({ workflow: name, to, outcome: record.outcome, reason: record.reason ?? '' });
       if (record.outcome === 'switched' || record.outcome === 'repaired') {
