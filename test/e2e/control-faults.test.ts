@@ -106,7 +106,6 @@ async function connectLoad(): Promise<Load> {
 
 async function runCase(fault: Omit<FaultPlan, 'firedFile'>): Promise<void> {
   const { to, signal } = fault;
-  const begun = benchNowMs();
   const from: SideName = to === 'target' ? 'source' : 'target';
   await ensurePrimary(from);
   await resetCounters(cluster, keyspaceOf(from));

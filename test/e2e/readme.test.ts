@@ -14,7 +14,7 @@ import { waitUntil } from '../support/servers/wait-until.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 const readyLimitMs = 120_000;
-const blockLimitMs = 60_000;
+const blockLimitMs = 180_000;
 const foreground = 'npm run servers -- up';
 const teller = 'node examples/first-move/teller.ts';
 
@@ -63,7 +63,7 @@ test('a first move, command by command', async () => {
   expect(text).toMatch(/first-move: completed/);
   await expectEndState();
   await expectUndisturbedTeller();
-}, 300_000);
+}, 600_000);
 
 async function expectEndState(): Promise<void> {
   const document = workflowDocumentSchema.parse(JSON.parse(await bash.run('npm run -s servers -- consul kv get switchyard/default/workflows/first-move', blockLimitMs)));
