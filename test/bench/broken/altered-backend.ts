@@ -8,9 +8,10 @@ import { breakStore } from './broken-store.ts';
 
 /** Between READABLE and CLOSED: a coordinator that is slow there. */
 const slowCloseMs = 150;
-/** How late every apply is while a hold is on; less than the hold's budget, so that the unbroken product still switches. */
-const slowApplyMs = 90;
-const slowForMs = 600;
+/** Between the hold and the fence, while a gateway that knows nothing of the hold writes on, and how late every apply is from then on: together less than the hold's budget, so that the unbroken product still switches. */
+const slowFenceMs = 100;
+const slowApplyMs = 80;
+const slowForMs = 800;
 /** What a forgotten player still has in hand, and how long after the switch it comes with it. */
 const forgottenMs = 1_000;
 const lateMs = 250;
@@ -73,8 +74,11 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
     altered(session, {
       fence: async (asked, lockTimeoutMs, signal) => {
         awaited = asked;
+        if (disturbance === 'marker') {
+          slowUntilMs = performance.now() + slowForMs;
+          await sleep(slowFenceMs);
+        }
         await session.fence(asked, lockTimeoutMs, signal);
-        if (disturbance === 'marker') slowUntilMs = performance.now() + slowForMs;
       },
       catchUp: async (stream, signal) => {
         const state = await session.catchUp(stream, signal);

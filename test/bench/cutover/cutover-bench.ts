@@ -72,7 +72,7 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   });
   say('load begins; the tables are copied under it');
   load.run();
-  await startMove(cluster);
+  await startMove(cluster, disturbance.holdBudgetMs);
   await disturbance.prepare();
   say(`the copy is done: ${JSON.stringify(load.progress)}`);
   const verified = await verifyMove(cluster);

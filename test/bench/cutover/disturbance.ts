@@ -12,6 +12,8 @@ export interface Disturbance extends AsyncDisposable {
   readonly needsConsulProxies: boolean;
   readonly readOnlyGateways: readonly number[];
   readonly control: Pick<ClusterOptions, 'controlMain' | 'controlArguments'>;
+  /** The workflow's; null: the product's default. */
+  readonly holdBudgetMs: number | null;
   attach(cluster: Cluster): void;
   /** Once, when the workflow runs and before the first cutover. */
   prepare(): Promise<void>;
@@ -25,6 +27,7 @@ const undisturbed: Disturbance = {
   needsConsulProxies: false,
   readOnlyGateways: [],
   control: {},
+  holdBudgetMs: null,
   attach: () => {},
   prepare: async () => {},
   begin: async () => {},
@@ -37,6 +40,8 @@ class CutOffGateway implements Disturbance {
   readonly needsConsulProxies = true;
   readonly readOnlyGateways: readonly number[];
   readonly control: Disturbance['control'];
+  /** The test build's coordinator is slow in mid-hold. */
+  readonly holdBudgetMs = 800;
   #cluster: Cluster | null = null;
 
   constructor(readOnly: boolean, control: Disturbance['control']) {
@@ -71,8 +76,8 @@ class CutOffGateway implements Disturbance {
 const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonly string[] => ['--disturb', disturbance, ...(broken === null ? [] : ['--break', broken])];
 
 /**
- * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach; token, a forgotten player that applies what it had a second late; marker, a player that is slow during the hold. The last two, and
- * the slow coordinator of the first, are in the test build of control, whose stores are the product's own unless `broken`.
+ * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach; token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
+ * during the hold while that gateway writes on. What control does for them is in its test build, whose stores are the product's own unless `broken`.
  */
 export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {
   const control = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
@@ -80,11 +85,11 @@ export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'dist
     case null:
       return undisturbed;
     case 'fence':
+    case 'marker':
       return new CutOffGateway(false, control);
     case 'read-fence':
       return new CutOffGateway(true, control);
     case 'token':
-    case 'marker':
       return { ...undisturbed, control };
   }
 }
