@@ -16,6 +16,8 @@ export interface QueueBounds {
   readonly batchBytes: number;
   /** How many batches' worth may wait; then the reader waits. */
   readonly batches: number;
+  /** Two batches begin at least this far apart unless the second is urgent: a commit of the target for every single transaction would cost more than all the rows. */
+  readonly gatherMs: number;
 }
 
 /** Transactions that have been received and are not yet committed on the target: the reader puts in, the applier takes batches out and settles them. */
@@ -27,6 +29,7 @@ export class ChangeQueue {
   #taken: Received[] = [];
   #changes = 0;
   #bytes = 0;
+  #takenAt = Number.NEGATIVE_INFINITY;
   readonly #arrival = new Gate();
   readonly #taking = new Gate();
 
@@ -52,10 +55,12 @@ export class ChangeQueue {
   }
 
   /**
-   * Takes what has arrived, at once when there is something: whole transactions up to the batch's bounds, or up to one that `endsBatch`. One transaction larger than the bounds is a batch of its own.
+   * Takes what has arrived: whole transactions up to the batch's bounds, or up to one that `endsBatch`. One transaction larger than the bounds is a batch of its own. At once when a full batch or one that `endsBatch` is there, or
+   * when the last batch was taken `gatherMs` ago.
    */
   async take(endsBatch: (transaction: ChangeTransaction) => boolean, signal: AbortSignal): Promise<readonly ChangeTransaction[]> {
     while (this.#waiting.length === 0) await this.#arrival.wait(signal);
+    await this.#gather(endsBatch, signal);
     let changes = 0;
     let bytes = 0;
     let count = 0;
@@ -73,6 +78,25 @@ export class ChangeQueue {
     this.#bytes -= bytes;
     this.#taking.wake();
     return this.#taken.map((received) => received.transaction);
+  }
+
+  async #gather(endsBatch: (transaction: ChangeTransaction) => boolean, signal: AbortSignal): Promise<void> {
+    const { batchBytes, batchChanges, gatherMs } = this.#bounds;
+    const isUrgent = (): boolean => this.#changes >= batchChanges || this.#bytes >= batchBytes || this.#waiting.some(({ transaction }) => endsBatch(transaction));
+    const leftMs = this.#takenAt + gatherMs - this.#clock.monotonic();
+    if (leftMs > 0) {
+      let over = false;
+      const cancel = this.#clock.after(leftMs, () => {
+        over = true;
+        this.#arrival.wake();
+      });
+      try {
+        while (!over && !isUrgent()) await this.#arrival.wait(signal);
+      } finally {
+        cancel();
+      }
+    }
+    this.#takenAt = this.#clock.monotonic();
   }
 
   /** What was taken last is committed on the target. */

@@ -11,7 +11,7 @@ import { completeMoves } from './moved-rows.ts';
 import type { RecentKeys } from './recent-keys.ts';
 import { keyOf } from './replay.ts';
 
-const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4 };
+const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4, gatherMs: 5 };
 /** The source says something at least once a second; a longer silence counts as lag. */
 const silenceMs = 2_000;
 const heartbeatMs = 10_000;
