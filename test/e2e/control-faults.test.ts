@@ -18,7 +18,7 @@ import type { ClusterProcess } from '../support/cluster/cluster-process.ts';
 import type { FaultPlan } from '../support/faults/fault-plan.ts';
 import { FaultyControl } from '../support/faults/faulty-control.ts';
 import { type KeyspaceName, otherKeyspace, readSettledState } from '../support/moves/move-state.ts';
-import { longestStallMs, longestTimeWithoutWriteMs, slowestReadMs } from '../support/moves/outage.ts';
+import { longestStallMs, longestTimeWithoutWriteMs, readTimesMs } from '../support/moves/outage.ts';
 import { resetCounters, untilRowSetsAreEqual } from '../support/moves/row-sets.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
@@ -31,9 +31,10 @@ const holdBudgetMs = 250;
 /** Traffic flows again within this after whatever happened to the coordinator. */
 const outageLimitMs = holdBudgetMs + 1_500;
 /** A read never waits for a cutover; this is what a busy machine may add. */
-const readLimitMs = 500;
-const frozenMs = 4_000;
-const awakeMs = 1_500;
+const usualReadLimitMs = 250;
+const slowestReadLimitMs = 1_000;
+const frozenMs = 3_500;
+const awakeMs = 1_200;
 const caseLimitMs = 90_000;
 const orderAgainMs = 20_000;
 
@@ -96,7 +97,7 @@ async function expectNothingLost(record: LoadRecord, primary: KeyspaceName): Pro
   const [own, copy] = await Promise.all([readStoreFacts(cluster[primary], cluster.database), readStoreFacts(cluster[otherKeyspace(primary)], cluster.database)]);
   const violations = judge(record, { primary: own, copy, scale: 1 });
   expect(violations.slice(0, 10).map(({ kind, what }) => `${kind}: ${what}`)).toEqual([]);
-  expect(record.writes.length).toBeGreaterThan(200);
+  expect(record.writes.length).toBeGreaterThan(50);
 }
 
 async function connectLoad(): Promise<Load> {
@@ -137,9 +138,11 @@ async function runCase(fault: Omit<FaultPlan, 'firedFile'>): Promise<void> {
   await sleep(300);
   const record = await load.finish();
   const window = { fromMs: firedMs - 500, toMs: endMs };
-  const measured = { withoutWriteMs: longestTimeWithoutWriteMs(record, window), slowestReadMs: slowestReadMs(record, window), stallMs: longestStallMs(record, window) };
-  expect(measured.withoutWriteMs).toBeLessThan(outageLimitMs + measured.stallMs);
-  expect(measured.slowestReadMs).toBeLessThan(readLimitMs + measured.stallMs);
+  const stallMs = longestStallMs(record, window);
+  const reads = readTimesMs(record, window);
+  expect(longestTimeWithoutWriteMs(record, window)).toBeLessThan(outageLimitMs + stallMs);
+  expect(reads.usual).toBeLessThan(usualReadLimitMs + stallMs);
+  expect(reads.slowest).toBeLessThan(slowestReadLimitMs + stallMs);
   await expectNothingLost(record, keyspaceOf(to));
 }
 

@@ -1,4 +1,5 @@
 import type { LoadRecord } from '../../bench/cutover/load-record.ts';
+import { percentile } from '../../bench/cutover/summary.ts';
 
 /** A part of a run, on the clients' clock. */
 export interface Window {
@@ -26,14 +27,14 @@ export function longestTimeWithoutWriteMs({ writes }: LoadRecord, { fromMs, toMs
   return longest;
 }
 
-/** The longest that a read took, from its sending to its answer, of those that were under way within the window. */
-export function slowestReadMs({ reads }: LoadRecord, { fromMs, toMs }: Window): number {
-  let slowest = 0;
+/** How long reads took, from their sending to their answer, of those that were under way within the window: the slowest, and the bound that 95 % of them keep. */
+export function readTimesMs({ reads }: LoadRecord, { fromMs, toMs }: Window): { readonly slowest: number; readonly usual: number } {
+  const times: number[] = [];
   for (let i = 0; i < reads.length; i += 1) {
     const [issuedMs, endedMs] = [reads.issuedMs[i] ?? 0, reads.endedMs[i] ?? 0];
-    if (issuedMs < toMs && endedMs > fromMs) slowest = Math.max(slowest, endedMs - issuedMs);
+    if (issuedMs < toMs && endedMs > fromMs) times.push(endedMs - issuedMs);
   }
-  return slowest;
+  return { slowest: percentile(times, 1), usual: percentile(times, 0.95) };
 }
 
 /** How late the clients sent at worst: for so long the machine itself, not what is tested on it, stood still. */
