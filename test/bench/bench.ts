@@ -15,12 +15,13 @@ export interface BenchOption {
   /** As commander reads it: "--cutovers <n>". */
   readonly flags: string;
   readonly summary: string;
+  /** Shown; the bench itself puts it where nothing is given. */
   readonly default?: string | number;
   readonly choices?: readonly string[];
 }
 
 export interface BenchContext {
-  /** Values of the bench's own options by camel-case name, as given or by default. */
+  /** Values of the bench's own options by camel-case name, as given. */
   readonly options: Readonly<Record<string, unknown>>;
   /** Tells the person who waits. */
   readonly say: (line: string) => void;

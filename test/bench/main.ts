@@ -15,8 +15,7 @@ function wholeNumber(text: string): number {
 }
 
 function optionOf(given: BenchOption): Option {
-  const option = new Option(given.flags, given.summary);
-  if (given.default !== undefined) option.default(given.default);
+  const option = new Option(given.flags, given.default === undefined ? given.summary : `${given.summary} (default: ${given.default})`);
   if (given.choices !== undefined) option.choices(given.choices);
   if (/<n>$/.test(given.flags)) option.argParser(wholeNumber);
   return option;

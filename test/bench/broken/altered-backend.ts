@@ -12,6 +12,9 @@ const slowCloseMs = 150;
 const slowFenceMs = 100;
 const slowApplyMs = 80;
 const slowForMs = 800;
+/** After the switch, while the cut-off gateway still reads where it did: the way back is slow, or it would keep the closed store all but current. */
+const slowBackMs = 250;
+const slowBackForMs = 1_500;
 /** What a forgotten player still has in hand, and how long after the switch it comes with it. */
 const forgottenMs = 1_000;
 const lateMs = 250;
@@ -66,7 +69,7 @@ class ForgottenPlayers {
 export function alteredBackend(backend: Backend, alteration: Alteration): Backend {
   const { disturbance, broken, log } = alteration;
   const forgotten = new ForgottenPlayers(backend, log);
-  let slowUntilMs = 0;
+  let slow = { byMs: 0, untilMs: 0 };
   /** The attempt under way: one workflow at a time. */
   let awaited = attempt(0);
 
@@ -75,7 +78,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
       fence: async (asked, lockTimeoutMs, signal) => {
         awaited = asked;
         if (disturbance === 'marker') {
-          slowUntilMs = performance.now() + slowForMs;
+          slow = { byMs: slowApplyMs, untilMs: performance.now() + slowForMs };
           await sleep(slowFenceMs);
         }
         await session.fence(asked, lockTimeoutMs, signal);
@@ -91,6 +94,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
       },
       open: async (stream, asked, signal) => {
         await session.open(stream, asked, signal);
+        if (disturbance === 'read-fence') slow = { byMs: slowBackMs, untilMs: performance.now() + slowBackForMs };
         if (disturbance === 'token') forgotten.comeLate().catch((error: unknown) => log(`the forgotten player failed: ${String(error)}`));
       },
     });
@@ -108,7 +112,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
   const alteredReplication = (store: ReplicationStore, options: StoreOptions): ReplicationStore =>
     altered(store, {
       apply: async (stream, schemas, token, batch, signal) => {
-        if (performance.now() < slowUntilMs) await sleep(slowApplyMs);
+        if (performance.now() < slow.untilMs) await sleep(slow.byMs);
         await store.apply(stream, schemas, token, batch, signal);
         if (disturbance === 'token') forgotten.remember([stream, schemas, token, batch], options);
       },

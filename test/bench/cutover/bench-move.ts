@@ -20,7 +20,7 @@ export const benchNowMs = (): number => performance.timeOrigin + performance.now
 type Workflows = RpcClient<typeof WorkflowService>;
 
 /** Creates the workflow over all four tables and waits until the copy is done and follows closely. */
-export async function startMove(cluster: Cluster, holdBudgetMs: number | null): Promise<void> {
+export async function startMove(cluster: Cluster, holdBudgetMs: number | null = null): Promise<void> {
   const workflows = cluster.control(WorkflowService, 60_000);
   await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...movedTables], limits: { holdBudgetMs: holdBudgetMs ?? 0 } } });
   await waitUntil('the end of the copy', { limitMs: copyLimitMs, everyMs: 200, explain: () => explain(workflows) }, async () => {

@@ -120,6 +120,23 @@ async function checkStale(cluster: Cluster): Promise<(string | null)[]> {
   return found;
 }
 
+/** Control writes the rules again as the stores say; the tables stand in one of the two. */
+async function untilPutRight(cluster: Cluster): Promise<string | null> {
+  const { cutovers } = await readWorkflow(cluster.consul, workflowName);
+  const serving = cutovers.at(-1)?.to === 'target' ? 'new' : 'old';
+  let primaries: readonly (string | undefined)[] = [];
+  try {
+    await waitUntil(`the rules naming ${serving} again`, { limitMs: seenLimitMs, everyMs: 50 }, async () => {
+      const { tables } = await readRules(cluster.consul);
+      primaries = movedTables.map((table) => tables[table]?.primary);
+      return primaries.every((primary) => primary === serving) ? true : undefined;
+    });
+    return null;
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}; they name ${primaries}`;
+  }
+}
+
 /** All of the workflow's tables to the closed store, and the plain one to "old": the first are refused, the second is not. */
 async function checkFenced(cluster: Cluster): Promise<(string | null)[]> {
   await editRules(cluster.consul, 'bench: against the fence', (document) => {
@@ -131,7 +148,7 @@ async function checkFenced(cluster: Cluster): Promise<(string | null)[]> {
   });
   const found: (string | null)[] = [];
   for (const table of movedTables) found.push(await untilNamed(cluster, `the fenced rule of ${table}`, (problem) => problem.table === table && problem.reason === 'RULE_FENCED'));
-  found.push(await untilServedBy(cluster, 'old'));
+  found.push(await untilServedBy(cluster, 'old'), await untilPutRight(cluster));
   return found;
 }
 

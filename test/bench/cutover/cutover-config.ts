@@ -27,20 +27,27 @@ export interface CutoverConfig {
   readonly recordFile: string | null;
 }
 
+/** A whole run, and the form for CI; what is given beats both. */
+const sizes = {
+  whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, seed: 1 },
+  short: { scale: 1, cutovers: 1, writes: 200, reads: 200, gateways: 3, controls: 2, secondsBetween: 3, seed: 1 },
+} as const;
+const { whole } = sizes;
+
 export const cutoverOptions: readonly BenchOption[] = [
-  { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: 10 },
-  { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: 5 },
-  { flags: '--writes <n>', summary: 'writes a second', default: 1_000 },
-  { flags: '--reads <n>', summary: 'reads a second', default: 1_000 },
-  { flags: '--gateways <n>', summary: 'gateway processes', default: 3 },
-  { flags: '--controls <n>', summary: 'control processes', default: 2 },
-  { flags: '--seconds-between <n>', summary: 'seconds of load between two cutovers', default: 5 },
+  { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
+  { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
+  { flags: '--writes <n>', summary: 'writes a second', default: whole.writes },
+  { flags: '--reads <n>', summary: 'reads a second', default: whole.reads },
+  { flags: '--gateways <n>', summary: 'gateway processes', default: whole.gateways },
+  { flags: '--controls <n>', summary: 'control processes', default: whole.controls },
+  { flags: '--seconds-between <n>', summary: 'seconds of load between two cutovers', default: whole.secondsBetween },
+  { flags: '--short', summary: 'for CI: scale 1, 200 writes and reads a second, one switch and one reverse' },
   { flags: '--no-durable', summary: 'stores do not wait for the disk at a commit' },
   { flags: '--door <door>', summary: "how the flips are ordered: control's RPC, or movement.want by consul kv put -cas", default: 'rpc', choices: doors },
   { flags: '--break <safeguard>', summary: 'a test build without this safeguard, under the disturbance that it is there for: must be caught', choices: safeguards },
   { flags: '--disturb <safeguard>', summary: 'the disturbance alone, with the product as it is: must be clean', choices: safeguards },
-  { flags: '--short', summary: 'for CI: scale 1, 200 writes and reads a second, one switch and one reverse' },
-  { flags: '--seed <n>', summary: "seed of the clients' choices", default: 1 },
+  { flags: '--seed <n>', summary: "seed of the clients' choices", default: whole.seed },
   { flags: '--record <path>', summary: "keep the clients' whole record here, as v8.serialize writes it" },
   { flags: '--log-directory <path>', summary: "keep every process's log here" },
 ];
@@ -48,17 +55,17 @@ export const cutoverOptions: readonly BenchOption[] = [
 const oneOf = <T extends string>(all: readonly T[], value: unknown): T | null => all.find((known) => known === value) ?? null;
 
 export function cutoverConfig(options: Readonly<Record<string, unknown>>): CutoverConfig {
-  const short = options.short === true;
-  const number = (name: string): number => Number(options[name]);
+  const size = options.short === true ? sizes.short : whole;
+  const number = (name: keyof typeof whole): number => Number(options[name] ?? size[name]);
   const broken = oneOf(safeguards, options.break);
   return {
-    scale: short ? 1 : number('scale'),
-    cutovers: short ? 1 : number('cutovers'),
-    writesPerSecond: short ? 200 : number('writes'),
-    readsPerSecond: short ? 200 : number('reads'),
+    scale: number('scale'),
+    cutovers: number('cutovers'),
+    writesPerSecond: number('writes'),
+    readsPerSecond: number('reads'),
     gateways: number('gateways'),
     controls: number('controls'),
-    secondsBetween: short ? 3 : number('secondsBetween'),
+    secondsBetween: number('secondsBetween'),
     durable: options.durable !== false,
     door: oneOf(doors, options.door) ?? 'rpc',
     broken,

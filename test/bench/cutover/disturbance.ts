@@ -76,7 +76,7 @@ class CutOffGateway implements Disturbance {
 const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonly string[] => ['--disturb', disturbance, ...(broken === null ? [] : ['--break', broken])];
 
 /**
- * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach; token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
+ * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach (the latter with a slow way back); token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
  * during the hold while that gateway writes on. What control does for them is in its test build, whose stores are the product's own unless `broken`.
  */
 export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {

@@ -26,16 +26,16 @@ const operations: readonly OperationName[] = ['get', 'insert'];
 const echoServer = fileURLToPath(new URL('./echo-server.ts', import.meta.url));
 const startLimitMs = 10_000;
 
+const sizes = {
+  whole: { scale: 10, rounds: 7, milliseconds: 1_500, pool: 16 },
+  short: { scale: 1, rounds: 3, milliseconds: 300, pool: 16 },
+} as const;
+const { whole } = sizes;
+
 function configOf({ options }: BenchContext): Config {
-  const short = options.short === true;
-  const number = (name: string): number => Number(options[name]);
-  return {
-    scale: short ? 1 : number('scale'),
-    rounds: short ? 3 : number('rounds'),
-    milliseconds: short ? 300 : number('milliseconds'),
-    poolSize: number('pool'),
-    durable: options.durable === true,
-  };
+  const size = options.short === true ? sizes.short : whole;
+  const number = (name: keyof typeof whole): number => Number(options[name] ?? size[name]);
+  return { scale: number('scale'), rounds: number('rounds'), milliseconds: number('milliseconds'), poolSize: number('pool'), durable: options.durable === true };
 }
 
 async function startEcho(): Promise<{ readonly address: string } & Disposable> {
@@ -117,10 +117,10 @@ export const overheadBench: Bench = {
   name: 'overhead',
   summary: "the gateway's Get and Insert beside a bare grpc-js echo of the same messages and beside the same statements straight through pg",
   options: [
-    { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each, keys are uniform over all", default: 10 },
-    { flags: '--rounds <n>', summary: 'rounds over all subjects; medians of them are shown', default: 7 },
-    { flags: '--milliseconds <n>', summary: 'time of one phase', default: 1_500 },
-    { flags: '--pool <n>', summary: "connections of the direct driver's pool", default: 16 },
+    { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each, keys are uniform over all", default: whole.scale },
+    { flags: '--rounds <n>', summary: 'rounds over all subjects; medians of them are shown', default: whole.rounds },
+    { flags: '--milliseconds <n>', summary: 'time of one phase', default: whole.milliseconds },
+    { flags: '--pool <n>', summary: "connections of the direct driver's pool", default: whole.pool },
     { flags: '--durable', summary: 'the store waits for the disk at every commit' },
     { flags: '--short', summary: 'a minute at most: scale 1, 3 short rounds' },
   ],
