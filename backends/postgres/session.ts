@@ -4,6 +4,8 @@ import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient } from './connection.ts';
 import { sqlState } from './errors.ts';
 
+/** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs two connections at a time when the store may be overloaded already. */
+const CANCEL_AFTER_MS = 100;
 /** How long an aborted statement may take to end after the server was asked to cancel it. */
 const CANCEL_LIMIT_MS = 1_000;
 /** Statements that one connection keeps parsed. */
@@ -40,7 +42,7 @@ export interface BatchResult {
 
 /**
  * One connection to the store. Runs one batch at a time: all its statements are sent at once and each is its own unit towards the server (outside BEGIN … COMMIT a statement commits by itself).
- * After an abort the server is asked to cancel, and the connection is only `usable` again when it is certain that this request cannot hit a later statement.
+ * A little after an abort the server is asked to cancel, and the connection is only `usable` again when it is certain that this request cannot hit a later statement.
  */
 export class Session {
   readonly #client: pg.Client;
@@ -140,6 +142,12 @@ export class Session {
     const first = await Promise.race([answers, aborted.promise]);
     signal.removeEventListener('abort', onAbort);
     if (first !== null) return first;
+
+    const soon = Promise.withResolvers<null>();
+    const stopWaiting = this.#clock.after(CANCEL_AFTER_MS, () => soon.resolve(null));
+    const byItself = await Promise.race([answers, soon.promise]);
+    stopWaiting();
+    if (byItself !== null) return byItself;
 
     const limit = new AbortController();
     const stop = this.#clock.after(CANCEL_LIMIT_MS, () => limit.abort());
