@@ -25,8 +25,13 @@ const RACE_RETRIES = 5;
 /** Connects and runs each statement once without effect, so that the first one in a hold is as fast as the others. */
 export async function openFenceSession(options: StoreOptions, scope: FenceScope, signal: AbortSignal): Promise<FenceSession> {
   const session = new PostgresFenceSession(options, scope);
-  await session.warmUp(signal);
-  return session;
+  try {
+    await session.warmUp(signal);
+    return session;
+  } catch (error) {
+    await session[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 class PostgresFenceSession implements FenceSession {
@@ -52,8 +57,8 @@ class PostgresFenceSession implements FenceSession {
     await this.#query(catchUpText, [this.#tables, '', ''], signal);
     await this.fenceRows(signal);
     await this.sequences(signal);
-    // Loads what the connection keeps about the tables themselves.
-    for (const table of this.#scope.tables) await this.#query('SELECT has_table_privilege($1::regclass, $2)', [quoteTable(table), 'SELECT'], signal);
+    // Loads what the connection keeps about the tables themselves; a target may not have them yet.
+    for (const table of this.#scope.tables) await this.#query('SELECT has_table_privilege(to_regclass($1), $2)', [quoteTable(table), 'SELECT'], signal);
   }
 
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {
