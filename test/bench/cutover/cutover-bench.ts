@@ -68,10 +68,13 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     scale: config.scale,
     hotAccounts,
     deadlineMs,
+    rampMs: config.rampS * 1_000,
     seed: config.seed,
   });
-  say('load begins; the tables are copied under it');
+  say(`load begins and grows for ${config.rampS} s`);
   load.run();
+  await sleep(config.rampS * 1_000);
+  say(`the tables are copied under load: ${JSON.stringify(load.progress)}`);
   await startMove(cluster, disturbance.holdBudgetMs);
   await disturbance.prepare();
   say(`the copy is done: ${JSON.stringify(load.progress)}`);

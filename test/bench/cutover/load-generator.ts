@@ -18,7 +18,7 @@ import { type PlannedRead, Workload } from './workload.ts';
 const keptErrors = 1_000;
 const recentRows = 1_024;
 const connectLimitMs = 10_000;
-const rampMs = 3_000;
+const defaultRampMs = 3_000;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
@@ -52,8 +52,8 @@ export class LoadGenerator {
     this.#plan = plan;
     this.#secret = secret;
     this.#workload = new Workload(plan);
-    this.#writePace = new Pace(plan.writesPerSecond, rampMs);
-    this.#readPace = new Pace(plan.readsPerSecond, rampMs);
+    this.#writePace = new Pace(plan.writesPerSecond, plan.rampMs ?? defaultRampMs);
+    this.#readPace = new Pace(plan.readsPerSecond, plan.rampMs ?? defaultRampMs);
     this.#gateways = plan.gateways.map((address) => new GatewayCalls(address, plan.deadlineMs, secret));
   }
 

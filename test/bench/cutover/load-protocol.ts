@@ -13,6 +13,8 @@ export interface LoadPlan {
   /** Accounts that half of the calls go to, so that reads meet rows that were just written. */
   readonly hotAccounts: number;
   readonly deadlineMs: number;
+  /** Time in which the rates grow from nothing to what was asked for: cold processes would not bear them. Default 3,000. */
+  readonly rampMs?: number;
   readonly seed: number;
 }
 
