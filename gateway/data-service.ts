@@ -65,7 +65,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
       observer.observe('Query', request.table, context, async (call) => {
         checkRead(request);
         return await executor.read(call, request.table, async (store, handle, ref) => {
-          const { operation, columns, digest } = decodeQuery(handle, ref.key, request);
+          const { operation, columns, digest } = decodeQuery(handle, ref.table, request);
           const rows = await store.query(handle.schema, operation, call.signal);
           const page = rows.slice(0, operation.limit - 1);
           const last = rows.length > page.length ? page[page.length - 1] : undefined;

@@ -37,6 +37,11 @@ const sessionSettings: Readonly<Record<string, string>> = {
   client_connection_check_interval: '2s',
 };
 
+/**
+ * Control's transitions and applies decide about other stores and logs: what they report as done must survive a crash, whatever the server's default is. A gateway's writes keep the durability that the service's owner chose.
+ */
+const durableSettings: Readonly<Record<string, string>> = { synchronous_commit: 'on' };
+
 const rawText = (value: unknown): unknown => value;
 
 /** Every value arrives as the text that the server sent. */
@@ -54,7 +59,7 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
     ssl: false,
     application_name: options.applicationName,
     client_encoding: 'UTF8',
-    options: startupOptions({ ...sessionSettings, ...settings }),
+    options: startupOptions({ ...sessionSettings, ...(identity === 'gateway' ? {} : durableSettings), ...settings }),
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,

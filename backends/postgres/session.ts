@@ -134,26 +134,30 @@ export class Session {
     stop();
   }
 
-  async #unlessAborted(answers: Promise<readonly Outcome[]>, signal: AbortSignal, cancel: boolean): Promise<readonly Outcome[] | null> {
+  async #unlessAborted(answers: readonly Promise<Outcome>[], signal: AbortSignal, cancel: boolean): Promise<readonly Outcome[] | null> {
     const aborted = Promise.withResolvers<null>();
     const onAbort = (): void => aborted.resolve(null);
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    const first = await Promise.race([answers, aborted.promise]);
+    const first = await Promise.race([Promise.all(answers), aborted.promise]);
     signal.removeEventListener('abort', onAbort);
     if (first !== null) return first;
 
     const soon = Promise.withResolvers<null>();
     const stopWaiting = this.#clock.after(CANCEL_AFTER_MS, () => soon.resolve(null));
-    const byItself = await Promise.race([answers, soon.promise]);
+    const byItself = await Promise.race([Promise.all(answers), soon.promise]);
     stopWaiting();
     if (byItself !== null) return byItself;
 
     const limit = new AbortController();
     const stop = this.#clock.after(CANCEL_LIMIT_MS, () => limit.abort());
     try {
-      const delivered = cancel ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
-      const late = await Promise.race([answers, whenAborted(limit.signal)]);
+      const all = Promise.all(answers);
+      const tooLate = whenAborted(limit.signal);
+      // Never before the first of several is answered: were a BEGIN cancelled, those behind it would commit one by one.
+      const begun = answers.length > 1 ? (await Promise.race([answers[0], tooLate])) !== null : true;
+      const delivered = cancel && begun ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
+      const late = await Promise.race([all, tooLate]);
       if (late === null) this.drop();
       // The request has done its work only when it was delivered and a statement was cancelled by it; otherwise it may still arrive.
       else if (cancel && !(late.some(wasCanceled) && (await delivered))) this.drop();
@@ -163,14 +167,14 @@ export class Session {
     }
   }
 
-  #sendAll(statements: readonly Statement[]): Promise<readonly Outcome[]> {
+  #sendAll(statements: readonly Statement[]): readonly Promise<Outcome>[] {
     // All names first: what makes room for a new one must not land inside the batch's transaction.
     const mayPrepare = statements.length <= PREPARED_LIMIT;
     const names = statements.map((statement) => (statement.prepared && mayPrepare ? this.#nameOf(statement.text) : null));
     const { stream } = this.#client.connection;
     stream.cork();
     try {
-      return Promise.all(statements.map((statement, i) => this.#send(statement, names[i] ?? null)));
+      return statements.map((statement, i) => this.#send(statement, names[i] ?? null));
     } finally {
       stream.uncork();
     }

@@ -1,7 +1,8 @@
 import type { SequenceState } from '../../backends/backend.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, MoveStreams } from '../move.ts';
-import { type Direction, scopeOf } from './direction.ts';
+import { type Direction, isState, scopeOf, viewText } from './direction.ts';
 import type { FenceLinks } from './fence-link.ts';
 import { awaitLowLag } from './lag.ts';
 import type { CutoverTrace } from './trace.ts';
@@ -17,6 +18,7 @@ export interface PrepareContext {
 }
 
 const LEAST_MARGIN = 1_000n;
+const VIEW_LIMIT_MS = 2_000;
 
 /** What must be there before a hold: the way back, sequences ahead, rights saved, connections open. Idempotent; each attempt does it anew, so that the way back begins where its hold begins. */
 export async function prepare(context: PrepareContext): Promise<void> {
@@ -25,6 +27,7 @@ export async function prepare(context: PrepareContext): Promise<void> {
   await trace.step('reverse-stream', async () => {
     // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
     await streams.freeze(to.name, signal);
+    await requireBefore(context);
     const position = await to.owner.createLog(direction.reverse, true, signal);
     await from.owner.createStream(direction.reverse, position, true, signal);
   });
@@ -39,6 +42,13 @@ export async function prepare(context: PrepareContext): Promise<void> {
     await Promise.all([links.source.warmUp(signal), links.target.warmUp(signal)]);
     note(`lag ${Math.round(await awaitLowLag(direction, document, streams, deps.clock, signal))} ms`);
   });
+}
+
+/** Looks once more, right before the log of the way back begins anew: whoever has lost the lead without noticing must not throw away the log of a switch that is made. */
+async function requireBefore({ direction, links, signal }: PrepareContext): Promise<void> {
+  const [left, entered] = await Promise.all([links[direction.from.name].view(VIEW_LIMIT_MS, signal), links[direction.to.name].view(VIEW_LIMIT_MS, signal)]);
+  if (isState(left, 'OPEN') && isState(entered, 'CLOSED')) return;
+  throw new SwitchyardError('FENCE_CONFLICT', `the fence rows are not as before a switch: ${viewText(left)}, ${viewText(entered)}`);
 }
 
 /** Far enough ahead that numbers handed out until the fence do not reach it. */

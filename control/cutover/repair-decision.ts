@@ -61,7 +61,7 @@ function leaving(view: RepairView, from: SideName): RepairDecision | null {
     if (!isState(entered, 'READABLE')) return null;
     return {
       kind: 'wait',
-      found: `${text(view)}: the side that is left must be closed before the other one may open, and does not answer. Reads go on, writes wait. If it never comes back, see "Forced switch" in the documentation`,
+      found: `${text(view)}: the side that is left must be closed before the other one may open, and does not answer. Reads go on, writes wait. If it never comes back, see "Forced switch" in docs/operations.md`,
     };
   }
   if (left.kind !== 'rows') return null;

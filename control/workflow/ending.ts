@@ -29,13 +29,16 @@ export async function completeMove(context: EndingContext, signal: AbortSignal):
   await release(context, 'target', signal);
 }
 
-/** Ends a workflow whose source serves: everything that it made goes, with `keepData` all but the target's tables. The source stays as it was, the target's rows CLOSED. */
+/** Ends a workflow whose source serves: everything that it made goes, with `keepData` all but the target's tables. The source serves as it did (its fence rows and switched-off triggers stay), the target's rows are CLOSED. */
 export async function cancelMove(context: EndingContext, keepData: boolean, signal: AbortSignal): Promise<void> {
   const { move, document } = context;
   await begin(context, 'cancel', 'source');
   await context.stopStreams();
   if (hasStep(document, 'install')) {
     await dropStreams(move, signal);
+    await move.source.owner
+      .relaxFence(scopeOf(move, 'source'), signal)
+      .catch((error: unknown) => context.deps.log.warn({ err: error, workflow: move.name }, 'the fence triggers of the source stay switched on'));
     const created = document.createdTables;
     if (!keepData && created.length > 0) await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
     await disownBoth(move, signal);

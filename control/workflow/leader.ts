@@ -232,6 +232,8 @@ export class WorkflowLeader implements AsyncDisposable {
         metrics.hold.observe({ to }, record.holdMs / 1_000);
       }
       // Ended from outside, not by its own failure: the next leader goes on with what is wanted.
+      // Not decided yet: whatever the repair makes of it has its own end to tidy up.
+      if (record.outcome === 'running') this.#settled = null;
       if (record.outcome === 'aborted' && !signal.aborted) await this.#wantBack(to, record.reason ?? 'aborted', signal);
     } finally {
       this.#switching = false;
@@ -245,6 +247,9 @@ export class WorkflowLeader implements AsyncDisposable {
     const { name } = this.#move;
     for (;;) {
       try {
+        // Somebody else may have finished what came to nothing here: then the rules are right as they are.
+        const rows = await this.#move[otherSide(to)].owner.fenceRows(this.#move.tables, signal);
+        if (!rows.every((row) => row.state === 'OPEN')) return;
         await deps.topology.updateRules(
           changeNote(deps, `workflow ${name}: the cutover to the ${to} was not made (${reason})`),
           (rules) => (wantSide(rules, name, to) === null ? wantSide(rules, name, otherSide(to)) : null),

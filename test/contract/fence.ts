@@ -384,6 +384,15 @@ export function fenceContract(name: string, codes: FenceCodes, start: () => Prom
       expect(await found(TABLES)).toBe('');
     });
 
+    test('a right that cannot be taken away is found while the decision is open', async () => {
+      await stores.source.sql('GRANT SELECT ON item TO PUBLIC', 'admin');
+      expect(await reasonOf(source.fence(attempt(1), 500, never()))).toBe('PRECHECK_FAILED');
+      await expectStates(source, 'OPEN', 0);
+      await stores.source.sql('REVOKE ALL ON item FROM PUBLIC', 'admin');
+      await source.fence(attempt(1), 500, never());
+      await expectStates(source, 'FROZEN', 1);
+    });
+
     test('a right that cannot be taken away keeps the store sealed', async () => {
       await source.fence(attempt(1), 500, never());
       await source.commit(attempt(1), never());

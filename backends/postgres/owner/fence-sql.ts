@@ -120,6 +120,13 @@ BEGIN
     EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', each_table);
   END LOOP;${lockedRows(`count(*) FILTER (WHERE r.state = 'OPEN' AND r.attempt < in_attempt) INTO matching`)}
   IF matching <> cardinality(in_tables) THEN RETURN false; END IF;
+  -- What close_fence could not take away must be found while the decision is open: after it there is only forward.
+  SELECT c.relname INTO each_table FROM switchyard.installation i JOIN pg_roles g ON g.rolname = i.gateway, pg_class c, aclexplode(c.relacl) a
+  WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (in_tables)
+    AND (a.grantee = 0 OR pg_has_role(g.oid, a.grantee, 'USAGE') AND (a.grantee <> g.oid OR a.grantor <> c.relowner)) LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'the gateway has a right on table "%" that the fence cannot take away', each_table USING ERRCODE = '${RIGHTS_REMAIN_STATE}', TABLE = each_table;
+  END IF;
   ${changeRows(`state = 'FROZEN', attempt = in_attempt`)}
   FOREACH each_table IN ARRAY in_tables LOOP
     -- ALWAYS: also for a session that has set session_replication_role to replica.

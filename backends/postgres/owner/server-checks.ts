@@ -10,7 +10,7 @@ export const serverChecks = (gateway: string, player: string): readonly string[]
   `SELECT NULL, format('PostgreSQL %s is too old: rights on single parameters came with 15', current_setting('server_version')), 'upgrade the server' WHERE current_setting('server_version_num')::integer < 150000`,
   `SELECT NULL, format('wal_level is %s, so there is no log to follow', current_setting('wal_level')), 'ALTER SYSTEM SET wal_level = logical, then restart the server' WHERE current_setting('wal_level') <> 'logical'`,
   `SELECT NULL, 'no replication slot is free', 'raise max_replication_slots, or drop slots that nobody uses (pg_replication_slots), then restart the server'
-   WHERE (SELECT count(*) FROM pg_replication_slots WHERE slot_name NOT LIKE 'switchyard\\_%') >= current_setting('max_replication_slots')::integer`,
+   WHERE (SELECT count(*) FROM pg_replication_slots) >= current_setting('max_replication_slots')::integer`,
   `SELECT NULL, 'no process is free that could send the log', 'raise max_wal_senders, then restart the server'
    WHERE (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender') >= current_setting('max_wal_senders')::integer`,
   `SELECT NULL, format('role "%s" may not use replication', r.rolname), ${grantScriptFix} || format('ALTER ROLE %I REPLICATION', r.rolname) FROM pg_roles r

@@ -8,6 +8,7 @@ import { describe, type Statements } from '../store-client.ts';
 import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
 import { foreignKeyStatements, sequenceNames, tableStatements } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
+import { filledColumns } from './sequences.ts';
 
 /** Failures that the definition is not the cause of. */
 const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_DENIED', 'CANCELLED', 'DEADLINE_EXCEEDED', 'SERIALIZATION_FAILURE'];
@@ -25,8 +26,10 @@ export async function createTables(statements: Statements, shard: Shard, scope: 
   for (const definition of definitions) {
     const { name } = definition.schema;
     const isThere = await exists(statements, name, signal);
-    if (isThere) await adopt(statements, shard, name, signal);
-    else {
+    if (isThere) {
+      await adopt(statements, shard, name, signal);
+      await grantSequences(statements, shard, name, signal);
+    } else {
       for (const statement of tableStatements(definition)) await runDefinition(statements, name, statement, signal);
       await putTriggers(statements, name, true, signal);
       await shutTable(statements, shard, name, signal);
@@ -49,6 +52,14 @@ export async function createTables(statements: Statements, shard: Shard, scope: 
   const names = definitions.map((definition) => definition.schema.name);
   for (const definition of created) {
     for (const statement of foreignKeyStatements(definition, names)) await runDefinition(statements, definition.schema.name, statement, signal);
+  }
+}
+
+/** What fills a table's columns has to be usable by the gateway once the table is open: an insert draws from it. */
+async function grantSequences(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+  const text = `SELECT DISTINCT f.sequence::regclass::text FROM (${filledColumns('$1::text[]')}) f`;
+  for (const [sequence] of await statements.query(text, [textFromElements([table])], signal)) {
+    await statements.query(`GRANT USAGE ON SEQUENCE ${sequence} TO ${quoteIdentifier(shard.gateway.user)}`, [], signal);
   }
 }
 
