@@ -32,7 +32,16 @@ export class ClusterProcess implements AsyncDisposable {
     this.logFile = options.logFile ?? join(process.directory, 'log');
     this.#process = process;
     const env = Object.entries(options.env).map(([name, value]) => `${name}=${value}`);
-    this.#command = [...env, nodeBinary, '--disable-warning=ExperimentalWarning', options.main, '--config', configFile, ...(options.moreArguments ?? [])];
+    this.#command = [
+      ...env,
+      nodeBinary,
+      '--disable-warning=ExperimentalWarning',
+      '--max-semi-space-size=32',
+      options.main,
+      '--config',
+      configFile,
+      ...(options.moreArguments ?? []),
+    ];
   }
 
   /** Makes the process's directory and starts it; it may not serve yet. */
