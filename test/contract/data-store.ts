@@ -430,6 +430,8 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         await harness.killConnections();
         expect(await lost).toBe('STORE_UNAVAILABLE');
         await lock[Symbol.asyncDispose]();
+        // The idle ones were ended as well: a read on one whose end has not arrived yet would be told of the loss.
+        await waitUntil('the loss of the idle connections', { limitMs: 5_000 }, async () => (store.poolStatus().idle === 0 ? true : undefined));
         expect((await get(1n, ['note']))?.cells).toEqual([null]);
         expect(await get(2n)).toBeNull();
       });
