@@ -4,9 +4,8 @@ import { systemClock } from '../runtime/clock.ts';
 import { terminationOf } from '../runtime/lifecycle.ts';
 import { createLogger } from '../runtime/logger.ts';
 import { readProcessConfig, startFailure } from '../runtime/process-options.ts';
-import { resolveSecret } from '../runtime/secret.ts';
 import { startTracing } from '../runtime/tracing.ts';
-import { openConsulTopology } from '../topo/consul-topology.ts';
+import { openConfiguredTopology } from '../topo/configured-topology.ts';
 import { gatewayConfigSchema, gatewayOptions } from './config.ts';
 import { startGateway } from './gateway.ts';
 
@@ -17,14 +16,7 @@ async function main(): Promise<void> {
   const log = createLogger('gateway', config.logLevel);
   const terminated = terminationOf(process);
   await using _tracing = await startTracing({ serviceName: 'switchyard-gateway', otlpEndpoint: config.otlpEndpoint });
-  await using topology = openConsulTopology({
-    address: config.consul,
-    cluster: config.cluster,
-    clock: systemClock,
-    newNonce: randomUUID,
-    onBackgroundError: (error) => log.warn({ err: error }, 'Consul'),
-    ...(config.consulToken === undefined ? {} : { token: await resolveSecret(config.consulToken, process.env) }),
-  });
+  await using topology = await openConfiguredTopology(config, { clock: systemClock, log, newNonce: randomUUID, env: process.env });
   await using _gateway = await startGateway(config, { topology, backends, clock: systemClock, log, newId: randomUUID, env: process.env });
   log.info({ signal: await terminated }, 'told to stop');
 }
