@@ -94,9 +94,6 @@ export function foreignKeyStatements(definition: TableDefinition, within: readon
     .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
 }
 
-/** Names of the sequences behind the table's defaults. */
-export const sequenceNames = (definition: TableDefinition): readonly string[] => nativeOf(definition).sequences.map((sequence) => sequence.name);
-
 const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean => constraint.references !== null || constraint.definition.startsWith('FOREIGN KEY');
 
 function nativeOf(definition: TableDefinition): NativeTable {

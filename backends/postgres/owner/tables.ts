@@ -6,7 +6,7 @@ import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
-import { foreignKeyStatements, sequenceNames, tableStatements } from './definition.ts';
+import { foreignKeyStatements, tableStatements } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
@@ -26,18 +26,14 @@ export async function createTables(statements: Statements, shard: Shard, scope: 
   for (const definition of definitions) {
     const { name } = definition.schema;
     const isThere = await exists(statements, name, signal);
-    if (isThere) {
-      await adopt(statements, shard, name, signal);
-      await grantSequences(statements, shard, name, signal);
-    } else {
+    if (isThere) await adopt(statements, shard, name, signal);
+    else {
       for (const statement of tableStatements(definition)) await runDefinition(statements, name, statement, signal);
       await putTriggers(statements, name, true, signal);
       await shutTable(statements, shard, name, signal);
-      for (const sequence of sequenceNames(definition)) {
-        await statements.query(`GRANT USAGE ON SEQUENCE ${quoteTable(sequence)} TO ${quoteIdentifier(shard.gateway.user)}`, [], signal);
-      }
       created.push(definition);
     }
+    await grantSequences(statements, shard, name, signal);
     const present = await describe(statements, name, signal);
     if (present?.fingerprint !== definition.schema.fingerprint) {
       throw new SwitchyardError(
