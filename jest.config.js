@@ -7,6 +7,7 @@ export default {
   testMatch: ['**/*.test.ts'],
   testPathIgnorePatterns: ['/node_modules/', '/.cache/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/'],
-  maxWorkers: 2,
+  // Most tests start servers and processes of their own and some of them measure time: two at once would measure each other.
+  maxWorkers: 1,
   testTimeout: 60_000,
 };

@@ -3,7 +3,7 @@ import type { FenceSession } from '../../backends/backend.ts';
 import type { FenceState } from '../../core/fence.ts';
 import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { arm, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TABLES, TARGET } from './move-stores.ts';
+import { arm, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, type StoreUnderTest, TABLES, TARGET } from './move-stores.ts';
 import type { StoresSource } from './replication.ts';
 
 /** What the store answers a rejected write and a rejected read with. */
@@ -268,6 +268,7 @@ export function fenceContract(name: string, codes: FenceCodes, start: () => Prom
     });
 
     test('a running autovacuum makes way', async () => {
+      await using _ = await frequentAutovacuum(stores.source);
       await stores.source.sql(`INSERT INTO item (name, big) SELECT 'n' || i, repeat('x', 500) FROM generate_series(1, 20000) AS i`);
       await stores.source.sql(
         'ALTER TABLE item SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1, autovacuum_vacuum_cost_delay = 50, autovacuum_vacuum_cost_limit = 1)',
@@ -437,4 +438,14 @@ export function fenceContract(name: string, codes: FenceCodes, start: () => Prom
       await catchUp(stores, schemas, 1);
     });
   });
+}
+
+/** Autovacuum looks once a second until disposed of: not for longer, as every look is a process that takes time from whatever else is measured. */
+async function frequentAutovacuum(store: StoreUnderTest): Promise<AsyncDisposable> {
+  const set = async (statement: string): Promise<void> => {
+    await store.sql(statement, 'admin');
+    await store.sql('SELECT pg_reload_conf()', 'admin');
+  };
+  await set(`ALTER SYSTEM SET autovacuum_naptime = '1s'`);
+  return { [Symbol.asyncDispose]: () => set('ALTER SYSTEM RESET autovacuum_naptime') };
 }

@@ -19,7 +19,9 @@ ALTER TABLE item ALTER COLUMN big SET STORAGE EXTERNAL;
 CREATE INDEX item_amount ON item (amount) WHERE amount > 0;
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line));`;
 
-/** Two servers for a whole suite; every test gets fresh databases in them. */
+const template = 'template_move';
+
+/** Two servers for a whole suite; every test gets fresh databases in them, copies of one that has tables and rights. They go with the test. */
 export class PostgresPair implements AsyncDisposable {
   readonly #servers: readonly [PostgresServer, PostgresServer];
   #databases = 0;
@@ -29,14 +31,15 @@ export class PostgresPair implements AsyncDisposable {
   }
 
   static async start(): Promise<PostgresPair> {
-    const settings = { max_replication_slots: '60', max_wal_senders: '60', autovacuum_naptime: '1s' };
-    return new PostgresPair(await Promise.all([startPostgres({ name: 'source', settings }), startPostgres({ name: 'target', settings })]));
+    const settings = { max_replication_slots: '60', max_wal_senders: '60' };
+    const servers = await Promise.all([startPostgres({ name: 'source', settings }), startPostgres({ name: 'target', settings })]);
+    await Promise.all([makeTemplate(servers[0], TABLES_TEXT), makeTemplate(servers[1], '')]);
+    return new PostgresPair(servers);
   }
 
   async fresh(): Promise<MoveStores> {
     const database = `move_${++this.#databases}`;
-    const source = await OneStore.make(this.#servers[0], database, TABLES_TEXT);
-    const target = await OneStore.make(this.#servers[1], database, '');
+    const [source, target] = await Promise.all([OneStore.make(this.#servers[0], database), OneStore.make(this.#servers[1], database)]);
     return {
       source,
       target,
@@ -49,6 +52,20 @@ export class PostgresPair implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#servers.map((server) => server[Symbol.asyncDispose]()));
   }
+}
+
+/** The script may be run any number of times: it is, twice. */
+async function makeTemplate(server: PostgresServer, tables: string): Promise<void> {
+  await createShop(server, { tables: false, database: template });
+  if (tables !== '') await server.psql(template, tables, { login: SHOP_LOGINS.owner });
+  const script = grantScript(shardOf(server, template), []);
+  await server.psql(template, script);
+  await server.psql(template, script);
+}
+
+function shardOf(server: PostgresServer, database: string): Shard {
+  const by = (identity: Identity) => ({ user: SHOP_LOGINS[identity].user, password: 'env:UNUSED' });
+  return { kind: 'postgres', host: server.host, port: server.port, database, gateway: by('gateway'), player: by('player'), owner: by('owner') };
 }
 
 class OneStore implements StoreUnderTest, AsyncDisposable {
@@ -64,15 +81,9 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
     this.player = openReplicationStore(this.#options('player'));
   }
 
-  static async make(server: PostgresServer, database: string, tables: string): Promise<OneStore> {
-    await createShop(server, { tables: false, database });
-    if (tables !== '') await server.psql(database, tables, { login: SHOP_LOGINS.owner });
-    const by = (identity: Identity) => ({ user: SHOP_LOGINS[identity].user, password: 'env:UNUSED' });
-    const shard: Shard = { kind: 'postgres', host: server.host, port: server.port, database, gateway: by('gateway'), player: by('player'), owner: by('owner') };
-    const script = grantScript(shard, []);
-    await server.psql(database, script);
-    await server.psql(database, script);
-    return new OneStore(server, shard);
+  static async make(server: PostgresServer, database: string): Promise<OneStore> {
+    await server.psql('postgres', `CREATE DATABASE ${database} TEMPLATE ${template} STRATEGY FILE_COPY OWNER ${SHOP_LOGINS.owner.user};`);
+    return new OneStore(server, shardOf(server, database));
   }
 
   async session(identity: 'gateway' | 'owner' | 'player' | 'admin'): Promise<RawSession> {
@@ -97,6 +108,13 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.owner[Symbol.asyncDispose](), this.player[Symbol.asyncDispose]()]);
+    const { database } = this.#shard;
+    await this.#server.psql(
+      'postgres',
+      `SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots WHERE database = '${database}' AND active;
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '${database}';
+DROP DATABASE ${database} WITH (FORCE);`,
+    );
   }
 
   #options(identity: Identity): StoreOptions {

@@ -212,10 +212,11 @@ describe('the coordinator dies after', () => {
   });
 
   test('fence, and the player with it: aborted', async () => {
-    await using staged = await stage.arm();
+    await using staged = await stage.arm({ holdBudgetMs: 1_000 });
     const death = cutover(staged, 'target', {
       onStep: async (_w, _t, step) => {
-        if (step === 'rules-hold') await staged.streams.stop('source');
+        // The last step before the hold: stopping takes its time, which is not the hold's.
+        if (step === 'warm-up') await staged.streams.stop('source');
         if (step === 'fence') throw new Death(step);
       },
     });

@@ -1,10 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
 import { Comparison_Operator } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RulesDocument, TableRule } from '../../core/rules-document.ts';
 import { editRules, getRules, putRules } from '../bench/cutover/consul-rules.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
+import { SHOP_LOGINS } from '../support/servers/shop.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
 
 // Two tables that a workflow moves, one that none does, in both stores; what a row says tells where it was read.
 const schema = `
@@ -299,12 +302,16 @@ describe('fences', () => {
 test('a gateway that leaves finishes its calls and takes its registration with it', async () => {
   const leaving = await stage.start({ id: 'leaving' });
   await stage.registration(leaving.gateway, ({ appliedVersion }) => appliedVersion > 0);
-  const lock = stage.sql('old', 'BEGIN; LOCK TABLE orders; SELECT pg_sleep(0.3); COMMIT');
-  await sleep(100);
+  const locker = new pg.Client({ connectionString: stage.postgres.url('old', SHOP_LOGINS.owner) });
+  await locker.connect();
+  await locker.query('BEGIN; LOCK TABLE orders');
   const call = leaving.client.insert({ table: 'orders', row: { cells: { ...id(1).cells, note: text('last') } } });
-  await sleep(50);
-  await leaving.gateway[Symbol.asyncDispose]();
-  await Promise.all([call, lock]);
+  const waiting = `SELECT 1 FROM pg_stat_activity WHERE usename = '${SHOP_LOGINS.gateway.user}' AND wait_event_type = 'Lock'`;
+  await waitUntil('the insert to wait in the store', { limitMs: 10_000 }, async () => ((await locker.query(waiting)).rowCount === 1 ? true : undefined));
+  const left = leaving.gateway[Symbol.asyncDispose]();
+  await locker.query('COMMIT');
+  await Promise.all([call, left]);
+  await locker.end();
   expect((await stage.topology.registrations(never)).map(({ id: each }) => each)).not.toContain('leaving');
   leaving.client[Symbol.dispose]();
 });
