@@ -4,13 +4,13 @@ import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient } from './connection.ts';
 import { sqlState } from './errors.ts';
 
-/** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs two connections at a time when the store may be overloaded already. */
-const CANCEL_AFTER_MS = 100;
+/** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
+const CANCEL_AFTER_MS = 500;
 /** How long an aborted statement may take to end after the server was asked to cancel it. */
 const CANCEL_LIMIT_MS = 1_000;
 /** Statements that one connection keeps parsed. */
 const PREPARED_LIMIT = 256;
-const CANCELED_STATE = '57014';
+const nothing: Statement = { text: 'SELECT', values: [], prepared: false };
 /** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
 const staleStates: readonly (string | null)[] = ['0A000', '26000'];
 
@@ -158,9 +158,9 @@ export class Session {
       const begun = answers.length > 1 ? (await Promise.race([answers[0], tooLate])) !== null : true;
       const delivered = cancel && begun ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
       const late = await Promise.race([all, tooLate]);
-      if (late === null) this.drop();
-      // The request has done its work only when it was delivered and a statement was cancelled by it; otherwise it may still arrive.
-      else if (cancel && !(late.some(wasCanceled) && (await delivered))) this.drop();
+      // A request that was not delivered may still arrive, and one that was may be about to hit: the next statement, which is nobody's.
+      const isOver = late !== null && (!cancel || ((await delivered) && (await Promise.race([this.#send(nothing, null), tooLate])) !== null));
+      if (!isOver) this.drop();
       return late;
     } finally {
       stop();
@@ -216,8 +216,6 @@ export class Session {
     });
   }
 }
-
-const wasCanceled = (outcome: Outcome): boolean => !outcome.ok && sqlState(outcome.error) === CANCELED_STATE;
 
 function whenAborted(signal: AbortSignal): Promise<null> {
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));

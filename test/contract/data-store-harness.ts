@@ -30,10 +30,22 @@ export interface DataStoreHarness extends AsyncDisposable {
   takeReads(table: string): Promise<void>;
   /** Makes a column without an exact mapping, a table without a key; gives their names and what must be named in the refusal. */
   readonly unsupported: readonly { readonly table: string; readonly names: string }[];
+  /** Another way to the store, whose new connections can be held up. */
+  openDoor(): Promise<StoreDoor>;
   stop(): Promise<void>;
   start(): Promise<void>;
   /** Stops the store's processes from doing anything while their sockets stay open, until disposed of. */
   freeze(): Promise<AsyncDisposable>;
+}
+
+export interface StoreDoor extends AsyncDisposable {
+  /** What to open a store with, so that it comes this way. */
+  readonly options: Pick<StoreOptions, 'shard'>;
+  /** From here on a new connection is accepted, and nothing passes through it. */
+  holdNewConnections(): void;
+  /** Resolves when there is such a connection. */
+  untilHeld(): Promise<void>;
+  letThrough(): void;
 }
 
 /** Columns of `item`, in the table's order. */

@@ -337,17 +337,28 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
       });
 
       test('leaves no connection behind that a late cancel could hit', async () => {
-        await write(insertItem(1n, 'a'));
-        const small = harness.open({ poolSize: 2 });
-        for (let i = 0; i < 100; i += 1) {
-          const controller = new AbortController();
-          const aborted = small.write(schemas, [updateItem(1n, {}, { add: { amount: 1n } })], controller.signal).catch((error: unknown) => error);
-          // About when the statement ends, so that the request comes too late for it.
-          setImmediate(() => controller.abort());
-          await aborted;
-          for (let n = 0; n < 3; n += 1) expect((await small.get(item, { key: [1n], columns: ['id'] }, never))?.cells).toEqual([1n]);
-        }
-        await small[Symbol.asyncDispose]();
+        await write(insertItem(1n, 'a'), insertItem(2n, 'b'));
+        await using door = await harness.openDoor();
+        await using small = harness.open({ poolSize: 1, ...door.options });
+        const add = (id: bigint, signal: AbortSignal) => small.write(schemas, [updateItem(id, {}, { add: { amount: 1n } })], signal);
+        const lock = await harness.lockItem(1n);
+        const nextLock = await harness.lockItem(2n);
+        const controller = new AbortController();
+        const aborted = reasonOf(add(1n, controller.signal));
+        await untilRunning(1);
+        door.holdNewConnections();
+        controller.abort();
+        // The request to cancel is on its way. The statement that it is meant for ends, and the next one comes.
+        await door.untilHeld();
+        await lock[Symbol.asyncDispose]();
+        const next = add(2n, never);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        door.letThrough();
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await nextLock[Symbol.asyncDispose]();
+        await next;
+        await aborted.catch(() => 'done in time');
+        expect([await amountOf(1n), await amountOf(2n)]).toEqual([1n, 1n]);
       });
     });
 

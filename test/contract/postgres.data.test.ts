@@ -1,8 +1,11 @@
 import pg from 'pg';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
 import type { StoreOptions } from '../../backends/backend.ts';
+import type { Shard } from '../../core/keyspace.ts';
 import { systemClock } from '../../runtime/clock.ts';
+import { FreezableProxy } from '../support/cluster/freezable-proxy.ts';
 import { type PostgresServer, quoteLiteral, startPostgres } from '../support/servers/postgres.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
 import { dataStoreContract } from './data-store.ts';
 import type { DataStoreHarness } from './data-store-harness.ts';
 
@@ -49,10 +52,8 @@ class PostgresHarness implements DataStoreHarness {
   }
 
   open(options: Partial<StoreOptions> = {}) {
-    const credential = { user: GATEWAY.user, password: 'env:GATEWAY' };
-    const { host, port } = this.#server;
     return postgresBackend.openData({
-      shard: { kind: 'postgres', host, port, database: DATABASE, gateway: credential, player: credential, owner: credential },
+      shard: this.#shard(this.#server.port),
       password: GATEWAY.password,
       poolSize: 4,
       acquireTimeoutMs: 5_000,
@@ -95,6 +96,17 @@ class PostgresHarness implements DataStoreHarness {
     await this.#sql(`REVOKE SELECT ON ${table} FROM gateway`);
   }
 
+  async openDoor() {
+    const proxy = await FreezableProxy.start(this.#server);
+    return {
+      options: { shard: this.#shard(proxy.port) },
+      holdNewConnections: () => proxy.holdNew(),
+      untilHeld: async () => void (await waitUntil('a held connection', { limitMs: 5_000, everyMs: 2 }, async () => (proxy.held > 0 ? true : undefined))),
+      letThrough: () => proxy.thaw(),
+      [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose](),
+    };
+  }
+
   stop = () => this.#server.stop();
   start = () => this.#server.start();
 
@@ -110,6 +122,11 @@ class PostgresHarness implements DataStoreHarness {
 
   async [Symbol.asyncDispose]() {
     await this.#server[Symbol.asyncDispose]();
+  }
+
+  #shard(port: number): Shard {
+    const credential = { user: GATEWAY.user, password: 'env:GATEWAY' };
+    return { kind: 'postgres', host: this.#server.host, port, database: DATABASE, gateway: credential, player: credential, owner: credential };
   }
 
   async #count(condition: string) {

@@ -8,6 +8,8 @@ export class FreezableProxy implements AsyncDisposable {
   readonly #target: { readonly host: string; readonly port: number };
   readonly #sockets = new Set<Socket>();
   #frozen = false;
+  #holdsNew = false;
+  #held = 0;
 
   private constructor(server: Server, target: { readonly host: string; readonly port: number }) {
     this.#server = server;
@@ -37,8 +39,20 @@ export class FreezableProxy implements AsyncDisposable {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** From here on new connections alone are frozen, until `thaw`. */
+  holdNew(): void {
+    this.#holdsNew = true;
+  }
+
+  /** Connections that were frozen since they were new. */
+  get held(): number {
+    return this.#held;
+  }
+
   thaw(): void {
     this.#frozen = false;
+    this.#holdsNew = false;
+    this.#held = 0;
     for (const socket of this.#sockets) socket.resume();
   }
 
@@ -48,6 +62,7 @@ export class FreezableProxy implements AsyncDisposable {
   }
 
   #relay(near: Socket): void {
+    if (this.#holdsNew) this.#held += 1;
     const far = connect({ ...this.#target, noDelay: true });
     this.#join(near, far);
     this.#join(far, near);
@@ -55,7 +70,7 @@ export class FreezableProxy implements AsyncDisposable {
 
   #join(from: Socket, to: Socket): void {
     this.#sockets.add(from);
-    if (this.#frozen) from.pause();
+    if (this.#frozen || this.#holdsNew) from.pause();
     from.on('data', (bytes) => {
       if (!to.write(bytes)) {
         from.pause();
