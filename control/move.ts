@@ -33,6 +33,8 @@ export function streamFrom(move: Move, from: SideName): StreamSpec {
 export interface MoveStreams {
   /** How far the stream out of `from` is behind, in ms: at most this old is the newest change not yet committed on the other side. Null while it does not run or has not caught up for the first time. */
   lagMs(from: SideName): number | null;
+  /** Keeps the lag of the stream out of `from` as small as can be, at the price of more commits on the other side, until disposed of: for a cutover and what it waits for. */
+  hurry(from: SideName): Disposable;
   /** Why the stream does not run, null when it does. */
   problem(from: SideName): string | null;
   /** Starts the stream out of `from` and resolves when it has taken its stream row over and follows the log. Running already: success. */

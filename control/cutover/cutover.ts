@@ -124,6 +124,7 @@ class Cutover {
     const direction = this.#direction;
     const trace = this.#trace;
     await using links = fenceLinks(armed.move, deps);
+    using _hurry = streams.hurry(direction.from.name);
     try {
       await trace.step('lock', () => this.#begin(links));
       const held = AbortSignal.any([signal, session.lost, ...[...this.#locks.values()].map((lock) => lock.lost)]);

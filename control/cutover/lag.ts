@@ -2,6 +2,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { MoveStreams } from '../move.ts';
+import { gatherMs } from '../streams/player.ts';
 import type { Direction } from './direction.ts';
 import { type Finding, finding } from './finding.ts';
 
@@ -30,7 +31,10 @@ export async function lagFinding(direction: Direction, document: WorkflowDocumen
   }
 }
 
-/** The same for a process that does not run the stream: the document's word, renewed once a second by the one that does, is read again until it is within the limit. */
+/**
+ * The same for a process that does not run the stream: the document's word, renewed once a second by the one that does, is read again until it is within the limit. A stream that no cutover is waiting for gathers its changes for longer,
+ * which is not counted.
+ */
 export async function reportedLagFinding(
   direction: Direction,
   document: WorkflowDocument,
@@ -38,7 +42,7 @@ export async function reportedLagFinding(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly Finding[]> {
-  const limitMs = document.limits.lagMs;
+  const limitMs = document.limits.lagMs + gatherMs;
   const begunMs = clock.monotonic();
   for (let newest = document; ; newest = await readAgain(signal)) {
     const lagMs = newest.lagMs ?? null;

@@ -36,7 +36,7 @@ const settled = async (promise: Promise<unknown>): Promise<boolean> => Promise.r
 
 function queue() {
   const clock = new HandClock();
-  return { clock, queue: new ChangeQueue(clock, { batchChanges: 3, batchBytes: 1_000_000, batches: 4, gatherMs: 5 }) };
+  return { clock, queue: new ChangeQueue(clock, { batchChanges: 3, batchBytes: 1_000_000, batches: 4, gatherMs: () => 5 }) };
 }
 
 test('the first batch is taken at once, the next one gathers', async () => {

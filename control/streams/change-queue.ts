@@ -16,8 +16,8 @@ export interface QueueBounds {
   readonly batchBytes: number;
   /** How many batches' worth may wait; then the reader waits. */
   readonly batches: number;
-  /** Two batches begin at least this far apart unless the second is urgent: a commit of the target for every single transaction would cost more than all the rows. */
-  readonly gatherMs: number;
+  /** Two batches begin at least this far apart unless the second is urgent: a commit of the target for every single transaction would cost more than all the rows. Asked for each batch. */
+  readonly gatherMs: () => number;
 }
 
 /** Transactions that have been received and are not yet committed on the target: the reader puts in, the applier takes batches out and settles them. */
@@ -83,7 +83,7 @@ export class ChangeQueue {
   async #gather(endsBatch: (transaction: ChangeTransaction) => boolean, signal: AbortSignal): Promise<void> {
     const { batchBytes, batchChanges, gatherMs } = this.#bounds;
     const isUrgent = (): boolean => this.#changes >= batchChanges || this.#bytes >= batchBytes || this.#waiting.some(({ transaction }) => endsBatch(transaction));
-    const leftMs = this.#takenAt + gatherMs - this.#clock.monotonic();
+    const leftMs = this.#takenAt + gatherMs() - this.#clock.monotonic();
     if (leftMs > 0) {
       let over = false;
       const cancel = this.#clock.after(leftMs, () => {

@@ -58,6 +58,10 @@ export class RunningStreams implements MoveStreams, AsyncDisposable {
     }
   }
 
+  hurry(from: SideName): Disposable {
+    return this.#streams[from].hurry();
+  }
+
   /** Begins to run the stream if it is stopped, and does not wait. */
   begin(from: SideName): void {
     this.#streams[from].begin();

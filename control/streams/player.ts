@@ -11,7 +11,11 @@ import { completeMoves } from './moved-rows.ts';
 import type { RecentKeys } from './recent-keys.ts';
 import { keyOf } from './replay.ts';
 
-const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4, gatherMs: 5 };
+const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4 };
+/** Changes are gathered this long before they are applied: a commit costs the target more than many rows. */
+export const gatherMs = 25;
+/** The same when a cutover is near, which waits for the last change. */
+const hurriedGatherMs = 5;
 /** The source says something at least once a second; a longer silence counts as lag. */
 const silenceMs = 2_000;
 const heartbeatMs = 10_000;
@@ -27,6 +31,8 @@ export interface PlayerOptions {
   readonly to: ReplicationStore;
   readonly clock: Clock;
   readonly recent: RecentKeys;
+  /** Whether a small lag is worth more than a light load just now. */
+  readonly hurried: () => boolean;
 }
 
 interface Waiter {
@@ -35,7 +41,7 @@ interface Waiter {
 }
 
 /**
- * The data path of one attempt of one stream: takes the stream over, follows the source's log from the stream's position and applies it in batches of what has arrived, without waiting for more. Windows for the
+ * The data path of one attempt of one stream: takes the stream over, follows the source's log from the stream's position and applies it in batches of what has arrived within a few milliseconds. Windows for the
  * copier and for comparisons run in the same order as the changes. Nothing is confirmed to the source that the target has not committed.
  */
 export class Player {
@@ -52,7 +58,7 @@ export class Player {
 
   private constructor(options: PlayerOptions, state: StreamState) {
     this.#options = options;
-    this.#queue = new ChangeQueue(options.clock, bounds);
+    this.#queue = new ChangeQueue(options.clock, { ...bounds, gatherMs: () => (options.hurried() ? hurriedGatherMs : gatherMs) });
     this.#state = state;
     this.#lastId = state.token * idsPerToken;
     this.#heardAt = options.clock.monotonic();

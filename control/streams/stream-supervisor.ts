@@ -48,6 +48,7 @@ export class StreamSupervisor {
   #player: Player | null = null;
   #schemas: ReadonlyMap<string, TableSchema> = new Map();
   #run: { readonly controller: AbortController; readonly done: Promise<void> } | null = null;
+  #hurries = 0;
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -67,6 +68,16 @@ export class StreamSupervisor {
 
   lagMs(): number | null {
     return this.#player?.lagMs() ?? null;
+  }
+
+  /** Keeps the lag as small as can be, at the price of more commits on the target, until disposed of. */
+  hurry(): Disposable {
+    this.#hurries += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#hurries -= 1;
+      },
+    };
   }
 
   /** Begins to run the stream if it is stopped, and does not wait. */
@@ -132,7 +143,7 @@ export class StreamSupervisor {
   async #attempt(signal: AbortSignal): Promise<void> {
     const { stream, from, to, clock } = this.#options;
     this.#schemas = await readSchemas(stream.tables, from, to, signal);
-    const player = await Player.take({ stream, schemas: this.#schemas, from: from.player, to: to.player, clock, recent: this.#recent }, signal);
+    const player = await Player.take({ stream, schemas: this.#schemas, from: from.player, to: to.player, clock, recent: this.#recent, hurried: () => this.#hurries > 0 }, signal);
     this.#player = player;
     const attempt = new AbortController();
     const both = AbortSignal.any([signal, attempt.signal]);
