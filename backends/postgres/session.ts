@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
+import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient } from './connection.ts';
-import { sqlState } from './errors.ts';
 
 /** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
 const CANCEL_AFTER_MS = 500;
@@ -11,11 +11,7 @@ const CANCEL_LIMIT_MS = 1_000;
 /** Statements that one connection keeps parsed. */
 const PREPARED_LIMIT = 256;
 const nothing: Statement = { text: 'SELECT', values: [], prepared: false };
-/** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
-const staleStates: readonly (string | null)[] = ['0A000', '26000'];
-
-export type Parameter = string | Buffer | null;
-export type TextRow = readonly (string | null)[];
+const rollback: Statement = { text: 'ROLLBACK', values: [], prepared: false };
 
 export interface Statement {
   readonly text: string;
@@ -23,12 +19,6 @@ export interface Statement {
   /** Keep it parsed on the connection: for texts that come again. */
   readonly prepared: boolean;
 }
-
-/** What became of one statement of a batch. */
-export type Outcome =
-  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number }
-  /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
-  | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
 
 /** How a batch ended. */
 export interface BatchResult {
@@ -41,16 +31,19 @@ export interface BatchResult {
 }
 
 /**
- * One connection to the store. Runs one batch at a time: all its statements are sent at once and each is its own unit towards the server (outside BEGIN … COMMIT a statement commits by itself).
- * A little after an abort the server is asked to cancel, and the connection is only `usable` again when it is certain that this request cannot hit a later statement.
+ * One connection to the store. Runs one batch at a time: all its statements are sent at once, and what follows a failed one is not executed. A little after an abort the server is asked to cancel, and the
+ * connection is only `usable` again when it is certain that this request cannot hit a later statement.
  */
 export class Session {
   readonly #client: pg.Client;
   readonly #cancelKey: CancelKey;
   readonly #clock: Clock;
+  /** Names of the statements that the server has parsed, by their text, the one used last at the end. */
   readonly #names = new Map<string, string>();
   #namesGiven = 0;
-  #executed = 0;
+  /** Names that the server may forget. */
+  #forgotten: string[] = [];
+  #parsed = 0;
   #warnings = 0;
   #usable = true;
 
@@ -58,8 +51,8 @@ export class Session {
     this.#client = client;
     this.#cancelKey = cancelKey;
     this.#clock = clock;
-    client.connection.on('commandComplete', () => {
-      this.#executed += 1;
+    client.connection.on('parseComplete', () => {
+      this.#parsed += 1;
     });
     client.on('notice', (notice) => {
       if (notice.severity === 'WARNING') this.#warnings += 1;
@@ -79,7 +72,7 @@ export class Session {
       session.#usable = false;
       if (wasUsable) onLost(session, error);
     };
-    const client = await connectClient({ ...config, pipeline: true }, signal, lost);
+    const client = await connectClient(config, signal, lost);
     if (early !== undefined) throw early;
     const cancelKey = { host: client.host, port: client.port, processId: client.processID ?? 0, secretKey: client.secretKey ?? 0 };
     session = new Session(client, cancelKey, clock);
@@ -98,26 +91,29 @@ export class Session {
 
   /** Sends all statements at once and waits for all answers. Never rejects. With `cancel`, an abort cancels what is running; without it, an abort only starts the limit of the wait. */
   async run(statements: readonly Statement[], signal: AbortSignal, cancel = true): Promise<BatchResult> {
-    const executedBefore = this.#executed;
     const warningsBefore = this.#warnings;
-    const answers = this.#sendAll(statements);
-    const outcomes = await this.#unlessAborted(answers, signal, cancel);
-    return { outcomes, executed: this.#executed - executedBefore, warned: this.#warnings > warningsBefore };
+    const batch = this.#send(statements);
+    const outcomes = (await unlessAborted(batch.done, signal)) ?? (await this.#afterAbort(batch.done, cancel));
+    return { outcomes, executed: batch.executed, warned: this.#warnings > warningsBefore };
   }
 
   /** Parses these texts now, which executes nothing and needs no right on their tables. Never rejects; a text that cannot be parsed now is tried again when it is used. */
-  async prepare(texts: readonly string[], signal: AbortSignal): Promise<BatchResult> {
-    const unknown = texts.slice(0, PREPARED_LIMIT).filter((text) => !this.#names.has(text));
-    const names = unknown.map((text) => this.#nameOf(text));
-    const result = await this.run(
-      unknown.map((text, i) => ({ text: `PREPARE ${names[i]} AS ${text}`, values: [], prepared: false })),
-      signal,
-    );
-    for (const [i, text] of unknown.entries()) {
-      const name = names[i];
-      if (name !== undefined && result.outcomes?.[i]?.ok === true) this.#client.connection.parsedStatements[name] = text;
+  async prepare(texts: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const text of texts.slice(0, PREPARED_LIMIT)) {
+      if (this.#names.has(text)) continue;
+      const name = this.#newName();
+      const { outcomes } = await this.run([{ text: `PREPARE ${name} AS ${text}`, values: [], prepared: false }], signal);
+      if (outcomes === null || signal.aborted) return;
+      if (outcomes[0]?.ok === true) this.#keep(text, name);
     }
-    return result;
+  }
+
+  /** Ends the transaction that a failed statement has left open, or where that takes too long the connection. Never rejects. */
+  async rollBack(): Promise<void> {
+    if (!this.#usable) return;
+    // A signal that has aborted: the answer has a limit from the start.
+    const { outcomes } = await this.run([rollback], AbortSignal.abort(), false);
+    if (outcomes?.[0]?.ok !== true) this.drop();
   }
 
   /** Closes the connection's socket at once; the server rolls back what was open. */
@@ -134,32 +130,20 @@ export class Session {
     stop();
   }
 
-  async #unlessAborted(answers: readonly Promise<Outcome>[], signal: AbortSignal, cancel: boolean): Promise<readonly Outcome[] | null> {
-    const aborted = Promise.withResolvers<null>();
-    const onAbort = (): void => aborted.resolve(null);
-    signal.addEventListener('abort', onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    const first = await Promise.race([Promise.all(answers), aborted.promise]);
-    signal.removeEventListener('abort', onAbort);
-    if (first !== null) return first;
-
-    const soon = Promise.withResolvers<null>();
-    const stopWaiting = this.#clock.after(CANCEL_AFTER_MS, () => soon.resolve(null));
-    const byItself = await Promise.race([Promise.all(answers), soon.promise]);
+  async #afterAbort(answers: Promise<readonly Outcome[]>, cancel: boolean): Promise<readonly Outcome[] | null> {
+    const soon = new AbortController();
+    const stopWaiting = this.#clock.after(CANCEL_AFTER_MS, () => soon.abort());
+    const early = await unlessAborted(answers, soon.signal);
     stopWaiting();
-    if (byItself !== null) return byItself;
+    if (early !== null) return early;
 
     const limit = new AbortController();
     const stop = this.#clock.after(CANCEL_LIMIT_MS, () => limit.abort());
     try {
-      const all = Promise.all(answers);
-      const tooLate = whenAborted(limit.signal);
-      // Never before the first of several is answered: were a BEGIN cancelled, those behind it would commit one by one.
-      const begun = answers.length > 1 ? (await Promise.race([answers[0], tooLate])) !== null : true;
-      const delivered = cancel && begun ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
-      const late = await Promise.race([all, tooLate]);
+      const delivered = cancel ? requestCancel(this.#cancelKey, limit.signal) : Promise.resolve(false);
+      const late = await unlessAborted(answers, limit.signal);
       // A request that was not delivered may still arrive, and one that was may be about to hit: the next statement, which is nobody's.
-      const isOver = late !== null && (!cancel || ((await delivered) && (await Promise.race([this.#send(nothing, null), tooLate])) !== null));
+      const isOver = late !== null && (!cancel || ((await delivered) && (await unlessAborted(this.#send([nothing]).done, limit.signal)) !== null));
       if (!isOver) this.drop();
       return late;
     } finally {
@@ -167,56 +151,67 @@ export class Session {
     }
   }
 
-  #sendAll(statements: readonly Statement[]): readonly Promise<Outcome>[] {
-    // All names first: what makes room for a new one must not land inside the batch's transaction.
+  #send(statements: readonly Statement[]): Batch {
     const mayPrepare = statements.length <= PREPARED_LIMIT;
-    const names = statements.map((statement) => (statement.prepared && mayPrepare ? this.#nameOf(statement.text) : null));
-    const { stream } = this.#client.connection;
-    stream.cork();
-    try {
-      return statements.map((statement, i) => this.#send(statement, names[i] ?? null));
-    } finally {
-      stream.uncork();
+    const parsedNow = new Map<string, string>();
+    const sent = statements.map(({ text, values, prepared }): SentStatement => {
+      if (!prepared || !mayPrepare) return { text, values, name: '', parse: true };
+      const known = this.#names.get(text);
+      if (known !== undefined) this.#keep(text, known);
+      const name = known ?? parsedNow.get(text);
+      if (name !== undefined) return { text, values, name, parse: false };
+      const fresh = this.#newName();
+      parsedNow.set(text, fresh);
+      return { text, values, name: fresh, parse: true };
+    });
+    this.#parsed = 0;
+    const batch = new Batch(sent, this.#forgotten);
+    this.#forgotten = [];
+    this.#client.query(batch);
+    void batch.done.then((outcomes) => this.#learn(sent, outcomes));
+    return batch;
+  }
+
+  /** Remembers what the server has parsed, and forgets what it no longer knows. */
+  #learn(sent: readonly SentStatement[], outcomes: readonly Outcome[]): void {
+    let parsed = this.#parsed;
+    for (const [i, { text, name, parse }] of sent.entries()) {
+      const outcome = outcomes[i];
+      if (name !== '' && parse && parsed > 0) this.#keep(text, name);
+      if (parse) parsed -= 1;
+      if (outcome?.ok === false && outcome.stale && this.#names.get(text) === name) this.#forget(text, name);
     }
   }
 
-  async #send(statement: Statement, name: string | null): Promise<Outcome> {
-    const { text, values } = statement;
-    try {
-      const answer = await this.#client.query<(string | null)[], Parameter[]>({ ...(name === null ? {} : { name }), text, values: [...values], rowMode: 'array' });
-      // A text of several statements, possible without values, is answered by a list; its last answer counts.
-      const result = Array.isArray(answer) ? (answer as (typeof answer)[]).at(-1) : answer;
-      if (result === undefined) return { ok: true, rows: [], rowCount: 0 };
-      return { ok: true, rows: result.rows, rowCount: result.rowCount ?? 0 };
-    } catch (error) {
-      const stale = name !== null && staleStates.includes(sqlState(error));
-      if (stale) this.#forget(text);
-      return { ok: false, error, stale };
-    }
+  #newName(): string {
+    this.#namesGiven += 1;
+    return `s${this.#namesGiven}`;
   }
 
-  #nameOf(text: string): string {
-    const known = this.#names.get(text);
-    const name = known ?? `s${++this.#namesGiven}`;
+  /** Puts the statement behind all others; the one that was used longest ago makes room. */
+  #keep(text: string, name: string): void {
     this.#names.delete(text);
     this.#names.set(text, name);
-    const oldest = this.#names.size > PREPARED_LIMIT ? this.#names.keys().next().value : undefined;
-    if (oldest !== undefined) this.#forget(oldest);
-    return name;
+    if (this.#names.size <= PREPARED_LIMIT) return;
+    const [oldest] = this.#names;
+    if (oldest !== undefined) this.#forget(...oldest);
   }
 
-  /** Frees a parsed statement. The server answers behind what was sent before; a refusal (inside a failed transaction) leaves a little memory in use until the connection ends. */
-  #forget(text: string): void {
-    const name = this.#names.get(text);
-    if (name === undefined) return;
+  #forget(text: string, name: string): void {
     this.#names.delete(text);
-    delete this.#client.connection.parsedStatements[name];
-    this.#client.query(`DEALLOCATE ${name}`).catch((error: unknown) => {
-      if (sqlState(error) === null) this.#usable = false;
-    });
+    this.#forgotten.push(name);
   }
 }
 
-function whenAborted(signal: AbortSignal): Promise<null> {
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(null), { once: true }));
+/** The promise's value, or null when the signal aborts first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
+  return new Promise((resolve) => {
+    const onAbort = (): void => resolve(null);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    void promise.then((value) => {
+      signal.removeEventListener('abort', onAbort);
+      resolve(value);
+    });
+  });
 }

@@ -1,4 +1,3 @@
-import type { Clock } from '../../core/clock.ts';
 import type { Identity } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
@@ -7,10 +6,8 @@ import { clientConfig } from './connection.ts';
 import { abortError, sqlState, storeError } from './errors.ts';
 import { ConnectionPool } from './pool.ts';
 import { describeText, tableFromFacts } from './schema.ts';
-import { type Outcome, type Parameter, Session, type TextRow } from './session.ts';
-
-/** How long a failed transaction's ROLLBACK may take before its connection is dropped. */
-const ROLLBACK_LIMIT_MS = 1_000;
+import type { Outcome, Parameter, TextRow } from './batch.ts';
+import { Session } from './session.ts';
 
 /** SQLSTATE of an apply with an outdated token, or on a table that is not CLOSED. */
 export const TAKEN_STATE = 'SY002';
@@ -69,14 +66,12 @@ export interface Statements {
 /** A pool of connections under one identity, for whatever needs no connection of its own. */
 export class StoreClient implements Statements, AsyncDisposable {
   readonly #identity: Identity;
-  readonly #clock: Clock;
   readonly #pool: ConnectionPool;
 
   /** `settings` are session settings of every connection. */
   constructor(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>>) {
     const config = clientConfig(options, identity, settings);
     this.#identity = identity;
-    this.#clock = options.clock;
     this.#pool = new ConnectionPool({
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
@@ -106,7 +101,7 @@ export class StoreClient implements Statements, AsyncDisposable {
       await statements.query('COMMIT', [], signal);
       return result;
     } catch (error) {
-      await this.#rollBack(session);
+      await session.rollBack();
       throw error;
     } finally {
       this.#pool.release(session);
@@ -120,15 +115,6 @@ export class StoreClient implements Statements, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pool[Symbol.asyncDispose]();
-  }
-
-  async #rollBack(session: Session): Promise<void> {
-    if (!session.usable) return;
-    const limit = new AbortController();
-    const stop = this.#clock.after(ROLLBACK_LIMIT_MS, () => limit.abort());
-    const { outcomes } = await session.run([{ text: 'ROLLBACK', values: [], prepared: false }], limit.signal, false);
-    stop();
-    if (outcomes?.[0]?.ok !== true) session.drop();
   }
 }
 

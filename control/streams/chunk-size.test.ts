@@ -14,7 +14,7 @@ test('quick chunks of narrow rows grow to the bound, slow ones shrink', () => {
 
 test('wide rows keep the chunk small however quick it was', () => {
   const size = new ChunkSize();
-  for (let i = 0; i < 12; i += 1) size.learn(chunk(20, 'x'.repeat(100_000)), 1);
+  for (let i = 0; i < 12; i += 1) size.learn(chunk(size.rows, 'x'.repeat(100_000)), 1);
   expect(size.rows).toBeLessThanOrEqual(84);
   expect(size.rows).toBeGreaterThan(50);
 });

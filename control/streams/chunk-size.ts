@@ -6,8 +6,8 @@ const firstRows = 200;
 const leastRows = 10;
 const mostRows = 20_000;
 const mostBytes = 8 * 1024 * 1024;
-/** What a chunk should take: whatever waits for it waits as long. */
-const chunkMs = 150;
+/** What a chunk should take: whatever waits for it, in the stores or in this process, waits as long. */
+const chunkMs = 75;
 
 /** How many rows the next chunk of a table should have: begins small, and grows and shrinks with how long chunks take and how large they are. */
 export class ChunkSize {
@@ -19,7 +19,7 @@ export class ChunkSize {
 
   /** Learns from a chunk of full size that took so long. */
   learn(chunk: readonly (readonly Cell[])[], tookMs: number): void {
-    const byTime = this.#rows * Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
+    const byTime = chunk.length * Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
     const bytes = chunk.reduce((sum, row) => sum + rowBytes(row), 0);
     const byBytes = bytes === 0 ? mostRows : (chunk.length * mostBytes) / bytes;
     this.#rows = Math.round(Math.min(mostRows, Math.max(leastRows, Math.min(byTime, byBytes))));

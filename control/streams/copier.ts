@@ -4,6 +4,7 @@ import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
+import { WorkShare } from './work-share.ts';
 
 export interface CopierOptions {
   readonly tables: readonly TableSchema[];
@@ -16,7 +17,7 @@ export interface CopierOptions {
 
 /**
  * Copies the tables' rows in chunks by primary key, each within a window of the source's log (DBLog): no long snapshot, no lock. Goes on from what the stream has recorded; resolves when every table's last chunk
- * is committed on the target. The next chunk is read while the last one is applied.
+ * is committed on the target. The next chunk is read while the last one is applied, after a rest that leaves the stores to the services when they are busy.
  */
 export async function copyTables(options: CopierOptions, signal: AbortSignal): Promise<void> {
   for (const table of options.tables) {
@@ -28,8 +29,9 @@ export async function copyTables(options: CopierOptions, signal: AbortSignal): P
 async function copyTable(options: CopierOptions, table: TableSchema, from: CopyProgress, signal: AbortSignal): Promise<void> {
   const { player, clock } = options;
   const size = new ChunkSize();
+  const share = new WorkShare();
   let progress = from;
-  let applying: Promise<number> = Promise.resolve(0);
+  let before: Promise<CopiedChunk> | null = null;
   while (!progress.done) {
     const startedAt = clock.monotonic();
     const limit = size.rows;
@@ -45,18 +47,35 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
       },
       signal,
     );
-    const readMs = clock.monotonic() - startedAt;
-    size.learn(chunk.rows, Math.max(readMs, await applying));
-    applying = finish(options, table.name, chunk.progress, applied, clock.monotonic());
-    applying.catch(() => undefined); // it is awaited in the next round; until then a fault must not count as unhandled
+    const reading = clock.monotonic() - startedAt;
+    const last = await before;
+    before = finish(options, table.name, chunk, reading, applied);
+    before.catch(() => undefined); // it is awaited in the next round; until then a fault must not count as unhandled
     progress = chunk.progress;
+    if (last === null || progress.done) continue;
+    size.learn(last.rows, Math.max(last.readMs, last.applyMs));
+    await clock.sleep(share.restMs(last.rows.length, last.readMs + last.applyMs), signal);
   }
-  await applying;
+  await before;
 }
 
-/** Resolves, with how long it took, when the chunk is committed on the target. */
-async function finish(options: CopierOptions, table: string, progress: CopyProgress, applied: Promise<unknown>, startedAt: number): Promise<number> {
+interface CopiedChunk {
+  readonly rows: Awaited<ReturnType<ReplicationStore['readChunk']>>;
+  readonly readMs: number;
+  /** From its window's end on. */
+  readonly applyMs: number;
+}
+
+/** Resolves when the chunk is committed on the target. */
+async function finish(
+  { clock, onProgress }: CopierOptions,
+  table: string,
+  chunk: { readonly rows: CopiedChunk['rows']; readonly progress: CopyProgress },
+  readMs: number,
+  applied: Promise<unknown>,
+): Promise<CopiedChunk> {
+  const startedAt = clock.monotonic();
   await applied;
-  options.onProgress(table, progress);
-  return options.clock.monotonic() - startedAt;
+  onProgress(table, chunk.progress);
+  return { rows: chunk.rows, readMs, applyMs: clock.monotonic() - startedAt };
 }

@@ -8,6 +8,7 @@ import { type Move, otherSide, type SideName } from '../move.ts';
 import { ChunkSize } from '../streams/chunk-size.ts';
 import { keyOf } from '../streams/replay.ts';
 import type { StreamSupervisor } from '../streams/stream-supervisor.ts';
+import { WorkShare } from '../streams/work-share.ts';
 import { compareKeys, type RowDifference } from './compare-keys.ts';
 
 const suspectsAtOnce = 500;
@@ -50,6 +51,7 @@ async function verifyTable(options: VerifyOptions, table: TableSchema, tally: Ta
   const { move, primary } = options;
   const from = new SideReader(move[primary].player, table, options.clock);
   const to = new SideReader(move[otherSide(primary)].player, table, options.clock);
+  const share = new WorkShare();
   let suspects: (readonly Cell[])[] = [];
   const check = async (): Promise<void> => {
     const found = await compareKeys(options.stream, table.name, suspects, signal);
@@ -57,11 +59,14 @@ async function verifyTable(options: VerifyOptions, table: TableSchema, tally: Ta
     for (const difference of found) count(tally, primary, difference);
   };
   while (!from.ended || !to.ended) {
+    const startedAt = options.clock.monotonic();
     const [ofFrom, ofTo] = await Promise.all([from.read(signal), to.read(signal)]);
     tally.rows += ofFrom.length;
     suspects.push(...from.pair(ofFrom, to), ...to.pair(ofTo, from));
     suspects.push(...from.giveUp(mostWaiting), ...to.giveUp(mostWaiting));
+    const tookMs = options.clock.monotonic() - startedAt;
     if (suspects.length >= suspectsAtOnce) await check();
+    if (!from.ended || !to.ended) await options.clock.sleep(share.restMs(ofFrom.length + ofTo.length, tookMs), signal);
   }
   suspects.push(...from.giveUp(0), ...to.giveUp(0));
   await check();

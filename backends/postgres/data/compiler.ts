@@ -6,7 +6,8 @@ import { textFromElements } from '../array-text.ts';
 import { bufferOf, cellToText } from '../cells.ts';
 import { requireFit } from './column-fit.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import type { Parameter, Statement } from '../session.ts';
+import type { Parameter } from '../batch.ts';
+import type { Statement } from '../session.ts';
 
 // Operations → SQL. Values travel as parameters only. A parameter's type is left to the server to infer from its column, so that no cast can round or cut a value; where a cast
 // cannot be avoided it names the type without its length.

@@ -11,7 +11,8 @@ import { clientConfig } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
-import { Session, type Statement, type TextRow } from '../session.ts';
+import type { TextRow } from '../batch.ts';
+import { Session, type Statement } from '../session.ts';
 import { runRead } from './read.ts';
 import { runWrites } from './write.ts';
 

@@ -1,7 +1,8 @@
 import type { TableSchema } from '../../../core/table-schema.ts';
 import { abortError, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
-import type { Session, Statement, TextRow } from '../session.ts';
+import type { TextRow } from '../batch.ts';
+import type { Session, Statement } from '../session.ts';
 
 /** Runs one reading statement on a connection of the pool. An abort rejects at once; the connection comes back when the store has ended the statement. */
 export async function runRead(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {

@@ -4,11 +4,11 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import { abortError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import { readOn } from './read.ts';
-import type { BatchResult, Outcome, Session, Statement, TextRow } from '../session.ts';
+import type { Outcome, TextRow } from '../batch.ts';
+import type { BatchResult, Session, Statement } from '../session.ts';
 
-const begin: Statement = { text: 'BEGIN', values: [], prepared: false };
+const begin: Statement = { text: 'BEGIN', values: [], prepared: true };
 const commit: Statement = { text: 'COMMIT', values: [], prepared: false };
-const rollback: Statement = { text: 'ROLLBACK', values: [], prepared: false };
 
 const CANCELED_STATE = '57014';
 /** Ended by the server because we were silent in the middle of the transaction: rolled back. */
@@ -105,13 +105,8 @@ async function runCommit(session: Session, signal: AbortSignal): Promise<void> {
 
 /** Leaves the failed transaction, or the connection. */
 async function endFailed(session: Session, error: unknown): Promise<void> {
-  if (!session.usable || (!(error instanceof SwitchyardError) && isConnectionLoss(error))) {
-    session.drop();
-    return;
-  }
-  // An aborted signal: the answer has a limit from the start.
-  const { outcomes } = await session.run([rollback], AbortSignal.abort(), false);
-  if (outcomes?.[0]?.ok !== true) session.drop();
+  if (!(error instanceof SwitchyardError) && isConnectionLoss(error)) session.drop();
+  else await session.rollBack();
 }
 
 /** An update or delete that met no row. */

@@ -4,7 +4,7 @@ import { hasReason } from '../../../core/switchyard-error.ts';
 import type { Problem } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import type { TextRow } from '../session.ts';
+import type { TextRow } from '../batch.ts';
 import { describe, type StoreClient } from '../store-client.ts';
 import { rightsChecks } from './rights-checks.ts';
 import { roleChecks, serverChecks } from './server-checks.ts';

@@ -5,7 +5,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import type { TextRow } from '../session.ts';
+import type { TextRow } from '../batch.ts';
 import type { Statements } from '../store-client.ts';
 import { TRUNCATE_TRIGGER, WRITE_TRIGGER } from './fence-sql.ts';
 

@@ -6,7 +6,8 @@ import type { CatchUpState, FenceScope, FenceSession, SequenceState, StoreOption
 import { textFromElements } from '../array-text.ts';
 import { clientConfig, quoteTable } from '../connection.ts';
 import { abortError, connectError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
-import { type Parameter, Session, type TextRow } from '../session.ts';
+import type { Parameter, TextRow } from '../batch.ts';
+import { Session } from '../session.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { fenceColumns, fenceRowsFromText } from './claims.ts';
 import { sequencesFromRows, sequencesText } from './sequences.ts';

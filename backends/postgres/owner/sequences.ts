@@ -1,6 +1,6 @@
 import type { SequenceState } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
-import type { TextRow } from '../session.ts';
+import type { TextRow } from '../batch.ts';
 import type { Statements } from '../store-client.ts';
 
 /** Sequences that fill columns of the tables, an SQL array of names: owned by the column (serial, identity) or named in its default. */

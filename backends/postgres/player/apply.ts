@@ -4,7 +4,8 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, StreamSpec } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { abortError, sqlState } from '../errors.ts';
-import type { Outcome, Parameter, Session } from '../session.ts';
+import type { Outcome, Parameter } from '../batch.ts';
+import type { Session } from '../session.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
 import { stepStatement } from './apply-sql.ts';
@@ -74,22 +75,27 @@ function copiedSteps({ copied }: ApplyBatch, schemas: ReadonlyMap<string, TableS
 const applyStatement = (step: ApplyStep): ApplyStatement => ({ ...stepStatement(step), prepared: step.kind !== 'move' && step.kind !== 'truncate' });
 
 const inTransaction = (statements: readonly ApplyStatement[]): readonly ApplyStatement[] => [
-  { text: 'BEGIN', values: [], prepared: false },
+  { text: 'BEGIN', values: [], prepared: true },
   ...statements,
-  // After a failed statement this is a rollback, so no open transaction is ever left.
-  { text: 'COMMIT', values: [], prepared: false },
+  { text: 'COMMIT', values: [], prepared: true },
 ];
 
 /** What a connection has parsed can be outdated by DDL; then the same batch succeeds unparsed, for nothing of it was kept. */
 async function run(session: Session, statements: readonly ApplyStatement[], signal: AbortSignal): Promise<readonly Outcome[]> {
-  const outcomes = await runAll(session, statements, signal);
-  const failed = firstFailure(outcomes);
-  if (failed === null || !failed.stale) return outcomes;
-  return runAll(
+  const outcomes = await runOrRollBack(session, statements, signal);
+  if (firstFailure(outcomes)?.stale !== true) return outcomes;
+  return runOrRollBack(
     session,
     statements.map((statement) => ({ ...statement, prepared: false })),
     signal,
   );
+}
+
+/** Leaves no open transaction: what follows a failed statement, its COMMIT too, was not executed. */
+async function runOrRollBack(session: Session, statements: readonly ApplyStatement[], signal: AbortSignal): Promise<readonly Outcome[]> {
+  const outcomes = await runAll(session, statements, signal);
+  if (statements.length > 1 && firstFailure(outcomes) !== null) await session.rollBack();
+  return outcomes;
 }
 
 function succeed(outcomes: readonly Outcome[], signal: AbortSignal): void {

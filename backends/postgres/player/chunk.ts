@@ -2,7 +2,7 @@ import type { Cell } from '../../../core/cell.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import { cellFromText, cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import type { Parameter, TextRow } from '../session.ts';
+import type { Parameter, TextRow } from '../batch.ts';
 import { columnParameters, keyJoin, rowOfKey, unnested } from './apply-sql.ts';
 
 export interface ChunkStatement {

@@ -1,0 +1,133 @@
+import type pg from 'pg';
+import { sqlState } from './errors.ts';
+
+declare module 'pg' {
+  // Parts of the driver that its types leave out.
+  interface Connection {
+    parse(statement: { readonly name: string; readonly text: string }): void;
+    bind(portal: { readonly statement: string; readonly values: readonly Parameter[] }): void;
+    execute(portal: Record<string, never>): void;
+    close(what: { readonly type: 'S'; readonly name: string }): void;
+  }
+}
+
+export type Parameter = string | Buffer | null;
+export type TextRow = readonly (string | null)[];
+
+/** What became of one statement. */
+export type Outcome =
+  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number }
+  /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
+  | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
+
+/** One statement as it is sent. */
+export interface SentStatement {
+  readonly text: string;
+  readonly values: readonly Parameter[];
+  /** Name under which the connection keeps it parsed; empty: not kept. */
+  readonly name: string;
+  /** Whether the server has to parse it first. */
+  readonly parse: boolean;
+}
+
+/** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
+const staleStates: readonly (string | null)[] = ['0A000', '26000'];
+/** "INSERT 0 1", "UPDATE 2", "SELECT 5": the last word counts rows, where there is one. */
+const countPattern = / (\d+)$/;
+
+/**
+ * Statements that are sent to the server at once, as the driver takes them for one query of its own. They are one unit: what follows a failed one is not executed. Without BEGIN … COMMIT they commit together at the end. A single one without
+ * parameters may be a script; its last answer counts. Rows come as texts, and no description of them is asked for.
+ */
+export class Batch implements pg.Submittable {
+  readonly #statements: readonly SentStatement[];
+  readonly #close: readonly string[];
+  readonly #outcomes: Outcome[] = [];
+  readonly #done = Promise.withResolvers<readonly Outcome[]>();
+  #rows: TextRow[] = [];
+  #executed = 0;
+
+  /** `close`: names of parsed statements that the server may forget. */
+  constructor(statements: readonly SentStatement[], close: readonly string[]) {
+    this.#statements = statements;
+    this.#close = close;
+  }
+
+  /** One for each statement, in order. Never rejects. */
+  get done(): Promise<readonly Outcome[]> {
+    return this.#done.promise;
+  }
+
+  /** Statements that the server reported as executed; their effect may be committed even though an outcome says that the connection was lost. */
+  get executed(): number {
+    return this.#executed;
+  }
+
+  // What the driver calls.
+
+  submit(connection: pg.Connection): void {
+    const { stream } = connection;
+    stream.cork();
+    for (const name of this.#close) connection.close({ type: 'S', name });
+    const [first] = this.#statements;
+    if (first !== undefined && this.#isScript) connection.query(first.text);
+    else {
+      for (const { text, values, name, parse } of this.#statements) {
+        if (parse) connection.parse({ name, text });
+        connection.bind({ statement: name, values });
+        connection.execute({});
+      }
+      connection.sync();
+    }
+    stream.uncork();
+  }
+
+  handleRowDescription(): void {
+    this.#rows = [];
+  }
+
+  handleDataRow(message: { readonly fields: TextRow }): void {
+    this.#rows.push(message.fields);
+  }
+
+  handleCommandComplete(message: { readonly text: string }): void {
+    this.#executed += 1;
+    this.#put({ ok: true, rows: this.#rows, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0) });
+  }
+
+  handleEmptyQuery(): void {
+    this.#put({ ok: true, rows: [], rowCount: 0 });
+  }
+
+  handlePortalSuspended(): void {}
+
+  handleCopyInResponse(connection: { sendCopyFail(message: string): void }): void {
+    connection.sendCopyFail('no source is given');
+  }
+
+  handleCopyData(): void {}
+
+  /** Whatever has no answer now has failed by this: the server skips what follows, or the connection is gone. An error behind the last answer is one of the commit. */
+  handleError(error: unknown): void {
+    if (this.#outcomes.length === this.#statements.length) this.#outcomes.pop();
+    const stale = this.#statements[this.#outcomes.length]?.name !== '' && staleStates.includes(sqlState(error));
+    const failed: Outcome = { ok: false, error, stale };
+    while (this.#outcomes.length < this.#statements.length) this.#outcomes.push(failed);
+    this.#done.resolve(this.#outcomes);
+  }
+
+  handleReadyForQuery(): void {
+    this.#done.resolve(this.#outcomes);
+  }
+
+  get #isScript(): boolean {
+    const [first] = this.#statements;
+    return this.#statements.length === 1 && first?.values.length === 0 && first.name === '';
+  }
+
+  #put(outcome: Outcome): void {
+    this.#rows = [];
+    if (this.#isScript) this.#outcomes.pop();
+    this.#outcomes.push(outcome);
+  }
+}

@@ -1,0 +1,36 @@
+import { expect, test } from '@jest/globals';
+import { WorkShare } from './work-share.ts';
+
+/** The share of the time that the last of so many equal pieces leaves to the work. */
+function shareAfter(work: WorkShare, pieces: number, rows: number, tookMs: number): number {
+  let restMs = 0;
+  for (let i = 0; i < pieces; i += 1) restMs = work.restMs(rows, tookMs);
+  return tookMs / (tookMs + restMs);
+}
+
+test('undisturbed work takes all the time in the end, and little in the beginning', () => {
+  const work = new WorkShare();
+  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.15);
+  expect(shareAfter(work, 30, 1_000, 50)).toBe(1);
+});
+
+test('work that becomes slow makes room, and takes it back', () => {
+  const work = new WorkShare();
+  shareAfter(work, 30, 1_000, 50);
+  expect(shareAfter(work, 1, 1_000, 150)).toBe(0.5);
+  expect(shareAfter(work, 4, 1_000, 150)).toBeLessThan(0.07);
+  expect(shareAfter(work, 30, 1_000, 50)).toBe(1);
+});
+
+test('what is slow for good is the new best after a while, and a rest has its limit', () => {
+  const work = new WorkShare();
+  shareAfter(work, 5, 1_000, 50);
+  expect(shareAfter(work, 200, 1_000, 150)).toBe(1);
+  expect(new WorkShare().restMs(10, 5_000)).toBe(2_000);
+});
+
+test('larger pieces are not slower ones', () => {
+  const work = new WorkShare();
+  for (let rows = 100; rows < 100_000; rows *= 2) work.restMs(rows, rows / 20);
+  expect(shareAfter(work, 20, 1_000, 50)).toBe(1);
+});

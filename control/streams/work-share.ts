@@ -1,0 +1,25 @@
+const firstShare = 0.1;
+const leastShare = 0.05;
+const step = 0.05;
+/** Work that takes this many times as long as at its best competes with somebody. */
+const busyFactor = 2;
+/** The best is forgotten this quickly: what a store could do an hour ago says little. */
+const forgetting = 1.01;
+const longestRestMs = 2_000;
+
+/**
+ * How large a share of the time work in the background takes, so that the calls of services, which share the stores with it, come first. It begins small and grows step by step while a row takes about as long as it did at
+ * its best, and is halved when rows take much longer: then somebody else needs what it takes. (Additive increase, multiplicative decrease on delay, as TCP Vegas does: Brakmo and Peterson, 1995.)
+ */
+export class WorkShare {
+  #share = firstShare;
+  #bestMsPerRow = Number.POSITIVE_INFINITY;
+
+  /** Learns from a piece of work, and says how long to rest before the next one. */
+  restMs(rows: number, tookMs: number): number {
+    const msPerRow = tookMs / Math.max(1, rows);
+    this.#bestMsPerRow = Math.min(this.#bestMsPerRow * forgetting, msPerRow);
+    this.#share = msPerRow > this.#bestMsPerRow * busyFactor ? Math.max(leastShare, this.#share / 2) : Math.min(1, this.#share + step);
+    return Math.min(longestRestMs, tookMs * (1 / this.#share - 1));
+  }
+}
