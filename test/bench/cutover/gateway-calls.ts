@@ -1,9 +1,9 @@
-import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
-import { Client, connectivityState, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { fromServiceError } from '../../../client/rpc-error.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../../../core/rpc-definition.ts';
 import { Comparison_Operator, DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, RowSchema, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import { GrpcConnection } from './grpc-connection.ts';
 import { indexOfOpId, opIdOf } from './load-record.ts';
 import { type PlannedWrite, rangeRows } from './workload.ts';
 
@@ -44,34 +44,23 @@ type Output<M extends Called> = MessageShape<Methods[M]['output']>;
 
 /** One connection to one gateway, opened once: no retry, every call with a deadline. */
 export class GatewayCalls {
-  readonly #client: Client;
+  readonly #connection: GrpcConnection;
   readonly #address: string;
-  readonly #deadlineMs: number;
   readonly #secret: string;
-  #closed = false;
 
-  constructor(address: string, deadlineMs: number, secret: string) {
+  private constructor(connection: GrpcConnection, address: string, secret: string) {
+    this.#connection = connection;
     this.#address = address;
-    this.#deadlineMs = deadlineMs;
     this.#secret = secret;
-    // An own pool of sub-channels: otherwise two clients of one address would share a connection and hide a loss.
-    this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, 'grpc.use_local_subchannel_pool': 1 });
   }
 
   /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
-  connect(limitMs: number, onLost: () => void): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#client.waitForReady(Date.now() + limitMs, (error) => {
-      if (error !== undefined) return reject(new Error(`no connection to ${this.#address}: ${error.message}`));
-      this.#watch(connectivityState.READY, onLost);
-      resolve();
-    });
-    return promise;
+  static async open(address: string, deadlineMs: number, secret: string, limitMs: number, onLost: () => void): Promise<GatewayCalls> {
+    return new GatewayCalls(await GrpcConnection.open(address, deadlineMs, limitMs, onLost), address, secret);
   }
 
   close(): void {
-    this.#closed = true;
-    this.#client.close();
+    this.#connection.close();
   }
 
   add(write: PlannedWrite, done: Done): void {
@@ -153,30 +142,10 @@ export class GatewayCalls {
   }
 
   #call<M extends Called>(method: M, request: Input<M>, done: Done, read: (answer: Output<M>) => readonly Seen[]): void {
-    const { path, requestSerialize, responseDeserialize } = definitions[method];
-    const deadline = Date.now() + this.#deadlineMs;
-    this.#client.makeUnaryRequest(
-      path,
-      requestSerialize as (value: unknown) => Buffer,
-      responseDeserialize,
-      request,
-      new Metadata(),
-      { deadline },
-      (error: ServiceError | null, answer) => {
-        if (error === null) return done(null, read(answer as Output<M>));
-        const { reason, message, retryable: refused } = fromServiceError(error, this.#address);
-        done({ reason, message, refused }, []);
-      },
-    );
-  }
-
-  #watch(state: connectivityState, onLost: () => void): void {
-    const channel = this.#client.getChannel();
-    channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, (error) => {
-      if (error !== undefined || this.#closed) return;
-      const now = channel.getConnectivityState(false);
-      if (state === connectivityState.READY) onLost();
-      if (now !== connectivityState.SHUTDOWN) this.#watch(now, onLost);
+    this.#connection.call(definitions[method], request as MessageShape<DescMessage>, (error, answer) => {
+      if (error === null) return done(null, read(answer as Output<M>));
+      const { reason, message, retryable: refused } = fromServiceError(error, this.#address);
+      done({ reason, message, refused }, []);
     });
   }
 }

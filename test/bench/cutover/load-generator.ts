@@ -19,6 +19,7 @@ const keptErrors = 1_000;
 const recentRows = 1_024;
 const connectLimitMs = 10_000;
 const defaultRampMs = 3_000;
+const burstMs = 10;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
@@ -31,7 +32,7 @@ export class LoadGenerator {
   readonly #plan: LoadPlan;
   readonly #secret: string;
   readonly #workload: Workload;
-  readonly #gateways: readonly GatewayCalls[];
+  #gateways: readonly GatewayCalls[] = [];
   readonly #writePace: Pace;
   readonly #readPace: Pace;
   readonly #writes = new ColumnStore<WriteRow>(writeFields, 1 << 16);
@@ -52,13 +53,16 @@ export class LoadGenerator {
     this.#plan = plan;
     this.#secret = secret;
     this.#workload = new Workload(plan);
-    this.#writePace = new Pace(plan.writesPerSecond, plan.rampMs ?? defaultRampMs);
-    this.#readPace = new Pace(plan.readsPerSecond, plan.rampMs ?? defaultRampMs);
-    this.#gateways = plan.gateways.map((address) => new GatewayCalls(address, plan.deadlineMs, secret));
+    const rampMs = plan.rampMs ?? defaultRampMs;
+    this.#writePace = new Pace(plan.writesPerSecond, rampMs, burstMs);
+    this.#readPace = new Pace(plan.readsPerSecond, rampMs, burstMs);
   }
 
   async connect(): Promise<void> {
-    await Promise.all(this.#gateways.map((calls, gateway) => calls.connect(connectLimitMs, () => this.#reconnects.push({ gateway, atMs: nowMs() }))));
+    const { deadlineMs, gateways } = this.#plan;
+    const open = (address: string, gateway: number): Promise<GatewayCalls> =>
+      GatewayCalls.open(address, deadlineMs, this.#secret, connectLimitMs, () => this.#reconnects.push({ gateway, atMs: nowMs() }));
+    this.#gateways = await Promise.all(gateways.map(open));
   }
 
   run(): void {
@@ -96,11 +100,14 @@ export class LoadGenerator {
     for (;;) {
       const writeMs = this.#writePace.timeOf(this.#writes.length);
       const readMs = this.#readPace.timeOf(this.#reads.length);
-      if (Math.min(writeMs, readMs) > passedMs) break;
+      const nextMs = Math.min(writeMs, readMs);
+      if (nextMs > passedMs) {
+        setTimeout(() => this.#tick(), Math.max(1, this.#startedMs + nextMs - nowMs()));
+        return;
+      }
       if (writeMs <= readMs) this.#write(this.#startedMs + writeMs);
       else this.#read(this.#startedMs + readMs);
     }
-    setTimeout(() => this.#tick(), 1);
   }
 
   #write(scheduledMs: number): void {
