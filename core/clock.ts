@@ -8,4 +8,6 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Runs `act` once after `ms` unless the returned function is called first. */
   after(ms: number, act: () => void): () => void;
+  /** Runs `act` once everything that has arrived by now has been handled: at the end of this turn of the event loop. */
+  endOfTurn(act: () => void): void;
 }

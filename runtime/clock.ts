@@ -25,4 +25,5 @@ export const systemClock: Clock = {
     timer.unref();
     return () => clearTimeout(timer);
   },
+  endOfTurn: (act) => void setImmediate(act),
 };

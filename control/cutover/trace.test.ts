@@ -61,6 +61,7 @@ class ManualClock implements Clock {
     this.#ms += ms;
   };
   after = (): (() => void) => () => {};
+  endOfTurn = (act: () => void): void => act();
 }
 
 const subject = { workflow: 'move1', from: 'old', to: 'new', tables: 2 };

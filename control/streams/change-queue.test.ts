@@ -19,6 +19,7 @@ class HandClock implements Clock {
       this.#due = this.#due.filter((other) => other !== entry);
     };
   };
+  endOfTurn = (act: () => void): void => act();
   pass(ms: number): void {
     this.#now += ms;
     const due = this.#due.filter(({ at }) => at <= this.#now);

@@ -16,6 +16,7 @@ class HandClock implements Clock {
     this.#timers.add(timer);
     return () => this.#timers.delete(timer);
   };
+  endOfTurn = (act: () => void): void => act();
   advance(ms: number): void {
     const until = this.#now + ms;
     for (;;) {

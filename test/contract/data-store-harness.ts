@@ -18,6 +18,8 @@ export interface DataStoreHarness extends AsyncDisposable {
   print(table: string, column: string, id: bigint): Promise<string>;
   /** Holds a write lock on an item's row from outside until disposed of. */
   lockItem(id: bigint): Promise<AsyncDisposable>;
+  /** Keeps every read and write of the table waiting from outside until disposed of. */
+  lockTable(table: string): Promise<AsyncDisposable>;
   /** Statements that the gateway's identity has running in the store just now. */
   running(): Promise<number>;
   /** Connections of the gateway's identity. */

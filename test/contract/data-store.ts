@@ -277,6 +277,44 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
       });
     });
 
+    describe('reads of single rows that come at once', () => {
+      const getFrom = (from: DataStore, id: bigint, columns: readonly string[], signal = never) => from.get(item, { key: [id], columns }, signal);
+
+      test('share a connection, and each has its own row or failure', async () => {
+        await write(...Array.from({ length: 8 }, (_, i) => insertItem(BigInt(i), `n${i}`)));
+        await using small = harness.open({ poolSize: 4 });
+        const names = await Promise.all(Array.from({ length: 8 }, (_, i) => getFrom(small, BigInt(i), ['name'])));
+        expect(names.map((row) => row?.cells)).toEqual(Array.from({ length: 8 }, (_, i) => [`n${i}`]));
+        expect(small.poolStatus()).toEqual({ busy: 0, idle: 1, waiting: 0 });
+
+        const [before, failed, behind] = await Promise.all([getFrom(small, 1n, ['name']), reasonOf(getFrom(small, 2n, ['nothing'])), getFrom(small, 3n, ['name'])]);
+        expect([before?.cells, failed, behind?.cells]).toEqual([['n1'], 'COLUMN_UNKNOWN', ['n3']]);
+      });
+
+      test('end each with its own signal, and in the store with the last', async () => {
+        await write(insertItem(1n, 'a'));
+        const lock = await harness.lockTable('item');
+        const [first, second] = [new AbortController(), new AbortController()];
+        const reads = [first, second].map(({ signal }) => reasonOf(getFrom(store, 1n, ['name'], signal)));
+        const third = getFrom(store, 1n, ['name']);
+        await untilRunning(1);
+        first.abort();
+        expect(await reads[0]).toBe('CANCELLED');
+        second.abort();
+        expect(await reads[1]).toBe('CANCELLED');
+        await lock[Symbol.asyncDispose]();
+        expect((await third)?.cells).toEqual(['a']);
+
+        const nextLock = await harness.lockTable('item');
+        const both = [1n, 2n].map((id) => reasonOf(getFrom(store, id, ['name'], AbortSignal.timeout(200))));
+        await untilRunning(1);
+        expect(await Promise.all(both)).toEqual(['CANCELLED', 'CANCELLED']);
+        await untilRunning(0);
+        await nextLock[Symbol.asyncDispose]();
+        expect((await get(1n, ['name']))?.cells).toEqual(['a']);
+      });
+    });
+
     describe('the fence', () => {
       const row: FenceRow = { table: 'item', state: 'FROZEN', attempt: 7 as FenceRow['attempt'], peer: 'new', workflow: 'move1' };
 
@@ -391,8 +429,8 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         const stuck = small.write(schemas, [updateItem(1n, { note: 'x' })], never);
         await untilRunning(1);
         const controller = new AbortController();
-        const impatient = reasonOf(small.get(item, { key: [1n], columns: ['id'] }, controller.signal));
-        const patient = reasonOf(small.get(item, { key: [1n], columns: ['id'] }, never));
+        const impatient = reasonOf(small.batchGet(item, { keys: [[1n]], columns: ['id'] }, controller.signal));
+        const patient = reasonOf(small.batchGet(item, { keys: [[1n]], columns: ['id'] }, never));
         expect(small.poolStatus()).toEqual({ busy: 1, idle: 0, waiting: 2 });
         controller.abort();
         expect(await impatient).toBe('CANCELLED');

@@ -72,13 +72,8 @@ class PostgresHarness implements DataStoreHarness {
     return (await this.#sql(`SELECT ${column} FROM ${table} WHERE id = ${id}`)).replace(/\n+$/, '');
   }
 
-  async lockItem(id: bigint) {
-    const client = new pg.Client({ connectionString: this.#server.url(DATABASE) });
-    await client.connect();
-    await client.query('BEGIN');
-    await client.query('SELECT FROM item WHERE id = $1 FOR UPDATE', [String(id)]);
-    return { [Symbol.asyncDispose]: () => client.end() };
-  }
+  lockItem = (id: bigint) => this.#hold(`SELECT FROM item WHERE id = ${id} FOR UPDATE`);
+  lockTable = (table: string) => this.#hold(`LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
 
   running = () => this.#count("state = 'active'");
   connections = () => this.#count('true');
@@ -122,6 +117,15 @@ class PostgresHarness implements DataStoreHarness {
 
   async [Symbol.asyncDispose]() {
     await this.#server[Symbol.asyncDispose]();
+  }
+
+  /** Holds what the statement locks until disposed of. */
+  async #hold(statement: string) {
+    const client = new pg.Client({ connectionString: this.#server.url(DATABASE) });
+    await client.connect();
+    await client.query('BEGIN');
+    await client.query(statement);
+    return { [Symbol.asyncDispose]: () => client.end() };
   }
 
   #shard(port: number): Shard {

@@ -13,6 +13,7 @@ import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
 import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
+import { JointReads } from './joint-reads.ts';
 import { runRead } from './read.ts';
 import { runWrites } from './write.ts';
 
@@ -30,6 +31,7 @@ export function openDataStore(options: StoreOptions): DataStore {
 
 class PostgresDataStore implements DataStore {
   readonly #pool: ConnectionPool;
+  readonly #jointReads: JointReads;
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
@@ -40,6 +42,7 @@ class PostgresDataStore implements DataStore {
       open: (signal, onLost) => Session.open(config, options.clock, signal, onLost),
       onBackgroundError: options.onBackgroundError,
     });
+    this.#jointReads = new JointReads(this.#pool, options.clock);
   }
 
   async listTables(signal: AbortSignal): Promise<readonly string[]> {
@@ -54,7 +57,7 @@ class PostgresDataStore implements DataStore {
   }
 
   async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
-    const [row] = await runRead(this.#pool, compileGet(table, operation), signal, table);
+    const [row] = await this.#jointReads.run(table, compileGet(table, operation), signal);
     return row === undefined ? null : rowReader(table, operation.columns)(row, 0);
   }
 

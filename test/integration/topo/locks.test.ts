@@ -26,6 +26,7 @@ const fasterClock = (factor: number): Clock => ({
   monotonic: () => systemClock.monotonic() * factor,
   sleep: (ms, signal) => systemClock.sleep(ms / factor, signal),
   after: (ms, act) => systemClock.after(ms / factor, act),
+  endOfTurn: systemClock.endOfTurn,
 });
 
 describe('a lock', () => {
