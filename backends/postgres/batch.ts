@@ -45,7 +45,9 @@ export class Batch implements pg.Submittable {
   readonly #outcomes: Outcome[] = [];
   readonly #done = Promise.withResolvers<readonly Outcome[]>();
   #rows: TextRow[] = [];
+  #parsed = 0;
   #executed = 0;
+  #stopCounting: () => void = () => {};
 
   /** `close`: names of parsed statements that the server may forget. */
   constructor(statements: readonly SentStatement[], close: readonly string[]) {
@@ -63,10 +65,16 @@ export class Batch implements pg.Submittable {
     return this.#executed;
   }
 
+  /** Statements that the server has parsed for it, whatever became of them. */
+  get parsed(): number {
+    return this.#parsed;
+  }
+
   // What the driver calls.
 
   submit(connection: pg.Connection): void {
     const { stream } = connection;
+    if (this.#statements.some(({ parse }) => parse)) this.#countParsed(connection);
     stream.cork();
     for (const name of this.#close) connection.close({ type: 'S', name });
     const [first] = this.#statements;
@@ -113,11 +121,25 @@ export class Batch implements pg.Submittable {
     const stale = this.#statements[this.#outcomes.length]?.name !== '' && staleStates.includes(sqlState(error));
     const failed: Outcome = { ok: false, error, stale };
     while (this.#outcomes.length < this.#statements.length) this.#outcomes.push(failed);
-    this.#done.resolve(this.#outcomes);
+    this.#end();
   }
 
   handleReadyForQuery(): void {
+    this.#end();
+  }
+
+  #end(): void {
+    this.#stopCounting();
     this.#done.resolve(this.#outcomes);
+  }
+
+  /** The driver tells queries of their own kind only. */
+  #countParsed(connection: pg.Connection): void {
+    const count = (): void => {
+      this.#parsed += 1;
+    };
+    connection.on('parseComplete', count);
+    this.#stopCounting = () => connection.off('parseComplete', count);
   }
 
   get #isScript(): boolean {

@@ -9,10 +9,6 @@ declare module 'pg' {
     readonly processID: number | null;
     readonly secretKey: number | null;
   }
-  interface Connection {
-    /** Text of every prepared statement by its name. */
-    readonly parsedStatements: Record<string, string>;
-  }
 }
 
 /** A store that has not answered by then counts as unreachable. */

@@ -81,7 +81,7 @@ export function connectError(error: unknown): SwitchyardError {
 /** What an aborted call rejects with: the signal's own reason where it is ours. */
 export function abortError(signal: AbortSignal): SwitchyardError {
   const reason: unknown = signal.reason;
-  return reason instanceof SwitchyardError ? reason : new SwitchyardError('CANCELLED', 'the caller cancelled; the store was told', { cause: reason });
+  return reason instanceof SwitchyardError ? reason : new SwitchyardError('CANCELLED', 'the caller cancelled the call', { cause: reason });
 }
 
 const messageOf = (error: unknown): string => {

@@ -3,9 +3,10 @@ import type { Clock } from '../../core/clock.ts';
 import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient } from './connection.ts';
+import { isConnectionLoss } from './errors.ts';
 
 /** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
-const CANCEL_AFTER_MS = 500;
+const CANCEL_AFTER_MS = 200;
 /** How long an aborted statement may take to end after the server was asked to cancel it. */
 const CANCEL_LIMIT_MS = 1_000;
 /** Statements that one connection keeps parsed. */
@@ -31,7 +32,7 @@ export interface BatchResult {
 }
 
 /**
- * One connection to the store. Runs one batch at a time: all its statements are sent at once, and what follows a failed one is not executed. A little after an abort the server is asked to cancel, and the
+ * One connection to the store. Runs batches one after the other: all statements of one are sent at once, and what follows a failed one is not executed. A little after an abort the server is asked to cancel, and the
  * connection is only `usable` again when it is certain that this request cannot hit a later statement.
  */
 export class Session {
@@ -43,7 +44,6 @@ export class Session {
   #namesGiven = 0;
   /** Names that the server may forget. */
   #forgotten: string[] = [];
-  #parsed = 0;
   #warnings = 0;
   #usable = true;
 
@@ -51,9 +51,6 @@ export class Session {
     this.#client = client;
     this.#cancelKey = cancelKey;
     this.#clock = clock;
-    client.connection.on('parseComplete', () => {
-      this.#parsed += 1;
-    });
     client.on('notice', (notice) => {
       if (notice.severity === 'WARNING') this.#warnings += 1;
     });
@@ -94,17 +91,24 @@ export class Session {
     const warningsBefore = this.#warnings;
     const batch = this.#send(statements);
     const outcomes = (await unlessAborted(batch.done, signal)) ?? (await this.#afterAbort(batch.done, cancel));
+    // The server's last word may come a moment before the end of the connection does.
+    if (outcomes?.some((outcome) => !outcome.ok && isConnectionLoss(outcome.error)) === true) this.#usable = false;
     return { outcomes, executed: batch.executed, warned: this.#warnings > warningsBefore };
   }
 
   /** Parses these texts now, which executes nothing and needs no right on their tables. Never rejects; a text that cannot be parsed now is tried again when it is used. */
   async prepare(texts: readonly string[], signal: AbortSignal): Promise<void> {
-    for (const text of texts.slice(0, PREPARED_LIMIT)) {
-      if (this.#names.has(text)) continue;
-      const name = this.#newName();
-      const { outcomes } = await this.run([{ text: `PREPARE ${name} AS ${text}`, values: [], prepared: false }], signal);
-      if (outcomes === null || signal.aborted) return;
-      if (outcomes[0]?.ok === true) this.#keep(text, name);
+    let left = texts.slice(0, PREPARED_LIMIT).filter((text) => !this.#names.has(text));
+    while (left.length > 0 && this.#usable && !signal.aborted) {
+      const named = left.map((text) => ({ text, name: this.#newName() }));
+      const { outcomes } = await this.run(
+        named.map(({ text, name }) => ({ text: `PREPARE ${name} AS ${text}`, values: [], prepared: false })),
+        signal,
+      );
+      if (outcomes === null) return;
+      for (const [i, { text, name }] of named.entries()) if (outcomes[i]?.ok === true) this.#keep(text, name);
+      const failed = outcomes.findIndex((outcome) => !outcome.ok);
+      left = failed === -1 ? [] : left.slice(failed + 1);
     }
   }
 
@@ -164,17 +168,16 @@ export class Session {
       parsedNow.set(text, fresh);
       return { text, values, name: fresh, parse: true };
     });
-    this.#parsed = 0;
     const batch = new Batch(sent, this.#forgotten);
     this.#forgotten = [];
     this.#client.query(batch);
-    void batch.done.then((outcomes) => this.#learn(sent, outcomes));
+    void batch.done.then((outcomes) => this.#learn(sent, outcomes, batch.parsed));
     return batch;
   }
 
   /** Remembers what the server has parsed, and forgets what it no longer knows. */
-  #learn(sent: readonly SentStatement[], outcomes: readonly Outcome[]): void {
-    let parsed = this.#parsed;
+  #learn(sent: readonly SentStatement[], outcomes: readonly Outcome[], parses: number): void {
+    let parsed = parses;
     for (const [i, { text, name, parse }] of sent.entries()) {
       const outcome = outcomes[i];
       if (name !== '' && parse && parsed > 0) this.#keep(text, name);

@@ -47,7 +47,7 @@ export async function reportedLagFinding(
   for (let newest = document; ; newest = await readAgain(signal)) {
     const lagMs = newest.lagMs ?? null;
     if (lagMs !== null && lagMs <= limitMs) return [];
-    if (clock.monotonic() - begunMs >= PATIENCE_MS) return [tooHigh(direction, lagMs, limitMs)];
+    if (clock.monotonic() - begunMs >= PATIENCE_MS) return [tooHigh(direction, lagMs, document.limits.lagMs)];
     await clock.sleep(REPORT_MS, signal);
   }
 }

@@ -18,3 +18,9 @@ test('wide rows keep the chunk small however quick it was', () => {
   expect(size.rows).toBeLessThanOrEqual(84);
   expect(size.rows).toBeGreaterThan(50);
 });
+
+test('slow chunks do not shrink below what is paid for whatever their size', () => {
+  const size = new ChunkSize();
+  for (let i = 0; i < 12; i += 1) size.learn(chunk(size.rows, 'x'), 400);
+  expect(size.rows).toBe(200);
+});

@@ -2,7 +2,9 @@ import type { Cell } from '../../core/cell.ts';
 import type { Clock } from '../../core/clock.ts';
 import { rowBytes } from './cell-bytes.ts';
 
+/** Also what a chunk has at least, however long it takes: a part of that time is the same for any number of rows, such as two round trips and the player's backlog. */
 const firstRows = 200;
+/** What it has at least when its rows are large. */
 const leastRows = 10;
 const mostRows = 20_000;
 const mostBytes = 8 * 1024 * 1024;
@@ -22,7 +24,7 @@ export class ChunkSize {
     const byTime = chunk.length * Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
     const bytes = chunk.reduce((sum, row) => sum + rowBytes(row), 0);
     const byBytes = bytes === 0 ? mostRows : (chunk.length * mostBytes) / bytes;
-    this.#rows = Math.round(Math.min(mostRows, Math.max(leastRows, Math.min(byTime, byBytes))));
+    this.#rows = Math.round(Math.min(mostRows, Math.max(leastRows, Math.min(Math.max(firstRows, byTime), byBytes))));
   }
 
   /** Runs `read`, of a chunk of the present size, and learns from it. */

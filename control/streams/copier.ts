@@ -62,7 +62,7 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
 interface CopiedChunk {
   readonly rows: Awaited<ReturnType<ReplicationStore['readChunk']>>;
   readonly readMs: number;
-  /** From its window's end on. */
+  /** From its window's end on, or from the commit of the chunk before it where that was later. */
   readonly applyMs: number;
 }
 

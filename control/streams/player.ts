@@ -41,7 +41,7 @@ interface Waiter {
 }
 
 /**
- * The data path of one attempt of one stream: takes the stream over, follows the source's log from the stream's position and applies it in batches of what has arrived within a few milliseconds. Windows for the
+ * The data path of one attempt of one stream: takes the stream over, follows the source's log from the stream's position and applies it in batches of what has arrived meanwhile, or within 25 ms; 5 ms when a cutover waits for it. Windows for the
  * copier and for comparisons run in the same order as the changes. Nothing is confirmed to the source that the target has not committed.
  */
 export class Player {

@@ -1,8 +1,9 @@
-const firstShare = 0.1;
 const leastShare = 0.05;
 const step = 0.05;
 /** Work that takes this many times as long as at its best competes with somebody. */
 const busyFactor = 2;
+/** How much of what a row takes is learnt from the newest piece: a page that was not in memory is no competition. */
+const learning = 0.25;
 /** The best is forgotten this quickly: what a store could do an hour ago says little. */
 const forgetting = 1.01;
 const longestRestMs = 2_000;
@@ -12,14 +13,16 @@ const longestRestMs = 2_000;
  * its best, and is halved when rows take much longer: then somebody else needs what it takes. (Additive increase, multiplicative decrease on delay, as TCP Vegas does: Brakmo and Peterson, 1995.)
  */
 export class WorkShare {
-  #share = firstShare;
+  #share = leastShare;
+  #msPerRow: number | null = null;
   #bestMsPerRow = Number.POSITIVE_INFINITY;
 
   /** Learns from a piece of work, and says how long to rest before the next one. */
   restMs(rows: number, tookMs: number): number {
-    const msPerRow = tookMs / Math.max(1, rows);
-    this.#bestMsPerRow = Math.min(this.#bestMsPerRow * forgetting, msPerRow);
-    this.#share = msPerRow > this.#bestMsPerRow * busyFactor ? Math.max(leastShare, this.#share / 2) : Math.min(1, this.#share + step);
+    const newest = tookMs / Math.max(1, rows);
+    this.#msPerRow = this.#msPerRow === null ? newest : this.#msPerRow + (newest - this.#msPerRow) * learning;
+    this.#bestMsPerRow = Math.min(this.#bestMsPerRow * forgetting, this.#msPerRow);
+    this.#share = this.#msPerRow > this.#bestMsPerRow * busyFactor ? Math.max(leastShare, this.#share / 2) : Math.min(1, this.#share + step);
     return Math.min(longestRestMs, tookMs * (1 / this.#share - 1));
   }
 }

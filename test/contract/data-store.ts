@@ -291,6 +291,14 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect([before?.cells, failed, behind?.cells]).toEqual([['n1'], 'COLUMN_UNKNOWN', ['n3']]);
       });
 
+      test('are FENCED together when the right is gone', async () => {
+        await write(insertItem(1n, 'a'));
+        await harness.takeReads('item');
+        await using small = harness.open({ poolSize: 4 });
+        expect(await Promise.all([1n, 2n, 3n].map((id) => reasonOf(getFrom(small, id, ['name']))))).toEqual(['FENCED', 'FENCED', 'FENCED']);
+        expect(small.poolStatus()).toEqual({ busy: 0, idle: 1, waiting: 0 });
+      });
+
       test('end each with its own signal, and in the store with the last', async () => {
         await write(insertItem(1n, 'a'));
         const lock = await harness.lockTable('item');
@@ -483,6 +491,22 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         await waitUntil('the loss of the idle connections', { limitMs: 5_000 }, async () => (store.poolStatus().idle === 0 ? true : undefined));
         expect((await get(1n, ['note']))?.cells).toEqual([null]);
         expect(await get(2n)).toBeNull();
+      });
+
+      test('that the store has announced is not given to the next call', async () => {
+        await write(insertItem(1n, 'a'), insertItem(2n, 'b'));
+        await using small = harness.open({ poolSize: 1 });
+        for (let round = 0; round < 5; round += 1) {
+          const lock = await harness.lockItem(1n);
+          const lost = reasonOf(small.write(schemas, [updateItem(1n, { note: 'x' })], never));
+          await untilRunning(1);
+          const next = small.write(schemas, [updateItem(2n, { note: `y${round}` })], never);
+          await harness.killConnections();
+          expect(await lost).toBe('STORE_UNAVAILABLE');
+          await next;
+          await lock[Symbol.asyncDispose]();
+        }
+        expect((await get(2n, ['note']))?.cells).toEqual(['y4']);
       });
 
       test('to a store that does not answer: a read ends with its signal, a write is of unknown outcome', async () => {

@@ -1,7 +1,8 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { TextRow } from '../batch.ts';
-import { abortError } from '../errors.ts';
+import type { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { Outcome, TextRow } from '../batch.ts';
+import { abortError, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import type { Statement } from '../session.ts';
 import { runRead } from './read.ts';
@@ -18,7 +19,7 @@ interface JointRead {
 
 /**
  * Short reads of one table that come in the same turn of the event loop go to the store together, on one connection and with one Sync: that spares both processes most of what a small read costs, which is waking up. An abort rejects its own
- * read at once; the store is asked to cancel when nobody waits for any of them. Reads that fail, or stand behind one that does, run again, each alone.
+ * read at once; the store is asked to cancel when nobody waits for any of them. Reads that fail, or stand behind one that does, run again, each alone, unless the right to read is gone.
  */
 export class JointReads {
   readonly #pool: ConnectionPool;
@@ -33,11 +34,12 @@ export class JointReads {
   /** As `runRead`, for statements that are over soon: others may have to wait for this one. */
   run(table: TableSchema, statement: Statement, signal: AbortSignal): Promise<readonly TextRow[]> {
     const { promise, resolve, reject } = Promise.withResolvers<readonly TextRow[]>();
-    if (this.#waiting.size === 0) this.#clock.endOfTurn(() => this.#send());
     const read = { statement, signal, resolve, reject };
+    const isFirst = this.#waiting.size === 0;
     const others = this.#waiting.get(table);
     if (others === undefined) this.#waiting.set(table, [read]);
     else others.push(read);
+    if (isFirst) this.#clock.endOfTurn(() => this.#send());
     return promise;
   }
 
@@ -62,9 +64,12 @@ export class JointReads {
           wanted.signal,
         )
         .finally(() => this.#pool.release(session));
+      const failed = outcomes?.findIndex((outcome) => !outcome.ok) ?? -1;
+      const fenced = fencedBy(outcomes?.[failed], table);
       for (const [i, read] of reads.entries()) {
         const outcome = outcomes?.[i];
         if (outcome?.ok === true) read.resolve(outcome.rows);
+        else if (fenced !== null && read.statement.text === reads[failed]?.statement.text) read.reject(fenced);
         else if (!read.signal.aborted) alone(read);
       }
     } catch (error) {
@@ -73,6 +78,13 @@ export class JointReads {
       wanted.end();
     }
   }
+}
+
+/** The failure, when it is one that every read of the same columns would meet: the right to read them is gone, as at the end of a cutover. */
+function fencedBy(failed: Outcome | undefined, table: TableSchema): SwitchyardError | null {
+  if (failed === undefined || failed.ok) return null;
+  const error = storeError(failed.error, { table });
+  return error.reason === 'FENCED' ? error : null;
 }
 
 /** Rejects each read when its own signal aborts; `signal` aborts when all have. */

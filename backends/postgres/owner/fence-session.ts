@@ -42,6 +42,7 @@ class PostgresFenceSession implements FenceSession {
   readonly #scopeParameters: readonly Parameter[];
   readonly #tables: string;
   #session: Session | null = null;
+  #opening: Promise<Session> | null = null;
 
   constructor(options: StoreOptions, scope: FenceScope) {
     this.#options = options;
@@ -161,8 +162,11 @@ class PostgresFenceSession implements FenceSession {
   async #connected(signal: AbortSignal): Promise<Session> {
     if (this.#session?.usable === true) return this.#session;
     const { clock, onBackgroundError } = this.#options;
+    this.#opening ??= Session.open(clientConfig(this.#options, 'owner'), clock, signal, (_, error) => onBackgroundError(error)).finally(() => {
+      this.#opening = null;
+    });
     try {
-      this.#session = await Session.open(clientConfig(this.#options, 'owner'), clock, signal, (_, error) => onBackgroundError(error));
+      this.#session = await this.#opening;
       return this.#session;
     } catch (error) {
       throw signal.aborted ? abortError(signal) : connectError(error);

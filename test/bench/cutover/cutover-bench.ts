@@ -15,10 +15,12 @@ import type { LoadRecord } from './load-record.ts';
 import { readStoreFacts, readTotals, type StoreFacts } from './store-facts.ts';
 import { type Direction, type OrderedCutover, summarizeAll, summarizeRuns } from './summary.ts';
 
+/** Between the ramp's end and the move. */
+const fullLoadS = 10;
 const warmUpS = 3;
 const afterLastS = 3;
 const copyCatchUpLimitMs = 15_000;
-const deadlineMs = 1_000;
+const deadlineMs = 5_000;
 const mostOrders = 10;
 const orderPauseMs = 1_000;
 const hotAccounts = 500;
@@ -73,9 +75,11 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   });
   say(`load begins and grows for ${config.rampS} s`);
   load.run();
-  await sleep(config.rampS * 1_000);
+  await sleep((config.rampS + fullLoadS) * 1_000);
   say(`the tables are copied under load: ${JSON.stringify(load.progress)}`);
+  const pr = setInterval(() => say(JSON.stringify(load.progress)), 10_000);
   await startMove(cluster, disturbance.holdBudgetMs);
+  clearInterval(pr);
   await disturbance.prepare();
   say(`the copy is done: ${JSON.stringify(load.progress)}`);
   const verified = await verifyMove(cluster);

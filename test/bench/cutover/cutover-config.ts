@@ -10,6 +10,7 @@ export interface CutoverConfig {
   readonly scale: number;
   /** Switches; as many reverses follow, one after each. */
   readonly cutovers: number;
+  /** Rows written: a transaction counts as four. */
   readonly writesPerSecond: number;
   readonly readsPerSecond: number;
   readonly gateways: number;
@@ -31,7 +32,7 @@ export interface CutoverConfig {
 
 /** A whole run, and the form for CI; what is given beats both. */
 const sizes = {
-  whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, rampS: 20, seed: 1 },
+  whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, rampS: 40, seed: 1 },
   short: { scale: 1, cutovers: 1, writes: 200, reads: 200, gateways: 3, controls: 2, secondsBetween: 3, rampS: 3, seed: 1 },
 } as const;
 const { whole } = sizes;
@@ -39,7 +40,7 @@ const { whole } = sizes;
 export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
   { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
-  { flags: '--writes <n>', summary: 'writes a second', default: whole.writes },
+  { flags: '--writes <n>', summary: 'rows written a second: a transaction counts as four', default: whole.writes },
   { flags: '--reads <n>', summary: 'reads a second', default: whole.reads },
   { flags: '--gateways <n>', summary: 'gateway processes', default: whole.gateways },
   { flags: '--controls <n>', summary: 'control processes', default: whole.controls },

@@ -13,13 +13,13 @@ import {
   writeFields,
 } from './load-record.ts';
 import { Pace } from './pace.ts';
-import { type PlannedRead, Workload } from './workload.ts';
+import { type PlannedRead, rowsPerWriteCall, Workload } from './workload.ts';
 
 const keptErrors = 1_000;
 const recentRows = 1_024;
 const connectLimitMs = 10_000;
 const defaultRampMs = 3_000;
-const burstMs = 10;
+const burstMs = 25;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
@@ -54,7 +54,7 @@ export class LoadGenerator {
     this.#secret = secret;
     this.#workload = new Workload(plan);
     const rampMs = plan.rampMs ?? defaultRampMs;
-    this.#writePace = new Pace(plan.writesPerSecond, rampMs, burstMs);
+    this.#writePace = new Pace(plan.writesPerSecond / rowsPerWriteCall, rampMs, burstMs);
     this.#readPace = new Pace(plan.readsPerSecond, rampMs, burstMs);
   }
 

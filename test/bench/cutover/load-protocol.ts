@@ -6,7 +6,9 @@ export interface LoadPlan {
   readonly gateways: readonly string[];
   /** Indexes of gateways that are given reads only; the others share the writes. */
   readonly readOnlyGateways: readonly number[];
+  /** Rows written: a transaction counts as four. */
   readonly writesPerSecond: number;
+  /** Calls. */
   readonly readsPerSecond: number;
   /** pgbench's scale factor: 100,000 accounts, 10 tellers, 1 branch each. */
   readonly scale: number;

@@ -1,6 +1,8 @@
 /** What a write did; the number is its code in the record. */
 export const writeKinds = ['add', 'insert', 'transaction'] as const;
 export type WriteKind = (typeof writeKinds)[number];
+/** Rows that a write of each kind writes: what is counted as writes a second. */
+export const rowsOfWrite: readonly number[] = [1, 1, 4];
 
 /** failed: whether it was done is unknown · refused: the answer said that it was not done and may be repeated. */
 export const outcomes = ['pending', 'acknowledged', 'failed', 'refused'] as const;

@@ -1,5 +1,5 @@
 import type { Violation } from './judge.ts';
-import type { Columns, LoadRecord, ReadRow, WriteRow } from './load-record.ts';
+import { type Columns, type LoadRecord, type ReadRow, rowsOfWrite, type WriteRow } from './load-record.ts';
 
 export type Direction = 'switch' | 'reverse';
 
@@ -25,7 +25,9 @@ export interface Summary {
   /** Rows, sums and answers that no order of the writes explains, stale reads among them. */
   readonly different: number;
   readonly staleReads: number;
+  /** Rows written by acknowledged calls. */
   readonly writesPerSecond: number;
+  /** Acknowledged calls. */
   readonly readsPerSecond: number;
   /** Over all calls that overlap a cutover, from its order to its answer. */
   readonly slowestWriteMs: number;
@@ -72,9 +74,9 @@ function latencies(calls: Columns<ReadRow> | Columns<WriteRow>, slice: Span, spa
   return { inside, outside };
 }
 
-function acknowledgedPerSecond(calls: Columns<ReadRow> | Columns<WriteRow>, slice: Span): number {
+function acknowledgedPerSecond(calls: Columns<ReadRow> | Columns<WriteRow>, slice: Span, weight: (call: number) => number): number {
   let count = 0;
-  for (let i = 0; i < calls.length; i += 1) if (calls.outcome[i] === 1 && (calls.endedMs[i] ?? 0) >= slice.fromMs && (calls.endedMs[i] ?? 0) < slice.toMs) count += 1;
+  for (let i = 0; i < calls.length; i += 1) if (calls.outcome[i] === 1 && (calls.endedMs[i] ?? 0) >= slice.fromMs && (calls.endedMs[i] ?? 0) < slice.toMs) count += weight(i);
   return Math.round((count * 1_000) / Math.max(slice.toMs - slice.fromMs, 1));
 }
 
@@ -100,8 +102,8 @@ function summarize(record: LoadRecord, violations: readonly Violation[], cutover
     doubled: count('doubled'),
     different: count('different', 'stale'),
     staleReads: count('stale'),
-    writesPerSecond: acknowledgedPerSecond(record.writes, slice),
-    readsPerSecond: acknowledgedPerSecond(record.reads, slice),
+    writesPerSecond: acknowledgedPerSecond(record.writes, slice, (call) => rowsOfWrite[record.writes.kind[call] ?? 0] ?? 0),
+    readsPerSecond: acknowledgedPerSecond(record.reads, slice, () => 1),
     slowestWriteMs: rounded(percentile(writes.inside, 1)),
     slowestReadMs: rounded(percentile(reads.inside, 1)),
     usualWriteMs: rounded(percentile(writes.outside, 0.999)),

@@ -1,4 +1,5 @@
 import type { LoadPlan } from './load-protocol.ts';
+import { rowsOfWrite } from './load-record.ts';
 
 /** A seeded generator of numbers (xorshift32): the same run can be had again. */
 export class Dice {
@@ -37,12 +38,16 @@ export type PlannedRead =
 const accountsPerScale = 100_000;
 const tellersPerScale = 10;
 const maxDelta = 5_000;
+/** Of twenty write calls, how many are of each kind. */
+const writeMix = [9, 8, 3] as const;
+/** Rows that a write call writes, on average. */
+export const rowsPerWriteCall = writeMix.reduce((sum, share, kind) => sum + share * (rowsOfWrite[kind] ?? 0), 0) / 20;
 /** Rows of a range query. */
 export const rangeRows = 5;
 
 /**
- * The clients' mix. Writes: four in ten add to one account, three insert into history with a generated key, three are pgbench's transaction. Reads: points (accounts, branches, history rows just written) and queries
- * (a range of accounts, a branch's tellers). Deltas are positive, so that every counter only grows.
+ * The clients' mix. Write calls, of twenty: nine add to one account, eight insert into history with a generated key, three are pgbench's transaction, so that of the rows written two in five are in transactions. Reads: points (accounts, branches,
+ * history rows just written) and, one in ten, queries (a range of accounts, a branch's tellers). Deltas are positive, so that every counter only grows.
  */
 export class Workload {
   readonly #dice: Dice;
@@ -54,8 +59,8 @@ export class Workload {
   }
 
   nextWrite(): PlannedWrite {
-    const dice = this.#dice.roll(10);
-    const kind = dice < 4 ? 0 : dice < 7 ? 1 : 2;
+    const dice = this.#dice.roll(20);
+    const kind = dice < writeMix[0] ? 0 : dice < writeMix[0] + writeMix[1] ? 1 : 2;
     return {
       kind,
       aid: this.#account(),
@@ -67,10 +72,10 @@ export class Workload {
 
   nextRead(): PlannedRead {
     const dice = this.#dice.roll(20);
-    if (dice < 10) return { kind: 'account', key: this.#account() };
-    if (dice < 13) return { kind: 'branch', key: 1 + this.#dice.roll(this.#plan.scale) };
-    if (dice < 16) return { kind: 'history' };
-    if (dice < 18) return { kind: 'accounts', key: this.#account() };
+    if (dice < 11) return { kind: 'account', key: this.#account() };
+    if (dice < 14) return { kind: 'branch', key: 1 + this.#dice.roll(this.#plan.scale) };
+    if (dice < 18) return { kind: 'history' };
+    if (dice < 19) return { kind: 'accounts', key: this.#account() };
     return { kind: 'tellers', key: 1 + this.#dice.roll(this.#plan.scale) };
   }
 
