@@ -61,15 +61,24 @@ export class ConnectionPool implements AsyncDisposable {
     }
   }
 
-  /** Opens connections at once until `connections` (at most the pool's size) are open, then lets `prepare` work on every idle one. Rejects when one cannot be opened. */
+  /**
+   * Opens connections until `connections` (at most the pool's size) are open, then lets `prepare` work on every idle one. One after the other: connecting costs both sides more than many calls, and calls need connections meanwhile.
+   * Rejects when one cannot be opened.
+   */
   async warmUp(connections: number, prepare: (session: Session) => Promise<unknown>, signal: AbortSignal): Promise<void> {
-    const wanted = Math.min(connections, this.#options.size) - this.#total();
-    const opened = Array.from({ length: Math.max(0, wanted) }, () => this.#open(signal));
-    const failed = (await Promise.allSettled(opened)).find((result) => result.status === 'rejected');
-    if (failed !== undefined) throw signal.aborted ? abortError(signal) : connectError(failed.reason);
-    const sessions = this.#idle.splice(0);
-    for (const session of sessions) this.#busy.add(session);
-    await Promise.all(sessions.map((session) => prepare(session).finally(() => this.release(session))));
+    const wanted = Math.min(connections, this.#options.size);
+    try {
+      while (this.#total() < wanted) await this.#open(signal);
+    } catch (error) {
+      throw signal.aborted ? abortError(signal) : connectError(error);
+    }
+    for (const session of [...this.#idle]) {
+      const index = this.#idle.indexOf(session);
+      if (index === -1) continue;
+      this.#idle.splice(index, 1);
+      this.#busy.add(session);
+      await prepare(session).finally(() => this.release(session));
+    }
   }
 
   status(): PoolStatus {

@@ -10,23 +10,23 @@ function shareAfter(work: WorkShare, pieces: number, rows: number, tookMs: numbe
 
 test('undisturbed work takes all the time in the end, and little in the beginning', () => {
   const work = new WorkShare();
-  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.1);
-  expect(shareAfter(work, 30, 1_000, 50)).toBe(1);
+  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.07);
+  expect(shareAfter(work, 60, 1_000, 50)).toBe(1);
 });
 
 test('work that becomes slow makes room, and takes it back', () => {
   const work = new WorkShare();
-  shareAfter(work, 30, 1_000, 50);
+  shareAfter(work, 60, 1_000, 50);
   expect(shareAfter(work, 2, 1_000, 200)).toBe(0.5);
   expect(shareAfter(work, 4, 1_000, 200)).toBeLessThan(0.1);
-  expect(shareAfter(work, 40, 1_000, 50)).toBe(1);
+  expect(shareAfter(work, 60, 1_000, 50)).toBe(1);
 });
 
 test('a single slow piece is no competition', () => {
   const work = new WorkShare();
-  shareAfter(work, 30, 1_000, 50);
-  expect(shareAfter(work, 1, 1_000, 200)).toBe(1);
-  for (let i = 0; i < 20; i += 1) expect(shareAfter(work, 1, 1_000, i % 2 === 0 ? 50 : 110)).toBe(1);
+  shareAfter(work, 60, 1_000, 50);
+  expect(shareAfter(work, 1, 1_000, 140)).toBe(1);
+  for (let i = 0; i < 20; i += 1) expect(shareAfter(work, 1, 1_000, i % 2 === 0 ? 50 : 80)).toBe(1);
 });
 
 test('what is slow for good is the new best after a while, and a rest has its limit', () => {
@@ -39,5 +39,5 @@ test('what is slow for good is the new best after a while, and a rest has its li
 test('larger pieces are not slower ones', () => {
   const work = new WorkShare();
   for (let rows = 100; rows < 100_000; rows *= 2) work.restMs(rows, rows / 20);
-  expect(shareAfter(work, 20, 1_000, 50)).toBe(1);
+  expect(shareAfter(work, 60, 1_000, 50)).toBe(1);
 });

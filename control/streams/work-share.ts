@@ -1,5 +1,5 @@
 const leastShare = 0.05;
-const step = 0.05;
+const step = 0.02;
 /** Work that takes this many times as long as at its best competes with somebody. */
 const busyFactor = 2;
 /** How much of what a row takes is learnt from the newest piece: a page that was not in memory is no competition. */

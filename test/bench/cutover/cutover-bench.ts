@@ -20,10 +20,12 @@ const fullLoadS = 10;
 const warmUpS = 3;
 const afterLastS = 3;
 const copyCatchUpLimitMs = 15_000;
-const deadlineMs = 5_000;
+const deadlineMs = 10_000;
 const mostOrders = 10;
 const orderPauseMs = 1_000;
 const hotAccounts = 500;
+/** To each store: more would only take processor time from each other on a machine that has everything on few processors. */
+const connectionsPerGateway = 8;
 
 /** What the load saw and what was ordered meanwhile. */
 interface Flown {
@@ -77,9 +79,8 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   load.run();
   await sleep((config.rampS + fullLoadS) * 1_000);
   say(`the tables are copied under load: ${JSON.stringify(load.progress)}`);
-  const pr = setInterval(() => say(JSON.stringify(load.progress)), 10_000);
-  await startMove(cluster, disturbance.holdBudgetMs);
-  clearInterval(pr);
+  const telling = setInterval(() => say(JSON.stringify(load.progress)), 30_000);
+  await startMove(cluster, disturbance.holdBudgetMs).finally(() => clearInterval(telling));
   await disturbance.prepare();
   say(`the copy is done: ${JSON.stringify(load.progress)}`);
   const verified = await verifyMove(cluster);
@@ -164,6 +165,7 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     scale: config.scale,
     durable: config.durable,
     consulProxies: disturbance.needsConsulProxies,
+    gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs: deadlineMs } },
     ...disturbance.control,
     ...(config.logDirectory === null ? {} : { logDirectory: config.logDirectory }),
     say,

@@ -12,6 +12,7 @@ export interface CutoverConfig {
   readonly cutovers: number;
   /** Rows written: a transaction counts as four. */
   readonly writesPerSecond: number;
+  /** Rows read: a query counts as five or ten. */
   readonly readsPerSecond: number;
   readonly gateways: number;
   readonly controls: number;
@@ -41,7 +42,7 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
   { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
   { flags: '--writes <n>', summary: 'rows written a second: a transaction counts as four', default: whole.writes },
-  { flags: '--reads <n>', summary: 'reads a second', default: whole.reads },
+  { flags: '--reads <n>', summary: 'rows read a second: a query counts as five or ten', default: whole.reads },
   { flags: '--gateways <n>', summary: 'gateway processes', default: whole.gateways },
   { flags: '--controls <n>', summary: 'control processes', default: whole.controls },
   { flags: '--seconds-between <n>', summary: 'seconds of load between two cutovers', default: whole.secondsBetween },

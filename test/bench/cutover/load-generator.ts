@@ -13,7 +13,7 @@ import {
   writeFields,
 } from './load-record.ts';
 import { Pace } from './pace.ts';
-import { type PlannedRead, rowsPerWriteCall, Workload } from './workload.ts';
+import { type PlannedRead, rowsPerRead, rowsPerWrite, Workload } from './workload.ts';
 
 const keptErrors = 1_000;
 const recentRows = 1_024;
@@ -54,8 +54,8 @@ export class LoadGenerator {
     this.#secret = secret;
     this.#workload = new Workload(plan);
     const rampMs = plan.rampMs ?? defaultRampMs;
-    this.#writePace = new Pace(plan.writesPerSecond / rowsPerWriteCall, rampMs, burstMs);
-    this.#readPace = new Pace(plan.readsPerSecond, rampMs, burstMs);
+    this.#writePace = new Pace(plan.writesPerSecond / rowsPerWrite, rampMs, burstMs);
+    this.#readPace = new Pace(plan.readsPerSecond / rowsPerRead, rampMs, burstMs);
   }
 
   async connect(): Promise<void> {
@@ -143,7 +143,7 @@ export class LoadGenerator {
     const read = this.#workload.nextRead();
     const gateway = this.#workload.readGateway();
     const issuedMs = nowMs();
-    const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0 });
+    const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0 });
     this.#pending += 1;
     this.#send(read, this.#gateways[gateway], (failure, seen: readonly Seen[]) => {
       const endedMs = nowMs();
@@ -151,6 +151,7 @@ export class LoadGenerator {
       this.#reads.set('endedMs', index, endedMs);
       this.#reads.set('outcome', index, outcomeOf(failure));
       if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
+      this.#reads.set('rows', index, seen.length);
       for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
     });
   }

@@ -8,7 +8,7 @@ export interface LoadPlan {
   readonly readOnlyGateways: readonly number[];
   /** Rows written: a transaction counts as four. */
   readonly writesPerSecond: number;
-  /** Calls. */
+  /** Rows read. */
   readonly readsPerSecond: number;
   /** pgbench's scale factor: 100,000 accounts, 10 tellers, 1 branch each. */
   readonly scale: number;

@@ -39,6 +39,8 @@ export interface ReadRow {
   readonly issuedMs: number;
   readonly endedMs: number;
   readonly outcome: number;
+  /** That were returned, or found missing. */
+  readonly rows: number;
 }
 
 /** One row that a call returned. */
@@ -87,7 +89,7 @@ export interface LoadRecord {
 }
 
 export const writeFields = ['kind', 'gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome', 'aid', 'tid', 'bid', 'delta', 'hid'] as const satisfies readonly (keyof WriteRow)[];
-export const readFields = ['gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome'] as const satisfies readonly (keyof ReadRow)[];
+export const readFields = ['gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome', 'rows'] as const satisfies readonly (keyof ReadRow)[];
 export const observationFields = ['table', 'key', 'value', 'issuedMs', 'endedMs'] as const satisfies readonly (keyof Observation)[];
 
 /** Append-only columns that double their room when full. */

@@ -22,7 +22,7 @@ function record(): LoadRecord {
   for (let at = 0; at < 1_000; at += 10) {
     const endedMs = at >= 300 && at <= 340 ? 350 : at + 2;
     writes.push({ kind: at === 0 ? 2 : 0, gateway: 0, scheduledMs: at, issuedMs: at, endedMs, outcome: 1, aid: 1, tid: 1, bid: 1, delta: 1, hid: 0 });
-    reads.push({ gateway: 0, scheduledMs: at, issuedMs: at, endedMs: at + 1, outcome: 1 });
+    reads.push({ gateway: 0, scheduledMs: at, issuedMs: at, endedMs: at + 1, outcome: 1, rows: 2 });
   }
   const observations = new ColumnStore<Observation>(observationFields, 4).snapshot();
   return { secret: '', startedMs: 0, endedMs: 1_000, writes: writes.snapshot(), reads: reads.snapshot(), observations, errors: [], errorCount: 0, reconnects: [] };
@@ -43,7 +43,7 @@ test('a run is divided between its cutovers', () => {
     0,
   );
   expect(all).toMatchObject({ operations: 200, missing: 1, different: 1, staleReads: 1, slowestWriteMs: 50, slowestReadMs: 1, usualWriteMs: 2, usualReadMs: 1 });
-  expect(all).toMatchObject({ holdMsMedian: 20, holdMsMax: 50, waitP99Ms: 50, writesPerSecond: 103 });
+  expect(all).toMatchObject({ holdMsMedian: 20, holdMsMax: 50, waitP99Ms: 50, writesPerSecond: 103, readsPerSecond: 200, callsPerSecond: 200 });
   const [first, second] = summarizeRuns(
     record(),
     [

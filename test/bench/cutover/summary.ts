@@ -27,8 +27,10 @@ export interface Summary {
   readonly staleReads: number;
   /** Rows written by acknowledged calls. */
   readonly writesPerSecond: number;
-  /** Acknowledged calls. */
+  /** Rows that acknowledged calls returned. */
   readonly readsPerSecond: number;
+  /** Acknowledged calls of both kinds. */
+  readonly callsPerSecond: number;
   /** Over all calls that overlap a cutover, from its order to its answer. */
   readonly slowestWriteMs: number;
   readonly slowestReadMs: number;
@@ -103,7 +105,8 @@ function summarize(record: LoadRecord, violations: readonly Violation[], cutover
     different: count('different', 'stale'),
     staleReads: count('stale'),
     writesPerSecond: acknowledgedPerSecond(record.writes, slice, (call) => rowsOfWrite[record.writes.kind[call] ?? 0] ?? 0),
-    readsPerSecond: acknowledgedPerSecond(record.reads, slice, () => 1),
+    readsPerSecond: acknowledgedPerSecond(record.reads, slice, (call) => record.reads.rows[call] ?? 0),
+    callsPerSecond: acknowledgedPerSecond(record.writes, slice, () => 1) + acknowledgedPerSecond(record.reads, slice, () => 1),
     slowestWriteMs: rounded(percentile(writes.inside, 1)),
     slowestReadMs: rounded(percentile(reads.inside, 1)),
     usualWriteMs: rounded(percentile(writes.outside, 0.999)),

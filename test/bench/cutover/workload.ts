@@ -34,16 +34,27 @@ export type PlannedRead =
   | { readonly kind: 'account' | 'branch' | 'accounts' | 'tellers'; readonly key: number }
   /** The history row of a write that was acknowledged lately. */
   | { readonly kind: 'history' };
+type ReadKind = PlannedRead['kind'];
 
 const accountsPerScale = 100_000;
 const tellersPerScale = 10;
 const maxDelta = 5_000;
-/** Of twenty write calls, how many are of each kind. */
-const writeMix = [9, 8, 3] as const;
-/** Rows that a write call writes, on average. */
-export const rowsPerWriteCall = writeMix.reduce((sum, share, kind) => sum + share * (rowsOfWrite[kind] ?? 0), 0) / 20;
 /** Rows of a range query. */
 export const rangeRows = 5;
+/** Of twenty write calls, how many are of each kind. */
+const writeMix = [9, 8, 3] as const;
+/** Of twenty reads, how many are of each kind, and the rows that one returns. */
+const readMix: readonly { readonly kind: ReadKind; readonly share: number; readonly rows: number }[] = [
+  { kind: 'account', share: 11, rows: 1 },
+  { kind: 'branch', share: 3, rows: 1 },
+  { kind: 'history', share: 4, rows: 1 },
+  { kind: 'accounts', share: 1, rows: rangeRows },
+  { kind: 'tellers', share: 1, rows: tellersPerScale },
+];
+const readKinds = readMix.flatMap(({ kind, share }) => new Array<ReadKind>(share).fill(kind));
+/** Rows that a call of the mix writes or returns, on average. */
+export const rowsPerWrite = writeMix.reduce((sum, share, kind) => sum + share * (rowsOfWrite[kind] ?? 0), 0) / 20;
+export const rowsPerRead = readMix.reduce((sum, { share, rows }) => sum + share * rows, 0) / readKinds.length;
 
 /**
  * The clients' mix. Write calls, of twenty: nine add to one account, eight insert into history with a generated key, three are pgbench's transaction, so that of the rows written two in five are in transactions. Reads: points (accounts, branches,
@@ -71,12 +82,9 @@ export class Workload {
   }
 
   nextRead(): PlannedRead {
-    const dice = this.#dice.roll(20);
-    if (dice < 11) return { kind: 'account', key: this.#account() };
-    if (dice < 14) return { kind: 'branch', key: 1 + this.#dice.roll(this.#plan.scale) };
-    if (dice < 18) return { kind: 'history' };
-    if (dice < 19) return { kind: 'accounts', key: this.#account() };
-    return { kind: 'tellers', key: 1 + this.#dice.roll(this.#plan.scale) };
+    const kind = readKinds[this.#dice.roll(readKinds.length)] ?? 'account';
+    if (kind === 'history') return { kind };
+    return { kind, key: kind === 'account' || kind === 'accounts' ? this.#account() : 1 + this.#dice.roll(this.#plan.scale) };
   }
 
   /** A gateway for a write, a gateway for a read: every one in turn at random. */
