@@ -19,14 +19,16 @@ export async function lagFinding(direction: Direction, document: WorkflowDocumen
   const limitMs = document.limits.lagMs;
   const begunMs = clock.monotonic();
   let calmSinceMs: number | null = null;
+  let lastHighMs: number | null = null;
   for (;;) {
     const problem = streams.problem(direction.from.name);
     const lagMs = streams.lagMs(direction.from.name);
     const nowMs = clock.monotonic();
+    if (lagMs === null || lagMs > limitMs) lastHighMs = lagMs;
     if (problem !== null || lagMs === null || lagMs > limitMs) calmSinceMs = null;
     else calmSinceMs ??= nowMs;
     if (calmSinceMs !== null && nowMs - calmSinceMs >= CALM_MS) return [];
-    if (nowMs - begunMs >= PATIENCE_MS) return [problem === null ? tooHigh(direction, lagMs, limitMs) : stopped(direction, problem)];
+    if (nowMs - begunMs >= PATIENCE_MS) return [problem === null ? tooHigh(direction, lastHighMs, limitMs) : stopped(direction, problem)];
     await clock.sleep(SAMPLE_MS, signal);
   }
 }
@@ -67,6 +69,6 @@ const stopped = (direction: Direction, problem: string): Finding =>
   finding('STREAM_FAILED', `the stream "${direction.stream.id}" does not run: ${problem}`, "see the workflow's message; the stream restarts by itself where it can");
 
 function tooHigh(direction: Direction, lagMs: number | null, limitMs: number): Finding {
-  const message = `"${direction.to.keyspace}" is ${lagMs === null ? 'not caught up' : `${Math.round(lagMs)} ms behind`}, more than ${limitMs} ms`;
+  const message = lagMs === null ? `"${direction.to.keyspace}" has not caught up` : `"${direction.to.keyspace}" was ${Math.round(lagMs)} ms behind a moment ago, more than ${limitMs} ms`;
   return finding('LAG_TOO_HIGH', message, 'wait for calmer traffic, or raise the limit of the lag');
 }
