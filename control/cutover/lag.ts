@@ -69,6 +69,7 @@ const stopped = (direction: Direction, problem: string): Finding =>
   finding('STREAM_FAILED', `the stream "${direction.stream.id}" does not run: ${problem}`, "see the workflow's message; the stream restarts by itself where it can");
 
 function tooHigh(direction: Direction, lagMs: number | null, limitMs: number): Finding {
-  const message = lagMs === null ? `"${direction.to.keyspace}" has not caught up` : `"${direction.to.keyspace}" was ${Math.round(lagMs)} ms behind a moment ago, more than ${limitMs} ms`;
+  const message =
+    lagMs === null ? `"${direction.to.keyspace}" has not caught up` : `"${direction.to.keyspace}" was ${Math.round(lagMs)} ms behind a moment ago, more than ${limitMs} ms`;
   return finding('LAG_TOO_HIGH', message, 'wait for calmer traffic, or raise the limit of the lag');
 }
