@@ -129,7 +129,7 @@ function addSwitch(movetables: Command, context: Context): void {
       context.print(SwitchTrafficResponseSchema, response, options.dryRun ? () => 'every pre-check passed; nothing was done' : lastCutover);
       if (!options.dryRun)
         context.hint(
-          `next: switchyard movetables reverse-traffic ${name}   (the lossless way back, any time)\n      switchyard movetables complete ${name}          (when you are sure)`,
+          `next: switchyard movetables reverse-traffic ${name}   (the lossless way back; verify daily to keep it ready)\n      switchyard movetables complete ${name}          (when you are sure)`,
         );
     });
   movetables

@@ -57,7 +57,7 @@ export function describeSandbox(sandbox: Sandbox): string {
   const { owner, player, gateway } = SHOP_LOGINS;
   const postgres = ({ server, shop }: Sandbox['old']) => `${server.host}:${server.port}, database ${shop.database}`;
   const grants = (name: 'old' | 'new') =>
-    `    npm run -s switchyard -- keyspace grants ${name} | npm run -s servers -- psql ${sandbox[name].server.url(sandbox[name].shop.database)}`;
+    `    npm run -s switchyard -- keyspace grants ${name} | npm run -s servers -- psql -q -v ON_ERROR_STOP=1 ${sandbox[name].server.url(sandbox[name].shop.database)}`;
   return `
 PostgreSQL "old"  ${postgres(sandbox.old)} (pgbench's tables, owned by ${owner.user})
 PostgreSQL "new"  ${postgres(sandbox.new)} (empty)
@@ -67,7 +67,7 @@ Roles on both servers (password): ${[owner, player, gateway].map(({ user, passwo
 Administrators: ${sandbox.old.server.url('postgres')}
                 ${sandbox.new.server.url('postgres')}
 
-Next, in every other terminal:
+Go on in the README at the second terminal, or by hand in every other terminal:
 
     export SHOP_OWNER_PASSWORD=${owner.password} SHOP_PLAYER_PASSWORD=${player.password} SHOP_GATEWAY_PASSWORD=${gateway.password}
 
