@@ -63,10 +63,10 @@ export class CutoverTrace {
     this.#hold = { startMs, doneMs: startMs, span: this.#tracer.startSpan('hold', { startTime: this.#epochMs + startMs }, trace.setSpan(ROOT_CONTEXT, this.#root)) };
   }
 
-  /** The hold ends when writes flow again. Without one under way it does nothing. */
+  /** The hold ended with its latest step, the one that let writes flow again; what this process has done since is no part of it. Without one under way it does nothing. */
   endHold(): void {
     if (this.#hold === null) return;
-    const endMs = this.#elapsed();
+    const endMs = this.#hold.doneMs;
     this.#holdMs = endMs - this.#hold.startMs;
     this.#hold.span.end(this.#epochMs + endMs);
     this.#hold = null;
