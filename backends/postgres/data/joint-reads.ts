@@ -20,6 +20,8 @@ interface JointRead {
 /**
  * Short reads of one table that come in the same turn of the event loop go to the store together, on one connection and with one Sync: that spares both processes most of what a small read costs, which is waking up. An abort rejects its own
  * read at once; the store is asked to cancel when nobody waits for any of them. Reads that fail, or stand behind one that does, run again, each alone, unless the right to read is gone.
+ *
+ * They share a transaction, in which a later statement may not notice that the right to read was taken away meanwhile. All of them began before that transaction did, so none can miss a write that was acknowledged before its call.
  */
 export class JointReads {
   readonly #pool: ConnectionPool;
