@@ -9,7 +9,7 @@ export interface Io {
   readonly terminal: boolean;
   readFile(path: string): Promise<string>;
   /** Runs one of our own processes with these arguments until it ends; signals are passed on. Returns its exit code. */
-  runProcess(name: 'gateway' | 'control', args: readonly string[]): Promise<number>;
+  runProcess(name: 'gateway' | 'control' | 'topology', args: readonly string[]): Promise<number>;
   /** Aborts at Ctrl-C. */
   readonly interrupted: AbortSignal;
 }
