@@ -18,7 +18,8 @@ export class DirectoryLock implements Disposable {
   static take(directory: string): DirectoryLock {
     const database = new DatabaseSync(join(directory, FILE));
     try {
-      database.exec('BEGIN EXCLUSIVE');
+      // Nothing is ever written: without this a journal would lie beside the file.
+      database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
       return new DirectoryLock(database);
     } catch (cause) {
       database.close();
