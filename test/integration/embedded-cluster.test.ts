@@ -14,7 +14,7 @@ const tables = ['pgbench_tellers', 'pgbench_branches'];
 const int64 = (value: number) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
 
 test('a move to another store and back, by control and gateways that run without Consul', async () => {
-  await using cluster = await startCluster({ gateways: 2, controls: 2, topology: 'embedded' });
+  await using cluster = await startCluster({ gateways: 1, controls: 1, topology: 'embedded' });
   expect(cluster.consul.kind).toBe('embedded');
   const workflows = cluster.control(WorkflowService, 60_000);
   const stateOf = async (): Promise<WorkflowState | undefined> => (await workflows.getWorkflow({ name: 'move' })).workflow?.state;
