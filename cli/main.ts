@@ -10,9 +10,11 @@ import { runCommandLine } from './program.ts';
 
 const interrupt = new AbortController();
 
-function runProcess(name: 'gateway' | 'control', args: readonly string[]): Promise<number> {
+const mains = { gateway: 'gateway/main.ts', control: 'control/main.ts', topology: 'topo/embedded/main.ts' } as const;
+
+function runProcess(name: keyof typeof mains, args: readonly string[]): Promise<number> {
   // A young generation that holds all calls under way: fewer collections, and those that there are copy less.
-  const child = spawn(process.execPath, ['--max-semi-space-size=32', join(import.meta.dirname, '..', name, 'main.ts'), ...args], { stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--max-semi-space-size=32', join(import.meta.dirname, '..', mains[name]), ...args], { stdio: 'inherit' });
   process.removeAllListeners('SIGINT');
   // The terminal sends Ctrl-C to the child as well; here it only must not end the parent first.
   process.on('SIGINT', () => undefined);

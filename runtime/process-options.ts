@@ -49,13 +49,14 @@ const sharedOptions: readonly ProcessOption[] = [
   { flag: 'log-level', field: 'logLevel', value: 'LEVEL', help: 'debug, info, warn, error or silent (default info)' },
 ];
 
-/** Reads the command line of a process: its own options, the shared ones, `--config FILE` under them, `--help`. Null: help was asked for and `print` got it. ConfigError names what is wrong. */
+/** Reads the command line of a process: its own options, the shared ones (or those of them that `shared` names), `--config FILE` under them, `--help`. Null: help was asked for and `print` got it. ConfigError names what is wrong. */
 export async function readProcessConfig<S extends z.ZodType>(
-  command: { readonly name: string; readonly schema: S; readonly options: readonly ProcessOption[] },
+  command: { readonly name: string; readonly schema: S; readonly options: readonly ProcessOption[]; readonly shared?: readonly string[] },
   args: readonly string[],
   print: (text: string) => void,
 ): Promise<z.output<S> | null> {
-  const known = [{ flag: 'config', field: '', value: 'FILE', help: 'configuration, YAML or JSON; the options below win over it' }, ...command.options, ...sharedOptions];
+  const shared = sharedOptions.filter(({ flag }) => command.shared === undefined || command.shared.includes(flag));
+  const known = [{ flag: 'config', field: '', value: 'FILE', help: 'configuration, YAML or JSON; the options below win over it' }, ...command.options, ...shared];
   const types = Object.fromEntries(known.map(({ flag }) => [flag, { type: 'string' as const }]));
   let values: Record<string, string | boolean | undefined>;
   try {

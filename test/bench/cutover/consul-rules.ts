@@ -3,7 +3,7 @@ import { type Registration, registrationSchema } from '../../../core/registratio
 import type { RulesDocument } from '../../../core/rules-document.ts';
 import type { WorkflowDocument } from '../../../core/workflow-document.ts';
 import { clusterName } from '../../support/cluster/process-config.ts';
-import type { ConsulServer } from '../../support/servers/consul.ts';
+import type { TopologyServer } from '../../support/servers/topology-server.ts';
 
 const prefix = `switchyard/${clusterName}/`;
 export const rulesKey = `${prefix}rules`;
@@ -12,7 +12,7 @@ const casAttempts = 20;
 type MutableDocument = { -readonly [F in keyof RulesDocument]: RulesDocument[F] };
 
 /** The document as it stands, with the index that a compare-and-set needs, by the real `consul kv get`. */
-export async function getRules(consul: ConsulServer): Promise<{ readonly document: RulesDocument; readonly index: number }> {
+export async function getRules(consul: TopologyServer): Promise<{ readonly document: RulesDocument; readonly index: number }> {
   const text = await consul.kv('get', '-detailed', rulesKey);
   const index = /^ModifyIndex\s+(\d+)$/m.exec(text)?.[1];
   const value = /^Value\s+(\{.*\})$/m.exec(text)?.[1];
@@ -21,12 +21,12 @@ export async function getRules(consul: ConsulServer): Promise<{ readonly documen
 }
 
 /** Puts any text under the rules key by the real `consul kv put -cas`. Rejects when somebody else was faster. */
-export async function putRules(consul: ConsulServer, text: string, index: number): Promise<void> {
+export async function putRules(consul: TopologyServer, text: string, index: number): Promise<void> {
   await consul.kv('put', '-cas', `-modify-index=${index}`, rulesKey, text);
 }
 
 /** What an operator does: get, edit, put -cas; again when somebody else was faster. The version is one higher unless `edit` sets another. Returns what was put. */
-export async function editRules(consul: ConsulServer, reason: string, edit: (document: MutableDocument) => void): Promise<RulesDocument> {
+export async function editRules(consul: TopologyServer, reason: string, edit: (document: MutableDocument) => void): Promise<RulesDocument> {
   let last: unknown;
   for (let attempt = 0; attempt < casAttempts; attempt += 1) {
     const { document, index } = await getRules(consul);
@@ -49,19 +49,19 @@ export async function editRules(consul: ConsulServer, reason: string, edit: (doc
   throw new Error('the rules changed faster than they could be edited', { cause: last });
 }
 
-async function read(consul: ConsulServer, query: string): Promise<string> {
+async function read(consul: TopologyServer, query: string): Promise<string> {
   const response = await fetch(`${consul.address}/v1/kv/${query}`, { signal: AbortSignal.timeout(5_000) });
   if (!response.ok) throw new Error(`Consul answered ${response.status} for ${query}`);
   return response.text();
 }
 
 /** Straight from Consul's HTTP API, for looking often. Throws where the text under the key is no document. */
-export const readRules = async (consul: ConsulServer): Promise<RulesDocument> => JSON.parse(await read(consul, `${rulesKey}?raw&consistent`)) as RulesDocument;
-export const readWorkflow = async (consul: ConsulServer, name: string): Promise<WorkflowDocument> =>
+export const readRules = async (consul: TopologyServer): Promise<RulesDocument> => JSON.parse(await read(consul, `${rulesKey}?raw&consistent`)) as RulesDocument;
+export const readWorkflow = async (consul: TopologyServer, name: string): Promise<WorkflowDocument> =>
   JSON.parse(await read(consul, `${prefix}workflows/${name}?raw&consistent`)) as WorkflowDocument;
 
 /** Every gateway's own words about the rules. */
-export async function readRegistrations(consul: ConsulServer): Promise<readonly Registration[]> {
+export async function readRegistrations(consul: TopologyServer): Promise<readonly Registration[]> {
   const entries = JSON.parse(await read(consul, `${prefix}gateways/?recurse&consistent`)) as readonly { readonly Value: string }[];
   return entries.map(({ Value }) => registrationSchema.parse(JSON.parse(Buffer.from(Value, 'base64').toString('utf8'))));
 }

@@ -4,10 +4,11 @@ import type { DescService } from '@bufbuild/protobuf';
 import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
 import { GatewayService } from '../../../gen/switchyard/control/v1/gateways_pb.ts';
 import { KeyspaceService } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
-import { type ConsulServer, startConsul } from '../servers/consul.ts';
 import { findFreePorts } from '../servers/free-port.ts';
 import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../servers/shop.ts';
+import { startTopologyServer } from '../servers/start-topology-server.ts';
+import type { TopologyServer, TopologyServerKind } from '../servers/topology-server.ts';
 import { waitUntil } from '../servers/wait-until.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { FreezableProxy } from './freezable-proxy.ts';
@@ -32,6 +33,8 @@ export interface ClusterOptions {
   /** Further fields of every gateway's and every control's configuration file. */
   readonly gatewaySettings?: Readonly<Record<string, unknown>>;
   readonly controlSettings?: Readonly<Record<string, unknown>>;
+  /** What holds the rules. Default: Consul. */
+  readonly topology?: TopologyServerKind;
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
@@ -48,7 +51,8 @@ export interface ClusterGateway {
 
 /** A whole Switchyard of real processes on loopback, ready to serve: keyspaces applied, grants run, every gateway applying the rules. */
 export interface Cluster extends AsyncDisposable {
-  readonly consul: ConsulServer;
+  /** Consul, or what stands in for it. */
+  readonly consul: TopologyServer;
   /** Store of the keyspace "old", with pgbench's tables. */
   readonly old: PostgresServer;
   /** Store of the keyspace "new", empty. */
@@ -65,7 +69,7 @@ export interface Cluster extends AsyncDisposable {
 }
 
 class RealCluster implements Cluster {
-  readonly consul: ConsulServer;
+  readonly consul: TopologyServer;
   readonly old: PostgresServer;
   readonly new: PostgresServer;
   readonly database: string;
@@ -104,7 +108,7 @@ class RealCluster implements Cluster {
 }
 
 interface Servers {
-  readonly consul: ConsulServer;
+  readonly consul: TopologyServer;
   readonly old: PostgresServer;
   readonly new: PostgresServer;
   readonly database: string;
@@ -119,7 +123,9 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
     const { database } = await createShop(server, name === 'old' ? { tables: true, scale: options.scale ?? 1 } : { tables: false });
     return { server, database };
   };
-  const [consul, oldStore, newStore] = await Promise.all([startConsul(log('consul')).then((server) => stack.use(server)), startStore('old'), startStore('new')]);
+  const startTopology = async (): Promise<TopologyServer> =>
+    stack.use(await startTopologyServer(options.topology ?? 'consul', { persistent: options.topology === 'embedded', ...log('consul') }));
+  const [consul, oldStore, newStore] = await Promise.all([startTopology(), startStore('old'), startStore('new')]);
   return { consul, old: oldStore.server, new: newStore.server, database: oldStore.database };
 }
 

@@ -4,12 +4,12 @@ import { runCommand } from './command.ts';
 import { findConsul } from './debian.ts';
 import { findFreePorts } from './free-port.ts';
 import { SupervisedProcess } from './supervised-process.ts';
+import { canReadConsistently, type TopologyServer } from './topology-server.ts';
 import { waitUntil } from './wait-until.ts';
 
 const HOST = '127.0.0.1';
 const READY_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 10_000;
-const PROBE_LIMIT_MS = 2_000;
 const PORT_ATTEMPTS = 5;
 // All clients of a test or bench come from one address, and each gateway holds several blocking queries.
 const CONNECTIONS = 8_192;
@@ -31,7 +31,8 @@ export interface ConsulOptions {
  * A Consul agent of its own on loopback: one server, one datacenter, HTTP only. It and its directory are gone when it
  * is disposed of and when this process ends in whatever way.
  */
-export class ConsulServer implements AsyncDisposable {
+export class ConsulServer implements TopologyServer {
+  readonly kind = 'consul';
   /** `http://127.0.0.1:<port>`, the same after a restart. */
   readonly address: string;
   readonly #binary: string;
@@ -157,15 +158,4 @@ function hasGrpcTls(version: string): boolean {
   const [, major = '0', minor = '0'] = /v(\d+)\.(\d+)/.exec(version) ?? [];
   const first = FIRST_WITH_GRPC_TLS;
   return Number(major) > first.major || (Number(major) === first.major && Number(minor) >= first.minor);
-}
-
-/** A consistent read asks the leader, so it succeeds only when there is one. With ACLs, being refused counts. */
-async function canReadConsistently(address: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${address}/v1/kv/?keys&consistent`, { signal: AbortSignal.timeout(PROBE_LIMIT_MS) });
-    await response.text();
-    return response.status < 500;
-  } catch {
-    return false;
-  }
 }
