@@ -18,6 +18,8 @@ export interface ConnectionOptions {
   readonly path: string;
   /** Make the file when it is not there; otherwise a missing file is an error. */
   readonly create?: boolean;
+  /** Check foreign keys and run their actions; default true. False for rows whose keys have done their work elsewhere. */
+  readonly foreignKeys?: boolean;
   /** Asked once for every row that a statement with `switchyard_go_on()` looks at; false ends the statement with an error. */
   readonly goOn?: () => boolean;
 }
@@ -39,10 +41,16 @@ export class Connection implements Disposable {
   }
 
   /** Opens the file in WAL mode. Turning a file to WAL that is not needs it for itself for a moment, or it is busy. */
-  static open({ path, create = false, goOn = () => true }: ConnectionOptions): Connection {
+  static open({ path, create = false, foreignKeys = true, goOn = () => true }: ConnectionOptions): Connection {
     const url = pathToFileURL(path);
     url.searchParams.set('mode', create ? 'rwc' : 'rw');
-    const database = new DatabaseSync(url, { timeout: 0, readBigInts: true, returnArrays: true, enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false });
+    const database = new DatabaseSync(url, {
+      timeout: 0,
+      readBigInts: true,
+      returnArrays: true,
+      enableForeignKeyConstraints: foreignKeys,
+      enableDoubleQuotedStringLiterals: false,
+    });
     try {
       const connection = new Connection(database);
       const [mode] = connection.all('PRAGMA journal_mode');
@@ -52,7 +60,7 @@ export class Connection implements Disposable {
           throw new SwitchyardError('STORE_UNAVAILABLE', `"${path}" cannot be turned to WAL mode, which Switchyard needs; it stays in ${String(turned?.[0])}`);
       }
       // An acknowledged write must survive a power cut: only FULL syncs the log at every commit.
-      database.exec('PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 0;');
+      database.exec(`PRAGMA synchronous = FULL; PRAGMA foreign_keys = ${foreignKeys ? 'ON' : 'OFF'}; PRAGMA busy_timeout = 0;`);
       registerFunctions(database, goOn);
       return connection;
     } catch (error) {
