@@ -10,7 +10,7 @@ import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
 import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
-import { keyFromJson } from './cell-json.ts';
+import { keyFromJson } from '../../../core/cell-json.ts';
 import { LogFeed } from './changes.ts';
 import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
 import { checkSlot, readShapes } from './log-shape.ts';

@@ -2,15 +2,16 @@ import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
 import { type Connection, quoteTable } from '../connection.ts';
-import { nameList, readFenceRows, tableExists } from './fence-rows.ts';
+import type { Transaction } from '../store-client.ts';
+import { nameList, tableExists } from './names.ts';
 import { putFenceTriggers } from './triggers.ts';
 
 /** Takes the tables for the scope's workflow; see `OwnerStore.claim`. Inside a transaction with the write lock, as everything here. */
-export function claimTables(connection: Connection, scope: FenceScope, side: 'source' | 'target'): void {
+export function claimTables({ connection, fence }: Transaction, scope: FenceScope, side: 'source' | 'target'): void {
   const missing = scope.tables.find((table) => !tableExists(connection, table));
   if (side === 'source' && missing !== undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${missing}"`, { metadata: { table: missing } });
   const wanted: FenceState = side === 'source' ? 'OPEN' : 'CLOSED';
-  const rows = readFenceRows(connection, scope.tables);
+  const rows = fence.rows(scope.tables);
   for (const table of scope.tables) {
     const row = rows.find((each) => each.table === table);
     if (row !== undefined && row.workflow !== null) {
@@ -30,16 +31,16 @@ export function claimTables(connection: Connection, scope: FenceScope, side: 'so
 }
 
 /** Clears the owner; FENCE_CONFLICT while a cutover of the scope's workflow is under way. */
-export function disownTables(connection: Connection, scope: FenceScope): void {
-  const owned = readFenceRows(connection, scope.tables).filter((row) => row.workflow === scope.workflow);
+export function disownTables({ connection, fence }: Transaction, scope: FenceScope): void {
+  const owned = fence.rows(scope.tables).filter((row) => row.workflow === scope.workflow);
   const busy = owned.find((row) => row.state !== 'OPEN' && row.state !== 'CLOSED');
   if (busy !== undefined) throw new SwitchyardError('FENCE_CONFLICT', `table "${busy.table}" is ${busy.state}: its cutover has to end first`, { metadata: { table: busy.table } });
   connection.run('UPDATE switchyard_fence SET workflow = NULL WHERE table_name IN (SELECT value FROM json_each(?)) AND workflow = ?', [nameList(scope.tables), scope.workflow]);
 }
 
 /** FENCE_CONFLICT unless every table of the scope is its workflow's, and CLOSED where that is asked for. */
-export function requireOwned(connection: Connection, scope: FenceScope, state: 'CLOSED' | 'any'): void {
-  const rows = readFenceRows(connection, scope.tables);
+export function requireOwned({ fence }: Transaction, scope: FenceScope, state: 'CLOSED' | 'any'): void {
+  const rows = fence.rows(scope.tables);
   for (const table of scope.tables) {
     const row = rows.find((each) => each.table === table);
     if (row?.workflow === scope.workflow && row.peer === scope.peer && (state === 'any' || row.state === state)) continue;

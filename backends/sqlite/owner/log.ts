@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
 import type { Connection } from '../connection.ts';
 import { describeTable } from '../schema.ts';
-import { nameList } from './fence-rows.ts';
+import { nameList } from './names.ts';
 import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */

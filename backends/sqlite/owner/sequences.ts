@@ -1,13 +1,15 @@
 import type { SequenceState } from '../../backend.ts';
 import { type Connection, quoteIdentifier, quoteTable } from '../connection.ts';
 import { describeFully } from '../schema.ts';
-import { tableExists } from './fence-rows.ts';
+import type { Transaction } from '../store-client.ts';
+import { tableExists } from './names.ts';
 
 /**
  * Numbers that SQLite gives to rows: of an INTEGER PRIMARY KEY. With AUTOINCREMENT it remembers the highest one ever given; without it the next number is one above the highest row that is there, so it is ahead of all
  * rows by nature. What such a table was raised to is kept by us, for whoever compares two stores or moves the table on to an engine whose sequences have to be told.
  */
-export function readSequences(connection: Connection, tables: readonly string[]): readonly SequenceState[] {
+export function readSequences({ connection, fence }: Transaction, tables: readonly string[]): readonly SequenceState[] {
+  if (!fence.isInstalled()) return [];
   return [...tables].sort().flatMap((table) => {
     const column = tableExists(connection, table) ? describeFully(connection, table)?.rowidColumn : null;
     if (column === null || column === undefined) return [];
@@ -18,7 +20,7 @@ export function readSequences(connection: Connection, tables: readonly string[])
 }
 
 /** Raises to at least these values; never lowers one. Inside a transaction with the write lock. */
-export function raiseSequences(connection: Connection, states: readonly SequenceState[]): void {
+export function raiseSequences({ connection }: Transaction, states: readonly SequenceState[]): void {
   for (const { table, value } of states) {
     connection.run('INSERT INTO switchyard_sequence (table_name, value) VALUES (?, ?) ON CONFLICT (table_name) DO UPDATE SET value = max(value, excluded.value)', [table, value]);
     if (!isAutoincrement(connection, table)) continue;

@@ -1,7 +1,7 @@
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../connection.ts';
 import { quoteIdentifier } from '../connection.ts';
-import { nameList, tableExists } from './fence-rows.ts';
+import { nameList, tableExists } from './names.ts';
 import { candidateWidth, fenceTriggers, logTriggers, logWidth, type Trigger, triggerName, type UniqueIndex } from './trigger-sql.ts';
 
 const logPurposes = ['log_before_insert', 'log_before_update', 'log_insert', 'log_update', 'log_delete'] as const;
@@ -35,7 +35,9 @@ export function dropLogTriggers(connection: Connection, table: string): void {
 
 /** Triggers on these tables that are not ours: name and table. */
 export function foreignTriggers(connection: Connection, tables: readonly string[]): readonly { readonly name: string; readonly table: string }[] {
-  const rows = connection.all(`SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?)) ORDER BY tbl_name, name`, [nameList(tables)]);
+  const rows = connection.all(`SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?)) ORDER BY tbl_name, name`, [
+    nameList(tables),
+  ]);
   const ours = (name: string, table: string): boolean => name === triggerName(purposeOf(name, table), table);
   return rows.map(([name, table]) => ({ name: String(name), table: String(table) })).filter(({ name, table }) => !ours(name, table));
 }
