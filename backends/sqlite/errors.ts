@@ -58,7 +58,8 @@ export interface Fault {
 
 /** Extended result code of an error of SQLite, null for every other. */
 export function resultCode(error: unknown): number | null {
-  if (!(error instanceof Error) || !('errcode' in error)) return null;
+  // Not by its class: an error of the runtime's own may come from another realm.
+  if (typeof error !== 'object' || error === null || !('errcode' in error)) return null;
   return typeof error.errcode === 'number' ? error.errcode : null;
 }
 
@@ -78,13 +79,13 @@ export function mayBeDurable(error: unknown): boolean {
 export const isStatementFault = (error: unknown): boolean => resultCode(error) === 1;
 
 /** Whether the fence's trigger refused the write. */
-export const isFenced = (error: unknown): boolean => resultCode(error) === RAISED && error instanceof Error && error.message.startsWith(FENCED_PREFIX);
+export const isFenced = (error: unknown): boolean => resultCode(error) === RAISED && messageOf(error).startsWith(FENCED_PREFIX);
 
 /** What a failed statement means to the caller; unless it was the commit, it is definitely not applied. */
 export function storeError(error: unknown, table?: TableSchema): SwitchyardError {
   if (error instanceof SwitchyardError) return error;
   const code = resultCode(error);
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (code === null) return new SwitchyardError('INTERNAL', message, { cause: error });
   const reason = isFenced(error) ? 'FENCED' : (reasonOfCode[code] ?? reasonOfPrimary[code & 0xff] ?? 'STORE_FAILED');
   return new SwitchyardError(reason, message, { metadata: metadataOf(code, message, table), cause: error });
@@ -98,7 +99,7 @@ export function abortError(signal: AbortSignal): SwitchyardError {
 
 /** An error for the way out of a worker thread. */
 export function faultOf(error: unknown): Fault {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof SwitchyardError) return { code: null, reason: error.reason, message, metadata: error.metadata };
   return { code: resultCode(error), reason: null, message, metadata: {} };
 }
@@ -107,6 +108,11 @@ export function faultOf(error: unknown): Fault {
 export function errorOfFault(fault: Fault): Error {
   if (fault.reason !== null) return new SwitchyardError(fault.reason, fault.message, { metadata: fault.metadata });
   return fault.code === null ? new Error(fault.message) : Object.assign(new Error(fault.message), { errcode: fault.code });
+}
+
+/** An error's message, whatever realm it comes from. */
+export function messageOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error ? String(error.message) : String(error);
 }
 
 /** Whether the failure says that the store's file cannot be used at all, now. */

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { decimalOrder, decimalSum } from './decimal-text.ts';
+import { declaredType } from './column-types.ts';
+import { decimalOrder, decimalSize, decimalSum, decimalText } from './decimal-text.ts';
 
 const INT_LIMITS: Readonly<Record<string, bigint>> = { int16: 2n ** 15n, int32: 2n ** 31n, int64: 2n ** 63n };
 
@@ -8,7 +9,7 @@ const INT_LIMITS: Readonly<Record<string, bigint>> = { int16: 2n ** 15n, int32: 
  * SQL functions of our own connections. Other programs' connections do not have them, so no trigger, index or check of a file may use one: they are declared for direct use only.
  *  - switchyard_go_on(): true, or an error when the statement is no longer wanted.
  *  - switchyard_decimal(text): a text that orders as the decimal does.
- *  - switchyard_add(kind, a, b): the exact sum, or VALUE_INVALID; SQLite's own + turns a sum beyond 64 bit into a float.
+ *  - switchyard_add(kind, declared type, a, b): the exact sum, or VALUE_INVALID; SQLite's own + turns a sum beyond 64 bit into a float.
  */
 export function registerFunctions(database: DatabaseSync, goOn: () => boolean): void {
   database.function('switchyard_go_on', { directOnly: true }, () => {
@@ -21,17 +22,17 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
     if (order === null) throw new SwitchyardError('VALUE_INVALID', `a decimal column holds ${String(text)}, which is no decimal: correct it in the store`);
     return order;
   });
-  database.function('switchyard_add', { directOnly: true, deterministic: true, useBigIntArguments: true }, (kind, a, b) => {
+  database.function('switchyard_add', { directOnly: true, deterministic: true, useBigIntArguments: true }, (kind, declared, a, b) => {
     if (a === null || b === null) return null;
-    const sum = exactSum(String(kind), a, b);
-    if (sum === undefined) throw new SwitchyardError('VALUE_INVALID', `the sum of ${String(a)} and ${String(b)} has no exact value of kind ${String(kind)}`);
+    const sum = exactSum(String(kind), String(declared), a, b);
+    if (sum === undefined) throw new SwitchyardError('VALUE_INVALID', `the sum of ${String(a)} and ${String(b)} is no value of the type ${String(declared)}`);
     return sum;
   });
 }
 
 type Addend = string | number | bigint | Uint8Array;
 
-function exactSum(kind: string, a: Addend, b: Addend): bigint | number | string | undefined {
+function exactSum(kind: string, declared: string, a: Addend, b: Addend): bigint | number | string | undefined {
   const limit = INT_LIMITS[kind];
   if (limit !== undefined && typeof a === 'bigint' && typeof b === 'bigint') {
     const sum = a + b;
@@ -41,5 +42,7 @@ function exactSum(kind: string, a: Addend, b: Addend): bigint | number | string 
     const sum = kind === 'float32' ? Math.fround(a + b) : a + b;
     return Number.isNaN(sum) ? undefined : sum;
   }
-  return typeof a === 'string' && typeof b === 'string' ? (decimalSum(a, b) ?? undefined) : undefined;
+  if (kind !== 'decimal' || typeof a !== 'string' || typeof b !== 'string') return undefined;
+  const sum = decimalSum(a, b);
+  return sum === null ? undefined : (decimalText(sum, decimalSize(declaredType(declared)?.modifiers ?? [])) ?? undefined);
 }

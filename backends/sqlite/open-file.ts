@@ -2,9 +2,6 @@ import { statSync } from 'node:fs';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { ReadFence } from './read-fence.ts';
 
-/** How often it is looked whether the path still leads to the file that is open, unless the caller insists. */
-const LOOK_EVERY_MS = 100;
-
 /** The connection with what it knows of the fence. */
 export interface Opened {
   readonly connection: Connection;
@@ -14,14 +11,10 @@ export interface Opened {
 /** One connection to the file at a path, opened when it is first used, and anew where the path no longer leads to the file that is open: what is written into a file that was replaced is lost. */
 export class OpenFile implements Disposable {
   readonly #options: ConnectionOptions;
-  readonly #nowMs: () => number;
   #open: (Opened & { readonly identity: string | null }) | null = null;
-  #lookedAtMs = 0;
 
-  /** `nowMs`: a monotonic clock. */
-  constructor(options: ConnectionOptions, nowMs: () => number) {
+  constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#nowMs = nowMs;
   }
 
   /** Whether a connection is open. */
@@ -29,17 +22,12 @@ export class OpenFile implements Disposable {
     return this.#open !== null;
   }
 
-  /** The connection for the next transaction. `insist`: look at the path now; for writes. Throws what `Connection.open` throws. */
-  get(insist: boolean): Opened {
-    const now = this.#nowMs();
-    if (this.#open !== null && (insist || now - this.#lookedAtMs > LOOK_EVERY_MS)) {
-      if (identityOf(this.#options.path) === this.#open.identity) this.#lookedAtMs = now;
-      else this.close();
-    }
+  /** The connection for the next transaction. Throws what `Connection.open` throws. */
+  get(): Opened {
+    if (this.#open !== null && identityOf(this.#options.path) !== this.#open.identity) this.close();
     if (this.#open === null) {
       const connection = Connection.open(this.#options);
       this.#open = { connection, fence: new ReadFence(connection), identity: identityOf(this.#options.path) };
-      this.#lookedAtMs = now;
     }
     return this.#open;
   }

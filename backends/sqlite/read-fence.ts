@@ -1,4 +1,4 @@
-import { type FenceRow, type FenceState, mayRead } from '../../core/fence.ts';
+import { type FenceRow, type FenceState, mayRead, mayWrite } from '../../core/fence.ts';
 import { attempt } from '../../core/ids.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Connection } from './connection.ts';
@@ -35,13 +35,14 @@ export class ReadFence {
 
   /** FENCED when one of the tables may not be read by gateways. */
   check(tables: readonly string[]): void {
-    if (!this.isInstalled()) return;
-    for (const table of tables) {
-      const [row] = this.#connection.all(stateText, [table]);
-      if (row !== undefined && !mayRead(String(row[0]) as FenceState)) {
-        throw new SwitchyardError('FENCED', `the fence of table "${table}" is ${String(row[0])}`, { metadata: { table } });
-      }
-    }
+    this.#check(tables, mayRead);
+  }
+
+  /**
+   * FENCED when one of the tables may not be written by gateways. The triggers refuse whatever touches a row; this is for what would touch none: "no such row" is no answer of a store that others have gone on from.
+   */
+  checkWrite(tables: readonly string[]): void {
+    this.#check(tables, mayWrite);
   }
 
   /** The fence rows of these tables, or of all; a table without one is left out. */
@@ -55,5 +56,15 @@ export class ReadFence {
       peer: String(peer),
       workflow: workflow === null || workflow === undefined ? null : String(workflow),
     }));
+  }
+
+  #check(tables: readonly string[], may: (state: FenceState) => boolean): void {
+    if (!this.isInstalled()) return;
+    for (const table of tables) {
+      const [row] = this.#connection.all(stateText, [table]);
+      if (row !== undefined && !may(String(row[0]) as FenceState)) {
+        throw new SwitchyardError('FENCED', `the fence of table "${table}" is ${String(row[0])}`, { metadata: { table } });
+      }
+    }
   }
 }

@@ -7,13 +7,12 @@ import type { ScanAnswer, ScanQuestion, ScanThreadData } from './scan-workers.ts
 
 const { path, stopped } = workerData as ScanThreadData;
 let current = 0;
-// It looks at the path before every answer, so it needs no clock.
-const file = new OpenFile({ path, goOn: () => Atomics.load(stopped, 0) !== current }, () => 0);
+const file = new OpenFile({ path, goOn: () => Atomics.load(stopped, 0) !== current });
 
 function answer({ id, tables, statements }: ScanQuestion): ScanAnswer {
   current = id;
   try {
-    const { connection, fence } = file.get(true);
+    const { connection, fence } = file.get();
     const rows = connection.transaction('DEFERRED', () => {
       fence.check(tables);
       return statements.map(({ text, values }) => connection.all(text, values));

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Connection } from './connection.ts';
-import { abortError, isBusy, isUnavailable, mayBeDurable, storeError } from './errors.ts';
+import { abortError, isBusy, isUnavailable, mayBeDurable, messageOf, storeError } from './errors.ts';
 import { OpenFile } from './open-file.ts';
 import type { ReadFence } from './read-fence.ts';
 import { type QueueLimits, WriteQueue } from './write-queue.ts';
@@ -36,7 +36,7 @@ export class StoreClient implements Disposable {
 
   constructor(options: StoreClientOptions) {
     this.#options = options;
-    this.#file = new OpenFile(options, () => options.clock.monotonic());
+    this.#file = new OpenFile(options);
     this.#writes = new WriteQueue(options.clock);
   }
 
@@ -85,7 +85,7 @@ export class StoreClient implements Disposable {
     let begun = false;
     try {
       if (this.#closed !== null) throw this.#closed;
-      const file = this.#file.get(mode === 'IMMEDIATE');
+      const file = this.#file.get();
       const value = file.connection.transaction(
         mode,
         () => {
@@ -107,5 +107,5 @@ export class StoreClient implements Disposable {
 
 function commitError(error: unknown): unknown {
   if (!mayBeDurable(error)) return error;
-  return new SwitchyardError('OUTCOME_UNKNOWN', `the store failed while it committed: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  return new SwitchyardError('OUTCOME_UNKNOWN', `the store failed while it committed: ${messageOf(error)}`, { cause: error });
 }
