@@ -172,7 +172,7 @@ const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 
 function misfit(column: ColumnSchema, value: Exclude<SqlValue, null>): SwitchyardError {
   const isBytes = value instanceof Uint8Array;
   const shown = isBytes && isFreeText(column.kind) ? `the text ${JSON.stringify(Buffer.from(value).toString('utf8'))} (bytes ${cellText(value)})` : cellText(value);
-  const what = isFreeText(column.kind) && value === 0 ? 'a blob' : shorten(shown);
+  const what = isFreeText(column.kind) && value === 0n ? 'a blob' : shorten(shown);
   const message = `column "${column.name}" (${column.nativeType}) holds ${what}, which is no exact value of that type: correct it in the store`;
   return new SwitchyardError('VALUE_INVALID', message, { metadata: { column: column.name } });
 }

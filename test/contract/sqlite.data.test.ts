@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataStore, StoreOptions } from '../../backends/backend.ts';
-import { openDataStore } from '../../backends/sqlite/data/data-store.ts';
+import { sqliteBackend } from '../../backends/sqlite/backend.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { dataStoreContract } from './data-store.ts';
 import type { DataStoreHarness } from './data-store-harness.ts';
@@ -37,7 +37,7 @@ class SqliteHarness implements DataStoreHarness {
   }
 
   open(options: Partial<StoreOptions> = {}): DataStore {
-    const store = openDataStore({
+    const store = sqliteBackend.openData({
       shard: { kind: 'sqlite', path: this.#path },
       password: '',
       poolSize: 4,
