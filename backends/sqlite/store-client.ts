@@ -4,7 +4,10 @@ import type { Connection } from './connection.ts';
 import { abortError, isBusy, isUnavailable, mayBeDurable, messageOf, storeError } from './errors.ts';
 import { OpenFile } from './open-file.ts';
 import type { ReadFence } from './read-fence.ts';
-import { type QueueLimits, WriteQueue } from './write-queue.ts';
+import { type Outcome, type QueueLimits, type RunWorks, type Work, WriteQueue } from './write-queue.ts';
+
+/** Between two tries of a read. */
+const BUSY_PAUSE_MS = 2;
 
 export interface StoreClientOptions {
   /** Absolute path of the file. */
@@ -30,14 +33,14 @@ export interface Transaction {
  */
 export class StoreClient implements Disposable {
   readonly #options: StoreClientOptions;
-  readonly #writes: WriteQueue;
+  readonly #writes: WriteQueue<Transaction>;
   readonly #file: OpenFile;
   #closed: SwitchyardError | null = null;
 
   constructor(options: StoreClientOptions) {
     this.#options = options;
     this.#file = new OpenFile(options);
-    this.#writes = new WriteQueue(options.clock);
+    this.#writes = new WriteQueue(options.clock, (works) => this.#runWorks(works));
   }
 
   /** Callers that wait for a lock now. */
@@ -50,14 +53,32 @@ export class StoreClient implements Disposable {
     return this.#file.isOpen;
   }
 
-  /** Runs `work` in one read transaction: one snapshot. Readers wait for no writer. */
-  read<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {
-    return this.#run('DEFERRED', work, {}, signal);
+  /** Runs `work` in one read transaction: one snapshot. Readers wait for no writer. STORE_OVERLOADED: another process had the whole file for itself for longer than the limit. */
+  async read<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {
+    const { acquireTimeoutMs, clock } = this.#options;
+    const limit = clock.monotonic() + acquireTimeoutMs;
+    for (;;) {
+      if (signal.aborted) throw abortError(signal);
+      if (this.#closed !== null) throw this.#closed;
+      try {
+        const file = this.#file.get();
+        return file.connection.transaction('DEFERRED', () => work(file));
+      } catch (error) {
+        // Busy while another process recovers the file or turns it to WAL.
+        if (!isBusy(error) || clock.monotonic() > limit) throw this.#failure(error);
+      }
+      await clock.sleep(BUSY_PAUSE_MS, signal).catch(() => {
+        throw abortError(signal);
+      });
+    }
   }
 
-  /** Runs `work` as the only writer; whatever it throws rolls everything back. STORE_OVERLOADED: the lock was not free within the limit. OUTCOME_UNKNOWN: the commit failed in a way that leaves it open. */
+  /**
+   * Runs `work` as the only writer; whatever it throws rolls everything of it back. STORE_OVERLOADED: the lock was not free within the limit. OUTCOME_UNKNOWN: the commit failed in a way that leaves it open. With `joint`, works that wait
+   * together share one commit, each still all or nothing for itself; such a work may run more than once.
+   */
   write<T>(signal: AbortSignal, work: (transaction: Transaction) => T, limits: Partial<QueueLimits> = {}): Promise<T> {
-    return this.#run('IMMEDIATE', work, limits, signal);
+    return this.#writes.run(work, { limitMs: this.#options.acquireTimeoutMs, ...limits }, signal) as Promise<T>;
   }
 
   [Symbol.dispose](): void {
@@ -66,42 +87,45 @@ export class StoreClient implements Disposable {
     this.#file.close();
   }
 
-  #run<T>(mode: 'DEFERRED' | 'IMMEDIATE', work: (transaction: Transaction) => T, limits: Partial<QueueLimits>, signal: AbortSignal): Promise<T> {
-    if (signal.aborted) return Promise.reject(abortError(signal));
-    const attempt = (): 'busy' | { readonly value: T } => this.#attempt(mode, work);
-    if (mode === 'DEFERRED') {
-      // Busy only while another process recovers or turns the file: then it waits in the queue like a writer.
-      try {
-        const result = attempt();
-        if (result !== 'busy') return Promise.resolve(result.value);
-      } catch (error) {
-        return Promise.reject(error);
-      }
-    }
-    return this.#writes.run(attempt, { limitMs: this.#options.acquireTimeoutMs, ...limits }, signal);
-  }
-
-  #attempt<T>(mode: 'DEFERRED' | 'IMMEDIATE', work: (transaction: Transaction) => T): 'busy' | { readonly value: T } {
+  #runWorks(works: readonly Work<Transaction>[]): ReturnType<RunWorks<Transaction>> {
     let begun = false;
     try {
-      if (this.#closed !== null) throw this.#closed;
       const file = this.#file.get();
-      const value = file.connection.transaction(
-        mode,
-        () => {
-          begun = true;
-          return work(file);
-        },
-        commitError,
-      );
-      return { value };
+      const run = (): readonly Outcome[] => {
+        begun = true;
+        const [first] = works;
+        return works.length === 1 && first !== undefined ? [{ ok: true, value: first(file) }] : works.map((work) => runPart(file, work));
+      };
+      return file.connection.transaction('IMMEDIATE', run, commitError).map((outcome) => (outcome.ok ? outcome : { ok: false, error: this.#failure(outcome.error) }));
     } catch (error) {
-      // Under the write lock nobody else's lock can be in the way; a read's is taken by its first statement.
-      if (isBusy(error) && !(begun && mode === 'IMMEDIATE')) return 'busy';
-      const ours = storeError(error);
-      if (isUnavailable(ours)) this.#file.close();
-      throw ours;
+      // Under the write lock nobody else's lock can be in the way.
+      if (isBusy(error) && !begun) return 'busy';
+      const ours = this.#failure(error);
+      // Without the report of its commit nobody can say what became of any of them. Otherwise the whole transaction is undone.
+      return works.length === 1 || ours.reason === 'OUTCOME_UNKNOWN' ? works.map(() => ({ ok: false, error: ours })) : 'apart';
     }
+  }
+
+  #failure(error: unknown): SwitchyardError {
+    const ours = storeError(error);
+    if (isUnavailable(ours)) this.#file.close();
+    return ours;
+  }
+}
+
+/** Runs one work within the transaction so that it fails alone. Throws when the whole transaction is gone with it, as after a full disk or a trigger's RAISE(ROLLBACK). */
+function runPart(transaction: Transaction, work: Work<Transaction>): Outcome {
+  const { connection } = transaction;
+  connection.run('SAVEPOINT part');
+  try {
+    const value = work(transaction);
+    connection.run('RELEASE part');
+    return { ok: true, value };
+  } catch (error) {
+    if (!connection.inTransaction) throw error;
+    connection.run('ROLLBACK TO part');
+    connection.run('RELEASE part');
+    return { ok: false, error };
   }
 }
 

@@ -9,34 +9,47 @@ const RETRY_LEAST_MS = 1;
 const RETRY_SPREAD_MS = 3;
 /** For a caller that cannot wait long: tries without a pause in between, which block this thread, before each pause. */
 const URGENT_TRIES = 200;
+/** Writes that share one commit, at most: some milliseconds of this thread. */
+const JOINT_LIMIT = 32;
 
-/** Makes one try. `'busy'`: another connection has the lock. Whatever it throws is the caller's result. */
-export type Try<T> = () => 'busy' | { readonly value: T };
+/** What became of one caller's work. */
+export type Outcome = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
+
+/** What a caller wants done, with what the transaction works with. Synchronous. */
+export type Work<C> = (context: C) => unknown;
+
+/**
+ * Runs these works in order in one transaction of which each is a part that fails alone, and commits. `'busy'`: another connection has the lock, nothing was run. `'apart'`: the transaction failed as a whole and nothing of it is applied;
+ * each is to be run for itself, so that each gets its own answer. Never throws.
+ */
+export type RunWorks<C> = (works: readonly Work<C>[]) => 'busy' | 'apart' | readonly Outcome[];
 
 export interface QueueLimits {
   readonly limitMs: number;
   /** Tries many times without a pause before every pause: for a fence among busy writers. */
   readonly urgent?: boolean;
+  /** May share its commit with others that wait. */
+  readonly joint?: boolean;
 }
 
-interface Entry {
+interface Entry<C> {
+  readonly work: Work<C>;
   readonly urgent: boolean;
-  /** One try; true when the caller has its result. */
-  readonly attempt: () => boolean;
-  readonly refuse: (error: Error) => void;
+  joint: boolean;
+  readonly settle: (outcome: Outcome) => void;
 }
 
-/**
- * Callers in order of arrival, each trying until another connection's lock is gone; one after the other, since all share one connection. The event loop is never blocked by the wait.
- */
-export class WriteQueue {
+/** Writers in order of arrival, each waiting until another connection's lock is gone; all share one connection. The event loop is never blocked by the wait. */
+export class WriteQueue<C> {
   readonly #clock: Clock;
-  readonly #entries = new Set<Entry>();
+  readonly #runWorks: RunWorks<C>;
+  readonly #entries = new Set<Entry<C>>();
   #closed: SwitchyardError | null = null;
   #running = false;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, runWorks: RunWorks<C>) {
     this.#clock = clock;
+    this.#runWorks = runWorks;
   }
 
   /** Callers that wait, the one that is trying included. */
@@ -45,40 +58,29 @@ export class WriteQueue {
   }
 
   /** STORE_OVERLOADED: the lock was not free within the limit, or too many wait. An abort ends the wait; what has begun is never interrupted. */
-  run<T>(attempt: Try<T>, limits: QueueLimits, signal: AbortSignal): Promise<T> {
+  run(work: Work<C>, { limitMs, urgent = false, joint = false }: QueueLimits, signal: AbortSignal): Promise<unknown> {
     if (signal.aborted) return Promise.reject(abortError(signal));
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (this.#entries.size >= WAITING_LIMIT) return Promise.reject(new SwitchyardError('STORE_OVERLOADED', `${WAITING_LIMIT} callers wait for the store's write lock already`));
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const settle = (): void => {
-      this.#entries.delete(entry);
-      signal.removeEventListener('abort', onAbort);
-      stopTimer();
-    };
-    const entry: Entry = {
-      urgent: limits.urgent ?? false,
-      attempt: () => {
-        try {
-          const result = attempt();
-          if (result === 'busy') return false;
-          resolve(result.value);
-        } catch (error) {
-          reject(error);
-        }
-        settle();
-        return true;
-      },
-      refuse: (error) => {
-        settle();
-        reject(error);
-      },
-    };
-    const onAbort = (): void => entry.refuse(abortError(signal));
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     let stopTimer = (): void => {};
-    // Nobody before it and no lock in the way: done without a timer.
-    if (this.#entries.size === 0 && !this.#running && entry.attempt()) return promise;
-    stopTimer = this.#clock.after(limits.limitMs, () =>
-      entry.refuse(new SwitchyardError('STORE_OVERLOADED', `the store's write lock was not free within ${limits.limitMs} ms; nothing was written`)),
+    const entry: Entry<C> = {
+      work,
+      urgent,
+      joint,
+      settle: (outcome) => {
+        this.#entries.delete(entry);
+        signal.removeEventListener('abort', onAbort);
+        stopTimer();
+        if (outcome.ok) resolve(outcome.value);
+        else reject(outcome.error);
+      },
+    };
+    const onAbort = (): void => entry.settle({ ok: false, error: abortError(signal) });
+    // Nobody before it and no lock in the way: done now.
+    if (!joint && !this.#running && this.#entries.size === 0 && this.#serve([entry])) return promise;
+    stopTimer = this.#clock.after(limitMs, () =>
+      entry.settle({ ok: false, error: new SwitchyardError('STORE_OVERLOADED', `the store's write lock was not free within ${limitMs} ms; nothing was written`) }),
     );
     signal.addEventListener('abort', onAbort, { once: true });
     this.#entries.add(entry);
@@ -89,20 +91,22 @@ export class WriteQueue {
   /** Refuses those who wait and come. */
   close(error: SwitchyardError): void {
     this.#closed = error;
-    for (const entry of [...this.#entries]) entry.refuse(error);
+    for (const entry of [...this.#entries]) entry.settle({ ok: false, error });
   }
 
   async #work(): Promise<void> {
     this.#running = true;
     try {
-      for (let head = this.#first(); head !== undefined; head = this.#first()) {
-        let tries = head.urgent ? URGENT_TRIES : 1;
-        let done = head.attempt();
+      // Joint writes of this turn share the first commit.
+      await new Promise<void>((resolve) => this.#clock.endOfTurn(resolve));
+      for (let group = this.#next(); group.length > 0; group = this.#next()) {
+        let tries = group[0]?.urgent === true ? URGENT_TRIES : 1;
+        let done = this.#serve(group);
         while (!done && tries > 1) {
           tries -= 1;
-          done = head.attempt();
+          done = this.#serve(group);
         }
-        // What has arrived meanwhile is handled before the next one, and another process gets a chance at the lock.
+        // What has arrived meanwhile is handled before the next ones, and another process gets a chance at the lock.
         if (done) await new Promise<void>((resolve) => this.#clock.endOfTurn(resolve));
         else await this.#clock.sleep(RETRY_LEAST_MS + Math.random() * RETRY_SPREAD_MS);
       }
@@ -111,8 +115,23 @@ export class WriteQueue {
     }
   }
 
-  #first(): Entry | undefined {
-    const [first] = this.#entries;
-    return first;
+  /** The first, with those behind it that may share its commit. */
+  #next(): readonly Entry<C>[] {
+    const group: Entry<C>[] = [];
+    for (const entry of this.#entries) {
+      if (group.length > 0 && !(entry.joint && group[0]?.joint === true)) break;
+      group.push(entry);
+      if (group.length === JOINT_LIMIT) break;
+    }
+    return group;
+  }
+
+  /** One try for these; false when the lock is taken. */
+  #serve(group: readonly Entry<C>[]): boolean {
+    const outcomes = this.#runWorks(group.map((entry) => entry.work));
+    if (outcomes === 'busy') return false;
+    if (outcomes === 'apart') for (const entry of group) entry.joint = false;
+    else for (const [i, entry] of group.entries()) entry.settle(outcomes[i] ?? { ok: false, error: new SwitchyardError('INTERNAL', 'a write has no outcome') });
+    return true;
   }
 }

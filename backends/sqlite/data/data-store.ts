@@ -64,7 +64,9 @@ class SqliteDataStore implements DataStore {
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
     const writes = planWrites(schemas, operations);
     if (writes.length === 0) return [];
-    return this.#client.write(signal, (transaction) => runWrites(transaction, writes)).catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
+    return this.#client
+      .write(signal, (transaction) => runWrites(transaction, writes), { joint: true })
+      .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
