@@ -22,7 +22,7 @@ export interface Capabilities {
 
 export interface StoreOptions {
   readonly shard: Shard;
-  /** The secret of the identity's credential, already resolved. */
+  /** The secret of the identity's credential, already resolved; empty for a store that knows no logins. */
   readonly password: string;
   /** Largest number of connections; a caller that gets none within `acquireTimeoutMs` fails with STORE_OVERLOADED. */
   readonly poolSize: number;
@@ -37,6 +37,8 @@ export interface StoreOptions {
 /** A kind of store, as the registry holds it. Opening connects lazily. */
 export interface Backend {
   readonly kind: string;
+  /** What a shard of this kind names: a server with three logins, or a file. */
+  readonly shardForm: 'server' | 'file';
   readonly capabilities: Capabilities;
   openData(options: StoreOptions): DataStore;
   openReplication(options: StoreOptions): ReplicationStore;

@@ -1,5 +1,6 @@
 import type { Backend } from './backend.ts';
 import { postgresBackend } from './postgres/backend.ts';
+import { sqliteBackend } from './sqlite/backend.ts';
 
 /** Every kind of store by its name: the only file that names them. */
-export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend].map((backend) => [backend.kind, backend]));
+export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend, sqliteBackend].map((backend) => [backend.kind, backend]));

@@ -1,6 +1,6 @@
 import type { Backend, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Identity, Keyspace, Shard } from '../core/keyspace.ts';
+import { credentialOf, fileShard, type Identity, type Keyspace, serverShard, type Shard } from '../core/keyspace.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -60,9 +60,14 @@ export class Stores {
     return { move, [Symbol.asyncDispose]: () => opened.disposeAsync() };
   }
 
+  /** KEYSPACE_INVALID: no such kind, or the shard names another sort of place than the kind's stores have. */
   backendOf(shard: Shard, keyspace: string): Backend {
     const backend = this.#options.backends.get(shard.kind);
-    if (backend !== undefined) return backend;
+    if (backend !== undefined) {
+      if (backend.shardForm === 'file') fileShard(shard);
+      else serverShard(shard);
+      return backend;
+    }
     const known = [...this.#options.backends.keys()].join(', ');
     throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace}": there is no kind of store "${shard.kind}"; known are ${known}`, { metadata: { keyspace } });
   }
@@ -79,10 +84,11 @@ export class Stores {
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {
     const { clock, env, log, poolSize, acquireTimeoutMs } = this.#options;
+    const credential = credentialOf(shard, identity);
     return {
       shard,
       clock,
-      password: await resolveSecret(shard[identity].password, env),
+      password: credential === null ? '' : await resolveSecret(credential.password, env),
       poolSize,
       acquireTimeoutMs,
       applicationName: `switchyard control ${identity}`,

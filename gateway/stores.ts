@@ -1,6 +1,6 @@
 import type { Backend, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import type { Keyspace } from '../core/keyspace.ts';
+import { credentialOf, type Keyspace } from '../core/keyspace.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
@@ -130,7 +130,8 @@ export class Stores implements AsyncDisposable {
         throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace.name}": shards[0].kind is "${shard.kind}"; this gateway knows ${[...backends.keys()].join(', ')}`);
       }
       const onBackgroundError = (error: Error): void => log.warn({ keyspace: keyspace.name, err: error }, 'a store connection failed in the background');
-      const password = await resolveSecret(shard.gateway.password, env);
+      const credential = credentialOf(shard, 'gateway');
+      const password = credential === null ? '' : await resolveSecret(credential.password, env);
       const options: StoreOptions = { shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
       return { kind: 'open', definition, data: backend.openData(options), lookUps, callsUnderWay: 0 };

@@ -7,6 +7,7 @@ import { openReplicationStore } from './player/replication-store.ts';
 /** PostgreSQL 14 or newer, reached directly (no pooler that shares sessions in between). Tables live in the schema `public`. */
 export const postgresBackend: Backend = {
   kind: 'postgres',
+  shardForm: 'server',
   capabilities: { readFence: true },
   openData: openDataStore,
   openReplication: openReplicationStore,

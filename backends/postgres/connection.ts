@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Identity } from '../../core/keyspace.ts';
+import { type Identity, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { StoreOptions } from '../backend.ts';
 
@@ -45,7 +45,7 @@ export const rawTypes: pg.CustomTypesConfig = { getTypeParser: () => rawText };
 
 /** Everything that a `pg` client needs to connect as this identity. `settings` are further session settings, which beat ours. */
 export function clientConfig(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>> = {}): pg.ClientConfig {
-  const { shard } = options;
+  const shard = serverShard(options.shard);
   return {
     host: shard.host,
     port: shard.port,

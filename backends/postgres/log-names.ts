@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Shard } from '../../core/keyspace.ts';
+import type { ServerShard } from '../../core/keyspace.ts';
 import type { StreamSpec } from '../backend.ts';
 
 /**
  * Name of the stream's replication slot and of its publication: at most 63 characters of a–z, 0–9 and _. A slot's name is unique in the whole server, so the database has a part in it.
  */
-export function logName(stream: StreamSpec, shard: Shard): string {
+export function logName(stream: StreamSpec, shard: ServerShard): string {
   const readable = stream.id
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')

@@ -30,7 +30,7 @@ function keyspaceTable(keyspaces: readonly Keyspace[]): string {
     keyspace.shards.map((shard) => [
       keyspace.name,
       shard.kind,
-      `${shard.host}:${shard.port}/${shard.database}`,
+      shard.path === '' ? `${shard.host}:${shard.port}/${shard.database}` : shard.path,
       shard.gateway?.user ?? '',
       shard.player?.user ?? '',
       shard.owner?.user ?? '',
@@ -57,7 +57,10 @@ export function addKeyspaceCommands(program: Command, context: Context): void {
         const response = await client.applyKeyspace({ keyspace: one, validateOnly: options.dryRun ?? false });
         context.print(ApplyKeyspaceResponseSchema, response, () => `keyspace ${one.name} ${options.dryRun ? 'is valid' : 'applied'}`);
       }
-      if (!options.dryRun) context.hint('next: switchyard keyspace grants NAME | psql …   (gives the three identities their rights)');
+      if (!options.dryRun)
+        context.hint(
+          'next: switchyard keyspace grants NAME | psql …   (gives the three identities their rights; for a store that is a file it prints what its permissions must be)',
+        );
     });
 
   keyspace

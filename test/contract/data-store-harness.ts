@@ -18,9 +18,9 @@ export interface DataStoreHarness extends AsyncDisposable {
   print(table: string, column: string, id: bigint): Promise<string>;
   /** Holds a write lock on an item's row from outside until disposed of. */
   lockItem(id: bigint): Promise<AsyncDisposable>;
-  /** Keeps every read and write of the table waiting from outside until disposed of. */
+  /** Keeps every read and write of the table waiting from outside until disposed of. Not asked where `readLocks` is left out; likewise those below where what they need is. */
   lockTable(table: string): Promise<AsyncDisposable>;
-  /** Statements that the gateway's identity has running in the store just now. */
+  /** Calls of the gateway's identity that are running in the store, or wait for a lock there, just now. */
   running(): Promise<number>;
   /** Connections of the gateway's identity. */
   connections(): Promise<number>;
@@ -38,6 +38,18 @@ export interface DataStoreHarness extends AsyncDisposable {
   start(): Promise<void>;
   /** Stops the store's processes from doing anything while their sockets stay open, until disposed of. */
   freeze(): Promise<AsyncDisposable>;
+}
+
+/** What a kind of store does not have, each with the reason that is shown for the tests left out. */
+export interface ContractSkips {
+  /** Locks that keep a reader of one table or row waiting. */
+  readonly readLocks?: string;
+  /** Requests to cancel that travel beside the statement. */
+  readonly cancelRequests?: string;
+  /** A pool of which every call takes one connection for itself. */
+  readonly ownConnections?: string;
+  /** Connections that somebody else can end or freeze. */
+  readonly lostConnections?: string;
 }
 
 export interface StoreDoor extends AsyncDisposable {

@@ -3,7 +3,7 @@ import type { StoreOptions } from '../../backends/backend.ts';
 import { grantScript } from '../../backends/postgres/owner/grants.ts';
 import { openOwnerStore } from '../../backends/postgres/owner/owner-store.ts';
 import { openReplicationStore } from '../../backends/postgres/player/replication-store.ts';
-import type { Identity, Shard } from '../../core/keyspace.ts';
+import type { Identity, ServerShard } from '../../core/keyspace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
@@ -63,7 +63,7 @@ async function makeTemplate(server: PostgresServer, tables: string): Promise<voi
   await server.psql(template, script);
 }
 
-function shardOf(server: PostgresServer, database: string): Shard {
+function shardOf(server: PostgresServer, database: string): ServerShard {
   const by = (identity: Identity) => ({ user: SHOP_LOGINS[identity].user, password: 'env:UNUSED' });
   return { kind: 'postgres', host: server.host, port: server.port, database, gateway: by('gateway'), player: by('player'), owner: by('owner') };
 }
@@ -72,9 +72,9 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
   readonly owner;
   readonly player;
   readonly #server: PostgresServer;
-  readonly #shard: Shard;
+  readonly #shard: ServerShard;
 
-  private constructor(server: PostgresServer, shard: Shard) {
+  private constructor(server: PostgresServer, shard: ServerShard) {
     this.#server = server;
     this.#shard = shard;
     this.owner = openOwnerStore(this.#options('owner'));

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { Problem } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
@@ -11,7 +11,7 @@ import { roleChecks, serverChecks } from './server-checks.ts';
 import { tableChecks } from './table-checks.ts';
 
 /** See `OwnerStore.checkTables`. */
-export async function checkTables(client: StoreClient, shard: Shard, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+export async function checkTables(client: StoreClient, shard: ServerShard, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
   const [gateway, player] = [pg.escapeLiteral(shard.gateway.user), pg.escapeLiteral(shard.player.user)];
   const names = `ARRAY[${tables.map((table) => pg.escapeLiteral(table)).join(', ')}]::text[]`;
   const run = async (checks: readonly string[]): Promise<readonly Problem[]> => {

@@ -1,6 +1,6 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
@@ -12,7 +12,7 @@ import { TRUNCATE_TRIGGER, WRITE_TRIGGER } from './fence-sql.ts';
 const PLAYER_RIGHTS = 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE';
 
 /** Takes the tables for the scope's workflow; see `OwnerStore.claim`. Runs in a locking transaction. */
-export async function claimTables(statements: Statements, shard: Shard, scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
+export async function claimTables(statements: Statements, shard: ServerShard, scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
   const present = await lockTables(statements, scope.tables, signal);
   const missing = scope.tables.find((table) => !present.includes(table));
   if (side === 'source' && missing !== undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${missing}"`, { metadata: { table: missing } });
@@ -50,7 +50,7 @@ export async function putTriggers(statements: Statements, table: string, on: boo
 }
 
 /** What the fence's state CLOSED means for a table that has just come into being: nobody but the player has a right on it, whatever the default privileges are. */
-export async function shutTable(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+export async function shutTable(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
   await statements.query(`REVOKE ALL ON TABLE ${quoteTable(table)} FROM PUBLIC`, [], signal);
   await statements.query('SELECT switchyard.revoke_rights($1, $2)', [table, shard.gateway.user], signal);
   await grantToPlayer(statements, shard, table, signal);
@@ -107,7 +107,7 @@ export const rowsInTheWay = (table: string): SwitchyardError =>
     },
   );
 
-async function takeTable(statements: Statements, shard: Shard, table: string, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
+async function takeTable(statements: Statements, shard: ServerShard, table: string, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
   await putTriggers(statements, table, side === 'target', signal);
   if (side === 'source') return grantToPlayer(statements, shard, table, signal);
   if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table);
@@ -115,7 +115,7 @@ async function takeTable(statements: Statements, shard: Shard, table: string, si
 }
 
 /** On the source too: it is the reverse stream's target. */
-async function grantToPlayer(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+async function grantToPlayer(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
   await statements.query(`GRANT ${PLAYER_RIGHTS} ON TABLE ${quoteTable(table)} TO ${quoteIdentifier(shard.player.user)}`, [], signal);
 }
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Shard } from '../../../core/keyspace.ts';
+import { type ServerShard, type Shard, serverShard } from '../../../core/keyspace.ts';
 import { quoteIdentifier } from '../connection.ts';
 
 /**
@@ -7,7 +7,8 @@ import { quoteIdentifier } from '../connection.ts';
  * while tables are being moved: a gateway is given nothing on a table that its fence row does not say to be OPEN. `tables` empty: every table that the owner owns. The store must be PostgreSQL 15 or
  * newer (GRANT SET ON PARAMETER).
  */
-export function grantScript(shard: Shard, tables: readonly string[]): string {
+export function grantScript(given: Shard, tables: readonly string[]): string {
+  const shard = serverShard(given);
   const gateway = quoteIdentifier(shard.gateway.user);
   const player = quoteIdentifier(shard.player.user);
   const owner = quoteIdentifier(shard.owner.user);
@@ -74,7 +75,7 @@ COMMIT;
 
 const literal = (text: string): string => pg.escapeLiteral(text);
 
-function selection(shard: Shard, tables: readonly string[]): string {
+function selection(shard: ServerShard, tables: readonly string[]): string {
   if (tables.length === 0) return `pg_get_userbyid(c.relowner) = ${literal(shard.owner.user)}`;
   return `c.relname IN (${tables.map(literal).join(', ')})`;
 }

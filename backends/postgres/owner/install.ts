@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Statements, StoreClient } from '../store-client.ts';
@@ -52,7 +52,7 @@ GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark TO ${playe
  * Creates or updates the schema `switchyard` in one transaction; installations at the same time wait for each other. Nothing happens when this version with these roles is there. PRECHECK_FAILED: a
  * newer version is installed.
  */
-export async function install(client: StoreClient, shard: Shard, signal: AbortSignal): Promise<void> {
+export async function install(client: StoreClient, shard: ServerShard, signal: AbortSignal): Promise<void> {
   const functions = functionScript(pg.escapeLiteral(shard.player.user));
   const digest = createHash('sha256')
     .update(JSON.stringify([VERSION, functions, shard.gateway.user, shard.player.user]))

@@ -1,6 +1,6 @@
 import type { Clock } from '../../../core/clock.ts';
 import { type Position, position } from '../../../core/ids.ts';
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
@@ -21,7 +21,7 @@ const DUPLICATE_OBJECT = '42710';
 export interface LogParts {
   readonly client: StoreClient;
   readonly clock: Clock;
-  readonly shard: Shard;
+  readonly shard: ServerShard;
 }
 
 /** The stream's publication and slot; both are there when it resolves. Returns the position from which the slot delivers. */

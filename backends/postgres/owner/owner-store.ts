@@ -1,4 +1,5 @@
 import type { FenceRow } from '../../../core/fence.ts';
+import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import type { Position } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
@@ -27,19 +28,21 @@ export function openOwnerStore(options: StoreOptions): OwnerStore {
 
 class PostgresOwnerStore implements OwnerStore {
   readonly #options: StoreOptions;
+  readonly #shard: ServerShard;
   readonly #client: StoreClient;
 
   constructor(options: StoreOptions) {
     this.#options = options;
+    this.#shard = serverShard(options.shard);
     this.#client = new StoreClient(options, 'owner', {});
   }
 
   install(signal: AbortSignal): Promise<void> {
-    return install(this.#client, this.#options.shard, signal);
+    return install(this.#client, this.#shard, signal);
   }
 
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkTables(this.#client, this.#options.shard, tables, side, signal);
+    return checkTables(this.#client, this.#shard, tables, side, signal);
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
@@ -55,8 +58,7 @@ class PostgresOwnerStore implements OwnerStore {
   }
 
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
-    const { clock, shard } = this.#options;
-    return lockingTransaction(this.#client, clock, signal, (transaction) => createTables(transaction, shard, scope, definitions, signal));
+    return lockingTransaction(this.#client, this.#options.clock, signal, (transaction) => createTables(transaction, this.#shard, scope, definitions, signal));
   }
 
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
@@ -64,8 +66,7 @@ class PostgresOwnerStore implements OwnerStore {
   }
 
   claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
-    const { clock, shard } = this.#options;
-    return lockingTransaction(this.#client, clock, signal, (transaction) => claimTables(transaction, shard, scope, side, signal));
+    return lockingTransaction(this.#client, this.#options.clock, signal, (transaction) => claimTables(transaction, this.#shard, scope, side, signal));
   }
 
   disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
@@ -91,7 +92,7 @@ class PostgresOwnerStore implements OwnerStore {
       SELECT c.relname, coalesce(string_agg(p.name, ',' ORDER BY p.place) FILTER (WHERE has_table_privilege($2, c.oid, p.name)), '')
       FROM pg_class c CROSS JOIN unnest($3::text[]) WITH ORDINALITY AS p (name, place)
       WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[]) GROUP BY c.relname`;
-    const rows = await this.#client.query(text, [textFromElements(tables), this.#options.shard.gateway.user, textFromElements(GATEWAY_RIGHTS)], signal);
+    const rows = await this.#client.query(text, [textFromElements(tables), this.#shard.gateway.user, textFromElements(GATEWAY_RIGHTS)], signal);
     return new Map(rows.map(([table, names]) => [table ?? '', (names ?? '').split(',').filter((name) => name !== '')]));
   }
 
@@ -156,8 +157,7 @@ class PostgresOwnerStore implements OwnerStore {
     await this.#client[Symbol.asyncDispose]();
   }
 
-  #logParts(): { client: StoreClient; clock: StoreOptions['clock']; shard: StoreOptions['shard'] } {
-    const { clock, shard } = this.#options;
-    return { client: this.#client, clock, shard };
+  #logParts(): { client: StoreClient; clock: StoreOptions['clock']; shard: ServerShard } {
+    return { client: this.#client, clock: this.#options.clock, shard: this.#shard };
   }
 }

@@ -1,4 +1,4 @@
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
@@ -20,7 +20,7 @@ export function planTables(definitions: readonly TableDefinition[]): readonly st
 }
 
 /** Makes the missing ones; see `OwnerStore.createTables`. Runs in a locking transaction. */
-export async function createTables(statements: Statements, shard: Shard, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+export async function createTables(statements: Statements, shard: ServerShard, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
   await requireClosed(statements, scope, signal);
   const created: TableDefinition[] = [];
   for (const definition of definitions) {
@@ -52,7 +52,7 @@ export async function createTables(statements: Statements, shard: Shard, scope: 
 }
 
 /** What fills a table's columns has to be usable by the gateway once the table is open: an insert draws from it. */
-async function grantSequences(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+async function grantSequences(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
   const text = `SELECT DISTINCT f.sequence::regclass::text FROM (${filledColumns('$1::text[]')}) f`;
   for (const [sequence] of await statements.query(text, [textFromElements([table])], signal)) {
     await statements.query(`GRANT USAGE ON SEQUENCE ${sequence} TO ${quoteIdentifier(shard.gateway.user)}`, [], signal);
@@ -76,7 +76,7 @@ async function requireClosed(statements: Statements, scope: FenceScope, signal: 
 }
 
 /** A table that was there before: the claim has put the fence on it, unless it came between claim and now. */
-async function adopt(statements: Statements, shard: Shard, table: string, signal: AbortSignal): Promise<void> {
+async function adopt(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
   const [fenced] = await statements.query('SELECT 1 FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2', [quoteTable(table), WRITE_TRIGGER], signal);
   if (fenced !== undefined) return;
   await putTriggers(statements, table, true, signal);

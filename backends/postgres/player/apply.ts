@@ -9,7 +9,7 @@ import type { Session } from '../session.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
 import { stepStatement } from './apply-sql.ts';
-import { keyToJson } from './cell-json.ts';
+import { keyToJson } from '../../../core/cell-json.ts';
 
 interface ApplyStatement {
   readonly text: string;

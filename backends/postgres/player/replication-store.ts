@@ -1,5 +1,6 @@
 import type { Cell } from '../../../core/cell.ts';
 import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
+import { serverShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
@@ -9,7 +10,7 @@ import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
 import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
-import { keyFromJson } from './cell-json.ts';
+import { keyFromJson } from '../../../core/cell-json.ts';
 import { LogFeed } from './changes.ts';
 import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
 import { checkSlot, readShapes } from './log-shape.ts';
@@ -45,7 +46,7 @@ class PostgresReplicationStore implements ReplicationStore {
   }
 
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed {
-    const slot = logName(stream, this.#options.shard);
+    const slot = logName(stream, serverShard(this.#options.shard));
     const config = { ...clientConfig(this.#options, 'player'), replication: 'database' };
     return new LogFeed(
       {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApplyBatch, Backend, FenceSession, OwnerStore, ReplicationStore, StoreOptions, StreamSpec } from '../../../backends/backend.ts';
 import { attempt, type StreamToken } from '../../../core/ids.ts';
+import { placeOf } from '../../../core/keyspace.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 import { altered } from './altered.ts';
@@ -104,7 +105,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
         await owner.install(signal);
         if (broken === null) return;
         await breakStore(options, broken);
-        log(`the store at ${options.shard.host}:${options.shard.port} has lost its ${broken}`);
+        log(`the store at ${placeOf(options.shard)} has lost its ${broken}`);
       },
       openFence: async (scope, signal) => alteredSession(await owner.openFence(scope, signal)),
     });

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { StoreOptions } from '../../../backends/backend.ts';
+import { serverShard } from '../../../core/keyspace.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 
 /** A change of one of the store's functions: each piece of its text must be there exactly once. */
@@ -34,7 +35,7 @@ const surgeries: Readonly<Record<Safeguard, Surgery>> = {
 
 /** Rebuilds the store's function without the safeguard, with the owner's rights. Throws when the function is not as expected: a test build that is not broken must not pass for one. */
 export async function breakStore(options: StoreOptions, safeguard: Safeguard): Promise<void> {
-  const { host, port, database, owner } = options.shard;
+  const { host, port, database, owner } = serverShard(options.shard);
   const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
   await client.connect();
   try {

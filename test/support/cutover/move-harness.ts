@@ -5,7 +5,7 @@ import { type ArmedMove, type ControlDeps, type Move, type SideName, streamFrom 
 import { type OpenedMove, Stores } from '../../../control/stores.ts';
 import { claimTables } from '../../../control/workflow/claims.ts';
 import { preparationSteps, prepareStep } from '../../../control/workflow/preparation.ts';
-import type { Shard } from '../../../core/keyspace.ts';
+import type { ServerShard } from '../../../core/keyspace.ts';
 import type { RulesDocument } from '../../../core/rules-document.ts';
 import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '../../../core/workflow-document.ts';
 import { systemClock } from '../../../runtime/clock.ts';
@@ -62,8 +62,8 @@ export class CutoverStage implements AsyncDisposable {
     return stage;
   }
 
-  shard(side: SideName): Shard {
-    const login = (name: keyof typeof SHOP_LOGINS, variable: string): Shard['owner'] => ({ user: SHOP_LOGINS[name].user, password: `env:${variable}` });
+  shard(side: SideName): ServerShard {
+    const login = (name: keyof typeof SHOP_LOGINS, variable: string): ServerShard['owner'] => ({ user: SHOP_LOGINS[name].user, password: `env:${variable}` });
     return {
       kind: this.#backend.kind,
       host: '127.0.0.1',

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { backends } from '../../../backends/registry.ts';
 import { postgresBackend } from '../../../backends/postgres/backend.ts';
 import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
-import type { Keyspace, Shard } from '../../../core/keyspace.ts';
+import type { Keyspace, ServerShard } from '../../../core/keyspace.ts';
 import type { FenceState } from '../../../core/fence.ts';
 import type { Registration } from '../../../core/registration.ts';
 import { gatewayConfigSchema } from '../../../gateway/config.ts';
@@ -66,8 +66,8 @@ export class GatewayStage implements AsyncDisposable {
     return stage;
   }
 
-  shard(database: KeyspaceName): Shard {
-    const login = (name: keyof typeof SHOP_LOGINS): Shard['owner'] => ({ user: SHOP_LOGINS[name].user, password: `env:${name.toUpperCase()}` });
+  shard(database: KeyspaceName): ServerShard {
+    const login = (name: keyof typeof SHOP_LOGINS): ServerShard['owner'] => ({ user: SHOP_LOGINS[name].user, password: `env:${name.toUpperCase()}` });
     const { host, port } = this.postgres;
     return { kind: 'postgres', host, port, database, gateway: login('gateway'), player: login('player'), owner: login('owner') };
   }

@@ -1,5 +1,5 @@
-import type { Cell } from '../../../core/cell.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { Cell } from './cell.ts';
+import { SwitchyardError } from './switchyard-error.ts';
 
 type Json = null | boolean | string | { readonly n: string } | { readonly i: string } | { readonly x: string } | readonly Json[];
 

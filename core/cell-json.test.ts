@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { Cell } from '../../../core/cell.ts';
+import type { Cell } from './cell.ts';
 import { keyFromJson, keyToJson } from './cell-json.ts';
 
 test('a key comes back as it was', () => {

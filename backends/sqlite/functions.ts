@@ -1,0 +1,48 @@
+import type { DatabaseSync } from 'node:sqlite';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { declaredType } from './column-types.ts';
+import { decimalOrder, decimalSize, decimalSum, decimalText } from './decimal-text.ts';
+
+const INT_LIMITS: Readonly<Record<string, bigint>> = { int16: 2n ** 15n, int32: 2n ** 31n, int64: 2n ** 63n };
+
+/**
+ * SQL functions of our own connections. Other programs' connections do not have them, so no trigger, index or check of a file may use one: they are declared for direct use only.
+ *  - switchyard_go_on(): true, or an error when the statement is no longer wanted.
+ *  - switchyard_decimal(text): a text that orders as the decimal does.
+ *  - switchyard_add(kind, declared type, a, b): the exact sum, or VALUE_INVALID; SQLite's own + turns a sum beyond 64 bit into a float.
+ */
+export function registerFunctions(database: DatabaseSync, goOn: () => boolean): void {
+  database.function('switchyard_go_on', { directOnly: true }, () => {
+    if (!goOn()) throw new SwitchyardError('CANCELLED', 'nobody waits for the statement any more');
+    return 1;
+  });
+  database.function('switchyard_decimal', { directOnly: true, deterministic: true }, (text) => {
+    if (text === null) return null;
+    const order = typeof text === 'string' ? decimalOrder(text) : null;
+    if (order === null) throw new SwitchyardError('VALUE_INVALID', `a decimal column holds ${String(text)}, which is no decimal: correct it in the store`);
+    return order;
+  });
+  database.function('switchyard_add', { directOnly: true, deterministic: true, useBigIntArguments: true }, (kind, declared, a, b) => {
+    if (a === null || b === null) return null;
+    const sum = exactSum(String(kind), String(declared), a, b);
+    if (sum === undefined) throw new SwitchyardError('VALUE_INVALID', `the sum of ${String(a)} and ${String(b)} is no value of the type ${String(declared)}`);
+    return sum;
+  });
+}
+
+type Addend = string | number | bigint | Uint8Array;
+
+function exactSum(kind: string, declared: string, a: Addend, b: Addend): bigint | number | string | undefined {
+  const limit = INT_LIMITS[kind];
+  if (limit !== undefined && typeof a === 'bigint' && typeof b === 'bigint') {
+    const sum = a + b;
+    return sum >= -limit && sum < limit ? sum : undefined;
+  }
+  if (typeof a === 'number' && typeof b === 'number') {
+    const sum = kind === 'float32' ? Math.fround(a + b) : a + b;
+    return Number.isNaN(sum) ? undefined : sum;
+  }
+  if (kind !== 'decimal' || typeof a !== 'string' || typeof b !== 'string') return undefined;
+  const sum = decimalSum(a, b);
+  return sum === null ? undefined : (decimalText(sum, decimalSize(declaredType(declared)?.modifiers ?? [])) ?? undefined);
+}

@@ -1,0 +1,144 @@
+import type { FenceRow } from '../../../core/fence.ts';
+import type { Position } from '../../../core/ids.ts';
+import { fileShard } from '../../../core/keyspace.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import { StoreClient, type Transaction } from '../store-client.ts';
+import { checkQuiet, checkTables } from './checks.ts';
+import { claimTables, disownTables, requireOwned } from './claims.ts';
+import { openFenceSession } from './fence-session.ts';
+import { install } from './install.ts';
+import { createLog, dropLog, trimLog } from './log.ts';
+import { tableExists } from './names.ts';
+import { raiseSequences, readSequences } from './sequences.ts';
+import { createTables, defineTables, dropTables, planTables } from './tables.ts';
+
+const GATEWAY_RIGHTS: readonly string[] = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'];
+
+/** How long a step of a preparation waits for the file's write lock. */
+const LOCK_LIMIT_MS = 15_000;
+/** Rows of the log that are removed while the lock is held once. */
+const TRIM_ROWS = 1_000;
+
+/** The store for control. Opens lazily, and makes the file when there is none: an empty target. */
+export function openOwnerStore(options: StoreOptions): OwnerStore {
+  return new SqliteOwnerStore(options);
+}
+
+class SqliteOwnerStore implements OwnerStore {
+  readonly #options: StoreOptions;
+  readonly #client: StoreClient;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+    this.#client = this.#open();
+  }
+
+  install(signal: AbortSignal): Promise<void> {
+    return this.#write(signal, ({ connection }) => install(connection));
+  }
+
+  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+    return this.#client.read(signal, (transaction) => checkTables(transaction, tables, side));
+  }
+
+  checkQuiet(_tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+    return checkQuiet(this.#client, transactionAgeMs, signal);
+  }
+
+  define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
+    return this.#client.read(signal, (transaction) => defineTables(transaction, tables));
+  }
+
+  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+    return planTables(definitions);
+  }
+
+  createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => createTables(transaction, scope, definitions));
+  }
+
+  dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => dropTables(transaction, scope));
+  }
+
+  claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => claimTables(transaction, scope, side));
+  }
+
+  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => disownTables(transaction, scope));
+  }
+
+  /** There are no rights to save; that the tables are the scope's is asked all the same. */
+  saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
+    const foreign = [...rights.values()].flat().find((right) => !GATEWAY_RIGHTS.includes(right));
+    if (foreign !== undefined) return Promise.reject(new SwitchyardError('INTERNAL', `"${foreign}" is no right of a gateway`));
+    return this.#client.read(signal, (transaction) => requireOwned(transaction, { ...scope, tables: [...rights.keys()] }, 'any'));
+  }
+
+  /** Always all four of a table that is there: SQLite has none to give or take, the fence rows alone decide. */
+  gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+    return this.#client.read(signal, ({ connection }) => new Map(tables.filter((table) => tableExists(connection, table)).map((table) => [table, GATEWAY_RIGHTS])));
+  }
+
+  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
+    return this.#write(signal, ({ connection }) => createLog(connection, stream, renew));
+  }
+
+  async dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    await this.#write(signal, ({ connection }) => dropLog(connection, stream));
+    while ((await this.#write(signal, ({ connection }) => trimLog(connection, TRIM_ROWS))) === TRIM_ROWS);
+  }
+
+  createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void> {
+    // A dropped stream's row is still there, without a position.
+    const text = `
+      INSERT INTO switchyard_stream (id, workflow, token, position, marker) VALUES (?, ?, 1, ?, 0)
+      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = token + 1 WHERE ? OR position = ''`;
+    return this.#write(signal, ({ connection }) => {
+      connection.run(text, [stream.id, stream.workflow, position, restart ? 1n : 0n]);
+    });
+  }
+
+  dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    // Tokens never restart, or a forgotten player of this stream could hold the token of a later one with the same id. So the row stays, and its token rises.
+    return this.#write(signal, ({ connection }) => {
+      connection.run(`UPDATE switchyard_stream SET position = '', token = token + 1 WHERE id = ? AND position <> ''`, [stream.id]);
+      connection.run('DELETE FROM switchyard_copy WHERE stream = ?', [stream.id]);
+    });
+  }
+
+  sequences(tables: readonly string[], signal: AbortSignal): Promise<readonly SequenceState[]> {
+    return this.#client.read(signal, (transaction) => readSequences(transaction, tables));
+  }
+
+  raiseSequences(states: readonly SequenceState[], signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => raiseSequences(transaction, states));
+  }
+
+  fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+    return this.#client.read(signal, ({ fence }) => fence.rows(tables));
+  }
+
+  openFence(scope: FenceScope, signal: AbortSignal): Promise<FenceSession> {
+    return openFenceSession(this.#open(), scope, signal);
+  }
+
+  /** The triggers look up one row of a small table for each row that is written; taking them away would cost every connection the parsing of its statements. */
+  async relaxFence(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#client[Symbol.dispose]();
+  }
+
+  #write<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {
+    return this.#client.write(signal, work, { limitMs: LOCK_LIMIT_MS });
+  }
+
+  #open(): StoreClient {
+    const { acquireTimeoutMs, clock, shard } = this.#options;
+    // Tables are made and dropped whole, in any order.
+    return new StoreClient({ path: fileShard(shard).path, create: true, foreignKeys: false, acquireTimeoutMs, clock });
+  }
+}

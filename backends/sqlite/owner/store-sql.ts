@@ -1,0 +1,49 @@
+/*
+ * Switchyard's own tables in the store's file. SQLite has no schemas, so they share their names' beginning; the file has one writer at a time, so a transaction that holds the write lock sees and changes all of it
+ * alone. Older programs (the sqlite3 shell of a distribution) fire the triggers too: nothing here is newer than SQLite 3.37.
+ */
+
+/** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
+export const STORE_VERSION = 1;
+
+/** Step n leads from version n − 1 to n. Never edited once released. */
+export const migrations: readonly string[] = [
+  `
+CREATE TABLE switchyard_fence (
+  table_name TEXT NOT NULL PRIMARY KEY,
+  state TEXT NOT NULL CHECK (state IN ('OPEN', 'FROZEN', 'SEALED', 'CLOSED', 'READABLE')),
+  attempt INTEGER NOT NULL CHECK (attempt >= 0),
+  peer TEXT NOT NULL,
+  workflow TEXT
+) WITHOUT ROWID;
+CREATE TABLE switchyard_stream (
+  id TEXT NOT NULL PRIMARY KEY,
+  workflow TEXT NOT NULL,
+  token INTEGER NOT NULL,
+  position TEXT NOT NULL,
+  marker INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE switchyard_copy (
+  stream TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  last_key TEXT,
+  rows INTEGER NOT NULL,
+  done INTEGER NOT NULL,
+  PRIMARY KEY (stream, table_name)
+) WITHOUT ROWID;
+CREATE TABLE switchyard_marker (workflow TEXT NOT NULL PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE switchyard_sequence (table_name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+-- 1 while a player's transaction runs: it sets it first and clears it last, so no other transaction ever sees it.
+CREATE TABLE switchyard_session (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), player INTEGER NOT NULL);
+INSERT INTO switchyard_session (id, player) VALUES (1, 0);
+-- One row for each stream that the log is kept for. tables: a JSON array.
+CREATE TABLE switchyard_log (stream TEXT NOT NULL PRIMARY KEY, workflow TEXT NOT NULL, tables TEXT NOT NULL, confirmed INTEGER NOT NULL) WITHOUT ROWID;
+-- The log. Its cells c0, c1, … come as wide tables need them; without a type they keep every value as it is. AUTOINCREMENT: an id is never given twice.
+CREATE TABLE switchyard_change (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, number INTEGER);
+-- Rows that a write's REPLACE may be about to delete: the unique key's cells, then the primary key's.
+CREATE TABLE switchyard_candidate (name TEXT NOT NULL, number INTEGER NOT NULL, c0);
+CREATE INDEX switchyard_candidate_key ON switchyard_candidate (name, number, c0);`,
+];
+
+/** Milliseconds since the epoch, as SQL. */
+export const nowMs = `((julianday('now') - 2440587.5) * 86400000.0)`;

@@ -1,0 +1,85 @@
+import type { ErrorReason } from '../../../core/error-catalogue.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { type Connection, quoteTable } from '../connection.ts';
+import { storeError } from '../errors.ts';
+import { describeTable } from '../schema.ts';
+import type { Transaction } from '../store-client.ts';
+import { holdsRows, requireOwned, rowsInTheWay } from './claims.ts';
+import { tableExists } from './names.ts';
+import { portableStatement } from './portable.ts';
+import { missingTriggers, putFenceTriggers } from './triggers.ts';
+
+/** What the file itself says about a table: its CREATE TABLE and its CREATE INDEX statements, in its own words. */
+interface NativeTable {
+  readonly statements: readonly string[];
+}
+
+const KIND = 'sqlite';
+
+/** Failures that the definition is not the cause of. */
+const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_DENIED', 'STORE_READ_ONLY', 'STORE_OVERLOADED'];
+
+/** The definitions of existing tables. TABLE_UNKNOWN, TABLE_UNSUPPORTED. */
+export function defineTables({ connection }: Transaction, tables: readonly string[]): readonly TableDefinition[] {
+  return tables.map((table) => {
+    const schema = describeTable(connection, table);
+    if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
+    const rows = connection.all(`SELECT sql FROM sqlite_schema WHERE type IN ('table', 'index') AND tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC, rowid`, [table]);
+    return { schema, native: { kind: KIND, detail: { statements: rows.map(([sql]) => String(sql)) } satisfies NativeTable } };
+  });
+}
+
+/** All statements, in order, that make the tables in an empty store. Foreign keys are part of them: SQLite looks for the other table only when a row is written. */
+export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  return definitions.flatMap(statementsOf).map((statement) => `${statement};`);
+}
+
+/** Makes the missing ones; see `OwnerStore.createTables`. Inside a transaction with the write lock, without foreign keys. */
+export function createTables(transaction: Transaction, scope: FenceScope, definitions: readonly TableDefinition[]): void {
+  requireOwned(transaction, scope, 'CLOSED');
+  const { connection } = transaction;
+  for (const definition of definitions) {
+    const { name } = definition.schema;
+    if (!tableExists(connection, name)) for (const statement of statementsOf(definition)) runDefinition(connection, name, statement);
+    // A table that was there before has its triggers from the claim, unless it came between claim and now.
+    else if (missingTriggers(connection, [name]).length > 0 && holdsRows(connection, name)) throw rowsInTheWay(name);
+    putFenceTriggers(connection, name);
+    const present = describeTable(connection, name);
+    const difference = present === null ? 'not there' : unlikeness(definition, present);
+    if (difference === null) continue;
+    const message = `table "${name}" exists in the target with another shape (${difference}): drop it there, or give it the source's columns, types, defaults and unique keys`;
+    throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table: name } });
+  }
+}
+
+/** Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. */
+export function dropTables(transaction: Transaction, scope: FenceScope): void {
+  requireOwned(transaction, scope, 'CLOSED');
+  for (const table of scope.tables) transaction.connection.script(`DROP TABLE IF EXISTS ${quoteTable(table)}`);
+}
+
+function statementsOf({ schema, native }: TableDefinition): readonly string[] {
+  return native.kind === KIND ? (native.detail as NativeTable).statements : [portableStatement(schema)];
+}
+
+/** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */
+function unlikeness({ schema, native }: TableDefinition, present: TableSchema): string | null {
+  if (native.kind === KIND) return schema.fingerprint === present.fingerprint ? null : 'its definition differs';
+  const shape = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, kind }) => [name, kind]), primaryKey]);
+  return shape(schema) === shape(present) ? null : 'columns or primary key differ';
+}
+
+function runDefinition(connection: Connection, table: string, statement: string): void {
+  try {
+    connection.script(statement);
+  } catch (error) {
+    const ours = storeError(error);
+    if (passedOn.includes(ours.reason)) throw error;
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table}" cannot be made in the target: ${ours.message}. Make there what it needs, or the table itself, and try again`, {
+      metadata: { table },
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,119 @@
+import type { TableSchema } from '../../../core/table-schema.ts';
+import { quoteIdentifier, quoteText } from '../connection.ts';
+import { FENCED_PREFIX } from '../errors.ts';
+import { nowMs } from './store-sql.ts';
+
+export interface Trigger {
+  readonly name: string;
+  readonly sql: string;
+}
+
+/** A unique index besides the primary key: what REPLACE deletes rows by, and says so to no trigger. */
+export interface UniqueIndex {
+  readonly columns: readonly { readonly name: string; readonly collation: string }[];
+}
+
+const isPlayer = '(SELECT player FROM switchyard_session) = 1';
+const isNoPlayer = '(SELECT player FROM switchyard_session) = 0';
+
+/** A trigger's name, which is one in the whole file. */
+export const triggerName = (purpose: string, table: string): string => `switchyard_${purpose}_${table}`;
+export const fencePurposes = ['fence_insert', 'fence_update', 'fence_delete'] as const;
+
+/**
+ * The write fence: reads the row's state in the writer's own transaction, which holds the file's write lock or is refused it, so it never admits by an old snapshot. BEFORE, so that no conflict clause of the
+ * writer's comes first.
+ */
+export function fenceTriggers(table: string): readonly Trigger[] {
+  return fencePurposes.map((purpose) => {
+    const name = triggerName(purpose, table);
+    const event = purpose.slice('fence_'.length).toUpperCase();
+    const state = `(SELECT state FROM switchyard_fence WHERE table_name = ${quoteText(table)})`;
+    return {
+      name,
+      sql: `CREATE TRIGGER ${quoteIdentifier(name)} BEFORE ${event} ON ${quoteIdentifier(table)} WHEN ${state} IS NOT 'OPEN' AND NOT ${isPlayer}
+BEGIN SELECT RAISE(ABORT, ${quoteText(`${FENCED_PREFIX}: ${table}`)}); END`,
+    };
+  });
+}
+
+/**
+ * The log's triggers. Every row that a statement inserts, updates or deletes is one row of the log, whoever writes; a player's are left out. The rows that REPLACE deletes fire no trigger of their own: before each
+ * write the rows that hold one of its unique keys are noted, and those that are gone after it are logged as deleted, in front of it. (A noted row that stays, because the write was ignored or became an update, is of no
+ * consequence: only rows that are really gone are ever logged.)
+ */
+export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[]): readonly Trigger[] {
+  const wholeRow = table.columns.map(({ name }) => `NEW.${quoteIdentifier(name)}`);
+  const keys = (row: 'NEW' | 'OLD' | 't'): readonly string[] => table.primaryKey.map((name) => `${row}.${quoteIdentifier(name)}`);
+  const log = (kind: string, cells: readonly string[]): string =>
+    `INSERT INTO switchyard_change (at, kind, name, ${places(cells.length).join(', ')}) VALUES (${nowMs}, '${kind}', ${quoteText(table.name)}, ${cells.join(', ')});`;
+  const trigger = (purpose: string, when: string, statements: readonly string[]): Trigger => {
+    const name = triggerName(purpose, table.name);
+    return { name, sql: `CREATE TRIGGER ${quoteIdentifier(name)} ${when} ON ${quoteIdentifier(table.name)} WHEN ${isNoPlayer}\nBEGIN\n  ${statements.join('\n  ')}\nEND` };
+  };
+  const noted = uniques.map((unique, number) => new NotedKey(table, unique, number));
+  const before = (old: boolean): readonly string[] => noted.flatMap((key) => [key.forget, key.note(old)]);
+  const after = noted.flatMap((key) => [key.logGone, key.forget]);
+  const uniqueColumns = [...new Set(uniques.flatMap(({ columns }) => columns.map(({ name }) => name)))];
+  return [
+    ...(noted.length === 0
+      ? []
+      : [
+          trigger('log_before_insert', 'BEFORE INSERT', before(false)),
+          trigger('log_before_update', `BEFORE UPDATE OF ${uniqueColumns.map(quoteIdentifier).join(', ')}`, before(true)),
+        ]),
+    trigger('log_insert', 'AFTER INSERT', [...after, log('insert', wholeRow)]),
+    trigger('log_update', 'AFTER UPDATE', [...after, log('update', [...keys('OLD'), ...wholeRow])]),
+    trigger('log_delete', 'AFTER DELETE', [log('delete', keys('OLD'))]),
+  ];
+}
+
+/** How many cells of the log a table needs: an update has the old key and the whole row. */
+export const logWidth = (table: TableSchema): number => table.primaryKey.length + table.columns.length;
+/** How many cells of a noted key a table needs. */
+export const candidateWidth = (table: TableSchema, uniques: readonly UniqueIndex[]): number =>
+  Math.max(1, ...uniques.map(({ columns }) => columns.length + table.primaryKey.length));
+
+/** Statements about the rows that hold the same unique key as the row that is being written. */
+class NotedKey {
+  readonly #table: TableSchema;
+  readonly #columns: UniqueIndex['columns'];
+  readonly #number: number;
+
+  constructor(table: TableSchema, unique: UniqueIndex, number: number) {
+    this.#table = table;
+    this.#columns = unique.columns;
+    this.#number = number;
+  }
+
+  get forget(): string {
+    return `DELETE FROM switchyard_candidate WHERE ${this.#sameKey};`;
+  }
+
+  /** Of an update the row itself does not count. */
+  note(isUpdate: boolean): string {
+    const key = this.#table.primaryKey.map(quoteIdentifier);
+    const cells = [...this.#columns.map(({ name }) => quoteIdentifier(name)), ...key];
+    const same = this.#columns.map(({ name, collation }) => `t.${quoteIdentifier(name)} = NEW.${quoteIdentifier(name)} COLLATE ${quoteIdentifier(collation)}`);
+    const other = isUpdate ? [`NOT (${key.map((name) => `t.${name} IS OLD.${name}`).join(' AND ')})`] : [];
+    return `INSERT INTO switchyard_candidate (name, number, ${places(cells.length).join(', ')})
+    SELECT ${quoteText(this.#table.name)}, ${this.#number}, ${cells.map((cell) => `t.${cell}`).join(', ')} FROM ${quoteIdentifier(this.#table.name)} t WHERE ${[...same, ...other].join(' AND ')};`;
+  }
+
+  get logGone(): string {
+    const { primaryKey } = this.#table;
+    const key = places(this.#columns.length + primaryKey.length).slice(this.#columns.length);
+    const there = primaryKey.map((name, at) => `t.${quoteIdentifier(name)} = switchyard_candidate.${key[at]}`);
+    const gone = `NOT EXISTS (SELECT 1 FROM ${quoteIdentifier(this.#table.name)} t WHERE ${there.join(' AND ')})`;
+    return `INSERT INTO switchyard_change (at, kind, name, ${places(key.length).join(', ')})
+    SELECT ${nowMs}, 'delete', ${quoteText(this.#table.name)}, ${key.join(', ')} FROM switchyard_candidate WHERE ${this.#sameKey} AND ${gone};`;
+  }
+
+  get #sameKey(): string {
+    const same = this.#columns.map(({ name, collation }, i) => `c${i} = NEW.${quoteIdentifier(name)} COLLATE ${quoteIdentifier(collation)}`);
+    return [`name = ${quoteText(this.#table.name)}`, `number = ${this.#number}`, ...same].join(' AND ');
+  }
+}
+
+/** The names of this many cells. */
+const places = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `c${i}`);

@@ -1,0 +1,35 @@
+import type { Cell } from '../../../core/cell.ts';
+import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import { cellFromValue, selected } from '../cells.ts';
+import { quoteIdentifier, quoteTable, type SqlRow, type Statement } from '../connection.ts';
+import { keyValues, whereKey } from './apply-sql.ts';
+
+/** Up to `limit` whole rows behind the key `after`, in the primary key's own order, along its index. */
+export function chunkStatement(table: TableSchema, after: readonly Cell[] | null, limit: number): Statement {
+  const names = table.primaryKey.map(quoteIdentifier).join(', ');
+  const behind = after === null ? '' : ` WHERE (${names}) > (${table.primaryKey.map(() => '?').join(', ')})`;
+  const values = after === null ? [] : keyValues(table, after);
+  return { text: `SELECT ${allColumns(table)} FROM ${quoteTable(table.name)}${behind} ORDER BY ${names} LIMIT ?`, values: [...values, BigInt(limit)] };
+}
+
+/** The whole row of each key, a statement a key: they are found along the key's index. */
+export function rowStatements(table: TableSchema, keys: readonly (readonly Cell[])[]): readonly Statement[] {
+  const text = `SELECT ${allColumns(table)} FROM ${quoteTable(table.name)} WHERE ${whereKey(table)}`;
+  return keys.map((key) => ({ text, values: keyValues(table, key) }));
+}
+
+/** Rows of either statement as positional cells. VALUE_INVALID names a value that the store holds against its column's type. */
+export function rowsFromValues(columns: readonly ColumnSchema[], rows: readonly SqlRow[]): readonly (readonly Cell[])[] {
+  return rows.map((row) => columns.map((column, i) => cellFromValue(column, row[i] ?? null)));
+}
+
+/** The store's own estimate of a table's rows: of the last ANALYZE, else from the row numbers, else a count that ends at a hundred thousand. */
+export const estimateStatements = (table: string): { readonly analyzed: Statement; readonly numbered: Statement; readonly counted: Statement } => ({
+  analyzed: { text: `SELECT stat FROM sqlite_stat1 WHERE tbl = ? AND stat IS NOT NULL LIMIT 1`, values: [table] },
+  numbered: { text: `SELECT max(rowid) - min(rowid) + 1 FROM ${quoteTable(table)}`, values: [] },
+  counted: { text: `SELECT count(*) FROM (SELECT 1 FROM ${quoteTable(table)} LIMIT 100000)`, values: [] },
+});
+
+export const keyOfRow = (table: TableSchema, row: readonly Cell[]): readonly Cell[] => keyIndexes(table).map((i) => row[i] ?? null);
+
+const allColumns = (table: TableSchema): string => table.columns.map((column) => selected(column)).join(', ');

@@ -1,0 +1,55 @@
+import type { Position } from '../../../core/ids.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { StreamSpec } from '../../backend.ts';
+import type { Connection } from '../connection.ts';
+import { lastId } from '../owner/log.ts';
+import { tableExists } from '../owner/names.ts';
+import { logsFully } from '../owner/triggers.ts';
+import { describeTable } from '../schema.ts';
+
+/** The id that a position of ours is. INTERNAL: it is none. */
+export function parsePosition(position: Position): bigint {
+  if (!/^\d{1,19}$/.test(position)) throw new SwitchyardError('INTERNAL', `"${position}" is no position in a log of SQLite`);
+  return BigInt(position);
+}
+
+/** Whether the log still holds everything behind `from` for the stream. STREAM_FAILED (metadata `problem` LOG_LOST) when not. */
+export function checkLog(connection: Connection, stream: StreamSpec, from: bigint): void {
+  const lost = (why: string): SwitchyardError =>
+    new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${from} on: ${why}. Cancel the workflow and create it anew`, {
+      metadata: { stream: stream.id, problem: 'LOG_LOST' },
+    });
+  const [row] = tableExists(connection, 'switchyard_log') ? connection.all('SELECT confirmed FROM switchyard_log WHERE stream = ?', [stream.id]) : [];
+  if (row === undefined) throw lost(`it keeps none for stream "${stream.id}"`);
+  if (from < BigInt(String(row[0]))) throw lost(`it begins at ${row[0]}`);
+  const last = lastId(connection);
+  if (from > last) throw lost(`it ends at ${last}: the file is an older copy`);
+}
+
+/** STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): a table has not the shape of `schemas`, or is not logged any more because it was made anew. */
+export function checkShapes(connection: Connection, stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>): void {
+  for (const table of stream.tables) {
+    const present = describeOrNull(connection, table);
+    const isAsItWas = present !== null && present.fingerprint === schemas.get(table)?.fingerprint;
+    if (isAsItWas && logsFully(connection, present)) continue;
+    const what =
+      present === null
+        ? 'is gone or cannot be served any more'
+        : isAsItWas
+          ? 'is not logged any more, as after it was made anew'
+          : 'has changed its shape since the stream was made';
+    throw new SwitchyardError('STREAM_FAILED', `table "${table}" ${what}: undo the change, or create the workflow anew`, {
+      metadata: { stream: stream.id, problem: 'SCHEMA_CHANGED', table },
+    });
+  }
+}
+
+function describeOrNull(connection: Connection, table: string): TableSchema | null {
+  try {
+    return describeTable(connection, table);
+  } catch (error) {
+    if (error instanceof SwitchyardError && error.reason === 'TABLE_UNSUPPORTED') return null;
+    throw error;
+  }
+}

@@ -1,0 +1,26 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { faultOf } from './errors.ts';
+import { OpenFile } from './open-file.ts';
+import type { ScanAnswer, ScanQuestion, ScanThreadData } from './scan-workers.ts';
+
+/* A thread with a connection of its own, for statements that look at many rows. It answers one question after the other, each in one snapshot. */
+
+const { path, stopped } = workerData as ScanThreadData;
+let current = 0;
+const file = new OpenFile({ path, goOn: () => Atomics.load(stopped, 0) !== current });
+
+function answer({ id, tables, statements }: ScanQuestion): ScanAnswer {
+  current = id;
+  try {
+    const { connection, fence } = file.get();
+    const rows = connection.transaction('DEFERRED', () => {
+      fence.check(tables);
+      return statements.map(({ text, values }) => connection.all(text, values));
+    });
+    return { id, rows };
+  } catch (error) {
+    return { id, fault: faultOf(error) };
+  }
+}
+
+parentPort?.on('message', (question: ScanQuestion) => parentPort?.postMessage(answer(question)));
