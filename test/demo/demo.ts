@@ -9,6 +9,8 @@ import { Load } from '../bench/cutover/load.ts';
 import { readStoreFacts } from '../bench/cutover/store-facts.ts';
 import { type Direction, type OrderedCutover, summarizeAll, summarizeRuns } from '../bench/cutover/summary.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
+import type { StoreKind } from '../support/cluster/store.ts';
+import type { TopologyServerKind } from '../support/servers/topology-server.ts';
 import { Observer } from './observer.ts';
 import { pictureOf } from './picture.ts';
 import type { Outcome } from './report.ts';
@@ -28,12 +30,19 @@ const story: readonly { readonly direction: Direction; readonly title: string; r
   { direction: 'switch', title: 'switch again', after: 'And forth again, with the same workflow.' },
 ];
 
+/** What the demo is played on. */
+export interface Stage {
+  readonly old: StoreKind;
+  readonly new: StoreKind;
+  readonly topology: TopologyServerKind;
+}
+
 /** Runs the whole story and resolves to what came of it. Rejects when a part of the set-up fails; everything that it started has ended then. */
-export async function runDemo(screen: Screen): Promise<Outcome> {
+export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
   const startedMs = performance.now();
   const say = (text: string): void => screen.say(`${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(6)} s  ${text}`);
-  say('starting the stores, the topology, two gateways and two control processes, all on loopback');
-  await using cluster = await startCluster({ gateways: 2, controls: 2, scale });
+  say(`starting two stores (${stage.old}, ${stage.new}), the topology (${stage.topology}), two gateways and two control processes, all on this machine`);
+  await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology });
   await using load = await Load.connect({
     gateways: cluster.gateways.map(({ address }) => address),
     readOnlyGateways: [],
@@ -47,10 +56,7 @@ export async function runDemo(screen: Screen): Promise<Outcome> {
   });
   load.run();
   say(`services run now: they write ${rate} and read ${rate} rows a second through the gateways, and remember everything`);
-  const stores = [
-    { name: 'old', kind: 'PostgreSQL' },
-    { name: 'new', kind: 'PostgreSQL' },
-  ];
+  const stores = Object.entries(cluster.stores).map(([name, { title }]) => ({ name, kind: title }));
   await using observer = new Observer(cluster, load, stores, 'traffic', (scene) => screen.draw(pictureOf(scene)));
   await sleep(rampMs);
   const warmUpMs = benchNowMs();
@@ -88,7 +94,7 @@ export async function runDemo(screen: Screen): Promise<Outcome> {
   observer.act = 'the services stop, and their record is held against the store';
   const record = await load.finish();
   const primary = cutovers.at(-1)?.direction === 'switch' ? 'new' : 'old';
-  const violations = judge(record, { primary: await readStoreFacts(cluster[primary], cluster.database), copy: null, scale });
+  const violations = judge(record, { primary: await readStoreFacts(cluster.stores[primary]), copy: null, scale });
   await observer[Symbol.asyncDispose]();
   screen.clear();
   const skippedMs = warmUpMs - record.startedMs;

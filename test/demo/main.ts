@@ -1,5 +1,7 @@
 // npm run demo: a live move on this machine, from nothing to a finished cutover and back, in under two minutes.
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
+import { type StoreKind, storeKinds } from '../support/cluster/store.ts';
+import { type TopologyServerKind, topologyServerKinds } from '../support/servers/topology-server.ts';
 import { runDemo } from './demo.ts';
 import { isClean, reportOf } from './report.ts';
 import { Screen } from './screen.ts';
@@ -10,9 +12,12 @@ const program = new Command('demo')
   .description(
     'Moves live tables between two stores under traffic, there and back and there again, and judges by the record of the services. Exits non-zero when anything was lost or any call failed.',
   )
-  .action(async () => {
+  .addOption(new Option('--old <kind>', 'the store that the tables are in').choices(storeKinds).default('sqlite'))
+  .addOption(new Option('--new <kind>', 'the store that they move to').choices(storeKinds).default('sqlite'))
+  .addOption(new Option('--topo <kind>', 'what holds the routing rules').choices(topologyServerKinds).default('embedded'))
+  .action(async (options: { old: StoreKind; new: StoreKind; topo: TopologyServerKind }) => {
     screen.say('Switchyard: live tables move from an old store to a new one while services write and read them.\n');
-    const outcome = await runDemo(screen);
+    const outcome = await runDemo(screen, { old: options.old, new: options.new, topology: options.topo });
     screen.say(`\n${reportOf(outcome)}`);
     if (!isClean(outcome)) process.exitCode = 1;
   });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import { exitCodes } from '../../cli/exit-codes.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
-import { keyspaceOf } from '../support/cluster/process-config.ts';
+import { postgresShard } from '../support/cluster/process-config.ts';
 import { quoteLiteral } from '../support/servers/postgres.ts';
 import { type CommandResult, runCommandLine, runSwitchyard } from '../support/shell/run-switchyard.ts';
 
@@ -65,8 +65,7 @@ describe('the command itself', () => {
 
 describe('keyspaces', () => {
   const yaml = (changes: Readonly<Record<string, unknown>> = {}): string => {
-    const keyspace = keyspaceOf('old', cluster.old, cluster.database);
-    return stringify({ ...keyspace, shards: keyspace.shards?.map((shard) => ({ ...shard, ...changes })) });
+    return stringify({ name: 'old', shards: [{ ...postgresShard(cluster.old, cluster.database), ...changes }] });
   };
   const apply = ['keyspace', 'apply', '-f', '-'];
 

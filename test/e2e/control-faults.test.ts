@@ -94,7 +94,7 @@ async function ensurePrimary(side: SideName): Promise<void> {
 /** Nothing missing, doubled, different, stale, no error, no lost connection; and once all is quiet, both stores hold the same rows. */
 async function expectNothingLost(record: LoadRecord, primary: KeyspaceName): Promise<void> {
   await untilRowSetsAreEqual(cluster, movedTables);
-  const [own, copy] = await Promise.all([readStoreFacts(cluster[primary], cluster.database), readStoreFacts(cluster[otherKeyspace(primary)], cluster.database)]);
+  const [own, copy] = await Promise.all([readStoreFacts(cluster.stores[primary]), readStoreFacts(cluster.stores[otherKeyspace(primary)])]);
   const violations = judge(record, { primary: own, copy, scale: 1 });
   expect(violations.slice(0, 10).map(({ kind, what }) => `${kind}: ${what}`)).toEqual([]);
   expect(record.writes.length).toBeGreaterThan(50);

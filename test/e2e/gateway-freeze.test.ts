@@ -96,7 +96,7 @@ test('a gateway frozen for 15 s across a switch, and across the reverse, wakes a
   for (const atMs of wokenAt) expect(answeredAfter(record, frozenGateway, atMs)).toBeGreaterThan(300);
   expect(await readSettledState(cluster, movedTables)).toEqual({ kind: 'settled', primary: 'old' });
   await untilRowSetsAreEqual(cluster, movedTables);
-  const [primary, copy] = await Promise.all([readStoreFacts(cluster.old, cluster.database), readStoreFacts(cluster.new, cluster.database)]);
+  const [primary, copy] = await Promise.all([readStoreFacts(cluster.stores.old), readStoreFacts(cluster.stores.new)]);
   const violations = judge(record, { primary, copy, scale: 1 });
   expect(violations.slice(0, 10).map(({ kind, what }) => `${kind}: ${what}`)).toEqual([]);
 }, 240_000);

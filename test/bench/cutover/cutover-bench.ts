@@ -127,7 +127,7 @@ async function copyFacts(cluster: Cluster, primary: StoreFacts, copy: 'old' | 'n
   const wanted = JSON.stringify([primary.sums, primary.counts]);
   const limit = performance.now() + copyCatchUpLimitMs;
   for (;;) {
-    const { sums, counts } = await readTotals(cluster[copy], cluster.database);
+    const { sums, counts } = await readTotals(cluster.stores[copy]);
     if (JSON.stringify([sums, counts]) === wanted || performance.now() > limit) return { ...primary, sums, counts };
     await sleep(500);
   }
@@ -135,7 +135,7 @@ async function copyFacts(cluster: Cluster, primary: StoreFacts, copy: 'old' | 'n
 
 async function judgeFlown(cluster: Cluster, config: CutoverConfig, flown: Flown, say: BenchContext['say']): Promise<readonly Violation[]> {
   say(`judging: ${flown.primary} is primary`);
-  const primary = await readStoreFacts(cluster[flown.primary], cluster.database);
+  const primary = await readStoreFacts(cluster.stores[flown.primary]);
   const copy = await copyFacts(cluster, primary, flown.primary === 'old' ? 'new' : 'old');
   return judge(flown.record, { primary, copy, scale: config.scale });
 }
@@ -162,6 +162,8 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
   await using cluster = await startCluster({
     gateways: config.gateways,
     controls: config.controls,
+    stores: { old: config.source, new: config.target },
+    topology: config.topology,
     scale: config.scale,
     durable: config.durable,
     consulProxies: disturbance.needsConsulProxies,

@@ -1,3 +1,5 @@
+import { type StoreKind, storeKinds } from '../../support/cluster/store.ts';
+import { type TopologyServerKind, topologyServerKinds } from '../../support/servers/topology-server.ts';
 import type { BenchOption } from '../bench.ts';
 
 /** The safeguards that a test build can take away. */
@@ -7,6 +9,10 @@ export const doors = ['rpc', 'consul'] as const;
 export type DoorName = (typeof doors)[number];
 
 export interface CutoverConfig {
+  /** Kinds of the stores that the tables are in and move to, and of what holds the rules. */
+  readonly source: StoreKind;
+  readonly target: StoreKind;
+  readonly topology: TopologyServerKind;
   readonly scale: number;
   /** Switches; as many reverses follow, one after each. */
   readonly cutovers: number;
@@ -39,6 +45,9 @@ const sizes = {
 const { whole } = sizes;
 
 export const cutoverOptions: readonly BenchOption[] = [
+  { flags: '--source <kind>', summary: 'the store that the tables are in', default: 'postgres', choices: storeKinds },
+  { flags: '--target <kind>', summary: 'the store that they move to', default: 'postgres', choices: storeKinds },
+  { flags: '--topo <kind>', summary: 'what holds the rules', default: 'consul', choices: topologyServerKinds },
   { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
   { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
   { flags: '--writes <n>', summary: 'rows written a second: a transaction counts as four', default: whole.writes },
@@ -64,6 +73,9 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
   const number = (name: keyof typeof whole): number => Number(options[name] ?? size[name]);
   const broken = oneOf(safeguards, options.break);
   return {
+    source: oneOf(storeKinds, options.source) ?? 'postgres',
+    target: oneOf(storeKinds, options.target) ?? 'postgres',
+    topology: oneOf(topologyServerKinds, options.topo) ?? 'consul',
     scale: number('scale'),
     cutovers: number('cutovers'),
     writesPerSecond: number('writes'),

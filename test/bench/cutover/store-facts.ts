@@ -1,4 +1,4 @@
-import type { PostgresServer } from '../../support/servers/postgres.ts';
+import type { ClusterStore } from '../../support/cluster/store.ts';
 import { type CounterTable, counterTables } from './counter-timelines.ts';
 
 export interface HistoryRow {
@@ -27,50 +27,36 @@ const columnsOf: Readonly<Record<CounterTable, { readonly key: string; readonly 
   pgbench_branches: { key: 'bid', balance: 'bbalance' },
 };
 
-const limitMs = 120_000;
-const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '');
-
-/** The four tables' sums and row counts through psql, as the superuser, in one snapshot. */
-export async function readTotals(server: PostgresServer, database: string): Promise<Pick<StoreFacts, 'sums' | 'counts'>> {
+/** The four tables' sums and row counts, in one snapshot. */
+export async function readTotals(store: ClusterStore): Promise<Pick<StoreFacts, 'sums' | 'counts'>> {
   const parts = counterTables.map((table) => `SELECT '${table}', count(*), coalesce(sum(${columnsOf[table].balance}), 0) FROM ${table}`);
-  const answer = await server.psql(database, `${[...parts, "SELECT 'pgbench_history', count(*), coalesce(sum(delta), 0) FROM pgbench_history"].join(' UNION ALL ')};`, {
-    timeoutMs: limitMs,
-  });
+  const rows = await store.rows([...parts, "SELECT 'pgbench_history', count(*), coalesce(sum(delta), 0) FROM pgbench_history"].join(' UNION ALL '));
   const sums = { pgbench_accounts: Number.NaN, pgbench_tellers: Number.NaN, pgbench_branches: Number.NaN, pgbench_history: Number.NaN };
   const counts = { ...sums };
-  for (const line of linesOf(answer)) {
-    const [table = '', count, sum] = line.split('|');
-    if (!(table in sums)) continue;
+  for (const [table, count, sum] of rows) {
+    if (table === null || table === undefined || !(table in sums)) continue;
     counts[table as keyof typeof counts] = Number(count);
     sums[table as keyof typeof sums] = Number(sum);
   }
   return { sums, counts };
 }
 
-async function readBalances(server: PostgresServer, database: string, table: CounterTable): Promise<ReadonlyMap<number, number>> {
+async function readBalances(store: ClusterStore, table: CounterTable): Promise<ReadonlyMap<number, number>> {
   const { key, balance } = columnsOf[table];
-  const answer = await server.psql(database, `COPY (SELECT ${key}, ${balance} FROM ${table} WHERE ${balance} <> 0) TO STDOUT;`, { timeoutMs: limitMs });
-  const balances = new Map<number, number>();
-  for (const line of linesOf(answer)) {
-    const tab = line.indexOf('\t');
-    balances.set(Number(line.slice(0, tab)), Number(line.slice(tab + 1)));
-  }
-  return balances;
+  const rows = await store.rows(`SELECT ${key}, ${balance} FROM ${table} WHERE ${balance} <> 0`);
+  return new Map(rows.map(([id, value]) => [Number(id), Number(value)]));
 }
 
-async function readHistory(server: PostgresServer, database: string): Promise<readonly HistoryRow[]> {
-  const answer = await server.psql(database, 'COPY (SELECT hid, op_id, aid, tid, bid, delta FROM pgbench_history) TO STDOUT;', { timeoutMs: limitMs });
-  return linesOf(answer).map((line) => {
-    const [hid, opId = '', aid, tid, bid, delta] = line.split('\t');
-    return { hid: Number(hid), opId: opId === '\\N' ? null : opId, aid: Number(aid), tid: Number(tid), bid: Number(bid), delta: Number(delta) };
-  });
+async function readHistory(store: ClusterStore): Promise<readonly HistoryRow[]> {
+  const rows = await store.rows('SELECT hid, op_id, aid, tid, bid, delta FROM pgbench_history');
+  return rows.map(([hid, opId, aid, tid, bid, delta]) => ({ hid: Number(hid), opId: opId ?? null, aid: Number(aid), tid: Number(tid), bid: Number(bid), delta: Number(delta) }));
 }
 
-/** Everything that the judge wants to know of a store, through the real psql. For a store that nobody writes just now. */
-export async function readStoreFacts(server: PostgresServer, database: string): Promise<StoreFacts> {
-  const totals = await readTotals(server, database);
-  const pgbench_accounts = await readBalances(server, database, 'pgbench_accounts');
-  const pgbench_tellers = await readBalances(server, database, 'pgbench_tellers');
-  const pgbench_branches = await readBalances(server, database, 'pgbench_branches');
-  return { ...totals, balances: { pgbench_accounts, pgbench_tellers, pgbench_branches }, history: await readHistory(server, database) };
+/** Everything that the judge wants to know of a store, by the store's own SQL past Switchyard. For a store that nobody writes just now. */
+export async function readStoreFacts(store: ClusterStore): Promise<StoreFacts> {
+  const totals = await readTotals(store);
+  const pgbench_accounts = await readBalances(store, 'pgbench_accounts');
+  const pgbench_tellers = await readBalances(store, 'pgbench_tellers');
+  const pgbench_branches = await readBalances(store, 'pgbench_branches');
+  return { ...totals, balances: { pgbench_accounts, pgbench_tellers, pgbench_branches }, history: await readHistory(store) };
 }

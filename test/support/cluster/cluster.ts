@@ -12,8 +12,12 @@ import type { TopologyServer, TopologyServerKind } from '../servers/topology-ser
 import { waitUntil } from '../servers/wait-until.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { FreezableProxy } from './freezable-proxy.ts';
-import { controlConfig, gatewayConfig, keyspaceOf, processEnv } from './process-config.ts';
+import { PostgresStore } from './postgres-store.ts';
+import { controlConfig, gatewayConfig, processEnv } from './process-config.ts';
+import { SqliteStore } from './sqlite-store.ts';
+import type { ClusterStore, StoreKind } from './store.ts';
 
+const database = 'shop';
 const readyLimitMs = 30_000;
 const root = resolve(import.meta.dirname, '../../..');
 
@@ -22,6 +26,8 @@ export interface ClusterOptions {
   readonly gateways?: number;
   /** Default 2. */
   readonly controls?: number;
+  /** What is behind the keyspaces. Default: PostgreSQL behind both. */
+  readonly stores?: { readonly old?: StoreKind; readonly new?: StoreKind };
   /** pgbench's scale of the keyspace "old"; "new" is empty. Default 1. */
   readonly scale?: number;
   /** The stores wait for the disk at every commit. Default false. */
@@ -53,11 +59,12 @@ export interface ClusterGateway {
 export interface Cluster extends AsyncDisposable {
   /** Consul, or what stands in for it. */
   readonly consul: TopologyServer;
-  /** Store of the keyspace "old", with pgbench's tables. */
+  /** The keyspaces' stores: "old" has pgbench's tables, "new" is empty. */
+  readonly stores: Readonly<Record<'old' | 'new', ClusterStore>>;
+  /** The PostgreSQL server behind the keyspace; throws where there is another kind of store. */
   readonly old: PostgresServer;
-  /** Store of the keyspace "new", empty. */
   readonly new: PostgresServer;
-  /** Name of the database in both. */
+  /** Name of the database in every PostgreSQL server. */
   readonly database: string;
   readonly logins: typeof SHOP_LOGINS;
   readonly gateways: readonly ClusterGateway[];
@@ -70,9 +77,8 @@ export interface Cluster extends AsyncDisposable {
 
 class RealCluster implements Cluster {
   readonly consul: TopologyServer;
-  readonly old: PostgresServer;
-  readonly new: PostgresServer;
-  readonly database: string;
+  readonly stores: Cluster['stores'];
+  readonly database = database;
   readonly logins = SHOP_LOGINS;
   readonly gateways: readonly ClusterGateway[];
   readonly controls: readonly ClusterProcess[];
@@ -80,12 +86,24 @@ class RealCluster implements Cluster {
 
   constructor(servers: Servers, gateways: readonly ClusterGateway[], controls: readonly ClusterProcess[], stack: AsyncDisposableStack) {
     this.consul = servers.consul;
-    this.old = servers.old;
-    this.new = servers.new;
-    this.database = servers.database;
+    this.stores = servers.stores;
     this.gateways = gateways;
     this.controls = controls;
     this.#stack = stack;
+  }
+
+  get old(): PostgresServer {
+    return this.#postgres('old');
+  }
+
+  get new(): PostgresServer {
+    return this.#postgres('new');
+  }
+
+  #postgres(name: 'old' | 'new'): PostgresServer {
+    const store = this.stores[name];
+    if (store instanceof PostgresStore) return store.server;
+    throw new Error(`the keyspace "${name}" of this cluster is a store of kind ${store.kind}`);
   }
 
   control<S extends DescService>(service: S, deadlineMs = 10_000): RpcClient<S> {
@@ -96,10 +114,7 @@ class RealCluster implements Cluster {
 
   async grant(): Promise<void> {
     const keyspaces = this.control(KeyspaceService);
-    for (const [name, server] of [['old', this.old] as const, ['new', this.new] as const]) {
-      const { script } = await keyspaces.getKeyspaceGrants({ name });
-      await server.psql(this.database, script);
-    }
+    for (const [name, store] of Object.entries(this.stores)) await store.grant((await keyspaces.getKeyspaceGrants({ name })).script);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -109,24 +124,24 @@ class RealCluster implements Cluster {
 
 interface Servers {
   readonly consul: TopologyServer;
-  readonly old: PostgresServer;
-  readonly new: PostgresServer;
-  readonly database: string;
+  readonly stores: Cluster['stores'];
 }
 
 type LogOf = (name: string) => { readonly logFile?: string };
 
 async function startServers(options: ClusterOptions, stack: AsyncDisposableStack, log: LogOf): Promise<Servers> {
-  const durable = options.durable ?? false;
-  const startStore = async (name: 'old' | 'new'): Promise<{ server: PostgresServer; database: string }> => {
-    const server = stack.use(await startPostgres({ name, durable, ...log(`postgres-${name}`) }));
-    const { database } = await createShop(server, name === 'old' ? { tables: true, scale: options.scale ?? 1 } : { tables: false });
-    return { server, database };
+  const scaleOf = (name: 'old' | 'new'): number | null => (name === 'old' ? (options.scale ?? 1) : null);
+  const startStore = async (name: 'old' | 'new'): Promise<ClusterStore> => {
+    const scale = scaleOf(name);
+    if (options.stores?.[name] === 'sqlite') return stack.use(await SqliteStore.create(name, scale));
+    const server = stack.use(await startPostgres({ name, durable: options.durable ?? false, ...log(`postgres-${name}`) }));
+    await createShop(server, scale === null ? { tables: false, database } : { tables: true, scale, database });
+    return new PostgresStore(server, database);
   };
   const startTopology = async (): Promise<TopologyServer> =>
     stack.use(await startTopologyServer(options.topology ?? 'consul', { persistent: options.topology === 'embedded', ...log('consul') }));
   const [consul, oldStore, newStore] = await Promise.all([startTopology(), startStore('old'), startStore('new')]);
-  return { consul, old: oldStore.server, new: newStore.server, database: oldStore.database };
+  return { consul, stores: { old: oldStore, new: newStore } };
 }
 
 async function startGateway(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterGateway> {
@@ -175,7 +190,7 @@ async function untilGatewaysApply(cluster: Cluster): Promise<void> {
 }
 
 /**
- * Starts Consul, two PostgreSQL servers (roles and tables as `createShop` makes them), control and gateway processes, applies the keyspaces "old" and "new", runs the grants and waits until every gateway applies the
+ * Starts the topology and two stores (roles and tables as `createShop` makes them), control and gateway processes, applies the keyspaces "old" and "new", runs the grants and waits until every gateway applies the
  * rules. Everything ends when it is disposed of and when this process ends in whatever way. When a part fails, the rest is taken down and the error has the part's log.
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -185,7 +200,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const log: LogOf = (name) => (directory === undefined ? {} : { logFile: join(directory, `${name}.log`) });
   const say = options.say ?? (() => {});
 
-  say(`starting Consul and two PostgreSQL servers, scale ${options.scale ?? 1}`);
+  const { old: oldKind = 'postgres', new: newKind = 'postgres' } = options.stores ?? {};
+  say(`starting the topology (${options.topology ?? 'consul'}) and the stores (${oldKind}, ${newKind}), scale ${options.scale ?? 1}`);
   const servers = await startServers(options, stack, log);
   const [gatewayCount, controlCount] = [options.gateways ?? 3, options.controls ?? 2];
   const ports = await findFreePorts(gatewayCount + controlCount);
@@ -199,7 +215,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await untilServing(control, () => client.listKeyspaces({}));
   }
   const keyspaces = cluster.control(KeyspaceService);
-  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: keyspaceOf(name, servers[name], servers.database) });
+  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [servers.stores[name].shard] } });
   await cluster.grant();
   await untilGatewaysApply(cluster);
   return new RealCluster(servers, gateways, controls, stack.move());

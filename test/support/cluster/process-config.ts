@@ -1,6 +1,6 @@
 // What the harness tells the processes: the one file that knows their configuration.
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { KeyspaceSchema } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import type { ShardSchema } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import type { PostgresServer } from '../servers/postgres.ts';
 import { SHOP_LOGINS, type ShopRole } from '../servers/shop.ts';
 
@@ -24,10 +24,8 @@ export function controlConfig(id: string, address: string, consul: string): Read
   return { id, cluster: clusterName, consul, listen: address, metrics: 'off' };
 }
 
-export function keyspaceOf(name: string, server: PostgresServer, database: string): MessageInitShape<typeof KeyspaceSchema> {
+/** A database of a PostgreSQL server as a shard, with the three logins of `createShop`. */
+export function postgresShard(server: PostgresServer, database: string): MessageInitShape<typeof ShardSchema> {
   const credential = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
-  return {
-    name,
-    shards: [{ kind: 'postgres', host: server.host, port: server.port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') }],
-  };
+  return { kind: 'postgres', host: server.host, port: server.port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') };
 }
