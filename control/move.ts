@@ -12,6 +12,8 @@ export const otherSide = (side: SideName): SideName => (side === 'source' ? 'tar
 export interface Side {
   readonly name: SideName;
   readonly keyspace: string;
+  /** Kind of its store. */
+  readonly kind: string;
   readonly owner: OwnerStore;
   readonly player: ReplicationStore;
 }

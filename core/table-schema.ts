@@ -35,3 +35,15 @@ export interface TableSchema {
 export function keyIndexes(table: TableSchema): readonly number[] {
   return table.primaryKey.map((name) => table.columns.findIndex((column) => column.name === name));
 }
+
+/** What keeps rows of one table from being rows of the other, null when nothing does: columns by name, order and kind, and the primary key. */
+export function shapeDifference(source: TableSchema, target: TableSchema): string | null {
+  if (source.columns.length !== target.columns.length) return `${source.columns.length} columns against ${target.columns.length}`;
+  for (const [index, column] of source.columns.entries()) {
+    const other = target.columns[index];
+    if (other === undefined || other.name !== column.name) return `column ${index + 1} is ${column.name} against ${other?.name ?? 'none'}`;
+    if (other.kind !== column.kind || other.elementKind !== column.elementKind) return `column ${column.name} is ${column.nativeType} against ${other.nativeType}`;
+  }
+  if (source.primaryKey.join() !== target.primaryKey.join()) return `primary key (${source.primaryKey.join(', ')}) against (${target.primaryKey.join(', ')})`;
+  return null;
+}

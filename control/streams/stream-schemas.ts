@@ -1,5 +1,5 @@
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { TableSchema } from '../../core/table-schema.ts';
+import { shapeDifference, type TableSchema } from '../../core/table-schema.ts';
 import type { Side } from '../move.ts';
 
 /** The shapes of the tables at the stream's source. SCHEMA_CHANGED when the other side cannot take their rows as they are. */
@@ -13,16 +13,4 @@ export async function readSchemas(tables: readonly string[], from: Side, to: Sid
     schemas.set(table, source);
   }
   return schemas;
-}
-
-/** What keeps rows of one table from being rows of the other, null when nothing does: columns by name, order and kind, and the primary key. */
-export function shapeDifference(source: TableSchema, target: TableSchema): string | null {
-  if (source.columns.length !== target.columns.length) return `${source.columns.length} columns against ${target.columns.length}`;
-  for (const [index, column] of source.columns.entries()) {
-    const other = target.columns[index];
-    if (other === undefined || other.name !== column.name) return `column ${index + 1} is ${column.name} against ${other?.name ?? 'none'}`;
-    if (other.kind !== column.kind || other.elementKind !== column.elementKind) return `column ${column.name} is ${column.nativeType} against ${other.nativeType}`;
-  }
-  if (source.primaryKey.join() !== target.primaryKey.join()) return `primary key (${source.primaryKey.join(', ')}) against (${target.primaryKey.join(', ')})`;
-  return null;
 }

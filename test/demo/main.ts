@@ -21,4 +21,10 @@ const program = new Command('demo')
     screen.say(`\n${reportOf(outcome)}`);
     if (!isClean(outcome)) process.exitCode = 1;
   });
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  screen.clear();
+  screen.say(`\nThe demo could not go on: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
