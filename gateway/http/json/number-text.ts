@@ -12,7 +12,10 @@ export function plainDecimal(text: string): string | null {
   const digits = whole + fraction;
   const point = whole.length + exponent;
   if (point <= 0) return `${sign}0.${'0'.repeat(-point)}${digits}`;
-  const before = digits.slice(0, point).padEnd(point, '0').replace(/^0+(?=\d)/, '');
+  const before = digits
+    .slice(0, point)
+    .padEnd(point, '0')
+    .replace(/^0+(?=\d)/, '');
   const behind = digits.slice(point);
   return behind === '' ? `${sign}${before}` : `${sign}${before}.${behind}`;
 }
