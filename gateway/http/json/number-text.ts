@@ -27,12 +27,12 @@ export function exactInteger(text: string): bigint | null {
   return integer === '' ? null : BigInt(integer);
 }
 
-/** The double that a number's text means. A fraction takes the nearest one; an integer that no double holds, and a number beyond every double, is null: nothing is rounded unseen. */
+/** The double that a number's text means. A fraction takes the nearest one. Null: a number beyond every double, or an integer that no double holds and that is no double's own text either: nothing is rounded unseen. */
 export function doubleOf(text: string): number | null {
   if (!numberPattern.test(text)) return null;
   const value = Number(text);
   if (!Number.isFinite(value)) return null;
-  if (/^-?\d+$/.test(text) && BigInt(value) !== BigInt(text)) return null;
+  if (/^-?\d+$/.test(text) && BigInt(value) !== BigInt(text) && String(value) !== text) return null;
   return value;
 }
 
