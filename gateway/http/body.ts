@@ -63,7 +63,7 @@ async function unpacked(sent: Buffer): Promise<Buffer> {
   try {
     return await unpack(sent, { maxOutputLength: httpLimits.bodyBytes });
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('unpacked it is');
+    if ((error as { readonly code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('unpacked it is');
     throw new HttpError(400, 'the body: it is not well-formed gzip');
   }
 }
