@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
 import { HttpError, type HttpAnswer } from './http-error.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { packedTag } from './etag.ts';
 import type { JsonNode } from './json/json-node.ts';
 import { parseJson } from './json/json-parser.ts';
@@ -55,7 +56,7 @@ function readBytes(request: IncomingMessage, signal: AbortSignal): Promise<Buffe
     signal.addEventListener('abort', onAbort, { once: true });
     request.on('data', onData);
     request.once('end', () => end(() => resolve(Buffer.concat(chunks))));
-    request.once('error', (error) => end(() => reject(error)));
+    request.once('error', (cause) => end(() => reject(new SwitchyardError('CANCELLED', 'the connection broke while the body was read', { cause }))));
   });
 }
 

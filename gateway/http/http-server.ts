@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
@@ -48,7 +48,10 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
   server.on('checkContinue', (request, response) => void requests.handle(request, response, () => response.writeContinue()));
   // One more than is allowed, so that too many are seen and not cut off silently.
   server.maxHeadersCount = httpLimits.headers + 1;
-  server.on('clientError', refuseConnection);
+  server.on('clientError', (error, socket) => {
+    if (!(socket instanceof Socket) || requests.isAnswering(socket)) socket.destroy();
+    else refuseConnection(error, socket);
+  });
   const { host, port } = options.listen;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -66,6 +69,8 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
 class HttpRequests {
   readonly #options: HttpServerOptions;
   readonly #routes: HttpRoutes;
+  /** Connections with a request whose answer is not written yet. */
+  readonly #answering = new WeakSet<Socket>();
   #draining = false;
 
   constructor(options: HttpServerOptions) {
@@ -77,12 +82,20 @@ class HttpRequests {
     this.#draining = true;
   }
 
+  /** Whether a request of this connection is still to be answered: nothing else may be written to it, or the caller would take it for that answer. */
+  isAnswering(socket: Socket): boolean {
+    return this.#answering.has(socket);
+  }
+
   /** Answers one request, whatever happens. `askForBody` is called before its body is read: a caller that waits for that sends none that would be refused. */
   async handle(request: IncomingMessage, response: ServerResponse, askForBody = (): void => {}): Promise<void> {
     const { clock } = this.#options;
     const controller = new AbortController();
     let cancelTimer = (): void => {};
+    const { socket } = request;
+    this.#answering.add(socket);
     response.once('close', () => {
+      this.#answering.delete(socket);
       cancelTimer();
       if (!response.writableFinished) controller.abort(new SwitchyardError('CANCELLED', 'the caller closed the connection'));
     });
@@ -100,7 +113,7 @@ class HttpRequests {
   }
 
   async #answer(request: IncomingMessage, signal: AbortSignal, deadline: number, askForBody: () => void): Promise<HttpAnswer> {
-    const [path = '', ...rest] = (request.url ?? '').split('?');
+    const [path = '', ...rest] = (request.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?');
     const method = request.method ?? '';
     if (path === '/healthz' || path === '/openapi.json') {
       if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);

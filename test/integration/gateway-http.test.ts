@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
@@ -17,14 +21,16 @@ CREATE TABLE item (
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line text NOT NULL, quantity int NOT NULL DEFAULT 1, PRIMARY KEY (item_id, line));
 CREATE TABLE held (id int PRIMARY KEY, note text NOT NULL);
 CREATE TABLE keyless (a int);`;
+const page = readFileSync(join(import.meta.dirname, '../../docs/http.md'), 'utf8');
+const pageSchema = /```sql\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
 
 let stage: GatewayStage;
 let running: RunningGateway;
 let base: string;
 
 beforeAll(async () => {
-  stage = await GatewayStage.open(schema);
-  await stage.sql('new', 'DROP TABLE line, item');
+  stage = await GatewayStage.open(schema + pageSchema);
+  await stage.sql('new', 'DROP TABLE line, item, orders');
   await stage.claim('move', ['held']);
   const movement = { workflow: 'move', source: 'old', target: 'new', want: 'source' as const };
   const held = { primary: 'old' as const, attempt: 0, writes: 'open' as const, movement, names: ['old.held', 'new.held'] };
@@ -160,6 +166,7 @@ describe('the OpenAPI document', () => {
       ...calls,
       ...ofTable('item', { name: 'documented' }, '1000', { id: '1000' }, { amount: { $add: 1 }, doc: [1] }),
       ...ofTable('line', { item_id: id, line: 'x' }, `${id},x`, { item_id: id, line: 'x' }, { quantity: 2 }),
+      ...ofTable('orders', { id: 7, customer: 'x', total: 1 }, '7', { id: '7' }, { total: { $add: 0.5 }, doc: { a: 1 } }),
       ...ofTable('held', { id: 1, note: 'x' }, '1', { id: 1 }, { note: 'y' }),
     } as Readonly<Record<string, readonly [path: string, status: number, ...more: string[]]>>;
     expect(document.operations.map(({ id: one }) => one).sort()).toEqual(Object.keys(all).sort());
@@ -417,6 +424,16 @@ test('a column that is added later is found at once', async () => {
   await new Promise((resolve) => setTimeout(resolve, 1_100)); // a shape is not read again sooner
   await stage.sql('old', 'ALTER TABLE item ADD COLUMN later int');
   expect((await send('PATCH', `${path}?returning=later`, { later: 5 })).json).toEqual({ later: 5 });
+});
+
+test('the examples of docs/http.md, one after the other', async () => {
+  const examples = [...page.matchAll(/```sh\n([\s\S]*?)```\n\n```(?:json)?\n([\s\S]*?)```/g)];
+  expect(examples.length).toBe([...page.matchAll(/^```sh$/gm)].length);
+  await stage.sql('old', 'TRUNCATE orders');
+  for (const [, command = '', answer = ''] of examples) {
+    const { stdout } = await promisify(execFile)('bash', ['-euc', command], { env: { ...process.env, GATEWAY: base, no_proxy: '*' }, timeout: 20_000 });
+    expect(`${command}${stdout.trim()}`).toBe(`${command}${answer.trim()}`);
+  }
 });
 
 test('calls are measured by their protocol, and a gateway need not have the door', async () => {
