@@ -32,6 +32,12 @@ export const errorCatalogue = {
   COLUMN_UNKNOWN: entry('INVALID_ARGUMENT', false, 'The table has no such column; the message names the closest one.'),
   PAGE_TOKEN_INVALID: entry('INVALID_ARGUMENT', false, 'The page token is malformed or belongs to another query.'),
   FIELD_NOT_SERVED: entry('UNIMPLEMENTED', false, 'The field is part of the API but not served yet.'),
+  HTTP_REQUEST_INVALID: entry(
+    'INVALID_ARGUMENT',
+    false,
+    'The HTTP request itself is wrong: its path, method, encoding, media type or a header; the status and the message say what.',
+  ),
+  MESSAGE_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The request is larger than a gateway takes (16 MiB, also when unpacked).'),
   TABLES_NOT_TOGETHER: entry('FAILED_PRECONDITION', false, 'The tables of one Mutate are served by different keyspaces just now.'),
   // What it asks for
   TABLE_UNKNOWN: entry('NOT_FOUND', false, 'No keyspace serves a table of that name.'),

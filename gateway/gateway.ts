@@ -3,6 +3,7 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { ConfigError } from '../runtime/config-file.ts';
 import { addService, closeGrpc, listenGrpc } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -14,6 +15,10 @@ import { WriteBuffer } from './flow/buffer.ts';
 import { Executor } from './flow/executor.ts';
 import { Holds } from './flow/hold.ts';
 import { InFlight } from './flow/in-flight.ts';
+import { bindingsOf } from './http/bindings.ts';
+import { type HttpDoor, serveHttp } from './http/http-server.ts';
+import { JsonApi } from './http/json-api.ts';
+import { openApiSource } from './http/openapi/live-document.ts';
 import { TableList } from './list-tables.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { CallObserver } from './observed-call.ts';
@@ -43,6 +48,8 @@ export interface Gateway extends AsyncDisposable {
   readonly id: string;
   /** "host:port" of the data API, with the port that was taken. */
   readonly address: string;
+  /** "host:port" of JSON over HTTP; null where it is not served. */
+  readonly httpAddress: string | null;
   /** Port of `GET /metrics`; null where it is not served. */
   readonly metricsPort: number | null;
   /** Version of the rules that every request is routed by; 0 before the first. */
@@ -60,6 +67,10 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const { routing, stores, buffer, holds, follower, warmUp, health, server } = parts;
   const port = await listenGrpc(server, config.listen);
   const address = formatHostPort({ host: config.listen.host, port });
+  const door = await openHttp(config, parts.http, clock).catch((error: unknown) => {
+    server.forceShutdown();
+    throw error;
+  });
   const id = config.id ?? `gateway-${address}`;
   const metricsServer = config.metrics === null ? null : await serveMetrics(parts.registry, config.metrics);
   const registrar = new Registrar({ topology, routing, clock, log, newId, id, address });
@@ -71,11 +82,12 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   await follower.start();
   registrar.start();
   warmUp.start();
-  log.info({ id, address, version: routing.appliedVersion }, 'gateway listens');
+  log.info({ id, address, http: door?.address, version: routing.appliedVersion }, 'gateway listens');
 
   return {
     id,
     address,
+    httpAddress: door?.address ?? null,
     metricsPort: metricsServer?.port ?? null,
     get appliedVersion() {
       return routing.appliedVersion;
@@ -84,7 +96,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       log.info('gateway drains');
       parts.onRules(() => {});
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
-      await closeGrpc(server, config.drainLimitMs, clock);
+      await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
       buffer.close();
       await registrar.leave();
       warmUp.close();
@@ -95,6 +107,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       log.info('gateway has ended');
     },
   };
+}
+
+async function openHttp(config: GatewayConfig, parts: ReturnType<typeof assemble>['http'], clock: Clock): Promise<HttpDoor | null> {
+  const { http: listen, defaultDeadlineMs } = config;
+  if (listen === null) return null;
+  try {
+    return await serveHttp({ ...parts, listen, clock, defaultDeadlineMs });
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });
+  }
 }
 
 function assemble(config: GatewayConfig, { topology, backends, clock, log, env }: GatewayDeps) {
@@ -123,15 +146,16 @@ function assemble(config: GatewayConfig, { topology, backends, clock, log, env }
 
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes, 'grpc.enable_channelz': 0 });
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
-  addService(server, DataService, dataService({ executor, observer, tables: new TableList(stores, routing, fenceView) }), {
-    clock,
-    defaultDeadlineMs: config.defaultDeadlineMs,
-    onFault,
-  });
+  const tables = new TableList(stores, routing, fenceView);
+  const service = dataService({ executor, observer, tables });
+  addService(server, DataService, service, { clock, defaultDeadlineMs: config.defaultDeadlineMs, onFault });
+  const bindings = bindingsOf(DataService);
+  const openApi = openApiSource({ bindings, tables, executor });
+  const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
   const onRules = (act: () => void): void => {
     onChange = act;
   };
-  return { registry, routing, stores, buffer, holds, follower, warmUp, health, server, onRules };
+  return { registry, routing, stores, buffer, holds, follower, warmUp, health, server, http, onRules };
 }

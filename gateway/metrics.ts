@@ -14,7 +14,7 @@ export interface MetricsSources {
 
 /** What a gateway tells Prometheus. The label `table` is the key of the table's rule, or its qualified name; empty where no table was found. */
 export class GatewayMetrics {
-  readonly #calls: Counter<'method' | 'table' | 'code' | 'reason'>;
+  readonly #calls: Counter<'protocol' | 'method' | 'table' | 'code' | 'reason'>;
   readonly #duration: Histogram<'method'>;
   readonly #fenced: Counter<'table' | 'operation'>;
   readonly #waits: Histogram<string>;
@@ -24,8 +24,8 @@ export class GatewayMetrics {
     const registers = [registry];
     this.#calls = new Counter({
       name: 'switchyard_gateway_calls_total',
-      help: 'Calls answered, by method, table, code and reason.',
-      labelNames: ['method', 'table', 'code', 'reason'],
+      help: 'Calls answered, by protocol (grpc, http), method, table, code and reason.',
+      labelNames: ['protocol', 'method', 'table', 'code', 'reason'],
       registers,
     });
     const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -49,8 +49,8 @@ export class GatewayMetrics {
     observePools(registers, sources.pools);
   }
 
-  called(method: string, table: string, code: string, reason: string, durationMs: number): void {
-    this.#calls.inc({ method, table, code, reason });
+  called(protocol: 'grpc' | 'http', method: string, table: string, code: string, reason: string, durationMs: number): void {
+    this.#calls.inc({ protocol, method, table, code, reason });
     this.#duration.observe({ method }, durationMs / 1000);
   }
 

@@ -34,6 +34,7 @@ export class CallObserver {
   async observe<T>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
     const { clock, metrics } = this.#options;
     const startedAt = clock.monotonic();
+    const protocol = context.protocol ?? 'grpc';
     const span = this.#tracer === null ? null : this.#startSpan(this.#tracer, method, table, context);
     const call: Call = {
       signal: context.signal,
@@ -45,11 +46,11 @@ export class CallObserver {
     };
     try {
       const answer = await act(call);
-      metrics.called(method, this.#label(table), 'OK', '', clock.monotonic() - startedAt);
+      metrics.called(protocol, method, this.#label(table), 'OK', '', clock.monotonic() - startedAt);
       return answer;
     } catch (error) {
       const { code, reason } = error instanceof SwitchyardError ? error : { code: 'INTERNAL', reason: 'INTERNAL' };
-      metrics.called(method, this.#label(table), code, reason, clock.monotonic() - startedAt);
+      metrics.called(protocol, method, this.#label(table), code, reason, clock.monotonic() - startedAt);
       if (span !== null) recordFailure(span, code, reason, error);
       throw error;
     } finally {
@@ -72,7 +73,7 @@ export class CallObserver {
   #startSpan(tracer: Tracer, method: string, table: string, context: RpcContext): Span {
     const parent = parseTraceparent(context.metadata.get('traceparent')[0]?.toString());
     const parentContext = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-    const attributes = { 'rpc.system.name': 'grpc', 'rpc.method': `${serviceName}/${method}`, ...(table === '' ? {} : { 'db.collection.name': table }) };
+    const attributes = { 'rpc.system.name': context.protocol ?? 'grpc', 'rpc.method': `${serviceName}/${method}`, ...(table === '' ? {} : { 'db.collection.name': table }) };
     return tracer.startSpan(`${serviceName}/${method}`, { kind: SpanKind.SERVER, attributes }, parentContext);
   }
 }

@@ -30,13 +30,20 @@ function packed<S extends DescMessage>(schema: S, message: MessageShape<S>): { t
   return { typeUrl: `type.googleapis.com/${schema.typeName}`, value: toBinary(schema, message) };
 }
 
-/** A failure as grpc-js sends it: canonical code, message, and google.rpc.Status with ErrorInfo (and RetryInfo where retrying helps) in the trailers. What is not a SwitchyardError is a fault of ours: INTERNAL. */
+/** Any failure as one of ours. What is not a SwitchyardError is a fault of ours: INTERNAL. */
+export function ourError(error: unknown): SwitchyardError {
+  return error instanceof SwitchyardError ? error : new SwitchyardError('INTERNAL', `internal fault: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+}
+
+/** When repeating the call makes sense, in ms from now; undefined where it does not. */
+export const retryMsOf = (error: SwitchyardError): number | undefined => error.retryAfterMs ?? (error.retryable ? defaultRetryMs : undefined);
+
+/** A failure as grpc-js sends it: canonical code, message, and google.rpc.Status with ErrorInfo (and RetryInfo where retrying helps) in the trailers. */
 export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
-  const ours =
-    error instanceof SwitchyardError ? error : new SwitchyardError('INTERNAL', `internal fault: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  const ours = ourError(error);
   const code = statusOfCode[ours.code];
   const details = [packed(ErrorInfoSchema, create(ErrorInfoSchema, { reason: ours.reason, domain: errorDomain, metadata: { ...ours.metadata } }))];
-  const retryMs = ours.retryAfterMs ?? (ours.retryable ? defaultRetryMs : undefined);
+  const retryMs = retryMsOf(ours);
   if (retryMs !== undefined) {
     const retryDelay = { seconds: BigInt(Math.floor(retryMs / 1000)), nanos: Math.round((retryMs % 1000) * 1e6) };
     details.push(packed(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));

@@ -22,6 +22,8 @@ export interface RpcContext {
   /** On the clock's monotonic scale; the caller's, or the server's default where the caller gave none. */
   readonly deadline: number;
   readonly metadata: Metadata;
+  /** Way that the call came; left out: gRPC. */
+  readonly protocol?: 'http';
 }
 
 /** One async function a method; server-streaming methods are async iterables. */

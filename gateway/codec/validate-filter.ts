@@ -37,12 +37,12 @@ export function decodeFilter(handle: TableHandle, filter: WireFilter | undefined
         const { column: name, operator: wireOperator, value } = kind.value;
         const operator = operators[wireOperator];
         if (operator === undefined) throw argument(`${at}.compare.operator: got ${wireOperator}; must be one of OPERATOR_EQUAL to OPERATOR_GREATER_OR_EQUAL`);
-        const column = comparable(handle, name, `${at}.compare.column`);
+        const column = comparable(handle, name, `${at}.compare.column`, operator === '=' || operator === '<>');
         return { kind: 'compare', column: column.name, operator, value: comparand(value, column, `${at}.compare.value`) };
       }
       case 'in': {
         const { column: name, values } = kind.value;
-        const column = comparable(handle, name, `${at}.in.column`);
+        const column = comparable(handle, name, `${at}.in.column`, false);
         if (values.length === 0 || values.length > mostValues) throw argument(`${at}.in.values: got ${values.length}; must be 1 to ${mostValues} values`);
         return { kind: 'in', column: column.name, values: values.map((value, index) => comparand(value, column, `${at}.in.values[${index}]`)) };
       }
@@ -68,10 +68,10 @@ export function decodeFilter(handle: TableHandle, filter: WireFilter | undefined
   return decode(filter, field, 1);
 }
 
-function comparable(handle: TableHandle, name: string, field: string): ColumnSchema {
+function comparable(handle: TableHandle, name: string, field: string, forEquality: boolean): ColumnSchema {
   const column = columnOf(handle, name, field);
-  if (column.kind === 'json' || column.kind === 'array')
-    throw argument(`${field}: "${column.name}" is of kind ${column.kind}, which cannot be compared; only is_null can be asked`);
+  if (!forEquality && (column.kind === 'json' || column.kind === 'array'))
+    throw argument(`${field}: "${column.name}" is of kind ${column.kind}, which has no order; only OPERATOR_EQUAL, OPERATOR_NOT_EQUAL and is_null can be asked`);
   return column;
 }
 

@@ -1,4 +1,4 @@
-import { type Cell, keyText } from '../../core/cell.ts';
+import { type Cell, cellsEqual, keyText } from '../../core/cell.ts';
 import type { Row, WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
@@ -47,7 +47,7 @@ export function decodeWrite(handle: TableHandle, kind: WriteKind, request: Write
 function decodeInsert(handle: TableHandle, kind: 'insert' | 'upsert', request: InsertRequest | UpsertRequest, at: string): DecodedWrite {
   const { schema } = handle;
   const field = `${at}row`;
-  const row = decodeRow(handle, request.row, field);
+  const row = withKey(handle, decodeRow(handle, request.row, field), request, at);
   if (kind === 'insert' && row.columns.length === 0 && request.row === undefined) throw argument(`${field}: missing`);
   const key = keyWithin(handle, row);
   if (kind === 'upsert' && key === null) throw argument(`${field}: must hold the whole primary key (${schema.primaryKey.join(', ')})`);
@@ -56,6 +56,23 @@ function decodeInsert(handle: TableHandle, kind: 'insert' | 'upsert', request: I
   }
   const returning = columnsToReturn(handle, request.returning, `${at}returning`, schema.primaryKey);
   return { operation: { kind, table: schema.name, row, returning }, keys: key === null ? [] : [key] };
+}
+
+/** An upsert's row with the key that was given apart from it. */
+function withKey(handle: TableHandle, row: Row, request: InsertRequest | UpsertRequest, at: string): Row {
+  if (request.$typeName !== 'switchyard.data.v1.UpsertRequest' || request.key === undefined) return row;
+  const key = decodeKey(handle, request.key, `${at}key`);
+  const columns = [...row.columns];
+  const cells = [...row.cells];
+  handle.schema.primaryKey.forEach((name, index) => {
+    const cell = key[index] ?? null;
+    const position = columns.indexOf(name);
+    if (position < 0) {
+      columns.push(name);
+      cells.push(cell);
+    } else if (!cellsEqual(cells[position] ?? null, cell)) throw argument(`${at}row.${name}: differs from the key; leave it out of the row`);
+  });
+  return { columns, cells };
 }
 
 function decodeUpdate(handle: TableHandle, request: UpdateRequest, at: string): DecodedWrite {

@@ -152,8 +152,14 @@ export class Executor {
     }
   }
 
-  /** A table's shape where it is served. */
-  async describe(call: Call, name: string): Promise<TableHandle> {
+  /** A table's shape where it is served, as far as the gateway knows: read from the store only where it has not been yet. */
+  async shape(call: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
+    const ref = this.#options.routing.current().resolve(name);
+    return await this.#options.schemas.get(this.#options.fenceView.homeOf(ref), ref.table, call.signal);
+  }
+
+  /** A table's shape where it is served, read from the store. */
+  async describe(call: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
     const ref = this.#options.routing.current().resolve(name);
     return await this.#options.schemas.refresh(this.#options.fenceView.homeOf(ref), ref.table, call.signal);
   }

@@ -154,7 +154,8 @@ function compileFilter(filter: Filter, values: Values): string {
   switch (filter.kind) {
     case 'compare': {
       const column = columnNamed(values.table, filter.column);
-      return `${compared(column, filter.operator)} ${filter.operator} ${values.add(column, filter.value)}`;
+      const parameter = values.add(column, filter.value);
+      return `${compared(column, filter.operator)} ${filter.operator} ${isJsonArray(column) ? `(${parameter}::json[])::text` : parameter}`;
     }
     case 'in': {
       const column = columnNamed(values.table, filter.column);
@@ -177,9 +178,11 @@ function compileFilter(filter: Filter, values: Values): string {
 /** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
 function compared(column: ColumnSchema, operator: CompareOperator): string {
   // The type json has no comparison of its own; its text is what callers see.
-  if (column.kind === 'json' && column.nativeType === 'json') return `${quoteIdentifier(column.name)}::text`;
+  if ((column.kind === 'json' && column.nativeType === 'json') || isJsonArray(column)) return `${quoteIdentifier(column.name)}::text`;
   return operator === '=' || operator === '<>' ? quoteIdentifier(column.name) : ordered(column);
 }
+
+const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && column.nativeType === 'json[]';
 
 /** The column as a term of an order: texts by their bytes in UTF-8. */
 function ordered(column: ColumnSchema): string {

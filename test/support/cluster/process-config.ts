@@ -17,7 +17,7 @@ export function processEnv(kind: 'gateway' | 'control'): Readonly<Record<string,
 
 export function gatewayConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {
   // The stores run on the same few cores as everything else here: more connections at work at once would only take turns.
-  return { id, cluster: clusterName, consul, listen: address, pool: { size: 6 } };
+  return { id, cluster: clusterName, consul, listen: address, http: 'off', pool: { size: 6 } };
 }
 
 export function controlConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {

@@ -79,7 +79,7 @@ export class GatewayStage implements AsyncDisposable {
   /** Starts a gateway; `more` is merged into its configuration. `consul` replaces the agent's address. */
   async start(more: Readonly<Record<string, unknown>> = {}, consul = this.consul.address): Promise<RunningGateway> {
     const topology = openConsulTopology({ address: consul, cluster: clusterName, clock: systemClock, newNonce: () => randomUUID(), requestTimeoutMs: 500 });
-    const config = gatewayConfigSchema.parse({ listen: '127.0.0.1:0', cluster: clusterName, consul, ...more });
+    const config = gatewayConfigSchema.parse({ listen: '127.0.0.1:0', http: 'off', cluster: clusterName, consul, ...more });
     const gateway = await startGateway(config, { topology, backends, clock: systemClock, log: createLogger('gateway', logLevel), newId: () => randomUUID(), env });
     const client = createRpcClient(DataService, gateway.address);
     return {

@@ -1,0 +1,66 @@
+import { create } from '@bufbuild/protobuf';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
+import { Comparison_Operator, type DeleteRequest, type Filter, FilterSchema, type UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { isMatch, rowTag, type TagCondition } from './etag.ts';
+import { HttpError } from './http-error.ts';
+
+const mostRounds = 8;
+
+export interface RowAccess {
+  /** The whole row, read strongly. ROW_NOT_FOUND. */
+  readonly read: () => Promise<WireRow>;
+  /** Columns of the primary key, which the write names anyway. */
+  readonly primaryKey: readonly string[];
+}
+
+/**
+ * Does an update or delete under If-Match. Comparing tags and then writing would be a race: the write carries the row that has the tag, cell by cell, as its precondition, which the store checks in the same statement. When the store finds another row then, the row
+ * is read again: usually its tag no longer matches. 412 where no row, or none with such a tag, is there. The caller's own precondition still answers PRECONDITION_FAILED.
+ */
+export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(condition: TagCondition, request: R, row: RowAccess, write: (request: R) => Promise<A>): Promise<A> {
+  if (condition === 'any') return await write(strict(request, request.precondition)).catch(missingIsNoMatch);
+  for (let round = 1; round <= mostRounds; round += 1) {
+    const found = await row.read().catch(missingIsNoMatch);
+    if (!isMatch(condition, rowTag(found))) throw noMatch('the row has changed: its ETag is another one');
+    const sameRow = conditionsOf(found, row.primaryKey);
+    const own = request.precondition === undefined ? [] : [request.precondition];
+    const filters = [...own, ...sameRow];
+    try {
+      return await write(strict(request, filters.length === 0 ? undefined : create(FilterSchema, { kind: { case: 'and', value: { filters } } })));
+    } catch (error) {
+      if (hasReason(error, 'ROW_NOT_FOUND')) throw noMatch('there is no such row any more');
+      if (!hasReason(error, 'PRECONDITION_FAILED')) throw error;
+      // Either the row is another one by now, which the next look will tell, or it is the caller's own precondition that fails.
+      if (own.length > 0 && isMatch(condition, rowTag(await row.read().catch(missingIsNoMatch)))) throw error;
+    }
+  }
+  throw new SwitchyardError('SERIALIZATION_FAILURE', `If-Match: the row changed and changed back ${mostRounds} times while it was written; nothing was written`);
+}
+
+/** Every cell of the row but the key's, as conditions. */
+function conditionsOf(row: WireRow, primaryKey: readonly string[]): Filter[] {
+  return Object.entries(row.cells)
+    .filter(([column]) => !primaryKey.includes(column))
+    .map(([column, value]) =>
+      value.kind.case === 'nullValue'
+        ? create(FilterSchema, { kind: { case: 'isNull', value: { column } } })
+        : create(FilterSchema, { kind: { case: 'compare', value: { column, operator: Comparison_Operator.EQUAL, value } } }),
+    );
+}
+
+/** The request under this precondition; a missing row is no success under If-Match. */
+function strict<R extends UpdateRequest | DeleteRequest>(request: R, precondition: Filter | undefined): R {
+  const copy: R = { ...request };
+  if (precondition === undefined) delete copy.precondition;
+  else copy.precondition = precondition;
+  if (copy.$typeName === 'switchyard.data.v1.DeleteRequest') copy.allowMissing = false;
+  return copy;
+}
+
+const noMatch = (why: string): HttpError => new HttpError(412, `If-Match: ${why}; nothing was written`, 'PRECONDITION_FAILED');
+
+function missingIsNoMatch(error: unknown): never {
+  if (hasReason(error, 'ROW_NOT_FOUND')) throw noMatch('there is no such row');
+  throw error;
+}

@@ -1,0 +1,183 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, Socket } from 'node:net';
+import type { Clock } from '../../core/clock.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
+import { HttpRoutes, methodNotAllowed, type HttpBinding } from './bindings.ts';
+import { packedAnswer, readJsonBody } from './body.ts';
+import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
+import type { JsonApi } from './json-api.ts';
+import { httpLimits } from './limits.ts';
+import { askedTimeoutMs } from './request-headers.ts';
+
+export interface HttpServerOptions {
+  readonly listen: HostPort;
+  readonly clock: Clock;
+  readonly api: JsonApi;
+  readonly bindings: readonly HttpBinding[];
+  /** The OpenAPI document as JSON text. */
+  readonly openApi: (signal: AbortSignal) => Promise<string>;
+  readonly isServing: () => boolean;
+  /** Deadline of a caller that gives none. */
+  readonly defaultDeadlineMs: number;
+  /** Told of every failure that is a fault of ours (reason INTERNAL). */
+  readonly onFault: (method: string, error: unknown) => void;
+}
+
+/** The HTTP door, open. */
+export interface HttpDoor {
+  /** "host:port", with the port that was taken. */
+  readonly address: string;
+  /** No new connections and no second request on old ones; calls under way may finish for `limitMs`, then their connections are cut. */
+  close(limitMs: number): Promise<void>;
+}
+
+/** Serves the data API as JSON over HTTP/1.1. Rejects when the address cannot be taken. */
+export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
+  const requests = new HttpRequests(options);
+  const server = createServer(
+    {
+      maxHeaderSize: httpLimits.headerBytes,
+      headersTimeout: httpLimits.headersTimeoutMs,
+      requestTimeout: httpLimits.requestTimeoutMs,
+      keepAliveTimeout: httpLimits.keepAliveMs,
+      connectionsCheckingInterval: 1_000,
+    },
+    (request, response) => void requests.handle(request, response),
+  );
+  server.on('checkContinue', (request, response) => void requests.handle(request, response, () => response.writeContinue()));
+  // One more than is allowed, so that too many are seen and not cut off silently.
+  server.maxHeadersCount = httpLimits.headers + 1;
+  server.on('clientError', (error, socket) => {
+    if (!(socket instanceof Socket) || requests.isAnswering(socket)) socket.destroy();
+    else refuseConnection(error, socket);
+  });
+  const { host, port } = options.listen;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, resolve);
+  });
+  return {
+    address: formatHostPort({ host, port: (server.address() as AddressInfo).port }),
+    close: (limitMs) => {
+      requests.drain();
+      return closeWithin(server, limitMs, options.clock);
+    },
+  };
+}
+
+class HttpRequests {
+  readonly #options: HttpServerOptions;
+  readonly #routes: HttpRoutes;
+  /** Connections with a request whose answer is not written yet. */
+  readonly #answering = new WeakSet<Socket>();
+  #draining = false;
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options;
+    this.#routes = new HttpRoutes(options.bindings);
+  }
+
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Whether a request of this connection is still to be answered: nothing else may be written to it, or the caller would take it for that answer. */
+  isAnswering(socket: Socket): boolean {
+    return this.#answering.has(socket);
+  }
+
+  /** Answers one request, whatever happens. `askForBody` is called before its body is read: a caller that waits for that sends none that would be refused. */
+  async handle(request: IncomingMessage, response: ServerResponse, askForBody = (): void => {}): Promise<void> {
+    const { clock } = this.#options;
+    const controller = new AbortController();
+    let cancelTimer = (): void => {};
+    const { socket } = request;
+    this.#answering.add(socket);
+    response.once('close', () => {
+      this.#answering.delete(socket);
+      cancelTimer();
+      if (!response.writableFinished) controller.abort(new SwitchyardError('CANCELLED', 'the caller closed the connection'));
+    });
+    response.on('error', () => {}); // the caller is gone: `close` says so
+    let answer: HttpAnswer;
+    try {
+      if (request.rawHeaders.length / 2 > httpLimits.headers) throw new HttpError(431, `too many headers; at most ${httpLimits.headers} are taken`);
+      const timeoutMs = askedTimeoutMs(request.headers) ?? this.#options.defaultDeadlineMs;
+      cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
+      answer = await this.#answer(request, controller.signal, clock.monotonic() + timeoutMs, askForBody);
+    } catch (error) {
+      answer = this.#failure(request, error);
+    }
+    await this.#send(request, response, answer);
+  }
+
+  async #answer(request: IncomingMessage, signal: AbortSignal, deadline: number, askForBody: () => void): Promise<HttpAnswer> {
+    const [path = '', ...rest] = (request.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?');
+    const method = request.method ?? '';
+    if (path === '/healthz' || path === '/openapi.json') {
+      if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);
+      return path === '/healthz' ? this.#health() : { status: 200, headers: { 'content-type': 'application/json' }, body: await this.#options.openApi(signal) };
+    }
+    const call = this.#routes.find(method, path);
+    return await this.#options.api.answer({ call, query: rest.join('?'), headers: request.headers, signal, deadline }, () => readJsonBody(request, signal, askForBody));
+  }
+
+  #health(): HttpAnswer {
+    const isServing = this.#options.isServing() && !this.#draining;
+    return {
+      status: isServing ? 200 : 503,
+      headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+      body: `{"status":"${isServing ? 'SERVING' : 'NOT_SERVING'}"}`,
+    };
+  }
+
+  #failure(request: IncomingMessage, error: unknown): HttpAnswer {
+    if (!(error instanceof SwitchyardError) || error.reason === 'INTERNAL') this.#options.onFault(`${request.method ?? ''} ${(request.url ?? '').split('?')[0] ?? ''}`, error);
+    return problemAnswer(error);
+  }
+
+  async #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): Promise<void> {
+    if (response.destroyed) return;
+    try {
+      const { headers, bytes } = await packedAnswer(answer, request.headers['accept-encoding']?.toString());
+      // What the caller still sends of a refused body is not read: the connection cannot be used again.
+      if (this.#draining || !request.complete) response.setHeader('connection', 'close');
+      response.writeHead(answer.status, { ...headers, ...(bytes === null ? {} : { 'content-length': String(bytes.length) }) });
+      response.end(bytes ?? undefined);
+    } catch (error) {
+      this.#options.onFault('send', error);
+      response.destroy();
+    }
+  }
+}
+
+/** What never became a request: malformed, too large or too slow. */
+function refuseConnection(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const failure =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new HttpError(431, `the headers: larger than ${httpLimits.headerBytes} bytes`)
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new HttpError(408, 'the request did not arrive in time')
+        : new HttpError(400, 'the request is not well-formed HTTP/1.1');
+  const { status, headers, body } = problemAnswer(failure);
+  const lines = Object.entries({ ...headers, connection: 'close', 'content-length': String(Buffer.byteLength(body ?? '')) }).map(([name, value]) => `${name}: ${value}`);
+  socket.end(
+    `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : status === 408 ? 'Request Timeout' : 'Bad Request'}\r\n${lines.join('\r\n')}\r\n\r\n${body ?? ''}`,
+  );
+}
+
+function closeWithin(server: Server, limitMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.after(limitMs, () => server.closeAllConnections());
+    server.close(() => {
+      cancel();
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,204 @@
+import type { DescField, DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { Metadata } from '@grpc/grpc-js';
+import type { IncomingHttpHeaders } from 'node:http';
+import { hasReason } from '../../core/switchyard-error.ts';
+import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
+import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
+import { columnOf } from '../codec/columns.ts';
+import type { TableHandle } from '../codec/table-handle.ts';
+import type { Executor } from '../flow/executor.ts';
+import type { CallObserver } from '../observed-call.ts';
+import { bindParameters, bindRequest, type HttpParts, tableOf, tablesOf } from './bind-request.ts';
+import type { BoundCall, HttpBinding } from './bindings.ts';
+import { writeIfMatch } from './conditional-write.ts';
+import { isMatch, quotedTag, rowTag, tagCondition } from './etag.ts';
+import type { HttpAnswer } from './http-error.ts';
+import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
+import type { JsonNode } from './json/json-node.ts';
+import type { Shapes } from './json/request-json.ts';
+import { keyToPath, rowToJson } from './json/row-json.ts';
+import { checkBodyHeaders, refuseUnservedHeaders } from './request-headers.ts';
+
+export interface JsonApiOptions {
+  readonly service: RpcImplementation<typeof DataService>;
+  readonly executor: Executor;
+  readonly observer: CallObserver;
+}
+
+/** What a request says of itself before its body is read. */
+export interface HttpHead {
+  readonly call: BoundCall;
+  /** Behind the path's "?", as it was sent. */
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly signal: AbortSignal;
+  readonly deadline: number;
+}
+
+type AnyMessage = MessageShape<DescMessage>;
+type AnyInit = MessageInitShape<DescMessage>;
+type AnyHandler = (request: AnyMessage, context: RpcContext) => Promise<AnyInit>;
+
+/** The data API as JSON over HTTP: turns a request into the message of the method that its path is bound to, calls the same service as gRPC does, and writes the answer in the columns of the table. */
+export class JsonApi {
+  readonly #options: JsonApiOptions;
+
+  constructor(options: JsonApiOptions) {
+    this.#options = options;
+  }
+
+  /** Answers one call. `readBody` is called at most once. Failures are SwitchyardErrors, measured like those of the service. */
+  async answer(head: HttpHead, readBody: () => Promise<JsonNode>): Promise<HttpAnswer> {
+    const { call } = head;
+    const context = contextOf(head);
+    let parts: HttpParts;
+    let shapes: Shapes;
+    let request: AnyMessage;
+    try {
+      refuseUnservedHeaders(head.headers, call);
+      checkBodyHeaders(head.headers, call);
+      const parameters = bindParameters(call, head.query);
+      parts = { call, body: call.binding.body === null ? null : await readBody(), parameters };
+      shapes = await this.#shapes(parts, context);
+      [request, shapes] = await this.#bind(parts, shapes, context);
+    } catch (error) {
+      return await this.#options.observer.observe(call.binding.method.name, call.variables.get('table') ?? '', context, () => Promise.reject(error));
+    }
+    try {
+      return await this.#run(head, request, shapes, context);
+    } catch (error) {
+      // The route may lead to another shape than the one that the values were read by; nothing was applied then.
+      if (!hasReason(error, 'VALUE_INVALID', 'COLUMN_UNKNOWN')) throw error;
+      const fresh = await this.#freshShapes(shapes, context);
+      if (fresh === null) throw error;
+      return await this.#run(head, bindRequest(parts, fresh), fresh, context);
+    }
+  }
+
+  async #bind(parts: HttpParts, shapes: Shapes, context: RpcContext): Promise<[AnyMessage, Shapes]> {
+    try {
+      return [bindRequest(parts, shapes), shapes];
+    } catch (error) {
+      const fresh = hasReason(error, 'VALUE_INVALID', 'COLUMN_UNKNOWN', 'ARGUMENT_INVALID') ? await this.#freshShapes(shapes, context) : null;
+      if (fresh === null) throw error;
+      return [bindRequest(parts, fresh), fresh];
+    }
+  }
+
+  async #shapes(parts: HttpParts, context: RpcContext): Promise<Shapes> {
+    const shapes = new Map<string, TableHandle>();
+    if (parts.call.binding.method.name === 'DescribeTable') return shapes;
+    for (const name of tablesOf(parts)) if (name !== '') shapes.set(name, await this.#options.executor.shape(context, name));
+    return shapes;
+  }
+
+  /** The shapes as the stores tell them now; null where they are the same. */
+  async #freshShapes(known: Shapes, context: RpcContext): Promise<Shapes | null> {
+    const fresh = new Map<string, TableHandle>();
+    for (const name of known.keys()) fresh.set(name, await this.#options.executor.describe(context, name));
+    return [...fresh].some(([name, handle]) => known.get(name) !== handle) ? fresh : null;
+  }
+
+  async #run(head: HttpHead, request: AnyMessage, shapes: Shapes, context: RpcContext): Promise<HttpAnswer> {
+    const { binding } = head.call;
+    const table = tableOf(head.call);
+    const handle = (table === null ? undefined : shapes.get(table)) ?? null;
+    switch (binding.method.name) {
+      case 'Get':
+        if (handle !== null) return await this.#get(head, request as GetRequest, handle, context);
+        break;
+      case 'Insert':
+      case 'Upsert':
+      case 'Update':
+        if (handle !== null) return this.#written(head, request, handle, await this.#write(head, request, handle, context));
+        break;
+      case 'Delete':
+        if (handle !== null) return json(200, messageToJson(binding.method.output, await this.#write(head, request, handle, context), rowWriter(handle)));
+        break;
+    }
+    const answer = await this.#call(binding.method.localName, request, context);
+    const writeRow: WriteRow = binding.method.name === 'Mutate' ? mutationWriter(request as MutateRequest, shapes) : rowWriter(handle);
+    return json(200, answerBody(binding, answer, writeRow));
+  }
+
+  async #get(head: HttpHead, request: GetRequest, handle: TableHandle, context: RpcContext): Promise<HttpAnswer> {
+    const { columns } = request;
+    for (const name of columns) columnOf(handle, name, 'columns');
+    const condition = tagCondition('If-None-Match', head.headers['if-none-match'], true);
+    // The tag is of the whole row, whatever part of it is asked for.
+    const row = await this.#read({ ...request, columns: [] }, context);
+    const tag = rowTag(row);
+    const headers = { etag: quotedTag(tag) };
+    if (condition !== null && isMatch(condition, tag)) return { status: 304, headers, body: null };
+    return json(200, rowToJson(row, handle, columns.length === 0 ? undefined : new Set(columns)), headers);
+  }
+
+  async #read(request: GetRequest, context: RpcContext): Promise<WireRow> {
+    const { row } = await this.#options.service.get(request, context);
+    if (row === undefined) throw new Error('a row that was found is missing in its answer');
+    return row as WireRow;
+  }
+
+  async #write(head: HttpHead, request: AnyMessage, handle: TableHandle, context: RpcContext): Promise<AnyInit> {
+    const { localName } = head.call.binding.method;
+    const condition = tagCondition('If-Match', head.headers['if-match'], false);
+    if (condition === null) return await this.#call(localName, request, context);
+    const conditional = request as UpdateRequest | DeleteRequest;
+    const { table, key } = conditional;
+    const get: GetRequest = { $typeName: 'switchyard.data.v1.GetRequest', table, columns: [], consistency: 0, ...(key === undefined ? {} : { key }) };
+    const access = { read: () => this.#read(get, context), primaryKey: handle.schema.primaryKey };
+    return await writeIfMatch(condition, conditional, access, (one) => this.#call(localName, one, context));
+  }
+
+  /** What a write returned: the row, its tag where it is whole, and where to find a new one. */
+  #written(head: HttpHead, request: AnyMessage, handle: TableHandle, answer: AnyInit): HttpAnswer {
+    const { row } = answer as { readonly row?: WireRow };
+    if (row === undefined) return json(200, '{}');
+    const headers: Record<string, string> = {};
+    if (handle.columnNames.every((name) => Object.hasOwn(row.cells, name))) headers.etag = quotedTag(rowTag(row));
+    if (head.call.binding.method.name !== 'Insert') return json(200, rowToJson(row, handle), headers);
+    const sent = (request as { readonly row?: WireRow }).row;
+    const key = keyToPath({ ...row, cells: { ...sent?.cells, ...row.cells } }, handle);
+    if (key !== null) headers.location = `/v1/tables/${head.call.variables.get('table') ?? ''}/rows/${key}`;
+    return json(201, rowToJson(row, handle), headers);
+  }
+
+  #call(localName: string, request: AnyMessage, context: RpcContext): Promise<AnyInit> {
+    const handler = (this.#options.service as unknown as Readonly<Record<string, AnyHandler>>)[localName];
+    if (handler === undefined) throw new Error(`the service has no method ${localName}`);
+    return handler.call(this.#options.service, request, context);
+  }
+}
+
+/** The call as the service knows it; of the headers only the trace's parent is passed on. */
+function contextOf({ headers, signal, deadline }: HttpHead): RpcContext {
+  const metadata = new Metadata();
+  const { traceparent } = headers;
+  if (typeof traceparent === 'string') metadata.set('traceparent', traceparent);
+  return { signal, deadline, metadata, protocol: 'http' };
+}
+
+const json = (status: number, body: string, headers: Readonly<Record<string, string>> = {}): HttpAnswer => ({
+  status,
+  headers: { 'content-type': 'application/json', ...headers },
+  body,
+});
+
+const rowWriter =
+  (handle: TableHandle | null): WriteRow =>
+  (row) =>
+    rowToJson(row, handle);
+
+/** Rows of a Mutate are of the table that their mutation named. */
+const mutationWriter =
+  ({ mutations }: MutateRequest, shapes: Shapes): WriteRow =>
+  (row, index) =>
+    rowToJson(row, shapes.get(mutations[index]?.kind.value?.table ?? '') ?? null);
+
+function answerBody({ method, responseBody }: HttpBinding, answer: AnyInit, writeRow: WriteRow): string {
+  if (responseBody === null) return messageToJson(method.output, answer, writeRow);
+  return fieldToJson(responseBody, memberOf(answer, responseBody), writeRow);
+}
+
+const memberOf = (message: AnyInit, field: DescField): unknown => (message as Readonly<Record<string, unknown>>)[field.localName];

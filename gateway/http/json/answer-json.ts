@@ -1,0 +1,35 @@
+import { type DescField, type DescMessage, type MessageInitShape, ScalarType } from '@bufbuild/protobuf';
+import type { Row } from '../../../gen/switchyard/data/v1/value_pb.ts';
+
+const rowType = 'switchyard.data.v1.Row';
+
+/** Writes a row; `index` is its place in the list that it stands in, 0 outside of one. */
+export type WriteRow = (row: Row, index: number) => string;
+
+/** JSON text of an answer: every field under its JSON name, a message that is not there as null. */
+export function messageToJson(desc: DescMessage, message: MessageInitShape<DescMessage>, writeRow: WriteRow, index = 0): string {
+  const given = message as Record<string, unknown>;
+  const members = desc.fields.map((field) => `${JSON.stringify(field.jsonName)}:${fieldToJson(field, given[field.localName], writeRow, index)}`);
+  return `{${members.join(',')}}`;
+}
+
+/** JSON text of one field. */
+export function fieldToJson(field: DescField, value: unknown, writeRow: WriteRow, index = 0): string {
+  switch (field.fieldKind) {
+    case 'scalar':
+      return JSON.stringify(value ?? (field.scalar === ScalarType.BOOL ? false : ''));
+    case 'enum':
+      return JSON.stringify(field.enum.values.find(({ number }) => number === (value ?? 0))?.name ?? value);
+    case 'message':
+      return value === undefined ? 'null' : nested(field.message, value, writeRow, index);
+    case 'list': {
+      const elements = (value ?? []) as readonly unknown[];
+      return `[${elements.map((element, place) => (field.message === undefined ? JSON.stringify(element) : nested(field.message, element, writeRow, place))).join(',')}]`;
+    }
+    case 'map':
+      throw new Error(`${field.parent.typeName}.${field.name}: no answer has a map but in its rows`);
+  }
+}
+
+const nested = (desc: DescMessage, value: unknown, writeRow: WriteRow, index: number): string =>
+  desc.typeName === rowType ? writeRow(value as Row, index) : messageToJson(desc, value as MessageInitShape<DescMessage>, writeRow, index);
