@@ -5,8 +5,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ConfigError } from '../../../runtime/config-file.ts';
 import { systemClock } from '../../../runtime/clock.ts';
-import { deleteKey, setKey } from '../../../topo/embedded/key-operations.ts';
-import { TopologyStore } from '../../../topo/embedded/topology-store.ts';
+import { deleteKey, setKey } from '../../../topo/embedded/state/key-operations.ts';
+import { TopologyStore } from '../../../topo/embedded/state/topology-store.ts';
 
 /* The log of the embedded topology: what was answered is there after a crash at any byte, and nothing else is. */
 
