@@ -136,7 +136,9 @@ class Side {
   async #ask(method: Method, path: string, body?: string): Promise<unknown> {
     const { status, text, index: seen } = await this.#api.call(method, path, body);
     const named = [...this.#names].reduce((shown, [id, name]) => shown.replaceAll(id, name), text.trim());
-    return { status, index: Number.isNaN(seen) ? null : this.#ordinal(seen), body: this.#comparable(named) };
+    // Below a prefix that was deleted as a whole Consul no longer knows when, and answers with the index of the newest change anywhere. Here the deletion's is known.
+    const indefinite = Number.isNaN(seen) || (status === 404 && path.endsWith('?keys'));
+    return { status, index: indefinite ? null : this.#ordinal(seen), body: this.#comparable(named) };
   }
 
   #comparable(text: string): unknown {
@@ -170,6 +172,6 @@ test('a history is answered alike by Consul and by the embedded topology', async
       expect(embedded).toEqual(consul);
       await Promise.all(sides.map((side) => side.end()));
     }),
-    { numRuns: 20 },
+    { numRuns: 15 },
   );
 }, 60_000);
