@@ -2,9 +2,9 @@ import { resolve } from 'node:path';
 import type { Clock } from '../../core/clock.ts';
 import type { HostPort } from '../../runtime/host-port.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { SessionKeeper } from './session-keeper.ts';
-import { TopologyServer } from './topology-server.ts';
-import { TopologyStore } from './topology-store.ts';
+import { SessionKeeper } from './state/session-keeper.ts';
+import { TopologyServer } from './http/topology-server.ts';
+import { TopologyStore } from './state/topology-store.ts';
 
 /** Consul's least. */
 const LEAST_TTL_MS = 10_000;

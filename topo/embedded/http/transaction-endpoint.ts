@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import type { Draft } from './draft.ts';
+import type { Draft } from '../state/draft.ts';
 import { type Call, jsonReply, Refusal, type Reply } from './http-exchange.ts';
-import { deleteKey, deleteKeyIfUnchanged, deleteTree, type KeyContent, type KeyOutcome, lockKey, setKey, setKeyIfUnchanged, unlockKey } from './key-operations.ts';
+import { deleteKey, deleteKeyIfUnchanged, deleteTree, type KeyContent, type KeyOutcome, lockKey, setKey, setKeyIfUnchanged, unlockKey } from '../state/key-operations.ts';
 import { type KvParts, MAX_VALUE_BYTES, shownEntry } from './kv-endpoint.ts';
-import type { Entry } from './topology-state.ts';
+import type { Entry } from '../state/topology-state.ts';
 
 const MAX_OPERATIONS = 64;
 const MAX_BODY_BYTES = 512 * 1024;
@@ -118,8 +118,11 @@ function run(draft: Draft, operation: Operation): Outcome {
   }
 }
 
+/** How Consul begins to say that the key to look at is missing. */
+const MISSING: Readonly<Record<string, string>> = { 'check-index': 'failed to check index, ', 'check-session': 'failed to check session, ' };
+
 function look(entry: Entry | undefined, { Verb, Key, Index, Session }: Operation): Outcome {
-  if (entry === undefined) return { what: `key "${Key}" doesn't exist` };
+  if (entry === undefined) return { what: `${MISSING[Verb] ?? ''}key "${Key}" doesn't exist` };
   if (Verb === 'get') return { shown: [shownEntry(entry)] };
   if (Verb === 'check-index' && entry.modifyIndex !== Index) return { what: `failed index check for key "${Key}", current modify index ${entry.modifyIndex} != ${Index}` };
   if (Verb === 'check-session' && entry.session !== Session) return { what: `failed session check for key "${Key}", current session "${entry.session}" != "${Session}"` };

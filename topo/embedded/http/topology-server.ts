@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { Clock } from '../../core/clock.ts';
-import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import type { Clock } from '../../../core/clock.ts';
+import { formatHostPort, type HostPort } from '../../../runtime/host-port.ts';
+import type { Logger } from '../../../runtime/logger.ts';
 import { type EndpointParts, serveCall } from './endpoints.ts';
 import { readBody, Refusal, type Reply, textReply } from './http-exchange.ts';
 

@@ -2,8 +2,8 @@ import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
-import type { Clock } from '../../core/clock.ts';
-import { ConfigError } from '../../runtime/config-file.ts';
+import type { Clock } from '../../../core/clock.ts';
+import { ConfigError } from '../../../runtime/config-file.ts';
 import { changeSchema, marksSchema } from './topology-state.ts';
 
 const FILE = 'topology.log';

@@ -1,8 +1,8 @@
 import { type Call, jsonReply, numberOf, Refusal, type Reply } from './http-exchange.ts';
-import { deleteKey, deleteKeyIfUnchanged, deleteTree, type KeyContent, type KeyOutcome, lockKey, setKey, setKeyIfUnchanged, unlockKey } from './key-operations.ts';
+import { deleteKey, deleteKeyIfUnchanged, deleteTree, type KeyContent, type KeyOutcome, lockKey, setKey, setKeyIfUnchanged, unlockKey } from '../state/key-operations.ts';
 import { blockingQuery, type Query, readHeaders } from './query-options.ts';
-import type { SessionKeeper } from './session-keeper.ts';
-import type { Change, Entry } from './topology-state.ts';
+import type { SessionKeeper } from '../state/session-keeper.ts';
+import type { Change, Entry } from '../state/topology-state.ts';
 
 export const MAX_VALUE_BYTES = 512 * 1024;
 

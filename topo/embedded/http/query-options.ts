@@ -1,7 +1,7 @@
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { type Call, durationMs, numberOf, Refusal } from './http-exchange.ts';
-import type { Change } from './topology-state.ts';
-import type { TopologyStore } from './topology-store.ts';
+import type { Change } from '../state/topology-state.ts';
+import type { TopologyStore } from '../state/topology-store.ts';
 
 const DEFAULT_WAIT_MS = 300_000;
 const MAX_WAIT_MS = 600_000;

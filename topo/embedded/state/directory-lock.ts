@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { ConfigError } from '../../runtime/config-file.ts';
+import { ConfigError } from '../../../runtime/config-file.ts';
 
 const FILE = 'lock';
 

@@ -131,8 +131,7 @@ export class TopologyState {
   }
 
   #delete(key: string, index: number): void {
-    if (!this.#entries.delete(key)) return;
-    this.#keys.splice(this.#positionOf(key), 1);
+    if (this.#entries.delete(key)) this.#keys.splice(this.#positionOf(key), 1);
     this.#tombstones.delete(key);
     this.#tombstones.set(key, index);
     for (const [oldest, deletedAt] of this.#tombstones) {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { type Call, durationMs, jsonReply, Refusal, type Reply } from './http-exchange.ts';
 import { blockingQuery, type Query, readHeaders } from './query-options.ts';
-import type { SessionKeeper } from './session-keeper.ts';
-import type { Session } from './topology-state.ts';
+import type { SessionKeeper } from '../state/session-keeper.ts';
+import type { Session } from '../state/topology-state.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_TTL_MS = 24 * 3_600_000;

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises';
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import { ChangeLog, type LogRecord } from './change-log.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { Draft } from './draft.ts';

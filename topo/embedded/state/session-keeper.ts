@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.ts';
+import type { Clock } from '../../../core/clock.ts';
 import type { Draft } from './draft.ts';
 import { deleteKey, unlockKey } from './key-operations.ts';
 import type { Session } from './topology-state.ts';

@@ -62,7 +62,8 @@ export class Draft {
   /** Null: nothing to do. */
   change(): Change | null {
     const puts = [...this.#entries.values()].filter((entry) => entry !== null);
-    const deletes = [...this.#entries].flatMap(([key, entry]) => (entry === null && this.#state.entry(key) !== undefined ? [key] : []));
+    // One that was made and deleted in the same write too: its index has been shown.
+    const deletes = [...this.#entries].flatMap(([key, entry]) => (entry === null ? [key] : []));
     const sessions = [...this.#sessions.values()].filter((session) => session !== null);
     const ended = [...this.#sessions].flatMap(([id, session]) => (session === null ? [id] : []));
     return puts.length + deletes.length + sessions.length + ended.length === 0 ? null : { index: this.index, puts, deletes, sessions, ended };
