@@ -10,7 +10,7 @@ export const gatewayConfigSchema = z.strictObject({
   /** Where the data API is served. On loopback unless told otherwise: there is no authentication yet. */
   listen: hostPortSchema.prefault('127.0.0.1:7101'),
   /** Where the data API is served as JSON over HTTP; "off" (null) is nowhere. */
-  http: z.union([z.literal('off').transform(() => null), hostPortSchema]).prefault('127.0.0.1:7102'),
+  http: z.union([z.literal('off').transform(() => null), hostPortSchema]).prefault('127.0.0.1:7111'),
   /** Directory for the last good rules, with which a gateway starts while Consul is away. Left out: it does not start then. */
   stateDir: z.string().min(1).optional(),
   pool: z
@@ -42,7 +42,7 @@ export type GatewayConfig = z.output<typeof gatewayConfigSchema>;
 
 export const gatewayOptions: readonly ProcessOption[] = [
   { flag: 'listen', field: 'listen', value: 'HOST:PORT', help: 'where the data API is served (default 127.0.0.1:7101)' },
-  { flag: 'http', field: 'http', value: 'HOST:PORT', help: 'where it is served as JSON over HTTP, or "off" (default 127.0.0.1:7102)' },
+  { flag: 'http', field: 'http', value: 'HOST:PORT', help: 'where it is served as JSON over HTTP, or "off" (default 127.0.0.1:7111)' },
   { flag: 'id', field: 'id', value: 'NAME', help: 'name of this gateway (default: gateway- and its address)' },
   { flag: 'state-dir', field: 'stateDir', value: 'DIR', help: 'keeps the last good rules, to start with while Consul is away' },
 ];

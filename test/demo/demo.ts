@@ -42,9 +42,10 @@ export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
   const startedMs = performance.now();
   const say = (text: string): void => screen.say(`${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(6)} s  ${text}`);
   say(`starting two stores (${stage.old}, ${stage.new}), the topology (${stage.topology}), two gateways and two control processes, all on this machine`);
-  await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology });
+  await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology, http: true });
   await using load = await Load.connect({
     gateways: cluster.gateways.map(({ address }) => address),
+    httpGateways: cluster.gateways.flatMap(({ httpAddress }) => (httpAddress === null ? [] : [httpAddress])),
     readOnlyGateways: [],
     writesPerSecond: rate,
     readsPerSecond: rate,
@@ -55,7 +56,7 @@ export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
     seed: Date.now(),
   });
   load.run();
-  say(`services run now: they write ${rate} and read ${rate} rows a second through the gateways, and remember everything`);
+  say(`services run now: they write ${rate} and read ${rate} rows a second through the gateways, over gRPC and over HTTP, and remember everything`);
   const stores = Object.entries(cluster.stores).map(([name, { title }]) => ({ name, kind: title }));
   await using observer = new Observer(cluster, load, stores, 'traffic', (scene) => screen.draw(pictureOf(scene)));
   await sleep(rampMs);

@@ -36,7 +36,7 @@ async function modulesOf(kind: 'gateway' | 'control', telemetry: boolean): Promi
   const [port = 0] = await findFreePorts(1);
   const address = `127.0.0.1:${port}`;
   const file = join(directory, name);
-  const common = kind === 'gateway' ? gatewayConfig(name, address, consul.address) : controlConfig(name, address, consul.address);
+  const common = kind === 'gateway' ? gatewayConfig(name, address, null, consul.address) : controlConfig(name, address, consul.address);
   const config = { ...common, ...(telemetry ? { otlpEndpoint: receiver.endpoint } : {}) };
   const env = { ...processEnv(kind), LOADED_MODULES_FILE: file, NODE_OPTIONS: `--disable-warning=ExperimentalWarning --import=${hook}` };
   await using process = await ClusterProcess.start({ name, main: join(root, kind, 'main.ts'), config, address, env });

@@ -66,6 +66,7 @@ async function order(cluster: Cluster, door: Door, direction: Direction, disturb
 async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturbance, say: BenchContext['say']): Promise<Flown> {
   await using load = await Load.connect({
     gateways: cluster.gateways.map((gateway) => gateway.address),
+    httpGateways: cluster.gateways.flatMap(({ httpAddress }) => (httpAddress === null ? [] : [httpAddress])),
     readOnlyGateways: disturbance.readOnlyGateways,
     writesPerSecond: config.writesPerSecond,
     readsPerSecond: config.readsPerSecond,
@@ -164,6 +165,7 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     controls: config.controls,
     stores: { old: config.source, new: config.target },
     topology: config.topology,
+    http: config.http,
     scale: config.scale,
     durable: config.durable,
     consulProxies: disturbance.needsConsulProxies,

@@ -13,6 +13,8 @@ export interface CutoverConfig {
   readonly source: StoreKind;
   readonly target: StoreKind;
   readonly topology: TopologyServerKind;
+  /** Half of the calls go over HTTP. */
+  readonly http: boolean;
   readonly scale: number;
   /** Switches; as many reverses follow, one after each. */
   readonly cutovers: number;
@@ -48,6 +50,7 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--source <kind>', summary: 'the store that the tables are in', default: 'postgres', choices: storeKinds },
   { flags: '--target <kind>', summary: 'the store that they move to', default: 'postgres', choices: storeKinds },
   { flags: '--topo <kind>', summary: 'what holds the rules', default: 'consul', choices: topologyServerKinds },
+  { flags: '--http', summary: 'half of the calls go as JSON over HTTP' },
   { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
   { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
   { flags: '--writes <n>', summary: 'rows written a second: a transaction counts as four', default: whole.writes },
@@ -76,6 +79,7 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
     source: oneOf(storeKinds, options.source) ?? 'postgres',
     target: oneOf(storeKinds, options.target) ?? 'postgres',
     topology: oneOf(topologyServerKinds, options.topo) ?? 'consul',
+    http: options.http === true,
     scale: number('scale'),
     cutovers: number('cutovers'),
     writesPerSecond: number('writes'),

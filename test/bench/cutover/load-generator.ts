@@ -1,4 +1,6 @@
-import { type Done, type Failure, GatewayCalls, type Seen } from './gateway-calls.ts';
+import type { Calls, Done, Failure, Seen } from './calls.ts';
+import { GrpcCalls } from './grpc-calls.ts';
+import { HttpCalls } from './http-calls.ts';
 import type { LoadPlan, LoadProgress } from './load-protocol.ts';
 import {
   type CallError,
@@ -32,7 +34,9 @@ export class LoadGenerator {
   readonly #plan: LoadPlan;
   readonly #secret: string;
   readonly #workload: Workload;
-  #gateways: readonly GatewayCalls[] = [];
+  #gateways: readonly GrpcCalls[] = [];
+  /** The same gateways over HTTP; none: everything goes over gRPC. */
+  #httpGateways: readonly HttpCalls[] = [];
   readonly #writePace: Pace;
   readonly #readPace: Pace;
   readonly #writes = new ColumnStore<WriteRow>(writeFields, 1 << 16);
@@ -62,9 +66,9 @@ export class LoadGenerator {
 
   async connect(): Promise<void> {
     const { deadlineMs, gateways } = this.#plan;
-    const open = (address: string, gateway: number): Promise<GatewayCalls> =>
-      GatewayCalls.open(address, deadlineMs, this.#secret, connectLimitMs, () => this.#reconnects.push({ gateway, atMs: nowMs() }));
-    this.#gateways = await Promise.all(gateways.map(open));
+    const lost = (gateway: number) => (): void => void this.#reconnects.push({ gateway, atMs: nowMs() });
+    this.#gateways = await Promise.all(gateways.map((address, gateway) => GrpcCalls.open(address, deadlineMs, this.#secret, connectLimitMs, lost(gateway))));
+    this.#httpGateways = (this.#plan.httpGateways ?? []).map((address, gateway) => new HttpCalls(address, deadlineMs, this.#secret, lost(gateway)));
   }
 
   run(): void {
@@ -86,7 +90,7 @@ export class LoadGenerator {
     this.#endedMs = nowMs();
     const limit = nowMs() + this.#plan.deadlineMs + 1_000;
     while (this.#pending > 0 && nowMs() < limit) await new Promise((resolve) => setTimeout(resolve, 5));
-    for (const calls of this.#gateways) calls.close();
+    for (const calls of [...this.#gateways, ...this.#httpGateways]) calls.close();
     return {
       secret: this.#secret,
       startedMs: this.#startedMs,
@@ -134,10 +138,16 @@ export class LoadGenerator {
       }
     };
     this.#pending += 1;
-    const calls = this.#gateways[gateway];
+    const calls = this.#callsOf(gateway);
     if (write.kind === 0) calls?.add(write, done);
     else if (write.kind === 1) calls?.insert(write, index, done);
     else calls?.transact(write, index, done);
+  }
+
+  /** Half of the calls go over HTTP where it is served. */
+  #callsOf(gateway: number): Calls | undefined {
+    const overHttp = this.#httpGateways[gateway];
+    return overHttp !== undefined && this.#workload.pick(2) === 0 ? overHttp : this.#gateways[gateway];
   }
 
   #acknowledgeHistory(index: number, hid: number): void {
@@ -152,7 +162,7 @@ export class LoadGenerator {
     const issuedMs = nowMs();
     const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0 });
     this.#pending += 1;
-    this.#send(read, this.#gateways[gateway], (failure, seen: readonly Seen[]) => {
+    this.#send(read, this.#callsOf(gateway), (failure, seen: readonly Seen[]) => {
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#reads.set('endedMs', index, endedMs);
@@ -164,7 +174,7 @@ export class LoadGenerator {
     });
   }
 
-  #send(read: PlannedRead, calls: GatewayCalls | undefined, done: Done): void {
+  #send(read: PlannedRead, calls: Calls | undefined, done: Done): void {
     const hid = this.#recentHids[this.#workload.pick(Math.max(this.#recentHids.length, 1))];
     if (read.kind === 'history' && hid !== undefined) calls?.history(hid, done);
     else if (read.kind === 'history') calls?.branch(1, done);

@@ -4,6 +4,8 @@ import type { LoadRecord } from './load-record.ts';
 export interface LoadPlan {
   /** Addresses of the gateways, one connection each. */
   readonly gateways: readonly string[];
+  /** The same gateways' addresses for JSON over HTTP, which takes half of the calls then. Left out: gRPC takes all. */
+  readonly httpGateways?: readonly string[];
   /** Indexes of gateways that are given reads only; the others share the writes. */
   readonly readOnlyGateways: readonly number[];
   /** Rows written: a transaction counts as four. */

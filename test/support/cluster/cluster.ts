@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly controlSettings?: Readonly<Record<string, unknown>>;
   /** What holds the rules. Default: Consul. */
   readonly topology?: TopologyServerKind;
+  /** Every gateway serves HTTP too. Default false. */
+  readonly http?: boolean;
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
@@ -51,6 +53,8 @@ export interface ClusterOptions {
 export interface ClusterGateway {
   readonly process: ClusterProcess;
   readonly address: string;
+  /** "host:port" of the HTTP door; null unless `http`. */
+  readonly httpAddress: string | null;
   /** Null unless `consulProxies`. */
   readonly consulProxy: FreezableProxy | null;
 }
@@ -144,16 +148,25 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
   return { consul, stores: { old: oldStore, new: newStore } };
 }
 
-async function startGateway(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterGateway> {
+async function startGateway(
+  index: number,
+  port: number,
+  httpPort: number | null,
+  servers: Servers,
+  stack: AsyncDisposableStack,
+  options: ClusterOptions,
+  log: LogOf,
+): Promise<ClusterGateway> {
   const name = `gateway-${index + 1}`;
   const { hostname: host, port: consulPort } = new URL(servers.consul.address);
   const consulProxy = options.consulProxies === true ? stack.use(await FreezableProxy.start({ host, port: Number(consulPort) })) : null;
   const consul = consulProxy === null ? servers.consul.address : `http://127.0.0.1:${consulProxy.port}`;
   const address = `127.0.0.1:${port}`;
   const main = join(root, 'gateway/main.ts');
-  const config = { ...gatewayConfig(name, address, consul), ...options.gatewaySettings };
+  const httpAddress = httpPort === null ? null : `127.0.0.1:${httpPort}`;
+  const config = { ...gatewayConfig(name, address, httpAddress, consul), ...options.gatewaySettings };
   const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: processEnv('gateway'), ...log(name) }));
-  return { process, address, consulProxy };
+  return { process, address, httpAddress, consulProxy };
 }
 
 async function startControl(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterProcess> {
@@ -204,10 +217,14 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   say(`starting the topology (${options.topology ?? 'consul'}) and the stores (${oldKind}, ${newKind}), scale ${options.scale ?? 1}`);
   const servers = await startServers(options, stack, log);
   const [gatewayCount, controlCount] = [options.gateways ?? 3, options.controls ?? 2];
-  const ports = await findFreePorts(gatewayCount + controlCount);
+  const ports = await findFreePorts(2 * gatewayCount + controlCount);
   say(`starting ${controlCount} control and ${gatewayCount} gateway processes`);
-  const controls = await Promise.all(ports.slice(gatewayCount).map((port, index) => startControl(index, port, servers, stack, options, log)));
-  const gateways = await Promise.all(ports.slice(0, gatewayCount).map((port, index) => startGateway(index, port, servers, stack, options, log)));
+  const controls = await Promise.all(ports.slice(2 * gatewayCount).map((port, index) => startControl(index, port, servers, stack, options, log)));
+  const gateways = await Promise.all(
+    ports
+      .slice(0, gatewayCount)
+      .map((port, index) => startGateway(index, port, options.http === true ? (ports[gatewayCount + index] ?? null) : null, servers, stack, options, log)),
+  );
   await using cluster = new RealCluster(servers, gateways, controls, new AsyncDisposableStack());
 
   for (const control of controls) {

@@ -15,9 +15,9 @@ export function processEnv(kind: 'gateway' | 'control'): Readonly<Record<string,
   return Object.fromEntries(roles.map((role) => [variables[role], SHOP_LOGINS[role].password]));
 }
 
-export function gatewayConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {
+export function gatewayConfig(id: string, address: string, http: string | null, consul: string): Readonly<Record<string, unknown>> {
   // The stores run on the same few cores as everything else here: more connections at work at once would only take turns.
-  return { id, cluster: clusterName, consul, listen: address, http: 'off', pool: { size: 6 } };
+  return { id, cluster: clusterName, consul, listen: address, http: http ?? 'off', pool: { size: 6 } };
 }
 
 export function controlConfig(id: string, address: string, consul: string): Readonly<Record<string, unknown>> {

@@ -3,24 +3,10 @@ import { fromServiceError } from '../../../client/rpc-error.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../../../core/rpc-definition.ts';
 import { Comparison_Operator, DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, RowSchema, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import type { Calls, Done, Seen } from './calls.ts';
 import { GrpcConnection } from './grpc-connection.ts';
 import { indexOfOpId, opIdOf } from './load-record.ts';
 import { type PlannedWrite, rangeRows } from './workload.ts';
-
-/** A call that failed. */
-export interface Failure {
-  readonly reason: string;
-  readonly message: string;
-  /** The answer said that nothing was done. */
-  readonly refused: boolean;
-}
-/** One row of an answer: index into observedTables, key, value as the record's Observation has them. */
-export interface Seen {
-  readonly table: number;
-  readonly key: number;
-  readonly value: number;
-}
-export type Done = (failure: Failure | null, seen: readonly Seen[]) => void;
 
 type RowInit = MessageInitShape<typeof RowSchema>;
 const int = (value: number) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
@@ -42,8 +28,8 @@ type Called = keyof typeof definitions;
 type Input<M extends Called> = MessageInitShape<Methods[M]['input']>;
 type Output<M extends Called> = MessageShape<Methods[M]['output']>;
 
-/** One connection to one gateway, opened once: no retry, every call with a deadline. */
-export class GatewayCalls {
+/** The calls over gRPC, on one connection that is opened once. */
+export class GrpcCalls implements Calls {
   readonly #connection: GrpcConnection;
   readonly #address: string;
   readonly #secret: string;
@@ -55,8 +41,8 @@ export class GatewayCalls {
   }
 
   /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
-  static async open(address: string, deadlineMs: number, secret: string, limitMs: number, onLost: () => void): Promise<GatewayCalls> {
-    return new GatewayCalls(await GrpcConnection.open(address, deadlineMs, limitMs, onLost), address, secret);
+  static async open(address: string, deadlineMs: number, secret: string, limitMs: number, onLost: () => void): Promise<GrpcCalls> {
+    return new GrpcCalls(await GrpcConnection.open(address, deadlineMs, limitMs, onLost), address, secret);
   }
 
   close(): void {
@@ -68,12 +54,10 @@ export class GatewayCalls {
     this.#call('update', request, done, (answer) => [{ table: 0, key: write.aid, value: numberIn(answer.row, 'abalance') }]);
   }
 
-  /** What it sees of history is the acknowledgement: the generated key with the write's index. */
   insert(write: PlannedWrite, index: number, done: Done): void {
     this.#call('insert', this.#historyRow(write, index), done, (answer) => [{ table: 3, key: numberIn(answer.row, 'hid'), value: index }]);
   }
 
-  /** pgbench's transaction, atomically. */
   transact(write: PlannedWrite, index: number, done: Done): void {
     const update = (table: string, key: RowInit, column: string) => ({
       kind: { case: 'update' as const, value: { table, key, add: keyRow(column, write.delta), returning: [column] } },
@@ -102,7 +86,6 @@ export class GatewayCalls {
     this.#call('get', { table: 'pgbench_branches', key: keyRow('bid', bid) }, done, (answer) => [{ table: 2, key: bid, value: numberIn(answer.row, 'bbalance') }]);
   }
 
-  /** A history row by its generated key. That there is none is an answer, not a failure. */
   history(hid: number, done: Done): void {
     const absent: Seen = { table: 3, key: hid, value: -1 };
     const orAbsent: Done = (failure, seen) => (failure?.reason === 'ROW_NOT_FOUND' ? done(null, [absent]) : done(failure, seen));
@@ -112,7 +95,6 @@ export class GatewayCalls {
     });
   }
 
-  /** Five accounts in order of their key. */
   accounts(from: number, done: Done): void {
     const request: Input<'query'> = {
       table: 'pgbench_accounts',
@@ -124,7 +106,6 @@ export class GatewayCalls {
     this.#call('query', request, done, ({ rows }) => rows.map((row) => ({ table: 0, key: numberIn(row, 'aid'), value: numberIn(row, 'abalance') })));
   }
 
-  /** The ten tellers of a branch. */
   tellers(bid: number, done: Done): void {
     const request: Input<'query'> = {
       table: 'pgbench_tellers',

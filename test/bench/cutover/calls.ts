@@ -1,0 +1,37 @@
+import type { PlannedWrite } from './workload.ts';
+
+/** A call that failed. */
+export interface Failure {
+  readonly reason: string;
+  readonly message: string;
+  /** The answer said that nothing was done. */
+  readonly refused: boolean;
+}
+
+/** One row of an answer: index into observedTables, key, value as the record's Observation has them. */
+export interface Seen {
+  readonly table: number;
+  readonly key: number;
+  readonly value: number;
+}
+
+export type Done = (failure: Failure | null, seen: readonly Seen[]) => void;
+
+/** What the clients of a bench ask of one gateway, over either protocol: no retry, every call with a deadline. */
+export interface Calls {
+  /** Adds to an account. */
+  add(write: PlannedWrite, done: Done): void;
+  /** A row of history. What it sees is the acknowledgement: the generated key with the write's index. */
+  insert(write: PlannedWrite, index: number, done: Done): void;
+  /** pgbench's transaction, atomically. */
+  transact(write: PlannedWrite, index: number, done: Done): void;
+  account(aid: number, done: Done): void;
+  branch(bid: number, done: Done): void;
+  /** A history row by its generated key. That there is none is an answer, not a failure. */
+  history(hid: number, done: Done): void;
+  /** Accounts in order of their key, from this one on. */
+  accounts(from: number, done: Done): void;
+  /** The ten tellers of a branch. */
+  tellers(bid: number, done: Done): void;
+  close(): void;
+}
