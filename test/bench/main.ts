@@ -2,10 +2,11 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Bench, BenchOption, BenchResult } from './bench.ts';
 import { cutoverBench } from './cutover/cutover-bench.ts';
+import { httpBench } from './http/http-bench.ts';
 import { overheadBench } from './overhead/overhead-bench.ts';
 import { renderResult } from './render.ts';
 
-const benches: readonly Bench[] = [cutoverBench, overheadBench];
+const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench];
 const shownViolations = 20;
 
 function wholeNumber(text: string): number {
