@@ -8,11 +8,26 @@ export interface Io {
   /** Whether stdout is a terminal: then progress is redrawn in place, else printed line by line. */
   readonly terminal: boolean;
   readFile(path: string): Promise<string>;
+  /** Lets a person change a text in the editor of $VISUAL or $EDITOR. ARGUMENT_INVALID when there is none or it fails. */
+  edit(text: string, name: string): Promise<EditedText>;
+  /** The person's own settings of the command: the text of the file, null when there is none, and its path. */
+  readonly settings: { readonly path: string; read(): Promise<string | null>; write(text: string): Promise<void> };
   /** Runs one of our own processes with these arguments until it ends; signals are passed on. Returns its exit code. */
   runProcess(name: 'gateway' | 'control' | 'topology', args: readonly string[]): Promise<number>;
+  /** Resolves after this time, or at Ctrl-C. */
+  pause(ms: number): Promise<void>;
   /** Aborts at Ctrl-C. */
   readonly interrupted: AbortSignal;
 }
+
+/** What an editor left: `keep` leaves the file at `path` where it is, else it is gone with the process. */
+export interface EditedText {
+  readonly text: string;
+  readonly path: string;
+  keep(): Promise<void>;
+}
+
+const watchEveryMs = 1_000;
 
 /** One invocation: where control is, how to print. */
 export class Context {
@@ -38,6 +53,31 @@ export class Context {
   /** Prints a message: as JSON with `-o json`, else as `text` makes it. */
   print<S extends DescMessage>(schema: S, message: MessageShape<S>, text: (message: MessageShape<S>) => string): void {
     this.io.out(this.json ? `${JSON.stringify(toJson(schema, message), null, 2)}\n` : `${text(message).trimEnd()}\n`);
+  }
+
+  /** Prints what has no message of the API: `value` with `-o json`, else `text`. */
+  printJson(value: unknown, text: string): void {
+    this.io.out(this.json ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`);
+  }
+
+  /** Prints an answer, and with `watch` asks every second and prints it again whenever it reads differently, until Ctrl-C. */
+  async show<S extends DescMessage>(schema: S, watch: boolean, ask: () => Promise<MessageShape<S>>, text: (message: MessageShape<S>) => string): Promise<void> {
+    let shown: string | null = null;
+    do {
+      const message = await ask();
+      const now = JSON.stringify(toJson(schema, message));
+      if (now !== shown) {
+        if (shown !== null && !this.json) this.io.out('\n');
+        this.print(schema, message, text);
+      }
+      shown = now;
+      if (watch) await this.io.pause(watchEveryMs);
+    } while (watch && !this.io.interrupted.aborted);
+  }
+
+  /** A line for people; left out with `-o json`. */
+  say(text: string): void {
+    if (!this.json) this.io.out(`${text}\n`);
   }
 
   /** A line for people about what to do next; left out with `-o json`. */

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { SwitchyardError } from '../core/switchyard-error.ts';
-import type { Io } from './context.ts';
+import { systemClock } from '../runtime/clock.ts';
+import type { EditedText, Io } from './context.ts';
 import { runCommandLine } from './program.ts';
 
 const interrupt = new AbortController();
@@ -32,11 +34,60 @@ async function readGiven(path: string): Promise<string> {
   }
 }
 
+/** Runs the person's editor over a file of its own, which is gone afterwards unless it is kept. */
+async function edit(before: string, name: string): Promise<EditedText> {
+  const editor = [process.env.VISUAL, process.env.EDITOR].find((name) => name !== undefined && name !== '');
+  if (editor === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'there is no editor: set EDITOR, or change a file and use `rules apply -f FILE`');
+  const directory = await mkdtemp(join(tmpdir(), 'switchyard-edit-'));
+  const path = join(directory, name);
+  await writeFile(path, before);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      // By the shell, as git does: "code --wait" is an editor too. The path is an argument of its own.
+      const child = spawn('sh', ['-c', `${editor} "$1"`, 'sh', path], { stdio: 'inherit' });
+      child.once('error', reject);
+      child.once('exit', resolve);
+    });
+    if (code !== 0) throw new SwitchyardError('ARGUMENT_INVALID', `the editor "${editor}" ended with ${code ?? 'a signal'}; nothing was changed`);
+    const after = await readFile(path, 'utf8');
+    return {
+      text: after,
+      path,
+      keep: async () => {
+        await mkdir(directory, { recursive: true });
+        await writeFile(path, after);
+      },
+    };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const settingsPath = join(process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'switchyard', 'contexts.yaml');
+
+/** The person's settings; null when there are none yet. */
+async function readSettings(): Promise<string | null> {
+  try {
+    return await readFile(settingsPath, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new SwitchyardError('ARGUMENT_INVALID', `${settingsPath} cannot be read: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  }
+}
+
+async function writeSettings(given: string): Promise<void> {
+  await mkdir(dirname(settingsPath), { recursive: true });
+  await writeFile(settingsPath, given, { mode: 0o600 });
+}
+
 const io: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
   terminal: process.stderr.isTTY === true,
   readFile: readGiven,
+  edit,
+  settings: { path: settingsPath, read: readSettings, write: writeSettings },
+  pause: (ms) => systemClock.sleep(ms, interrupt.signal).catch(() => undefined),
   runProcess,
   interrupted: interrupt.signal,
 };

@@ -1,11 +1,15 @@
+import completion from '@bomb.sh/tab/commander';
 import { Command, CommanderError, Option } from 'commander';
 import { SwitchyardError } from '../core/switchyard-error.ts';
+import { addContextCommands } from './commands/contexts.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
 import { addGatewayCommands } from './commands/gateways.ts';
 import { addKeyspaceCommands } from './commands/keyspace.ts';
 import { addMoveTablesCommands } from './commands/movetables.ts';
 import { addProcessCommands } from './commands/processes.ts';
 import { addRulesCommands } from './commands/rules.ts';
 import { Context, type Io } from './context.ts';
+import { controlOf, readContexts } from './contexts.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 
 /** Runs one command line (without the program's name) and returns the exit code. Never throws. */
@@ -14,20 +18,32 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   const program = new Command('switchyard')
     .description('Moves live tables between databases behind a data gateway.')
     .addOption(new Option('-c, --control <address>', 'address of a control process').default('127.0.0.1:7201').env('SWITCHYARD_CONTROL'))
+    .addOption(new Option('--context <name>', 'a named cluster; see: switchyard context').env('SWITCHYARD_CONTEXT'))
     .addOption(new Option('-o, --output <format>', 'how to print results').choices(['text', 'json']).default('text'))
     .enablePositionalOptions()
     .showHelpAfterError('(add --help for what is possible)')
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text) });
-  const given = (): { control: string; output: string } => program.opts();
+  const given = (): { control: string; context?: string; output: string } => program.opts();
   const context = new Context(io, { control: () => given().control, json: () => given().output === 'json' });
-  addProcessCommands(program, context, (code) => {
+  const exit = (code: number): void => {
     exitCode = code;
+  };
+  // What is nearest wins: an address, a named context, the context in use, the default.
+  program.hook('preAction', async (_, command) => {
+    if (program.getOptionValueSource('control') !== 'default' || command.parent?.name() === 'context') return;
+    const known = await readContexts(io);
+    const name = given().context ?? known.current;
+    if (name !== undefined) program.setOptionValueWithSource('control', controlOf(known, name), 'config');
   });
+  addProcessCommands(program, context, exit);
   addKeyspaceCommands(program, context);
   addRulesCommands(program, context);
   addMoveTablesCommands(program, context);
   addGatewayCommands(program, context);
+  addDoctorCommand(program, context, exit);
+  addContextCommands(program, context);
+  completion(program);
   try {
     await program.parseAsync(args, { from: 'user' });
     return exitCode;

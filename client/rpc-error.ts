@@ -38,7 +38,7 @@ export function fromServiceError(error: ServiceError, address: string): Switchya
   if (known !== null) return known;
   switch (error.code) {
     case status.UNAVAILABLE:
-      return new SwitchyardError('PEER_UNREACHABLE', `${address} cannot be reached: ${error.details}`, { cause: error, metadata: { address } });
+      return new SwitchyardError('PEER_UNREACHABLE', `${address} cannot be reached: ${error.details.replace(/ Resolution note: $/, '')}`, { cause: error, metadata: { address } });
     case status.DEADLINE_EXCEEDED:
       return new SwitchyardError('DEADLINE_EXCEEDED', `${address} did not answer in time`, { cause: error });
     case status.CANCELLED:

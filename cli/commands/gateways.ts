@@ -10,22 +10,27 @@ export function addGatewayCommands(program: Command, context: Context): void {
   gateways
     .command('list', { isDefault: true })
     .description('which rules each gateway applies, and what it refuses')
-    .action(async () => {
+    .option('--watch', 'show them again whenever something changes, until Ctrl-C')
+    .action(async (options: { watch?: boolean }) => {
       using client = context.client(GatewayService);
-      const response = await client.listGateways({});
-      context.print(ListGatewaysResponseSchema, response, (message) => {
-        const rows = message.gateways.map((one) => [one.id, one.address, String(one.appliedVersion), one.silent ? 'SILENT' : 'alive', moment(one.updatedAt)]);
-        const problems = message.gateways.flatMap((one) =>
-          one.problems.map(
-            (problem) =>
-              `${one.id} refuses ${problem.table === '' ? `version ${problem.version}` : `"${problem.table}" of version ${problem.version}`}: ${problem.reason}: ${problem.message}`,
-          ),
-        );
-        return [
-          textTable([{ title: 'GATEWAY' }, { title: 'ADDRESS' }, { title: 'APPLIES', align: 'right' }, { title: '' }, { title: 'SINCE' }], rows, 'no gateway has registered'),
-          ...problems,
-        ].join('\n');
-      });
+      await context.show(
+        ListGatewaysResponseSchema,
+        options.watch ?? false,
+        () => client.listGateways({}),
+        (message) => {
+          const rows = message.gateways.map((one) => [one.id, one.address, String(one.appliedVersion), one.silent ? 'SILENT' : 'alive', moment(one.updatedAt)]);
+          const problems = message.gateways.flatMap((one) =>
+            one.problems.map(
+              (problem) =>
+                `${one.id} refuses ${problem.table === '' ? `version ${problem.version}` : `"${problem.table}" of version ${problem.version}`}: ${problem.reason}: ${problem.message}`,
+            ),
+          );
+          return [
+            textTable([{ title: 'GATEWAY' }, { title: 'ADDRESS' }, { title: 'APPLIES', align: 'right' }, { title: '' }, { title: 'SINCE' }], rows, 'no gateway has registered'),
+            ...problems,
+          ].join('\n');
+        },
+      );
     });
 
   gateways

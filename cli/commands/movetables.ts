@@ -99,12 +99,16 @@ function addStatus(movetables: Command, context: Context): void {
     .action(async (name: string | undefined, options: { watch?: boolean }) => {
       using client = context.client(WorkflowService);
       if (name === undefined) {
-        context.print(ListWorkflowsResponseSchema, await client.listWorkflows({}), (answer) =>
-          textTable(
-            [{ title: 'WORKFLOW' }, { title: 'STATE' }, { title: 'FROM' }, { title: 'TO' }, { title: 'TABLES' }, { title: 'MESSAGE' }],
-            answer.workflows.map((one) => [one.name, stateName(one.state), one.source, one.target, one.tables.join(', '), one.message]),
-            'no workflows yet: switchyard movetables create NAME --source … --target … --tables …',
-          ),
+        await context.show(
+          ListWorkflowsResponseSchema,
+          options.watch ?? false,
+          () => client.listWorkflows({}),
+          (answer) =>
+            textTable(
+              [{ title: 'WORKFLOW' }, { title: 'STATE' }, { title: 'FROM' }, { title: 'TO' }, { title: 'TABLES' }, { title: 'MESSAGE' }],
+              answer.workflows.map((one) => [one.name, stateName(one.state), one.source, one.target, one.tables.join(', '), one.message]),
+              'no workflows yet: switchyard movetables create NAME --source … --target … --tables …',
+            ),
         );
         return;
       }
@@ -170,6 +174,7 @@ function addEndings(movetables: Command, context: Context): void {
       context.print(CompleteWorkflowResponseSchema, response, (answer) =>
         options.dryRun || answer.workflow === undefined ? 'may be completed; nothing was done' : workflowLine(answer.workflow),
       );
+      if (!options.dryRun) context.hint('next: drop the old tables when nobody needs them any more; their fence rows stay, so that nobody writes there by mistake');
     });
   movetables
     .command('cancel')
@@ -183,6 +188,7 @@ function addEndings(movetables: Command, context: Context): void {
       context.print(CancelWorkflowResponseSchema, response, (answer) =>
         options.dryRun || answer.workflow === undefined ? 'may be cancelled; nothing was done' : workflowLine(answer.workflow),
       );
+      if (!options.dryRun) context.hint('the tables are where they were; to try again: switchyard movetables create');
     });
   movetables
     .command('repair')

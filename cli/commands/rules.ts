@@ -1,41 +1,11 @@
-import { fromJson, type JsonValue } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
-import { parse } from 'yaml';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import {
-  GetRulesResponseSchema,
-  ListRulesHistoryResponseSchema,
-  Movement_Side,
-  type RoutingRules,
-  RoutingRulesSchema,
-  RulesService,
-  UpdateRulesResponseSchema,
-} from '../../gen/switchyard/control/v1/rules_pb.ts';
+import { GetRulesResponseSchema, ListRulesHistoryResponseSchema, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import type { Context } from '../context.ts';
 import { moment } from '../render/figures.ts';
+import { rulesDifference, rulesText } from '../render/rules-text.ts';
 import { textTable } from '../render/text-table.ts';
-
-function rulesText(rules: RoutingRules): string {
-  const head = `rules version ${rules.version}, by ${rules.changedBy || '–'} at ${moment(rules.changedAt)}${rules.reason === '' ? '' : `: ${rules.reason}`}\ndefault keyspace ${rules.defaultKeyspace}`;
-  const redirected = Object.entries(rules.keyspaces).map(([from, to]) => `keyspace ${from} is served by ${to}`);
-  const rows = Object.entries(rules.tables).map(([name, rule]) => {
-    const { movement } = rule;
-    const want = movement?.want === Movement_Side.TARGET ? 'target' : 'source';
-    return [
-      name,
-      rule.primary,
-      String(rule.attempt),
-      rule.hold === undefined ? 'open' : 'held',
-      movement === undefined ? '' : `${movement.workflow}: ${movement.source} → ${movement.target}, want ${want}`,
-    ];
-  });
-  const table = textTable(
-    [{ title: 'TABLE' }, { title: 'PRIMARY' }, { title: 'ATTEMPT', align: 'right' }, { title: 'WRITES' }, { title: 'MOVEMENT' }],
-    rows,
-    'no rules: every table is served by the default keyspace',
-  );
-  return [head, ...redirected, '', table].join('\n');
-}
+import { currentRules, parseRules, rulesOfVersion, versionNumber } from '../rules-documents.ts';
+import { addRulesChangeCommands } from './rules-change.ts';
 
 export function addRulesCommands(program: Command, context: Context): void {
   const rules = program.command('rules').description('the routing rules');
@@ -43,38 +13,20 @@ export function addRulesCommands(program: Command, context: Context): void {
   rules
     .command('get')
     .description('show the rules in force')
-    .action(async () => {
+    .option('--watch', 'show them again whenever they change, until Ctrl-C')
+    .action(async (options: { watch?: boolean }) => {
       using client = context.client(RulesService);
-      const response = await client.getRules({});
-      context.print(GetRulesResponseSchema, response, (message) => (message.rules === undefined ? 'no rules yet' : rulesText(message.rules)));
-    });
-
-  rules
-    .command('apply')
-    .description('replace the rules by a file made from `switchyard -o json rules get`; refused when they changed since')
-    .requiredOption('-f, --file <path>', 'JSON or YAML; its version says what the change was made from')
-    .option('--reason <text>', 'goes into the history')
-    .option('--dry-run', 'check only')
-    .action(async (options: { file: string; reason?: string; dryRun?: boolean }) => {
-      const given = parse(await context.io.readFile(options.file)) as JsonValue;
-      const document = typeof given === 'object' && given !== null && 'rules' in given ? (given as { rules: JsonValue }).rules : given;
-      let message: RoutingRules;
-      try {
-        message = fromJson(RoutingRulesSchema, document);
-      } catch (cause) {
-        throw new SwitchyardError('RULES_INVALID', `${options.file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-      }
-      if (message.version <= 0n)
-        throw new SwitchyardError('RULES_INVALID', `${options.file}: version must be the version that the change was made from; start from: switchyard -o json rules get`);
-      if (options.reason !== undefined) message.reason = options.reason;
-      using client = context.client(RulesService);
-      const response = await client.updateRules({ rules: message, baseVersion: message.version, validateOnly: options.dryRun ?? false });
-      context.print(UpdateRulesResponseSchema, response, (answer) => (options.dryRun || answer.rules === undefined ? 'the document is valid' : rulesText(answer.rules)));
+      await context.show(
+        GetRulesResponseSchema,
+        options.watch ?? false,
+        () => client.getRules({}),
+        (message) => (message.rules === undefined ? 'no rules yet' : rulesText(message.rules)),
+      );
     });
 
   rules
     .command('history')
-    .description('earlier documents, newest first')
+    .description('documents that were in force, newest first')
     .option('-n, --number <count>', 'how many', '20')
     .action(async (options: { number: string }) => {
       using client = context.client(RulesService);
@@ -85,5 +37,31 @@ export function addRulesCommands(program: Command, context: Context): void {
           message.rules.map((one) => [String(one.version), moment(one.changedAt), `${one.changedBy}${one.external ? ' (past control)' : ''}`, one.reason]),
         ),
       );
+      context.hint('next: switchyard rules diff VERSION   (what has changed since), switchyard rules rollback VERSION');
     });
+
+  rules
+    .command('diff')
+    .description('what leads from one document to another; without arguments, what the latest change was')
+    .argument('[from]', 'a version', versionNumber)
+    .argument('[to]', 'a version (default: the rules in force)', versionNumber)
+    .option('-f, --file <path>', 'from the rules in force to this file')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  switchyard rules diff          the latest change\n  switchyard rules diff 12       all that has changed since version 12\n  switchyard rules diff -f new-rules.yaml',
+    )
+    .action(async (from: bigint | undefined, to: bigint | undefined, options: { file?: string }) => {
+      using client = context.client(RulesService);
+      const current = await currentRules(client);
+      const after = options.file !== undefined ? parseRules(await context.io.readFile(options.file), options.file) : to === undefined ? current : await rulesOfVersion(client, to);
+      const before = options.file !== undefined ? current : await rulesOfVersion(client, from ?? (current.version > 1n ? current.version - 1n : 1n));
+      const lines = rulesDifference(before, after);
+      const title = `version ${before.version} → ${options.file ?? `version ${after.version}`}`;
+      context.printJson(
+        { from: String(before.version), to: options.file ?? String(after.version), changes: lines },
+        [title, ...(lines.length === 0 ? ['no difference'] : lines)].join('\n'),
+      );
+    });
+
+  addRulesChangeCommands(rules, context);
 }

@@ -1,10 +1,14 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import { exitCodes } from '../../cli/exit-codes.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
 import { keyspaceOf } from '../support/cluster/process-config.ts';
 import { quoteLiteral } from '../support/servers/postgres.ts';
-import { type CommandResult, runSwitchyard } from '../support/shell/run-switchyard.ts';
+import { type CommandResult, runCommandLine, runSwitchyard } from '../support/shell/run-switchyard.ts';
 
 /* The real command against a live cluster, in the order in which somebody moves two tables. Each test goes on where the one before it ended. */
 
@@ -102,7 +106,7 @@ describe('rules', () => {
   test('get, apply, history', async () => {
     expect(await ok(['rules', 'get'])).toMatch(/^rules version \d+, by control .*\ndefault keyspace old\n/);
     const before = await json(['rules', 'get']);
-    expect(await ok([...apply, '--dry-run'], JSON.stringify(before))).toBe('the document is valid\n');
+    expect(await ok([...apply, '--dry-run'], JSON.stringify(before))).toBe('the document is valid; nothing was changed\n');
     expect(await ok([...apply, '--reason', 'a test of the command'], JSON.stringify(before))).toMatch(/: a test of the command\n/);
     expect(await ok(['rules', 'history', '-n', '2'])).toMatch(/a test of the command/);
     await refused(apply, exitCodes.aborted, 'RULES_STALE', /made from version \d+, current is \d+: read again and repeat it/, JSON.stringify(before));
@@ -120,6 +124,103 @@ describe('rules', () => {
       /version must be the version that the change was made from; start from: switchyard -o json rules get/,
       changed({ version: '0' }),
     );
+  });
+});
+
+describe('rules, their past and their future', () => {
+  const withTable = async (table: string, primary: string): Promise<string> => {
+    const { rules } = (await json(['rules', 'get'])) as { rules: { tables?: object } };
+    return JSON.stringify({ ...rules, tables: { ...rules.tables, [table]: { primary } } });
+  };
+  const versionNow = async (): Promise<number> => Number(((await json(['rules', 'get'])) as { rules: { version: string } }).rules.version);
+
+  test('diff, rollback, and their dry run', async () => {
+    const before = await versionNow();
+    const wanted = await withTable('attic_box', 'new');
+    expect(await ok(['rules', 'diff', '-f', '-'], wanted)).toMatch(/\+ table attic_box: primary new/);
+    await ok(['rules', 'apply', '-f', '-', '--reason', 'a box'], wanted);
+    expect(await ok(['rules', 'diff'])).toMatch(new RegExp(`version ${before} → version ${before + 1}\n\\+ table attic_box: primary new`));
+    expect(await json(['rules', 'diff', String(before), String(before)])).toMatchObject({ changes: [] });
+
+    expect(await ok(['rules', 'rollback', String(before), '--dry-run'])).toMatch(/- table attic_box \(primary new\)\nthe document is valid; nothing was changed/);
+    expect(await versionNow()).toBe(before + 1);
+    expect(await ok(['rules', 'rollback', String(before)])).toMatch(/- table attic_box/);
+    expect(await versionNow()).toBe(before + 2);
+    expect(await ok(['rules', 'history', '-n', '1'])).toMatch(new RegExp(`rollback to version ${before}`));
+    expect(await ok(['rules', 'rollback', String(before)])).toMatch(/nothing to change/);
+    await refused(['rules', 'rollback', '99999'], exitCodes.usage, 'ARGUMENT_INVALID', /history has no version 99999/);
+    expect(await run(['rules', 'rollback', 'yesterday'])).toMatchObject({ code: exitCodes.usage });
+  });
+
+  test('lint: valid, suspicious, wrong', async () => {
+    expect(await ok(['rules', 'lint'])).toMatch(/^the document is valid/);
+    expect(await ok(['rules', 'lint', '-f', '-'], await withTable('attic_box', 'old'))).toMatch(/table attic_box: says what holds without it/);
+    await refused(['rules', 'lint', '-f', '-'], exitCodes.usage, 'KEYSPACE_UNKNOWN', /tables\.attic_box\.primary/, await withTable('attic_box', 'attic'));
+    await refused(['rules', 'lint', '-f', '-'], exitCodes.usage, 'RULES_INVALID', /-: /, '{ not: [yaml');
+  });
+
+  test('edit: what an editor leaves is applied, and not lost when it is refused', async () => {
+    const edit = (editor: string): Promise<CommandResult> => runCommandLine(['-c', control(), 'rules', 'edit'], { env: { VISUAL: '', EDITOR: editor } });
+    const before = await versionNow();
+    expect(await edit('true')).toMatchObject({ code: exitCodes.ok, out: 'nothing was changed\n' });
+    expect(await edit("sed -i 's/defaultKeyspace: old/defaultKeyspace: new/'")).toMatchObject({ code: exitCodes.ok, out: expect.stringMatching(/~ default keyspace old → new/) });
+    await ok(['rules', 'rollback', String(before)]);
+
+    const refusedEdit = await edit("sed -i 's/defaultKeyspace: old/defaultKeyspace: attic/'");
+    expect(refusedEdit).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/KEYSPACE_UNKNOWN/) });
+    const kept = /kept in (\S+);/.exec(refusedEdit.out)?.[1] ?? '';
+    expect(await readFile(kept, 'utf8')).toMatch(/defaultKeyspace: attic/);
+    await rm(dirname(kept), { recursive: true });
+    expect(await edit('false')).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/editor "false" ended with 1; nothing was changed/) });
+    expect(await edit('')).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/there is no editor/) });
+  });
+
+  test('get --watch shows a change and ends at Ctrl-C', async () => {
+    const watching = runCommandLine(['-c', control(), 'rules', 'get', '--watch'], { stopAfter: { output: /watched[\s\S]*attic_box/, signal: 'SIGINT' } });
+    // Whenever the watch begins, it shows the document after one of the changes.
+    let done = false;
+    const ended = watching.finally(() => {
+      done = true;
+    });
+    for (let turn = 0; !done && turn < 20; turn += 1) {
+      await ok(['rules', 'apply', '-f', '-', '--reason', `watched ${turn}`], await withTable('attic_box', turn % 2 === 0 ? 'new' : 'old'));
+      await sleep(500);
+    }
+    expect((await ended).out).toMatch(/rules version [\s\S]*rules version/);
+  }, 60_000);
+});
+
+describe('doctor, contexts, completion', () => {
+  test('doctor: all well, and what is wrong with what helps', async () => {
+    expect(await ok(['doctor'])).toMatch(/^ok {5}control answers and knows 2 keyspaces: new, old\nok {5}rules version \d+ is in force\nok {5}gateway gateway-1 applies version/);
+    const alone = await runSwitchyard('127.0.0.1:1', ['doctor']);
+    expect(alone).toMatchObject({ code: exitCodes.precondition, out: expect.stringMatching(/^FAULT {2}PEER_UNREACHABLE[\s\S]*start a control process/) });
+  });
+
+  test('a context leads to its cluster; what is nearer wins', async () => {
+    const home = await mkdtemp(join(tmpdir(), 'switchyard-contexts-'));
+    const here = (...args: readonly string[]): Promise<CommandResult> => runCommandLine(args, { env: { XDG_CONFIG_HOME: home, SWITCHYARD_CONTROL: undefined } });
+    try {
+      expect(await here('context')).toMatchObject({ code: exitCodes.ok, out: expect.stringMatching(/no contexts yet/) });
+      expect(await here('context', 'set', 'here', '--control', control())).toMatchObject({ code: exitCodes.ok });
+      expect(await here('gateways')).toMatchObject({ code: exitCodes.ok, out: expect.stringMatching(/gateway-1/) });
+      await here('context', 'set', 'nowhere', '--control', '127.0.0.1:1');
+      expect(await here('--context', 'nowhere', 'gateways')).toMatchObject({ code: exitCodes.unavailable });
+      expect(await here('-c', control(), '--context', 'nowhere', 'gateways')).toMatchObject({ code: exitCodes.ok });
+      expect(await here('context', 'use', 'nowhere')).toMatchObject({ code: exitCodes.ok });
+      expect(await here('gateways')).toMatchObject({ code: exitCodes.unavailable });
+      expect(await here('context', 'use', 'attic')).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/no context "attic"; known: here, nowhere/) });
+      expect(await here('context', 'remove', 'nowhere')).toMatchObject({ code: exitCodes.ok });
+      await writeFile(join(home, 'switchyard', 'contexts.yaml'), 'contexts: { here: { colour: red } }');
+      expect(await here('gateways')).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/contexts\.yaml: contexts\.here/) });
+    } finally {
+      await rm(home, { recursive: true });
+    }
+  }, 60_000);
+
+  test('completion: a script for the shell, and what it asks', async () => {
+    expect(await ok(['complete', 'bash'])).toMatch(/bash completion for switchyard/);
+    expect((await runCommandLine(['complete', '--', 'movetables', 'switch-'])).out).toMatch(/^switch-traffic\t/);
   });
 });
 

@@ -45,6 +45,8 @@ export class LoadGenerator {
   #inserted = 0;
   #errorCount = 0;
   #pending = 0;
+  #slowestWriteMs = 0;
+  #slowestReadMs = 0;
   #startedMs = 0;
   #endedMs = 0;
   #stopping = false;
@@ -70,8 +72,12 @@ export class LoadGenerator {
     this.#tick();
   }
 
-  get progress(): LoadProgress {
-    return { writes: this.#writes.length, reads: this.#reads.length, pending: this.#pending, errors: this.#errorCount };
+  /** How it stands; the slowest calls are counted anew from here on. */
+  takeProgress(): LoadProgress {
+    const [slowestWriteMs, slowestReadMs] = [this.#slowestWriteMs, this.#slowestReadMs];
+    this.#slowestWriteMs = 0;
+    this.#slowestReadMs = 0;
+    return { atMs: nowMs(), writes: this.#writes.length, reads: this.#reads.length, pending: this.#pending, errors: this.#errorCount, slowestWriteMs, slowestReadMs };
   }
 
   /** Sends nothing more, waits for what is under way (at most a deadline and a second) and gives everything away. */
@@ -119,6 +125,7 @@ export class LoadGenerator {
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#writes.set('endedMs', index, endedMs);
+      this.#slowestWriteMs = Math.max(this.#slowestWriteMs, endedMs - scheduledMs);
       this.#writes.set('outcome', index, outcomeOf(failure));
       if (failure !== null) return this.#fail('write', index, gateway, endedMs, failure);
       for (const row of seen) {
@@ -149,6 +156,7 @@ export class LoadGenerator {
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#reads.set('endedMs', index, endedMs);
+      this.#slowestReadMs = Math.max(this.#slowestReadMs, endedMs - scheduledMs);
       this.#reads.set('outcome', index, outcomeOf(failure));
       if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
       this.#reads.set('rows', index, seen.length);

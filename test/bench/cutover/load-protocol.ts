@@ -23,15 +23,22 @@ export interface LoadPlan {
 export type LoadRequest = { readonly kind: 'connect'; readonly plan: LoadPlan } | { readonly kind: 'run' } | { readonly kind: 'stop' };
 
 export interface LoadProgress {
+  /** When it was so, on the clients' clock. */
+  readonly atMs: number;
   readonly writes: number;
   readonly reads: number;
   readonly pending: number;
   readonly errors: number;
+  /** Longest latency, from the scheduled time, of the calls that ended since the progress before. */
+  readonly slowestWriteMs: number;
+  readonly slowestReadMs: number;
 }
+
+export const noProgress: LoadProgress = { atMs: 0, writes: 0, reads: 0, pending: 0, errors: 0, slowestWriteMs: 0, slowestReadMs: 0 };
 
 export type LoadReport =
   | { readonly kind: 'connected' }
-  /** Once a second. */
+  /** Twice a second. */
   | { readonly kind: 'progress'; readonly progress: LoadProgress }
   /** After `stop`, when every call has ended. */
   | { readonly kind: 'record'; readonly record: LoadRecord };

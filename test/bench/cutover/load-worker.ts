@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { LoadGenerator } from './load-generator.ts';
 import type { LoadReport, LoadRequest } from './load-protocol.ts';
 
-const progressEveryMs = 1_000;
+const progressEveryMs = 500;
 // The transport takes a stack trace of every call, which is a tenth of what a call costs here.
 Error.stackTraceLimit = 0;
 let generator: LoadGenerator | null = null;
@@ -23,7 +23,7 @@ async function take(request: LoadRequest): Promise<void> {
   const clients = generator;
   if (request.kind === 'run') {
     clients.run();
-    setInterval(() => void report({ kind: 'progress', progress: clients.progress }), progressEveryMs).unref();
+    setInterval(() => void report({ kind: 'progress', progress: clients.takeProgress() }), progressEveryMs).unref();
     return;
   }
   await report({ kind: 'record', record: await clients.finish() });

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { LoadPlan, LoadProgress, LoadReport, LoadRequest } from './load-protocol.ts';
+import { type LoadPlan, type LoadProgress, type LoadReport, type LoadRequest, noProgress } from './load-protocol.ts';
 import type { LoadRecord } from './load-record.ts';
 
 const worker = fileURLToPath(new URL('./load-worker.ts', import.meta.url));
@@ -9,7 +9,7 @@ const answerLimitMs = 60_000;
 /** The clients of a bench in a process of their own, which ends with this one. */
 export class Load implements AsyncDisposable {
   readonly #child: ChildProcess;
-  #progress: LoadProgress = { writes: 0, reads: 0, pending: 0, errors: 0 };
+  #progress: LoadProgress = noProgress;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -25,7 +25,7 @@ export class Load implements AsyncDisposable {
     return load;
   }
 
-  /** As of at most a second ago. */
+  /** As of at most half a second ago. */
   get progress(): LoadProgress {
     return this.#progress;
   }

@@ -11,9 +11,21 @@ export interface CommandResult {
 }
 
 /** Runs the real `switchyard` command in a process of its own; any exit code is an answer. Killed after a minute. `input` is its standard input. */
-export function runSwitchyard(control: string, args: readonly string[], input = ''): Promise<CommandResult> {
+export const runSwitchyard = (control: string, args: readonly string[], input = ''): Promise<CommandResult> => runCommandLine(['--control', control, ...args], { input });
+
+export interface CommandLineOptions {
+  readonly input?: string;
+  /** Beside what this process has; undefined takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Sent this signal once standard output has matched. */
+  readonly stopAfter?: { readonly output: RegExp; readonly signal: NodeJS.Signals };
+}
+
+/** The same without the address of a control process. */
+export function runCommandLine(args: readonly string[], { input = '', env, stopAfter }: CommandLineOptions = {}): Promise<CommandResult> {
   const { promise, resolve: answer, reject } = Promise.withResolvers<CommandResult>();
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, '--control', control, ...args], {
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
+    env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
     timeout: limitMs,
     killSignal: 'SIGKILL',
@@ -22,6 +34,7 @@ export function runSwitchyard(control: string, args: readonly string[], input = 
   let err = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     out += text;
+    if (stopAfter?.output.test(out)) child.kill(stopAfter.signal);
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     err += text;

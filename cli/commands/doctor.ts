@@ -1,0 +1,132 @@
+import type { Command } from 'commander';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type Gateway, GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
+import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
+import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import type { Context } from '../context.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { duration } from '../render/figures.ts';
+import { stateName } from '../render/workflow-text.ts';
+
+/** What was looked at: fine, or what is wrong and what helps. */
+export interface Finding {
+  readonly what: string;
+  readonly fix: string | null;
+}
+
+const fine = (what: string): Finding => ({ what, fix: null });
+const highLagMs = 10_000;
+
+/** Of the gateways: is there one, does each live, does each apply the rules in force and all of them. */
+export function gatewayFindings(gateways: readonly Gateway[], version: bigint): readonly Finding[] {
+  if (gateways.length === 0)
+    return [{ what: 'no gateway has registered', fix: 'start one: switchyard gateway --listen HOST:PORT; it has to be told the same Consul and cluster as control' }];
+  return gateways.flatMap((gateway): readonly Finding[] => {
+    if (gateway.silent)
+      return [
+        { what: `gateway ${gateway.id} is silent: dead, paused or cut off from Consul`, fix: `look at it; when it is gone for good: switchyard gateways remove ${gateway.id}` },
+      ];
+    const refused = gateway.problems.map(
+      ({ table, reason, message }): Finding => ({
+        what: `gateway ${gateway.id} refuses ${table === '' ? 'the rules' : `the rule of ${table}`}: ${reason}: ${message}`,
+        fix:
+          reason === 'RULE_FENCED'
+            ? 'the store knows better: set the rule to what the message says, or flip the table with switchyard movetables'
+            : 'mend the rules: switchyard rules edit, or go back: switchyard rules rollback VERSION',
+      }),
+    );
+    const late = gateway.appliedVersion < version && refused.length === 0;
+    if (late)
+      return [
+        {
+          what: `gateway ${gateway.id} applies version ${gateway.appliedVersion} of the rules, in force is ${version}`,
+          fix: 'ask again in a second; if it stays so, see its log: it may be cut off from Consul',
+        },
+      ];
+    return refused.length > 0 ? refused : [fine(`gateway ${gateway.id} applies version ${gateway.appliedVersion}`)];
+  });
+}
+
+/** Of the workflows that are not over. */
+export function workflowFindings(workflows: readonly Workflow[]): readonly Finding[] {
+  return workflows.flatMap((workflow): readonly Finding[] => {
+    const { name, state, lagMs } = workflow;
+    const found: Finding[] = [];
+    if (state === WorkflowState.COMPLETED || state === WorkflowState.CANCELLED) return [];
+    if (state === WorkflowState.FAILED)
+      return [
+        {
+          what: `workflow ${name} has failed: ${workflow.message}`,
+          fix: `traffic goes on where it was; see: switchyard movetables status ${name}, then cancel it and begin again`,
+        },
+      ];
+    if (workflow.runner === '')
+      found.push({ what: `no control process runs workflow ${name}`, fix: 'start a second control process; one that has died gives its work back within 20 s' });
+    if (lagMs !== undefined && lagMs > highLagMs)
+      found.push({
+        what: `the copy of workflow ${name} is ${duration(lagMs)} behind`,
+        fix: "look at the target's load and at long transactions in the source; a cutover waits for the lag",
+      });
+    if (workflow.verification !== undefined && workflow.verification.differences > 0n)
+      found.push({
+        what: `workflow ${name}: the last verification found ${workflow.verification.differences} differences`,
+        fix: `somebody wrote the copy past Switchyard: see switchyard movetables status ${name}`,
+      });
+    return found.length > 0 ? found : [fine(`workflow ${name} is ${stateName(state)}${workflow.message === '' ? '' : `: ${workflow.message}`}`)];
+  });
+}
+
+/** Of the rules. */
+function rulesFindings(rules: RoutingRules): readonly Finding[] {
+  const held = Object.entries(rules.tables).filter(([, rule]) => rule.hold !== undefined && rule.movement === undefined);
+  const found = held.map(([name]): Finding => ({ what: `the rule of ${name} holds writes and no workflow moves it`, fix: 'let them go: switchyard rules edit' }));
+  const external: Finding[] = rules.external
+    ? [fine(`rules version ${rules.version} was written past control, by ${rules.changedBy}`)]
+    : [fine(`rules version ${rules.version} is in force`)];
+  return [...external, ...found];
+}
+
+/** Everything that can be seen from control. Rejects when control does not answer. */
+async function examine(context: Context): Promise<readonly Finding[]> {
+  using keyspaces = context.client(KeyspaceService);
+  using rulesClient = context.client(RulesService);
+  using gateways = context.client(GatewayService);
+  using workflows = context.client(WorkflowService);
+  const known = (await keyspaces.listKeyspaces({})).keyspaces;
+  if (known.length === 0) return [{ what: 'control answers, and there are no keyspaces yet', fix: 'say where your stores are: switchyard keyspace apply -f FILE' }];
+  const { rules } = await rulesClient.getRules({});
+  const found: Finding[] = [fine(`control answers and knows ${known.length} keyspaces: ${known.map(({ name }) => name).join(', ')}`)];
+  if (rules === undefined) return [...found, { what: 'there are no rules', fix: 'apply a keyspace: switchyard keyspace apply -f FILE' }];
+  found.push(...rulesFindings(rules), ...gatewayFindings((await gateways.listGateways({})).gateways, rules.version));
+  found.push(...workflowFindings((await workflows.listWorkflows({})).workflows));
+  return found;
+}
+
+async function diagnose(context: Context): Promise<readonly Finding[]> {
+  try {
+    return await examine(context);
+  } catch (error) {
+    if (!(error instanceof SwitchyardError)) throw error;
+    const fix: Readonly<Record<string, string>> = {
+      PEER_UNREACHABLE: 'start a control process (switchyard control --listen HOST:PORT), or say where one is: -c HOST:PORT, SWITCHYARD_CONTROL, switchyard context use NAME',
+      TOPOLOGY_UNAVAILABLE:
+        'control does not reach Consul: see its log, and whether Consul has a leader (consul operator raft list-peers); gateways go on with the rules that they have',
+      RULES_MISSING: 'apply a keyspace: switchyard keyspace apply -f FILE',
+      RULES_INVALID: 'somebody wrote a document that nobody can read; gateways go on with the last good one: switchyard rules history, switchyard rules rollback VERSION',
+    };
+    return [{ what: `${error.reason}: ${error.message}`, fix: fix[error.reason] ?? `see docs/errors.md, ${error.reason}` }];
+  }
+}
+
+/** `switchyard doctor`; `exit` is told the exit code. */
+export function addDoctorCommand(program: Command, context: Context, exit: (code: number) => void): void {
+  program
+    .command('doctor')
+    .description('look for the most frequent faults, and say what helps; exits with 3 when it finds one')
+    .action(async () => {
+      const findings = await diagnose(context);
+      context.printJson({ findings }, findings.map(({ what, fix }) => (fix === null ? `ok     ${what}` : `FAULT  ${what}\n       ${fix}`)).join('\n'));
+      if (findings.some(({ fix }) => fix !== null)) exit(exitCodes.precondition);
+    });
+}

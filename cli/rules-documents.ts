@@ -1,0 +1,49 @@
+import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
+import { InvalidArgumentError } from 'commander';
+import { parse, stringify } from 'yaml';
+import type { RpcClient } from '../client/rpc-client.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { type RoutingRules, RoutingRulesSchema, type RulesService } from '../gen/switchyard/control/v1/rules_pb.ts';
+
+type Rules = RpcClient<typeof RulesService>;
+const pageSize = 100;
+
+/** A version on the command line: a whole number above 0. */
+export function versionNumber(text: string): bigint {
+  if (!/^[1-9]\d{0,17}$/.test(text)) throw new InvalidArgumentError('must be a version, such as 17; see: switchyard rules history');
+  return BigInt(text);
+}
+
+/** The document in force. RULES_MISSING when there is none. */
+export async function currentRules(client: Rules): Promise<RoutingRules> {
+  const { rules } = await client.getRules({});
+  if (rules === undefined) throw new SwitchyardError('RULES_MISSING', 'there are no rules yet: apply a keyspace first');
+  return rules;
+}
+
+/** The document that was current under this version, or is. ARGUMENT_INVALID when the history has none of it. */
+export async function rulesOfVersion(client: Rules, version: bigint): Promise<RoutingRules> {
+  let pageToken = '';
+  do {
+    const page = await client.listRulesHistory({ pageSize, pageToken });
+    const found = page.rules.find((rules) => rules.version === version);
+    if (found !== undefined) return found;
+    const oldest = page.rules.at(-1)?.version;
+    if (oldest === undefined || oldest < version) break;
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  throw new SwitchyardError('ARGUMENT_INVALID', `the history has no version ${version}; see: switchyard rules history`);
+}
+
+/** Reads JSON or YAML as `switchyard -o json rules get` and `rules edit` write it. RULES_INVALID names what is wrong. */
+export function parseRules(text: string, origin: string): RoutingRules {
+  try {
+    const given = parse(text) as JsonValue;
+    return fromJson(RoutingRulesSchema, typeof given === 'object' && given !== null && 'rules' in given ? (given as { rules: JsonValue }).rules : given);
+  } catch (cause) {
+    throw new SwitchyardError('RULES_INVALID', `${origin}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** As YAML, for an editor. */
+export const rulesYaml = (rules: RoutingRules): string => stringify(toJson(RoutingRulesSchema, rules));
