@@ -49,7 +49,10 @@ const sharedOptions: readonly ProcessOption[] = [
   { flag: 'log-level', field: 'logLevel', value: 'LEVEL', help: 'debug, info, warn, error or silent (default info)' },
 ];
 
-/** Reads the command line of a process: its own options, the shared ones (or those of them that `shared` names), `--config FILE` under them, `--help`. Null: help was asked for and `print` got it. ConfigError names what is wrong. */
+/**
+ * Reads the command line of a process: its own options, the shared ones (or those of them that `shared` names), `--config FILE` under them, `--help`. Null: help was asked for
+ * and `print` got it. ConfigError names what is wrong.
+ */
 export async function readProcessConfig<S extends z.ZodType>(
   command: { readonly name: string; readonly schema: S; readonly options: readonly ProcessOption[]; readonly shared?: readonly string[] },
   args: readonly string[],

@@ -6,7 +6,8 @@ import { type TopologyServer, topologyServerKinds } from '../support/servers/top
 import { base64, type Method, TopologyCaller } from './topology-server-harness.ts';
 
 /*
- * Random histories of writes, locks, transactions and reads by several clients, the same on a real Consul agent and on the embedded topology: every answer must be the same. Indexes differ in size, so they are compared by their order of
+ * Random histories of writes, locks, transactions and reads by several clients, the same on a real Consul agent and on the embedded topology: every answer must be the same.
+ * Indexes differ in size, so they are compared by their order of
  * first appearance: the same are the same, a newer one is a newer one. Sessions are compared by who they are.
  */
 

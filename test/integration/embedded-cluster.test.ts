@@ -8,7 +8,10 @@ import { startCluster } from '../support/cluster/cluster.ts';
 import { readSettledState } from '../support/moves/move-state.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
-/* Control and gateway know nothing of what holds their topology: a whole move on the server that stands in for Consul, calls going on, and that server killed between the two cutovers. */
+/*
+ * Control and gateway know nothing of what holds their topology: a whole move on the server that stands in for Consul, calls going on, and that server killed between the two
+ * cutovers.
+ */
 
 const tables = ['pgbench_tellers', 'pgbench_branches'];
 const int64 = (value: number) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });

@@ -43,7 +43,8 @@ export interface EmbeddedTopology extends AsyncDisposable {
 }
 
 /**
- * Starts the subset of Consul's HTTP API that Switchyard uses, kept in one file. It is for laptops, demonstrations and tests: nothing is replicated. ConfigError when another server has the data directory or its log is damaged;
+ * Starts the subset of Consul's HTTP API that Switchyard uses, kept in one file. It is for laptops, demonstrations and tests: nothing is replicated. ConfigError when another
+ * server has the data directory or its log is damaged;
  * rejects with the system's error when it cannot listen.
  */
 export async function startEmbeddedTopology(options: EmbeddedTopologyOptions): Promise<EmbeddedTopology> {

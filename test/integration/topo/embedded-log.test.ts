@@ -112,6 +112,16 @@ test('the log is compacted as it grows, and nothing is lost by that: entries, de
   expect(before.sessions).toHaveLength(1);
 });
 
+test('what is written while the disk is busy goes there as one record, and every writer waits for it', async () => {
+  await using store = await open();
+  const records = async (): Promise<number> => (await readFile(logFile(), 'utf8')).trim().split('\n').length;
+  const before = await records();
+  for (let i = 0; i < 50; i += 1) store.write((draft) => setKey(draft, { key: `k${i}`, value: '', flags: 0 }));
+  await store.settled();
+  expect(await records()).toBe(before + 1);
+  expect(store.state.tree('k')).toHaveLength(50);
+});
+
 describe('a data directory', () => {
   test('has one owner at a time', async () => {
     const first = await open();

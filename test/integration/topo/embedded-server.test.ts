@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -48,7 +49,7 @@ describe('inside a process', () => {
     const begunAtMs = performance.now();
     await topology[Symbol.asyncDispose]();
     await waiting.catch(() => undefined);
-    expect(performance.now() - begunAtMs).toBeLessThan(1_500);
+    expect(performance.now() - begunAtMs).toBeLessThan(1_900);
     await expect(get(topology.address, 'kv/a')).rejects.toThrow();
   });
 
@@ -62,6 +63,28 @@ describe('inside a process', () => {
     expect(await ask()).toBe(429);
     await put(topology.address, 'a', '2');
     expect(await Promise.all(waiting)).toEqual([200, 200, 200]);
+  });
+
+  test('more connections than it takes are closed, and it goes on when some have left', async () => {
+    await using topology = await start({ maxConnections: 2 });
+    const { hostname, port } = new URL(topology.address);
+    const open = async (): Promise<{ readonly socket: Socket; readonly closed: Promise<boolean> }> => {
+      const socket = connect(Number(port), hostname);
+      const closed = new Promise<boolean>((resolve) => socket.once('close', () => resolve(true)));
+      socket.on('error', () => undefined);
+      await new Promise<void>((resolve) => socket.once('connect', () => resolve()));
+      return { socket, closed };
+    };
+    const [first, second] = [await open(), await open()];
+    await systemClock.sleep(50);
+    const third = await open();
+    expect(await Promise.race([third.closed, systemClock.sleep(5_000).then(() => false)])).toBe(true);
+    for (const { socket, closed } of [first, second]) {
+      socket.destroy();
+      await closed;
+    }
+    await systemClock.sleep(50);
+    await put(topology.address, 'a', '1');
   });
 
   test.each([

@@ -26,7 +26,10 @@ export function checkParameters(query: URLSearchParams): void {
   if (query.has('consistent') && query.has('stale')) throw new Refusal(400, 'Cannot specify ?stale with ?consistent, conflicting semantics.');
 }
 
-/** Asks `read`, and again when a change wakes it, until its index is above the one that the client has or the client's time is over. What comes back may not be answered before the store has settled. */
+/**
+ * Asks `read`, and again when a change wakes it, until its index is above the one that the client has or the client's time is over. What comes back may not be answered before
+ * the store has settled.
+ */
 export async function blockingQuery<T extends { readonly index: number }>(query: Query, call: Call, read: () => T, wakesAt: (change: Change) => boolean): Promise<T> {
   const seen = numberOf(call.query, 'index', 'Invalid index') ?? 0;
   const waitMs = waitOf(call.query);

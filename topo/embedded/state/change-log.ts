@@ -41,7 +41,8 @@ export interface ChangeLogOptions {
 type Append = Extract<LogRecord, { changes: unknown }>['changes'][number];
 
 /**
- * The changes in a file, in order. What is appended is on the disk when `settled` resolves; what comes while the disk is busy goes there together, as one record with one sync. Each line begins with its checksum: a last record that
+ * The changes in a file, in order. What is appended is on the disk when `settled` resolves; what comes while the disk is busy goes there together, as one record with one sync.
+ * Each line begins with its checksum: a last record that
  * was not written to its end is cut off, a broken one with others behind it is a damaged file and refused.
  */
 export class ChangeLog implements AsyncDisposable {

@@ -5,7 +5,8 @@ import { ConfigError } from '../../../runtime/config-file.ts';
 const FILE = 'lock';
 
 /**
- * Keeps a data directory to one owner, in this process or another, until disposed of. The kernel lets go of it when the process ends in whatever way: Node has no file locks of its own, SQLite's hold for exactly as long as they
+ * Keeps a data directory to one owner, in this process or another, until disposed of. The kernel lets go of it when the process ends in whatever way: Node has no file locks of
+ * its own, SQLite's hold for exactly as long as they
  * should. ConfigError when somebody has it.
  */
 export class DirectoryLock implements Disposable {

@@ -7,7 +7,10 @@ import type { TopologyStore } from './topology-store.ts';
 /** A session expires when it was not renewed for this many times its TTL: not before the TTL, and before twice of it, as Consul promises. */
 const EXPIRY_FACTOR = 1.5;
 
-/** Ends sessions that are not renewed, and keeps keys of ended ones closed for their lock delay. Both times begin anew when the server does, as they do with a new leader of Consul's. */
+/**
+ * Ends sessions that are not renewed, and keeps keys of ended ones closed for their lock delay. Both times begin anew when the server does, as they do with a new leader of
+ * Consul's.
+ */
 export class SessionKeeper implements Disposable {
   readonly #store: TopologyStore;
   readonly #clock: Clock;

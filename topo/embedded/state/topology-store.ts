@@ -19,7 +19,8 @@ export interface TopologyStoreOptions {
 }
 
 /**
- * The state, its log and those who wait for changes. A change shows in the state at once, and is on the disk only when `settled` has resolved: no answer may leave before that, be it a write's or that of a read which may have seen
+ * The state, its log and those who wait for changes. A change shows in the state at once, and is on the disk only when `settled` has resolved: no answer may leave before that,
+ * be it a write's or that of a read which may have seen
  * one. So nobody ever acts on what a crash takes back, and an index that somebody saw is never given a second time.
  */
 export class TopologyStore implements AsyncDisposable {
