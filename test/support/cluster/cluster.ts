@@ -110,7 +110,7 @@ interface Servers {
   readonly database: string;
 }
 
-type LogOf = (name: string) => { readonly logFile?: string };
+export type LogOf = (name: string) => { readonly logFile?: string };
 
 async function startServers(options: ClusterOptions, stack: AsyncDisposableStack, log: LogOf): Promise<Servers> {
   const durable = options.durable ?? false;
@@ -123,7 +123,14 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
   return { consul, old: oldStore.server, new: newStore.server, database: oldStore.database };
 }
 
-async function startGateway(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterGateway> {
+export async function startGateway(
+  index: number,
+  port: number,
+  servers: Pick<Servers, 'consul'>,
+  stack: AsyncDisposableStack,
+  options: ClusterOptions,
+  log: LogOf,
+): Promise<ClusterGateway> {
   const name = `gateway-${index + 1}`;
   const { hostname: host, port: consulPort } = new URL(servers.consul.address);
   const consulProxy = options.consulProxies === true ? stack.use(await FreezableProxy.start({ host, port: Number(consulPort) })) : null;
@@ -135,7 +142,14 @@ async function startGateway(index: number, port: number, servers: Servers, stack
   return { process, address, consulProxy };
 }
 
-async function startControl(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterProcess> {
+export async function startControl(
+  index: number,
+  port: number,
+  servers: Pick<Servers, 'consul'>,
+  stack: AsyncDisposableStack,
+  options: ClusterOptions,
+  log: LogOf,
+): Promise<ClusterProcess> {
   const name = `control-${index + 1}`;
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
@@ -144,7 +158,7 @@ async function startControl(index: number, port: number, servers: Servers, stack
 }
 
 /** Waits until `probe` succeeds; ends at once, with the log, when the process does. */
-async function untilServing(process: ClusterProcess, probe: () => Promise<unknown>): Promise<void> {
+export async function untilServing(process: ClusterProcess, probe: () => Promise<unknown>): Promise<void> {
   let last: unknown;
   await waitUntil(`${process.name} serving`, { limitMs: readyLimitMs, everyMs: 50, explain: async () => `${String(last)}\n${await process.logTail()}` }, async () => {
     await process.assertRunning();
@@ -158,7 +172,7 @@ async function untilServing(process: ClusterProcess, probe: () => Promise<unknow
   });
 }
 
-async function untilGatewaysApply(cluster: Cluster): Promise<void> {
+export async function untilGatewaysApply(cluster: Pick<Cluster, 'control' | 'gateways'>): Promise<void> {
   const service = cluster.control(GatewayService);
   const explain = async (): Promise<string> => (await Promise.all(cluster.gateways.map(({ process }) => process.logTail()))).join('\n');
   await waitUntil('every gateway applying the rules', { limitMs: readyLimitMs, everyMs: 50, explain }, async () => {
