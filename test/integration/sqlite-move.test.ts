@@ -18,7 +18,7 @@ import { waitUntil } from '../support/servers/wait-until.ts';
 const TABLES_TEXT = `
 CREATE TABLE account (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL UNIQUE, balance BIGINT NOT NULL DEFAULT 0);
 CREATE TABLE entry (account_id INTEGER NOT NULL REFERENCES account ON DELETE CASCADE ON UPDATE CASCADE, number BIGINT NOT NULL, note TEXT, PRIMARY KEY (account_id, number)) WITHOUT ROWID;
-INSERT INTO account (owner) SELECT 'owner ' || value FROM json_each((SELECT json_group_array(i) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) SELECT i FROM n)));
+INSERT INTO account (owner) SELECT 'owner ' || value FROM json_each((SELECT json_group_array(i) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)));
 INSERT INTO entry SELECT id, 0, 'first of ' || owner FROM account;`;
 const TABLES = ['account', 'entry'];
 
