@@ -10,6 +10,8 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { DataStore, StoreOptions } from '../../backends/backend.ts';
 import { sqliteBackend } from '../../backends/sqlite/backend.ts';
 import { Connection } from '../../backends/sqlite/connection.ts';
+import { migrations } from '../../backends/sqlite/owner/store-sql.ts';
+import { fenceTriggers } from '../../backends/sqlite/owner/trigger-sql.ts';
 import type { Filter, WriteOperation } from '../../core/operation.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -224,6 +226,19 @@ INSERT INTO switchyard_fence VALUES ('counter', 'CLOSED', 3, 'new', 'move1')`);
   await write(store, add(1n));
   sql('DROP TABLE switchyard_fence');
   await Promise.all(calls());
+});
+
+test('a write that reaches a fenced table by a cascade is refused by its trigger, and leaves no trace', async () => {
+  sql(`CREATE TABLE child (id INTEGER PRIMARY KEY, parent BIGINT NOT NULL REFERENCES counter ON DELETE CASCADE); INSERT INTO child VALUES (7, 1)`);
+  sql(migrations.join('\n'));
+  for (const trigger of fenceTriggers('child')) sql(trigger.sql);
+  sql(`INSERT INTO switchyard_fence VALUES ('child', 'FROZEN', 3, 'new', 'move1')`);
+  const remove: WriteOperation = { kind: 'delete', table: 'counter', key: [1n], precondition: null, allowMissing: false };
+  expect(await reasonOf(write(store, remove))).toBe('FENCED');
+  expect(await countOf(1n)).toBe(0n);
+  sql(`UPDATE switchyard_fence SET state = 'OPEN'`);
+  await write(store, remove);
+  expect(await query(null)).toEqual([]);
 });
 
 test('a missing file is never made, and one that was put in its place is read', async () => {
