@@ -24,6 +24,7 @@ export interface StoresOptions {
 
 /** One keyspace's store opened under both of control's identities. */
 export interface OpenedKeyspace extends AsyncDisposable {
+  readonly kind: string;
   readonly owner: OwnerStore;
   readonly player: ReplicationStore;
 }
@@ -53,7 +54,7 @@ export class Stores {
     await using opening = new AsyncDisposableStack();
     const side = async (name: SideName): Promise<Side> => {
       const opened = opening.use(await this.openKeyspace(document[name], signal));
-      return { name, keyspace: document[name], owner: opened.owner, player: opened.player };
+      return { name, keyspace: document[name], kind: opened.kind, owner: opened.owner, player: opened.player };
     };
     const move: Move = { name: document.name, tables: document.tables, source: await side('source'), target: await side('target') };
     const opened = opening.move();
@@ -79,7 +80,7 @@ export class Stores {
     const [owner, player] = await Promise.all([this.#storeOptions(name, shard, 'owner'), this.#storeOptions(name, shard, 'player')]);
     const stack = new AsyncDisposableStack();
     const stores = { owner: stack.use(backend.openOwner(owner)), player: stack.use(backend.openReplication(player)) };
-    return { ...stores, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+    return { ...stores, kind: backend.kind, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {

@@ -2,6 +2,7 @@ import type { Problem } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, MoveStreams, SideName } from '../move.ts';
+import { shapeDifference } from '../streams/stream-schemas.ts';
 import { behind } from './catch-up.ts';
 import { type Direction, directionTo, isState, sideView, viewText } from './direction.ts';
 import { type Finding, finding } from './finding.ts';
@@ -121,7 +122,8 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     const [there, here] = await Promise.all([from.player.describe(table, signal), to.player.describe(table, signal)]);
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
-    return there.fingerprint === here.fingerprint ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}"`, 'make both alike', table)];
+    const difference = from.kind === to.kind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifference(there, here);
+    return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();
 }

@@ -7,12 +7,16 @@ import { Connection } from '../../backends/sqlite/connection.ts';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { KeyspaceCluster } from '../support/cluster/keyspace-cluster.ts';
+import { keyspaceOf } from '../support/cluster/process-config.ts';
+import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
+import { createShop } from '../support/servers/shop.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 /*
- * A whole move between two SQLite files by real processes: copied, switched, back, switched again and completed while services write and read through the gateways, and another program writes past them. Every acknowledged
- * write is counted.
+ * Whole moves by real processes. Between two SQLite files: copied, switched, back, switched again and completed while services write and read through the gateways, and another program writes past them; every acknowledged
+ * write is counted. From SQLite to PostgreSQL, with the values that the two keep in different ways, and back.
  */
 
 const TABLES_TEXT = `
@@ -22,7 +26,18 @@ INSERT INTO account (owner) SELECT 'owner ' || value FROM json_each((SELECT json
 INSERT INTO entry SELECT id, 0, 'first of ' || owner FROM account;`;
 const TABLES = ['account', 'entry'];
 
+const READING_TEXT = `
+CREATE TABLE reading (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sensor TEXT NOT NULL UNIQUE, exact DECIMAL_TEXT(12,4), ratio DOUBLE, part FLOAT32, taken TIMESTAMPTZ_TEXT, plain TIMESTAMP_TEXT, day DATE_TEXT, at TIME_TEXT, raw BLOB, doc JSON_TEXT,
+  ok BOOLEAN, ref UUID_TEXT, wide BIGINT NOT NULL, narrow SMALLINT
+);
+INSERT INTO reading (sensor, exact, ratio, part, taken, plain, day, at, raw, doc, ok, ref, wide, narrow) VALUES
+  ('all', '12.5000', 0.1, 0.5, '2026-02-03 02:05:06.789123Z', '0044-03-15 00:00:00.000000', '2024-02-29', '23:59:59.999999', x'00ff5c', '{"n":  1e400}', 1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 9223372036854775807, -32768),
+  ('ends', '-99999999.9999', 9e999, -1.5, 'infinity', '-infinity', 'infinity', '00:00:00.000000', x'', '"ü"', 0, NULL, -9223372036854775808, 0),
+  ('none', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL);`;
+
 let folder: string;
+let postgres: PostgresServer;
 let cluster: KeyspaceCluster;
 let workflows: RpcClient<typeof WorkflowService>;
 
@@ -30,17 +45,22 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'switchyard-sqlite-move-'));
   {
     using old = file('old');
-    old.script(TABLES_TEXT);
+    old.script(TABLES_TEXT + READING_TEXT);
     using target = file('new');
     target.script('SELECT 1');
   }
   const keyspaces = ['old', 'new'].map((name) => ({ name, shards: [{ kind: 'sqlite', path: pathOf(name) }] }));
-  cluster = await KeyspaceCluster.start({ gateways: 2, controls: 1, keyspaces });
+  postgres = await startPostgres({ name: 'postgres' });
+  const { database } = await createShop(postgres, { tables: false });
+  cluster = await KeyspaceCluster.start({ gateways: 2, controls: 1, keyspaces: [...keyspaces, keyspaceOf('postgres', postgres, database)] });
+  const { script } = await cluster.control(KeyspaceService).getKeyspaceGrants({ name: 'postgres' });
+  await postgres.psql(database, script);
   workflows = cluster.control(WorkflowService, 60_000);
 }, 90_000);
 
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -66,10 +86,10 @@ async function untilEqual(): Promise<void> {
 }
 const shown = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
 
-async function untilState(state: WorkflowState): Promise<void> {
+async function untilState(state: WorkflowState, name = 'move'): Promise<void> {
   let last: Workflow | undefined;
   await waitUntil(`the workflow in state ${state}`, { limitMs: 60_000, everyMs: 50, explain: () => `${last?.state} ${last?.message}` }, async () => {
-    last = (await workflows.getWorkflow({ name: 'move' })).workflow;
+    last = (await workflows.getWorkflow({ name })).workflow;
     return last?.state === state ? true : undefined;
   });
 }
@@ -162,3 +182,34 @@ test('copied, switched, back, switched again and completed under load: nothing i
     expect(connection.all('SELECT count(*) FROM switchyard_change')).toEqual([[0n]]);
   }
 }, 120_000);
+
+test('from SQLite to PostgreSQL and back: every value as it was, ids that go on', async () => {
+  const name = 'across';
+  const gateway = cluster.client(DataService, cluster.gateways[0]?.address ?? '');
+  const insert = async (sensor: string): Promise<number> => {
+    const { row } = await gateway.insert({ table: 'reading', row: { cells: { sensor: text(sensor), wide: int(7) } }, returning: ['id'] });
+    return Number(row?.cells.id?.kind.value);
+  };
+  const all = async (): Promise<readonly unknown[]> =>
+    (await gateway.query({ table: 'reading', orderBy: [{ column: 'id' }] })).rows.map(({ cells }) =>
+      Object.fromEntries(Object.entries(cells).map(([column, { kind }]) => [column, kind.value])),
+    );
+  const before = await all();
+  expect(before).toHaveLength(3);
+
+  await workflows.createWorkflow({ workflow: { name, source: 'old', target: 'postgres', tables: ['reading'] } });
+  expect(await insert('while it is copied')).toBe(4);
+  await untilState(WorkflowState.RUNNING, name);
+  const verified = (await workflows.verifyWorkflow({ name })).workflow?.verification;
+  expect({ differences: verified?.differences, error: verified?.error, sample: verified?.sample }).toEqual({ differences: 0n, error: '', sample: [] });
+  expect((await workflows.switchTraffic({ name })).workflow?.state).toBe(WorkflowState.SWITCHED);
+  expect((await all()).slice(0, 3)).toEqual(before);
+  expect(await insert('in PostgreSQL')).toBeGreaterThan(4);
+  const inPostgres = await all();
+
+  await workflows.verifyWorkflow({ name });
+  expect((await workflows.reverseTraffic({ name })).workflow?.state).toBe(WorkflowState.RUNNING);
+  expect(await all()).toEqual(inPostgres);
+  expect(await insert('in SQLite again')).toBeGreaterThan(5);
+  expect((await workflows.cancelWorkflow({ name })).workflow?.state).toBe(WorkflowState.CANCELLED);
+}, 90_000);

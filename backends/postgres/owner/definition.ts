@@ -1,8 +1,10 @@
 import pg from 'pg';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
+import { portableStatement } from './portable.ts';
 import { filledColumns } from './sequences.ts';
 
 /** What PostgreSQL's own catalogue says about a table, in its own SQL. */
@@ -71,6 +73,7 @@ export async function defineTables(statements: Statements, tables: readonly stri
 
 /** Statements that make the table without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
 export function tableStatements(definition: TableDefinition): readonly string[] {
+  if (!isNative(definition)) return [portableStatement(definition.schema)];
   const native = nativeOf(definition);
   const table = quoteTable(definition.schema.name);
   const inner = [
@@ -89,6 +92,7 @@ export function tableStatements(definition: TableDefinition): readonly string[] 
 
 /** The table's foreign keys into tables named in `within`; for when all of them are there. */
 export function foreignKeyStatements(definition: TableDefinition, within: readonly string[]): readonly string[] {
+  if (!isNative(definition)) return [];
   return nativeOf(definition)
     .constraints.filter((constraint) => isForeignKey(constraint) && within.includes(constraint.references ?? ''))
     .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
@@ -96,14 +100,15 @@ export function foreignKeyStatements(definition: TableDefinition, within: readon
 
 const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean => constraint.references !== null || constraint.definition.startsWith('FOREIGN KEY');
 
-function nativeOf(definition: TableDefinition): NativeTable {
-  if (definition.native.kind !== KIND) {
-    throw new SwitchyardError(
-      'PRECHECK_FAILED',
-      `table "${definition.schema.name}" is defined for a store of kind "${definition.native.kind}": make it in the target by hand, with the same columns`,
-    );
-  }
-  return definition.native.detail as NativeTable;
+const isNative = (definition: TableDefinition): boolean => definition.native.kind === KIND;
+const nativeOf = (definition: TableDefinition): NativeTable => definition.native.detail as NativeTable;
+
+/** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */
+export function unlikeness(definition: TableDefinition, present: TableSchema): string | null {
+  const { schema } = definition;
+  if (isNative(definition)) return schema.fingerprint === present.fingerprint ? null : 'its definition differs';
+  const shape = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, kind, elementKind }) => [name, kind, elementKind]), primaryKey]);
+  return shape(schema) === shape(present) ? null : 'columns or primary key differ';
 }
 
 function enumStatement({ name, labels }: NativeTable['enums'][number]): string {

@@ -6,7 +6,7 @@ import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
-import { foreignKeyStatements, tableStatements } from './definition.ts';
+import { foreignKeyStatements, tableStatements, unlikeness } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
@@ -35,10 +35,11 @@ export async function createTables(statements: Statements, shard: ServerShard, s
     }
     await grantSequences(statements, shard, name, signal);
     const present = await describe(statements, name, signal);
-    if (present?.fingerprint !== definition.schema.fingerprint) {
+    const difference = present === null ? 'it is not there' : unlikeness(definition, present);
+    if (difference !== null) {
       throw new SwitchyardError(
         'PRECHECK_FAILED',
-        `table "${name}" exists in the target with another shape: drop it there, or give it the source's columns, types, defaults and unique keys`,
+        `table "${name}" exists in the target with another shape (${difference}): drop it there, or give it the source's columns, types, defaults and unique keys`,
         {
           metadata: { table: name },
         },
