@@ -256,6 +256,7 @@ test('a missing file is never made, and one that was put in its place is read', 
     'STORE_UNAVAILABLE',
   ]);
   expect(existsSync(path)).toBe(false);
+  expect((await failure(countOf(1n))).message).toContain(path);
   await rename(copy, path);
   expect(await countOf(1n)).toBe(6n);
   expect((await write(store, add(1n)))[0]?.row?.cells).toEqual([7n]);
