@@ -12,7 +12,7 @@ export const otherSide = (side: SideName): SideName => (side === 'source' ? 'tar
 export interface Side {
   readonly name: SideName;
   readonly keyspace: string;
-  /** Kind of its store. */
+  /** Kind of the store: what only stores of one kind have in common, such as a shape's fingerprint, can be compared only where both are the same. */
   readonly kind: string;
   readonly owner: OwnerStore;
   readonly player: ReplicationStore;

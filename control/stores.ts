@@ -80,7 +80,7 @@ export class Stores {
     const [owner, player] = await Promise.all([this.#storeOptions(name, shard, 'owner'), this.#storeOptions(name, shard, 'player')]);
     const stack = new AsyncDisposableStack();
     const stores = { owner: stack.use(backend.openOwner(owner)), player: stack.use(backend.openReplication(player)) };
-    return { kind: backend.kind, ...stores, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+    return { ...stores, kind: backend.kind, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {

@@ -1,6 +1,7 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { messageOf, resultCode } from './errors.ts';
 import { registerFunctions } from './functions.ts';
 
 /** What SQLite stores and takes: INTEGER is a bigint, REAL a number, TEXT a string, BLOB bytes. */
@@ -44,14 +45,10 @@ export class Connection implements Disposable {
   static open({ path, create = false, foreignKeys = true, goOn = () => true }: ConnectionOptions): Connection {
     const url = pathToFileURL(path);
     url.searchParams.set('mode', create ? 'rwc' : 'rw');
-    const database = new DatabaseSync(url, {
-      timeout: 0,
-      readBigInts: true,
-      returnArrays: true,
-      enableForeignKeyConstraints: foreignKeys,
-      enableDoubleQuotedStringLiterals: false,
-    });
+    const options = { timeout: 0, readBigInts: true, returnArrays: true, enableForeignKeyConstraints: foreignKeys, enableDoubleQuotedStringLiterals: false, open: false };
+    const database = new DatabaseSync(url, options);
     try {
+      database.open();
       const connection = new Connection(database);
       const [mode] = connection.all('PRAGMA journal_mode');
       if (mode?.[0] !== 'wal') {
@@ -64,8 +61,10 @@ export class Connection implements Disposable {
       registerFunctions(database, goOn);
       return connection;
     } catch (error) {
-      database.close();
-      throw error;
+      if (database.isOpen) database.close();
+      const code = resultCode(error);
+      // SQLite's own message does not say which file it could not open.
+      throw code === null ? error : Object.assign(new Error(`"${path}": ${messageOf(error)}`, { cause: error }), { errcode: code });
     }
   }
 

@@ -16,8 +16,8 @@ const allText = `SELECT table_name, state, attempt, peer, workflow FROM main.${F
  */
 export class ReadFence {
   readonly #connection: Connection;
-  /** Version of the file's schema at which there was no fence; every DDL of anybody changes it. */
-  #bareVersion: bigint | null = null;
+  /** What was found at which version of the file's schema; every DDL of anybody changes the version. */
+  #known: { readonly version: bigint; readonly installed: boolean } | null = null;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -27,9 +27,9 @@ export class ReadFence {
   isInstalled(): boolean {
     // The version is read from the file's first page, as the transaction sees it; cheaper than looking for the table.
     const version = this.#connection.all('PRAGMA main.schema_version')[0]?.[0];
-    if (version === this.#bareVersion) return false;
+    if (this.#known !== null && this.#known.version === version) return this.#known.installed;
     const installed = this.#connection.all(installedText).length > 0;
-    this.#bareVersion = installed || typeof version !== 'bigint' ? null : version;
+    this.#known = typeof version === 'bigint' ? { version, installed } : null;
     return installed;
   }
 

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { faultOf } from './errors.ts';
 import { OpenFile } from './open-file.ts';
+import { packRows } from './scan-rows.ts';
 import type { ScanAnswer, ScanQuestion, ScanThreadData } from './scan-workers.ts';
 
 /* A thread with a connection of its own, for statements that look at many rows. It answers one question after the other, each in one snapshot. */
@@ -17,10 +18,13 @@ function answer({ id, tables, statements }: ScanQuestion): ScanAnswer {
       fence.check(tables);
       return statements.map(({ text, values }) => connection.all(text, values));
     });
-    return { id, rows };
+    return { id, packed: packRows(rows) };
   } catch (error) {
     return { id, fault: faultOf(error) };
   }
 }
 
-parentPort?.on('message', (question: ScanQuestion) => parentPort?.postMessage(answer(question)));
+parentPort?.on('message', (question: ScanQuestion) => {
+  const given = answer(question);
+  parentPort?.postMessage(given, 'packed' in given ? [given.packed.bytes.buffer] : []);
+});

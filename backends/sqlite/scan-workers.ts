@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { PoolStatus } from '../backend.ts';
 import type { SqlRow, Statement } from './connection.ts';
+import { type PackedRows, unpackRows } from './scan-rows.ts';
 import { abortError, errorOfFault, type Fault, isBusy, storeError } from './errors.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
@@ -31,7 +32,7 @@ export interface ScanQuestion extends Scan {
 }
 
 /** The rows of each statement, or what went wrong. */
-export type ScanAnswer = { readonly id: number; readonly rows: readonly (readonly SqlRow[])[] } | { readonly id: number; readonly fault: Fault };
+export type ScanAnswer = { readonly id: number; readonly packed: PackedRows } | { readonly id: number; readonly fault: Fault };
 
 export interface ScanWorkersOptions {
   /** Absolute path of the file. */
@@ -73,7 +74,7 @@ export class ScanWorkers implements AsyncDisposable {
     const limit = clock.monotonic() + acquireTimeoutMs;
     for (;;) {
       const answer = await this.#ask(scan, signal);
-      if ('rows' in answer) return answer.rows;
+      if ('packed' in answer) return unpackRows(answer.packed);
       const error = errorOfFault(answer.fault);
       if (!isBusy(error) || clock.monotonic() > limit) throw error;
       await clock.sleep(BUSY_PAUSE_MS, signal).catch(() => {

@@ -3,6 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { shapeDifference } from '../../core/table-schema.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, MoveStreams, SideName } from '../move.ts';
+
 import { behind } from './catch-up.ts';
 import { type Direction, directionTo, isState, sideView, viewText } from './direction.ts';
 import { type Finding, finding } from './finding.ts';
@@ -122,9 +123,7 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     const [there, here] = await Promise.all([from.player.describe(table, signal), to.player.describe(table, signal)]);
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
-    // Only stores of one kind can be asked for the same defaults, types and unique keys; between kinds rows have to be rows of the other.
-    const sameKind = from.kind === to.kind;
-    const difference = shapeDifference(there, here) ?? (sameKind && there.fingerprint !== here.fingerprint ? 'types, defaults or unique keys are not alike' : null);
+    const difference = from.kind === to.kind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifference(there, here);
     return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();

@@ -1,10 +1,11 @@
-import { type Credential, type Keyspace, keyspaceSchema, placeOf } from '../../core/keyspace.ts';
+import { type Keyspace, placeOf } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { isActive } from '../../core/workflow-document.ts';
-import type { Keyspace as KeyspaceMessage, KeyspaceService, Credential as CredentialMessage, Shard as ShardMessage } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import type { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import type { ControlDeps } from '../move.ts';
 import type { Stores } from '../stores.ts';
+import { decodeKeyspace } from './decode-keyspace.ts';
 
 /** Keyspaces. The first one that is applied becomes the default of the first rules. */
 export function keyspacesService({ topology, controlId }: ControlDeps, stores: Stores): RpcImplementation<typeof KeyspaceService> {
@@ -33,23 +34,6 @@ export function keyspacesService({ topology, controlId }: ControlDeps, stores: S
       return { script: keyspace.shards.map((shard) => stores.backendOf(shard, name).grantScript(shard, tables)).join('\n') };
     },
   };
-}
-
-function decodeKeyspace(message: KeyspaceMessage | undefined): Keyspace {
-  if (message === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'keyspace: must be given');
-  const parsed = keyspaceSchema.safeParse({ name: message.name, shards: message.shards.map(decodeShard) });
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new SwitchyardError('KEYSPACE_INVALID', issue === undefined ? 'keyspace: invalid' : `keyspace.${issue.path.join('.')}: ${issue.message}`);
-}
-
-/** The fields of the form that the shard takes; with a path, whatever else was given is refused by its name. */
-function decodeShard({ kind, host, port, database, path, ...credentials }: ShardMessage): Record<string, unknown> {
-  const credential = (given: CredentialMessage | undefined): Partial<Credential> | undefined => (given === undefined ? undefined : { user: given.user, password: given.password });
-  const logins = { gateway: credential(credentials.gateway), player: credential(credentials.player), owner: credential(credentials.owner) };
-  if (path === '') return { kind, host, port, database, ...logins };
-  const given = Object.entries({ host, port, database, ...logins }).filter(([, value]) => value !== undefined && value !== '' && value !== 0);
-  return { kind, path, ...Object.fromEntries(given) };
 }
 
 /** A workflow's stores must stay the same ones: fences and streams live in them. */

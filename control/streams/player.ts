@@ -10,6 +10,7 @@ import { type BothRows, LogWindow, type WindowFill, type WholeRow } from './log-
 import { completeMoves } from './moved-rows.ts';
 import type { RecentKeys } from './recent-keys.ts';
 import { keyOf } from './replay.ts';
+import type { StreamSchemas } from './stream-schemas.ts';
 
 const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4 };
 /** Changes are gathered this long before they are applied: a commit costs the target more than many rows. */
@@ -24,7 +25,7 @@ const idsPerToken = 2 ** 31;
 
 export interface PlayerOptions {
   readonly stream: StreamSpec;
-  readonly schemas: ReadonlyMap<string, TableSchema>;
+  readonly schemas: StreamSchemas;
   /** Whose log is followed. */
   readonly from: ReplicationStore;
   /** Where it is applied. */
@@ -90,7 +91,7 @@ export class Player {
   async run(onFollowing: () => void, signal: AbortSignal): Promise<never> {
     const failure = new AbortController();
     const both = AbortSignal.any([signal, failure.signal]);
-    await using feed = this.#options.from.follow(this.#options.stream, this.#options.schemas, this.#state.position, both);
+    await using feed = this.#options.from.follow(this.#options.stream, this.#options.schemas.from, this.#state.position, both);
     const parts = [this.#read(feed, onFollowing, both), this.#apply(feed, both), this.#beat(both)];
     try {
       return await Promise.race(parts);
@@ -218,7 +219,7 @@ export class Player {
     let marker: Attempt | null = null;
     let ending: LogWindow | null = null;
     const events = transactions.flatMap((transaction) => transaction.events);
-    const whole = this.#copying ? await completeMoves(this.#options.from, schemas, events, signal) : events;
+    const whole = this.#copying ? await completeMoves(this.#options.from, schemas.from, events, signal) : events;
     for (const event of whole) {
       if (event.kind === 'marker') marker = marker === null || event.attempt > marker ? event.attempt : marker;
       else if (event.kind === 'watermark') ending = this.#passWindow(event.id) ?? ending;
@@ -229,7 +230,7 @@ export class Player {
     }
     const end = ending === null ? null : { window: ending, ...ending.end() };
     const copied = end?.use.kind === 'copy' ? { table: end.window.table.name, rows: [...end.rows.values()], progress: end.use.progress } : null;
-    await to.apply(stream, schemas, this.#state.token, { changes, copied, position, marker }, signal);
+    await to.apply(stream, schemas.to, this.#state.token, { changes, copied, position, marker }, signal);
     this.#remember(changes);
     if (end === null) return;
     this.#windows.delete(end.window);
@@ -247,7 +248,7 @@ export class Player {
 
   async #targetRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<ReadonlyMap<string, WholeRow>> {
     const indexes = keyIndexes(table);
-    const rows = await this.#options.to.readRows(table, keys, signal);
+    const rows = await this.#options.to.readRows(this.#options.schemas.to.get(table.name) ?? table, keys, signal);
     return new Map(rows.map((row) => [keyText(keyOf(indexes, row)), row]));
   }
 
@@ -255,7 +256,7 @@ export class Player {
     // Only the last ones can stay; a large batch need not pass them all through.
     for (const change of changes.slice(-2_000)) {
       if (change.kind === 'truncate') continue;
-      const table = this.#options.schemas.get(change.table);
+      const table = this.#options.schemas.from.get(change.table);
       if (table === undefined) continue;
       if (change.kind === 'delete') this.#options.recent.add(change.table, change.key);
       else this.#options.recent.add(change.table, keyOf(keyIndexes(table), change.row));

@@ -2,7 +2,6 @@ import type { CopyProgress, StreamSpec } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { Clock } from '../../core/clock.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import type { TableSchema } from '../../core/table-schema.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { Gate } from '../gate.ts';
 import type { Side } from '../move.ts';
@@ -10,7 +9,7 @@ import { copyTables } from './copier.ts';
 import type { BothRows } from './log-window.ts';
 import { Player } from './player.ts';
 import { RecentKeys } from './recent-keys.ts';
-import { readSchemas } from './stream-schemas.ts';
+import { readSchemas, type StreamSchemas } from './stream-schemas.ts';
 
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
@@ -46,7 +45,7 @@ export class StreamSupervisor {
   readonly #changed = new Gate();
   #status: StreamStatus = { kind: 'stopped' };
   #player: Player | null = null;
-  #schemas: ReadonlyMap<string, TableSchema> = new Map();
+  #schemas: StreamSchemas = { from: new Map(), to: new Map() };
   #run: { readonly controller: AbortController; readonly done: Promise<void> } | null = null;
   #hurries = 0;
 
@@ -62,7 +61,8 @@ export class StreamSupervisor {
     return this.#recent;
   }
 
-  get schemas(): ReadonlyMap<string, TableSchema> {
+  /** The tables' shapes at both ends; empty before the first attempt. */
+  get schemas(): StreamSchemas {
     return this.#schemas;
   }
 
@@ -115,7 +115,7 @@ export class StreamSupervisor {
 
   /** Both sides' rows of these keys at one place of the source's history. STREAM_FAILED while the stream does not run. */
   async readBoth(table: string, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<BothRows> {
-    const schema = this.#schemas.get(table);
+    const schema = this.#schemas.from.get(table);
     if (this.#player === null || schema === undefined) throw new SwitchyardError('STREAM_FAILED', `stream ${this.#options.stream.id} does not run just now`);
     return this.#player.readBoth(schema, keys, signal);
   }
@@ -164,7 +164,7 @@ export class StreamSupervisor {
     if (!copies()) return;
     for (const [table, progress] of player.state.copied) onProgress(table, progress);
     player.copying = true;
-    const tables = stream.tables.flatMap((table) => this.#schemas.get(table) ?? []);
+    const tables = stream.tables.flatMap((table) => this.#schemas.from.get(table) ?? []);
     await copyTables({ tables, from: from.player, player, clock, onProgress }, signal);
     player.copying = false;
   }

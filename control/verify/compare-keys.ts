@@ -47,7 +47,7 @@ export async function compareKeys(
     let differences: readonly (RowDifference & { readonly cells: readonly Cell[] })[] = [];
     for (let look = 0; look < looks && suspects.length > 0; look += 1) {
       const rows = await stream.readBoth(table, suspects, signal);
-      const schema = stream.schemas.get(table);
+      const schema = stream.schemas.from.get(table);
       if (schema === undefined) return found;
       differences = suspects.flatMap((cells) => {
         const key = keyText(cells);

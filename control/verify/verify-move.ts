@@ -39,18 +39,21 @@ export async function verifyMove(options: VerifyOptions, signal: AbortSignal): P
   const startedAt = clock.monotonic();
   const tally: Tally = { rows: 0, differences: 0, sample: [] };
   for (const table of move.tables) {
-    const schema = options.stream.schemas.get(table);
-    if (schema === undefined) throw new SwitchyardError('STREAM_FAILED', `the stream that brings changes of ${table} does not run: rows that change meanwhile cannot be compared`);
-    await verifyTable(options, schema, tally, signal);
+    const { from, to } = options.stream.schemas;
+    const [schema, other] = [from.get(table), to.get(table)];
+    if (schema === undefined || other === undefined)
+      throw new SwitchyardError('STREAM_FAILED', `the stream that brings changes of ${table} does not run: rows that change meanwhile cannot be compared`);
+    await verifyTable(options, schema, other, tally, signal);
   }
   const durationMs = Math.round(clock.monotonic() - startedAt);
   return { finishedAt: new Date(clock.now()).toISOString(), durationMs, rowsCompared: tally.rows, differences: tally.differences, sample: tally.sample };
 }
 
-async function verifyTable(options: VerifyOptions, table: TableSchema, tally: Tally, signal: AbortSignal): Promise<void> {
+/** `table` as the side that serves describes it, `other` as the other one. */
+async function verifyTable(options: VerifyOptions, table: TableSchema, other: TableSchema, tally: Tally, signal: AbortSignal): Promise<void> {
   const { move, primary } = options;
   const from = new SideReader(move[primary].player, table, options.clock);
-  const to = new SideReader(move[otherSide(primary)].player, table, options.clock);
+  const to = new SideReader(move[otherSide(primary)].player, other, options.clock);
   const share = new WorkShare();
   let suspects: (readonly Cell[])[] = [];
   const check = async (): Promise<void> => {

@@ -450,6 +450,8 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
       where(skips.ownConnections)('lets callers wait so long and no longer, and an abort ends the wait', async () => {
         await write(insertItem(1n, 'a'));
         const small = harness.open({ poolSize: 1, acquireTimeoutMs: 100 });
+        // Connecting may take a busy machine longer than that.
+        await small.warmUp([], 1, never);
         const lock = await harness.lockItem(1n);
         const stuck = small.write(schemas, [updateItem(1n, { note: 'x' })], never);
         await untilRunning(1);

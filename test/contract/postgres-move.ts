@@ -7,6 +7,7 @@ import type { Identity, ServerShard } from '../../core/keyspace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
+import type { MoveDialect } from './move-dialect.ts';
 import type { MoveStores, RawSession, StoreUnderTest } from './move-stores.ts';
 
 const TABLES_TEXT = `
@@ -18,6 +19,53 @@ CREATE TABLE item (
 ALTER TABLE item ALTER COLUMN big SET STORAGE EXTERNAL;
 CREATE INDEX item_amount ON item (amount) WHERE amount > 0;
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line));`;
+
+const insert = (name: string): string => `INSERT INTO item (name) VALUES ('${name}')`;
+
+export const postgresDialect: MoveDialect = {
+  name: 'PostgreSQL',
+  codes: { write: 'SY001', writeOfReader: '42501', oldSnapshot: '40001', read: '42501' },
+  own: (table) => `switchyard.${table}`,
+  series: (count) => `generate_series(1, ${count}) AS i`,
+  textOfI: 'md5(i::text)',
+  repeated: (text, times) => `repeat(${text}, ${times})`,
+  everyType: `INSERT INTO item (name, amount, price, big, seen, plain, at_time, due, tags, doc, raw, mood, code, ratio, part, flag, ref) VALUES
+    ('all', 1, 12.5000, 'b', '2026-02-03 04:05:06.789123+02', '0044-03-15 00:00:00 BC', '23:59:59.999999', 'infinity', ARRAY['a', NULL, '', '"{,}\\\\'], '{"n": 1e400}', '\\x00ff5c', 'so so', 'ab', 'NaN', '-0', true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'),
+    ('none', 0, NULL, NULL, '-infinity', NULL, NULL, NULL, '{}', NULL, '', NULL, '', '-Infinity', 1.1, false, NULL)`,
+  somePosition: '0/1',
+  numbered: [
+    ['item', 'id'],
+    ['line', 'line'],
+  ],
+  beginSnapshot: ['BEGIN ISOLATION LEVEL REPEATABLE READ', 'BEGIN ISOLATION LEVEL SERIALIZABLE'],
+  warmInsert: { prepare: 'PREPARE add (text) AS INSERT INTO item (name) VALUES ($1)', use: (name) => `EXECUTE add ('${name}')` },
+  holdStream: (id, token, position) => `BEGIN; SELECT switchyard.advance('${id}', 'move1', '{item,line}', ${token}, '${position}', NULL)`,
+  dropOwn: 'DROP SCHEMA switchyard CASCADE',
+  fencedWrites: ['UPDATE item SET amount = 1 WHERE false', `WITH new AS (${insert('z')} RETURNING id) SELECT * FROM new`],
+  traps: [
+    ['GRANT SELECT ON item TO PUBLIC', /SELECT through PUBLIC/, 'REVOKE ALL ON item FROM PUBLIC'],
+    [
+      'CREATE ROLE clerks; GRANT UPDATE ON item TO clerks; GRANT clerks TO shop_gateway',
+      /UPDATE through clerks/,
+      'REVOKE clerks FROM shop_gateway; REVOKE ALL ON item FROM clerks; DROP ROLE clerks',
+    ],
+    ['CREATE ROLE app; GRANT INSERT ON item TO app', /"app" may write it without the gateway/, 'REVOKE ALL ON item FROM app; DROP ROLE app'],
+    ['GRANT SELECT (name) ON item TO shop_gateway', /single columns \(name\)/, 'REVOKE ALL (name) ON item FROM shop_gateway'],
+    ['GRANT SELECT ON item TO shop_gateway WITH GRANT OPTION', /may grant its rights on/, 'REVOKE GRANT OPTION FOR ALL ON item FROM shop_gateway'],
+    ['GRANT pg_read_all_data TO shop_gateway', /member of "pg_read_all_data"/, 'REVOKE pg_read_all_data FROM shop_gateway'],
+    ['GRANT shop_owner TO shop_gateway', /member of its owner/, 'REVOKE shop_owner FROM shop_gateway'],
+    ['ALTER ROLE shop_gateway SUPERUSER', /superuser/, 'ALTER ROLE shop_gateway NOSUPERUSER'],
+    ['GRANT SET ON PARAMETER session_replication_role TO shop_gateway', /session_replication_role/, 'REVOKE SET ON PARAMETER session_replication_role FROM shop_gateway'],
+    ['REVOKE SET ON PARAMETER deadlock_timeout FROM shop_owner', /may not set deadlock_timeout/, 'GRANT SET ON PARAMETER deadlock_timeout TO shop_owner'],
+    ['ALTER ROLE shop_player NOREPLICATION', /"shop_player" may not use replication/, 'ALTER ROLE shop_player REPLICATION'],
+    ['ALTER TABLE item REPLICA IDENTITY FULL', /replica identity/, 'ALTER TABLE item REPLICA IDENTITY DEFAULT'],
+    ['ALTER TABLE item ENABLE ROW LEVEL SECURITY', /row security/, 'ALTER TABLE item DISABLE ROW LEVEL SECURITY'],
+    ['CREATE TRIGGER mine BEFORE INSERT ON item EXECUTE FUNCTION suppress_redundant_updates_trigger()', /trigger "mine"/, 'DROP TRIGGER mine ON item'],
+    ['CREATE RULE mine AS ON DELETE TO item DO ALSO NOTHING', /rule "mine"/, 'DROP RULE mine ON item'],
+    ['ALTER SEQUENCE line_line_seq CYCLE', /sequence "line_line_seq"/, 'ALTER SEQUENCE line_line_seq NO CYCLE'],
+  ],
+  has: { rights: true, manyWriters: true, transactionsInLog: true, unchangedCells: true, truncate: true, autovacuum: true },
+};
 
 const template = 'template_move';
 

@@ -1,4 +1,4 @@
-import { PostgresPair } from './postgres-move.ts';
+import { PostgresPair, postgresDialect } from './postgres-move.ts';
 import { replicationContract } from './replication.ts';
 
-replicationContract('PostgreSQL', () => PostgresPair.start());
+replicationContract(postgresDialect, () => PostgresPair.start());

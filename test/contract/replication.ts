@@ -4,6 +4,7 @@ import type { Cell } from '../../core/cell.ts';
 import type { ChangeTransaction } from '../../core/change.ts';
 import { attempt, type Position, streamToken } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
+import { type MoveDialect, testWhere } from './move-dialect.ts';
 import { allRows, arm, batchOf, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
 
 /** What a suite runs over: `fresh` gives two new stores a test. */
@@ -12,8 +13,9 @@ export interface StoresSource extends AsyncDisposable {
 }
 
 /** Replication as every kind of store must do it: whatever is written on the source is on the target afterwards, once, in every form that a change can take. */
-export function replicationContract(name: string, start: () => Promise<StoresSource>): void {
-  describe(`${name}: replication`, () => {
+export function replicationContract(dialect: MoveDialect, start: () => Promise<StoresSource>): void {
+  const { codes, has, own } = dialect;
+  describe(`${dialect.name}: replication`, () => {
     let servers: StoresSource;
     let stores: MoveStores;
     let schemas: ReadonlyMap<string, TableSchema>;
@@ -44,13 +46,12 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
     const kinds = (transactions: readonly ChangeTransaction[]): string[] => transactions.flatMap((each) => each.events.map((event) => event.kind));
 
     test('every type, every kind of change, several tables in one transaction', async () => {
-      await write(`INSERT INTO item (name, amount, price, big, seen, plain, at_time, due, tags, doc, raw, mood, code, ratio, part, flag, ref) VALUES
-        ('all', 1, 12.5000, 'b', '2026-02-03 04:05:06.789123+02', '0044-03-15 00:00:00 BC', '23:59:59.999999', 'infinity', ARRAY['a', NULL, '', '"{,}\\\\'], '{"n": 1e400}', '\\x00ff5c', 'so so', 'ab', 'NaN', '-0', true, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'),
-        ('none', 0, NULL, NULL, '-infinity', NULL, NULL, NULL, '{}', NULL, '', NULL, '', '-Infinity', 1.1, false, NULL)`);
+      await write(dialect.everyType);
       await write(`BEGIN; INSERT INTO item (name) VALUES ('parent'); INSERT INTO line (item_id, line, quantity) SELECT id, 7, 1 FROM item WHERE name = 'parent';
         UPDATE line SET quantity = quantity + 1; UPDATE item SET price = -0.0001 WHERE name = 'none'; COMMIT`);
       const seen = await catchUp(stores, schemas, 1);
-      expect(seen.map((each) => each.events.map((event) => event.kind))).toEqual([['insert', 'insert'], ['insert', 'insert', 'update', 'update'], ['watermark']]);
+      expect(kinds(seen)).toEqual(['insert', 'insert', 'insert', 'insert', 'update', 'update', 'watermark']);
+      if (has.transactionsInLog) expect(seen.map((each) => each.events.length)).toEqual([2, 4, 1]);
       expect(seen.every((each) => each.ageMs >= 0 && each.ageMs < 10_000)).toBe(true);
       await expectEqual();
       await write(`BEGIN; DELETE FROM line; DELETE FROM item WHERE name = 'parent'; INSERT INTO item (name) VALUES ('parent'); COMMIT`);
@@ -58,7 +59,7 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
       await expectEqual();
     });
 
-    test('unchanged out-of-line values, alone, after another change, and with a changed key', async () => {
+    testWhere(has.unchangedCells, 'the log has every row whole')('unchanged out-of-line values, alone, after another change, and with a changed key', async () => {
       await write(`INSERT INTO item (name, big) SELECT 'n' || i, repeat(md5(i::text), 500) FROM generate_series(1, 4) AS i`);
       await catchUp(stores, schemas, 1);
       await write(`UPDATE item SET amount = 5 WHERE name = 'n1'`);
@@ -89,7 +90,7 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
       await expectEqual();
     });
 
-    test('truncate is a barrier', async () => {
+    testWhere(has.truncate, 'there is no such statement')('truncate is a barrier', async () => {
       await write(`INSERT INTO item (name) VALUES ('before')`);
       await asOwner(`BEGIN; INSERT INTO item (name) VALUES ('gone'); TRUNCATE item, line; INSERT INTO item (name) VALUES ('after'); COMMIT`);
       const seen = await catchUp(stores, schemas, 1);
@@ -106,7 +107,7 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
     });
 
     test('a copied chunk with its progress, and the chunks one after another', async () => {
-      await write(`INSERT INTO item (name, amount) SELECT 'n' || i, i FROM generate_series(1, 10) AS i`);
+      await write(`INSERT INTO item (name, amount) SELECT 'n' || i, i FROM ${dialect.series(10)}`);
       const { player } = stores.target;
       const state = await player.takeStream(FORWARD, never());
       expect(state.copied.size).toBe(0);
@@ -201,15 +202,16 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
     test('restarting a stream sets its position and raises its token; without it both stay', async () => {
       const { owner, player } = stores.target;
       const old = await player.takeStream(FORWARD, never());
-      await owner.createStream(FORWARD, '0/1' as Position, false, never());
+      const earlier = dialect.somePosition as Position;
+      await owner.createStream(FORWARD, earlier, false, never());
       expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: old.position, token: old.token + 1 });
-      await owner.createStream(FORWARD, '0/1' as Position, true, never());
-      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: '0/1', token: old.token + 3 });
+      await owner.createStream(FORWARD, earlier, true, never());
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: earlier, token: old.token + 3 });
     });
 
     test('nothing is applied to a table that is not CLOSED', async () => {
       const state = await stores.target.player.takeStream(FORWARD, never());
-      await stores.target.sql(`UPDATE switchyard.fence SET state = 'READABLE' WHERE table_name = 'line'`, 'owner');
+      await stores.target.sql(`UPDATE ${own('fence')} SET state = 'READABLE' WHERE table_name = 'line'`, 'owner');
       expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(1)), never()))).toBe('STREAM_TAKEN');
       const after = await stores.target.player.takeStream(FORWARD, never());
       expect(after.marker).toBe(0);
@@ -246,13 +248,16 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
       const state: StreamState = await stores.target.player.takeStream(FORWARD, never());
       await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
       const iterator = feed[Symbol.asyncIterator]();
-      await iterator.next();
+      const delivered: ChangeTransaction[] = [];
+      const next = async (): Promise<unknown> => delivered.push(...((await iterator.next()).value ?? []));
+      await next();
       await write(`INSERT INTO item (name) VALUES ('before')`);
+      // Where the log does not tell at which of its places the shape changed, nothing behind the last look is delivered.
+      if (!has.transactionsInLog) while (delivered.length === 0) await next();
       await asOwner('ALTER TABLE item ADD COLUMN more text');
       await write(`INSERT INTO item (name) VALUES ('after')`);
-      const delivered: ChangeTransaction[] = [];
       const failed = (async () => {
-        for (;;) delivered.push(...((await iterator.next()).value ?? []));
+        for (;;) await next();
       })();
       await expect(failed).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'SCHEMA_CHANGED', table: 'item' } });
       expect(kinds(delivered)).toEqual(['insert']);
@@ -278,7 +283,7 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
     test('an aborted apply rejects and leaves a store that works', async () => {
       const state = await stores.target.player.takeStream(FORWARD, never());
       const blocker = await stores.target.session('owner');
-      await blocker.query(`BEGIN; SELECT * FROM switchyard.stream FOR UPDATE`);
+      await blocker.query(dialect.holdStream(FORWARD.id, state.token, state.position));
       expect(await reasonOf(stores.target.player.apply(FORWARD, schemas, state.token, emptyBatch(state, attempt(1)), AbortSignal.timeout(200)))).toBe('CANCELLED');
       await blocker.query('ROLLBACK');
       await blocker.close();
@@ -287,7 +292,7 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
     });
 
     test('a large transaction arrives whole', async () => {
-      await write(`INSERT INTO item (name, big) SELECT 'n' || i, repeat(md5(i::text), 40) FROM generate_series(1, 20000) AS i`);
+      await write(`INSERT INTO item (name, big) SELECT 'n' || i, ${dialect.repeated(dialect.textOfI, 40)} FROM ${dialect.series(20_000)}`);
       const [all] = await catchUp(stores, schemas, 1);
       expect(all?.events).toHaveLength(20_000);
       expect(await stores.target.sql('SELECT count(*), sum(length(big)) FROM item', 'owner')).toEqual(
@@ -313,16 +318,13 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
       await write(`INSERT INTO item (name) VALUES ('a'), ('b')`);
       const { owner } = stores.target;
       const states = await stores.source.owner.sequences(['item', 'line'], never());
-      expect(states).toEqual([
-        { table: 'item', column: 'id', value: 2n },
-        { table: 'line', column: 'line', value: 0n },
-      ]);
+      expect(states).toEqual(dialect.numbered.map(([table, column]) => ({ table, column, value: table === 'item' ? 2n : 0n })));
       await owner.raiseSequences(
         states.map((state) => ({ ...state, value: state.value + 100n })),
         never(),
       );
       await owner.raiseSequences(states, never());
-      expect((await owner.sequences(['item', 'line'], never())).map((state) => state.value)).toEqual([102n, 100n]);
+      expect((await owner.sequences(['item', 'line'], never())).map((state) => state.value)).toEqual(dialect.numbered.map(([table]) => (table === 'item' ? 102n : 100n)));
     });
 
     test('the target refuses rows that nobody brought, tables of another shape, and a second workflow', async () => {
@@ -332,12 +334,15 @@ export function replicationContract(name: string, start: () => Promise<StoresSou
       await stores.target.owner.claim(TARGET, 'target', never());
       await stores.source.owner.claim(SOURCE, 'source', never());
       expect(await reasonOf(stores.source.owner.claim({ ...SOURCE, workflow: 'move3', tables: ['absent'] }, 'source', never()))).toBe('TABLE_UNKNOWN');
-      await stores.target.sql('CREATE TABLE full_one (id int PRIMARY KEY); INSERT INTO full_one VALUES (1); CREATE TABLE empty_one (id int PRIMARY KEY)', 'owner');
+      await stores.target.sql(
+        'CREATE TABLE full_one (id int NOT NULL PRIMARY KEY); INSERT INTO full_one VALUES (1); CREATE TABLE empty_one (id int NOT NULL PRIMARY KEY)',
+        'owner',
+      );
       const scope = (table: string) => ({ workflow: 'move4', peer: 'old', tables: [table] });
       expect(await reasonOf(stores.target.owner.claim(scope('full_one'), 'target', never()))).toBe('PRECHECK_FAILED');
-      await stores.target.sql('GRANT SELECT ON empty_one TO shop_gateway', 'owner');
+      if (has.rights) await stores.target.sql('GRANT SELECT ON empty_one TO shop_gateway', 'owner');
       await stores.target.owner.claim(scope('empty_one'), 'target', never());
-      expect(await reasonOf(stores.target.sql('SELECT * FROM empty_one'))).toBe('42501');
+      expect(await reasonOf(stores.target.sql('SELECT * FROM empty_one'))).toBe(codes.read);
       const definitions = await stores.source.owner.define(['item'], never());
       const renamed = definitions.map((each) => ({ ...each, schema: { ...each.schema, name: 'empty_one' } }));
       expect(await reasonOf(stores.target.owner.createTables(scope('empty_one'), renamed, never()))).toBe('PRECHECK_FAILED');

@@ -312,6 +312,41 @@ describe('SQLite', () => {
     expect(sql('SELECT price FROM sums')).toEqual([null]);
   });
 
+  test("a table's own way with conflicts does not hide them, and a write that a trigger left undone is told", async () => {
+    sql('CREATE TABLE eager (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, name TEXT NOT NULL ON CONFLICT IGNORE UNIQUE ON CONFLICT REPLACE)');
+    sql("CREATE TRIGGER eager_insert BEFORE INSERT ON eager WHEN NEW.name = 'ignored' BEGIN SELECT RAISE(IGNORE); END");
+    sql("CREATE TRIGGER eager_update BEFORE UPDATE ON eager WHEN NEW.name = 'ignored' BEGIN SELECT RAISE(IGNORE); END");
+    await write(insert('eager', { id: 1n, name: 'a' }), insert('eager', { id: 2n, name: 'b' }));
+    const rename = (name: Cell): WriteOperation => ({ kind: 'update', table: 'eager', key: [1n], set: rowOf({ name }), add: rowOf({}), precondition: null, returning: [] });
+    const outcomes = [
+      insert('eager', { id: 1n, name: 'c' }),
+      insert('eager', { id: 3n, name: 'a' }),
+      insert('eager', { id: 3n, name: null }),
+      rename('b'),
+      rename(null),
+      rename('ignored'),
+      insert('eager', { id: 4n, name: 'ignored' }),
+    ];
+    expect(await Promise.all(outcomes.map(async (operation) => (await failure(write(operation))).reason))).toEqual([
+      'UNIQUE_VIOLATION',
+      'UNIQUE_VIOLATION',
+      'NOT_NULL_VIOLATION',
+      'UNIQUE_VIOLATION',
+      'NOT_NULL_VIOLATION',
+      'CHECK_VIOLATION',
+      'CHECK_VIOLATION',
+    ]);
+    expect(sql('SELECT id || name FROM eager ORDER BY id')).toEqual(['1a', '2b']);
+  });
+
+  test('a filter may have as many conditions as the API allows', async () => {
+    sql('CREATE TABLE many (id INTEGER PRIMARY KEY)');
+    sql('INSERT INTO many VALUES (1), (500), (1001)');
+    const filters = Array.from({ length: 1_000 }, (_, i) => ({ kind: 'compare' as const, column: 'id', operator: '=' as const, value: BigInt(i + 1) }));
+    expect(await find('many', { kind: 'or', filters })).toEqual([1n, 500n]);
+    expect(await find('many', { kind: 'in', column: 'id', values: filters.map((filter) => filter.value) })).toEqual([1n, 500n]);
+  });
+
   test('goes on after the table was altered under its prepared statements', async () => {
     sql('CREATE TABLE altered (id INTEGER PRIMARY KEY, v INT32)');
     sql('INSERT INTO altered VALUES (1, 1)');

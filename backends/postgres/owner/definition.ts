@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import { shapeDifference, type TableSchema } from '../../../core/table-schema.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
@@ -103,11 +103,12 @@ const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean =
 const isNative = (definition: TableDefinition): boolean => definition.native.kind === KIND;
 const nativeOf = (definition: TableDefinition): NativeTable => definition.native.detail as NativeTable;
 
-/** Null: the table that is there is the defined one. Of another kind's definition only what rows are made of can be compared. */
+/** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */
 export function unlikeness(definition: TableDefinition, present: TableSchema): string | null {
   const { schema } = definition;
-  if (!isNative(definition)) return shapeDifference(schema, present);
-  return schema.fingerprint === present.fingerprint ? null : (shapeDifference(schema, present) ?? 'types, defaults or unique keys are not alike');
+  if (isNative(definition)) return schema.fingerprint === present.fingerprint ? null : 'its definition differs';
+  const shape = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, kind, elementKind }) => [name, kind, elementKind]), primaryKey]);
+  return shape(schema) === shape(present) ? null : 'columns or primary key differ';
 }
 
 function enumStatement({ name, labels }: NativeTable['enums'][number]): string {

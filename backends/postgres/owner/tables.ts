@@ -35,10 +35,15 @@ export async function createTables(statements: Statements, shard: ServerShard, s
     }
     await grantSequences(statements, shard, name, signal);
     const present = await describe(statements, name, signal);
-    const difference = present === null ? 'not there' : unlikeness(definition, present);
+    const difference = present === null ? 'it is not there' : unlikeness(definition, present);
     if (difference !== null) {
-      const message = `table "${name}" exists in the target with another shape (${difference}): drop it there, or give it the source's columns, types, defaults and unique keys`;
-      throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table: name } });
+      throw new SwitchyardError(
+        'PRECHECK_FAILED',
+        `table "${name}" exists in the target with another shape (${difference}): drop it there, or give it the source's columns, types, defaults and unique keys`,
+        {
+          metadata: { table: name },
+        },
+      );
     }
   }
   const names = definitions.map((definition) => definition.schema.name);

@@ -7,7 +7,8 @@ import { declaredType } from '../column-types.ts';
 import { quoteIdentifier, quoteTable, quoteText, type SqlValue, type Statement } from '../connection.ts';
 import { decimalOrder } from '../decimal-text.ts';
 
-// Operations → SQL. Values travel as parameters only, in the order in which the text names them. Keys are equal as the store's own key says (its column's collation); everything else compares by bytes.
+// Operations → SQL. Values travel as parameters only, in the order in which the text names them. Keys are equal as the store's own key says (its column's collation); everything else compares by bytes. OR ABORT: a table's own ON CONFLICT REPLACE or IGNORE
+// would delete other rows or do nothing where a caller must be told of a conflict.
 
 /** The row with the key. */
 export function compileGet(table: TableSchema, key: readonly Cell[], columns: readonly string[]): Statement {
@@ -48,7 +49,7 @@ export function compileWrite(table: TableSchema, operation: WriteOperation): Sta
       ];
       if (set.length === 0) throw new SwitchyardError('ARGUMENT_INVALID', 'an update must name a column to set or to add to');
       const where = guardedKey(table, operation.key, operation.precondition, values);
-      return values.statement(`UPDATE ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${where}${returning(table, operation.returning)}`);
+      return values.statement(`UPDATE OR ABORT ${quoteTable(table.name)} SET ${set.join(', ')} WHERE ${where}${returning(table, operation.returning)}`);
     }
     case 'delete':
       return values.statement(`DELETE FROM ${quoteTable(table.name)} WHERE ${guardedKey(table, operation.key, operation.precondition, values)} RETURNING 1`);
@@ -104,9 +105,9 @@ function guardedKey(table: TableSchema, key: readonly Cell[], precondition: Filt
 
 function insertInto(table: TableSchema, { row: { columns, cells } }: Extract<WriteOperation, { row: unknown }>, values: Values): string {
   for (const name of table.primaryKey) if (!columns.includes(name) && !columnNamed(table, name).hasDefault) throw nullKey(table, name);
-  if (columns.length === 0) return `INSERT INTO ${quoteTable(table.name)} DEFAULT VALUES`;
+  if (columns.length === 0) return `INSERT OR ABORT INTO ${quoteTable(table.name)} DEFAULT VALUES`;
   const list = columns.map((name, i) => values.add(keyed(table, name, cells[i] ?? null), cells[i] ?? null));
-  return `INSERT INTO ${quoteTable(table.name)} (${columns.map(quoteIdentifier).join(', ')}) VALUES (${list.join(', ')})`;
+  return `INSERT OR ABORT INTO ${quoteTable(table.name)} (${columns.map(quoteIdentifier).join(', ')}) VALUES (${list.join(', ')})`;
 }
 
 /** The column that gets the cell. An ordinary table would take a NULL into its key, any number of times. */
@@ -150,12 +151,29 @@ function compileFilter(filter: Filter, values: Values): string {
       return `substr(${quoteIdentifier(column.name)}, 1, ${length}) COLLATE BINARY = ${values.add(column, filter.text)}`;
     }
     case 'and':
-      return filter.filters.length === 0 ? '1' : `(${filter.filters.map((inner) => compileFilter(inner, values)).join(' AND ')})`;
+      return filter.filters.length === 0
+        ? '1'
+        : joined(
+            filter.filters.map((inner) => compileFilter(inner, values)),
+            'AND',
+          );
     case 'or':
-      return filter.filters.length === 0 ? '0' : `(${filter.filters.map((inner) => compileFilter(inner, values)).join(' OR ')})`;
+      return filter.filters.length === 0
+        ? '0'
+        : joined(
+            filter.filters.map((inner) => compileFilter(inner, values)),
+            'OR',
+          );
     case 'not':
       return `NOT (${compileFilter(filter.filter, values)})`;
   }
+}
+
+/** Conditions in brackets, halved again and again: SQLite takes an expression of a thousand levels, and a plain chain has one for each condition. */
+function joined(conditions: readonly string[], operator: 'AND' | 'OR'): string {
+  if (conditions.length <= 2) return `(${conditions.join(` ${operator} `)})`;
+  const half = Math.ceil(conditions.length / 2);
+  return `(${joined(conditions.slice(0, half), operator)} ${operator} ${joined(conditions.slice(half), operator)})`;
 }
 
 function compared(column: ColumnSchema, operator: CompareOperator, value: Cell, values: Values): string {

@@ -75,7 +75,7 @@ class SqliteDataStore implements DataStore {
 
   async warmUp(tables: readonly TableSchema[], connections: number, signal: AbortSignal): Promise<void> {
     await this.#client.read(signal, ({ connection, fence }) => {
-      fence.check([]);
+      fence.rows(tables.map((table) => table.name));
       for (const table of tables) {
         const reader = rowReader(
           table,

@@ -50,10 +50,13 @@ function runWrite(connection: Connection, write: PlannedWrite): WriteResult {
   return { row: returned === null ? { columns: [], cells: [] } : returned.read(row), found: true };
 }
 
-/** An update or delete that met no row. */
+/** A write that met no row: an update or delete of none, or whatever a trigger's RAISE(IGNORE) left undone. */
 function missed({ operation, table }: PlannedWrite, rowExists: boolean): WriteResult {
   const metadata = { table: table.name };
-  if (rowExists && 'precondition' in operation && operation.precondition !== null) {
+  if (operation.kind === 'insert' || operation.kind === 'upsert' || (rowExists && operation.precondition === null)) {
+    throw new SwitchyardError('CHECK_VIOLATION', `a trigger of "${table.name}" let the write have no effect; nothing was written`, { metadata });
+  }
+  if (rowExists) {
     throw new SwitchyardError('PRECONDITION_FAILED', `the row of "${table.name}" does not satisfy the precondition; nothing was written`, { metadata });
   }
   if (operation.kind === 'delete' && operation.allowMissing) return { row: null, found: false };

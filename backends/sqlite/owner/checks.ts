@@ -81,18 +81,19 @@ function expressionKeys(connection: Connection, table: string): readonly Problem
 
 function foreignKeyProblems(connection: Connection, tables: readonly string[]): readonly Problem[] {
   const rows = connection.all(
-    `SELECT DISTINCT t.name, f."table" FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name, 'main') f WHERE t.type = 'table' ORDER BY t.name, f."table"`,
+    `SELECT t.name, f."table", group_concat(f."from", ', ') FROM sqlite_schema t JOIN pragma_foreign_key_list(t.name, 'main') f WHERE t.type = 'table' GROUP BY t.name, f.id ORDER BY t.name, f."table"`,
   );
   const moved = connection.all('SELECT lower(value) FROM json_each(?)', [nameList(tables)]).map(([name]) => name);
   const isMoved = (name: string): boolean => moved.includes(name.toLowerCase());
-  return rows.flatMap(([from, to]): readonly Problem[] => {
+  return rows.flatMap(([from, to, columns]): readonly Problem[] => {
     const [child, parent] = [String(from), String(to)];
     if (isMoved(child) === isMoved(parent)) return [];
     const table = isMoved(child) ? child : parent;
     const other = isMoved(child) ? parent : child;
+    const key = `foreign key (${String(columns)})`;
     const message = isMoved(child)
-      ? `a foreign key leads to table "${parent}", which is not part of the move`
-      : `a foreign key of table "${child}" leads here, and that table is not part of the move`;
+      ? `${key} leads to table "${parent}", which is not part of the move`
+      : `${key} of table "${child}" leads here, and that table is not part of the move`;
     return [{ table, message, fix: `move "${other}" too, or make ${quoteTable(child)} anew without the foreign key` }];
   });
 }

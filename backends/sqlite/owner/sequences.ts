@@ -13,9 +13,11 @@ export function readSequences({ connection, fence }: Transaction, tables: readon
   return [...tables].sort().flatMap((table) => {
     const column = tableExists(connection, table) ? describeFully(connection, table)?.rowidColumn : null;
     if (column === null || column === undefined) return [];
-    const [highest] = connection.all(`SELECT max(${quoteIdentifier(column)}) FROM ${quoteTable(table)}`);
-    const [raised] = connection.all('SELECT value FROM switchyard_sequence WHERE table_name = ?', [table]);
-    return [{ table, column, value: [highest?.[0], raised?.[0], remembered(connection, table)].map(toBigint).reduce((a, b) => (a > b ? a : b), 0n) }];
+    const highest = `(SELECT max(${quoteIdentifier(column)}) FROM ${quoteTable(table)})`;
+    const raised = '(SELECT value FROM switchyard_sequence WHERE table_name = ?1)';
+    const remembered = '(SELECT seq FROM sqlite_sequence WHERE name = ?1)';
+    const [row] = connection.all(`SELECT max(${[highest, raised, remembered].map((each) => `coalesce(${each}, 0)`).join(', ')})`, [table]);
+    return [{ table, column, value: BigInt(String(row?.[0] ?? 0)) }];
   });
 }
 
@@ -24,8 +26,9 @@ export function raiseSequences({ connection }: Transaction, states: readonly Seq
   for (const { table, value } of states) {
     connection.run('INSERT INTO switchyard_sequence (table_name, value) VALUES (?, ?) ON CONFLICT (table_name) DO UPDATE SET value = max(value, excluded.value)', [table, value]);
     if (!isAutoincrement(connection, table)) continue;
-    if (remembered(connection, table) === null) connection.run('INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)', [table, value]);
-    else connection.run('UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?', [value, table]);
+    // It has no key of its own that an upsert could go by.
+    const raised = connection.run('UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?', [value, table]);
+    if (raised === 0) connection.run('INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)', [table, value]);
   }
 }
 
@@ -33,8 +36,3 @@ export function raiseSequences({ connection }: Transaction, states: readonly Seq
 function isAutoincrement(connection: Connection, table: string): boolean {
   return connection.all(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ? AND sql LIKE '%AUTOINCREMENT%'`, [table]).length > 0;
 }
-
-/** What `sqlite_sequence` says, which every prepared store has; null for nothing. */
-const remembered = (connection: Connection, table: string) => connection.all('SELECT seq FROM sqlite_sequence WHERE name = ?', [table])[0]?.[0] ?? null;
-
-const toBigint = (value: unknown): bigint => (typeof value === 'bigint' ? value : 0n);

@@ -41,12 +41,16 @@ BEGIN SELECT RAISE(ABORT, ${quoteText(`${FENCED_PREFIX}: ${table}`)}); END`,
  * The log's triggers. Every row that a statement inserts, updates or deletes is one row of the log, whoever writes; a player's are left out. The rows that REPLACE deletes fire no trigger of their own: before each
  * write the rows that hold one of its unique keys are noted, and those that are gone after it are logged as deleted, in front of it. (A noted row that stays, because the write was ignored or became an update, is of no
  * consequence: only rows that are really gone are ever logged.)
+ * The cells are read from the table, not from NEW: an action of a foreign key may have changed the very same row in between, and its change is in the log already.
  */
 export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[]): readonly Trigger[] {
-  const wholeRow = table.columns.map(({ name }) => `NEW.${quoteIdentifier(name)}`);
   const keys = (row: 'NEW' | 'OLD' | 't'): readonly string[] => table.primaryKey.map((name) => `${row}.${quoteIdentifier(name)}`);
-  const log = (kind: string, cells: readonly string[]): string =>
-    `INSERT INTO switchyard_change (at, kind, name, ${places(cells.length).join(', ')}) VALUES (${nowMs}, '${kind}', ${quoteText(table.name)}, ${cells.join(', ')});`;
+  const wholeRow = table.columns.map(({ name }) => `t.${quoteIdentifier(name)}`);
+  const present = `FROM ${quoteIdentifier(table.name)} t WHERE ${keys('t')
+    .map((cell, at) => `${cell} = ${keys('NEW')[at]}`)
+    .join(' AND ')}`;
+  const log = (kind: string, cells: readonly string[], from: string): string =>
+    `INSERT INTO switchyard_change (at, kind, name, ${places(cells.length).join(', ')}) SELECT ${nowMs}, '${kind}', ${quoteText(table.name)}, ${cells.join(', ')} ${from};`;
   const trigger = (purpose: string, when: string, statements: readonly string[]): Trigger => {
     const name = triggerName(purpose, table.name);
     return { name, sql: `CREATE TRIGGER ${quoteIdentifier(name)} ${when} ON ${quoteIdentifier(table.name)} WHEN ${isNoPlayer}\nBEGIN\n  ${statements.join('\n  ')}\nEND` };
@@ -62,9 +66,9 @@ export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[])
           trigger('log_before_insert', 'BEFORE INSERT', before(false)),
           trigger('log_before_update', `BEFORE UPDATE OF ${uniqueColumns.map(quoteIdentifier).join(', ')}`, before(true)),
         ]),
-    trigger('log_insert', 'AFTER INSERT', [...after, log('insert', wholeRow)]),
-    trigger('log_update', 'AFTER UPDATE', [...after, log('update', [...keys('OLD'), ...wholeRow])]),
-    trigger('log_delete', 'AFTER DELETE', [log('delete', keys('OLD'))]),
+    trigger('log_insert', 'AFTER INSERT', [...after, log('insert', wholeRow, present)]),
+    trigger('log_update', 'AFTER UPDATE', [...after, log('update', [...keys('OLD'), ...wholeRow], present), log('delete', keys('OLD'), `WHERE NOT EXISTS (SELECT 1 ${present})`)]),
+    trigger('log_delete', 'AFTER DELETE', [log('delete', keys('OLD'), '')]),
   ];
 }
 

@@ -67,7 +67,7 @@ export class LogFeed implements ChangeFeed {
     this.#delivered = this.#reached;
     this.#deliveredAtMs = parts.clock.monotonic();
     this.#confirmed = this.#reached;
-    this.#saved = this.#reached;
+    this.#saved = -1n;
   }
 
   confirm(to: Position): void {

@@ -131,7 +131,7 @@ interface Servers {
   readonly stores: Cluster['stores'];
 }
 
-type LogOf = (name: string) => { readonly logFile?: string };
+export type LogOf = (name: string) => { readonly logFile?: string };
 
 async function startServers(options: ClusterOptions, stack: AsyncDisposableStack, log: LogOf): Promise<Servers> {
   const scaleOf = (name: 'old' | 'new'): number | null => (name === 'old' ? (options.scale ?? 1) : null);
@@ -148,11 +148,11 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
   return { consul, stores: { old: oldStore, new: newStore } };
 }
 
-async function startGateway(
+export async function startGateway(
   index: number,
   port: number,
   httpPort: number | null,
-  servers: Servers,
+  servers: Pick<Servers, 'consul'>,
   stack: AsyncDisposableStack,
   options: ClusterOptions,
   log: LogOf,
@@ -169,7 +169,14 @@ async function startGateway(
   return { process, address, httpAddress, consulProxy };
 }
 
-async function startControl(index: number, port: number, servers: Servers, stack: AsyncDisposableStack, options: ClusterOptions, log: LogOf): Promise<ClusterProcess> {
+export async function startControl(
+  index: number,
+  port: number,
+  servers: Pick<Servers, 'consul'>,
+  stack: AsyncDisposableStack,
+  options: ClusterOptions,
+  log: LogOf,
+): Promise<ClusterProcess> {
   const name = `control-${index + 1}`;
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
@@ -178,7 +185,7 @@ async function startControl(index: number, port: number, servers: Servers, stack
 }
 
 /** Waits until `probe` succeeds; ends at once, with the log, when the process does. */
-async function untilServing(process: ClusterProcess, probe: () => Promise<unknown>): Promise<void> {
+export async function untilServing(process: ClusterProcess, probe: () => Promise<unknown>): Promise<void> {
   let last: unknown;
   await waitUntil(`${process.name} serving`, { limitMs: readyLimitMs, everyMs: 50, explain: async () => `${String(last)}\n${await process.logTail()}` }, async () => {
     await process.assertRunning();
@@ -192,7 +199,7 @@ async function untilServing(process: ClusterProcess, probe: () => Promise<unknow
   });
 }
 
-async function untilGatewaysApply(cluster: Cluster): Promise<void> {
+export async function untilGatewaysApply(cluster: Pick<Cluster, 'control' | 'gateways'>): Promise<void> {
   const service = cluster.control(GatewayService);
   const explain = async (): Promise<string> => (await Promise.all(cluster.gateways.map(({ process }) => process.logTail()))).join('\n');
   await waitUntil('every gateway applying the rules', { limitMs: readyLimitMs, everyMs: 50, explain }, async () => {

@@ -1,0 +1,171 @@
+import { execFile } from 'node:child_process';
+import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { ChangeTransaction } from '../../core/change.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import { allRows, arm, catchUp, type MoveStores, type StoreUnderTest } from './move-stores.ts';
+import { SqliteFiles } from './sqlite-move.ts';
+
+/*
+ * Nothing escapes SQLite's log, whatever a program does: rows that REPLACE deletes (which fires no trigger of theirs), upserts, ignored rows, cascades, keys under a collation, tables without a row number. The statements run on
+ * connections with the defaults of any program.
+ */
+
+const TABLES_TEXT = `
+CREATE TABLE item (
+  id INTEGER PRIMARY KEY, name TEXT COLLATE NOCASE, kind BIGINT NOT NULL DEFAULT 0, slot BIGINT, note TEXT UNIQUE ON CONFLICT REPLACE, ratio REAL, doubled BIGINT GENERATED ALWAYS AS (kind * 2) VIRTUAL,
+  parent BIGINT REFERENCES item ON DELETE SET NULL ON UPDATE CASCADE, UNIQUE (kind, slot)
+);
+CREATE UNIQUE INDEX item_name ON item (name);
+CREATE UNIQUE INDEX item_slot ON item (slot) WHERE kind = 3;
+CREATE TABLE line (
+  item_id BIGINT NOT NULL REFERENCES item ON DELETE CASCADE ON UPDATE CASCADE, code TEXT NOT NULL, quantity BIGINT, PRIMARY KEY (code, item_id), UNIQUE (item_id, quantity)
+) WITHOUT ROWID;`;
+
+let files: SqliteFiles;
+beforeAll(async () => {
+  files = await SqliteFiles.start();
+});
+afterAll(async () => {
+  await files[Symbol.asyncDispose]();
+});
+
+const pathOf = (store: StoreUnderTest): string => (store as unknown as { readonly path: string }).path;
+
+interface Armed extends AsyncDisposable {
+  readonly stores: MoveStores;
+  readonly schemas: ReadonlyMap<string, TableSchema>;
+}
+
+async function armed(): Promise<Armed> {
+  const stores = await files.fresh(TABLES_TEXT);
+  return { stores, schemas: await arm(stores), [Symbol.asyncDispose]: () => stores[Symbol.asyncDispose]() };
+}
+
+async function expectEqual({ stores, schemas }: Armed): Promise<void> {
+  for (const table of schemas.values()) expect(await allRows(stores.target, table)).toEqual(await allRows(stores.source, table));
+}
+
+const events = (transactions: readonly ChangeTransaction[]): readonly string[] =>
+  transactions.flatMap((each) =>
+    each.events.map((event) => (event.kind === 'delete' ? `delete ${event.table} ${event.key.join()}` : 'table' in event ? `${event.kind} ${event.table}` : event.kind)),
+  );
+
+const id = fc.integer({ min: 1, max: 5 });
+const text = fc.constantFrom('a', 'A', 'b', 'c', 'd');
+const small = fc.integer({ min: 0, max: 3 });
+const how = fc.constantFrom('', ' OR REPLACE', ' OR REPLACE', ' OR IGNORE', ' OR FAIL');
+const orNull = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 4 });
+const sql = (value: string | number | null): string => (value === null ? 'NULL' : typeof value === 'string' ? `'${value}'` : String(value));
+const row = fc.tuple(orNull(id), orNull(text), small, orNull(small), orNull(text), orNull(id)).map((cells) => cells.map(sql).join(', '));
+
+const statement = fc.oneof(
+  fc.tuple(how, row).map(([or, cells]) => `INSERT${or} INTO item (id, name, kind, slot, note, parent) VALUES (${cells})`),
+  fc
+    .tuple(row, small)
+    .map(([cells, kind]) => `INSERT INTO item (id, name, kind, slot, note, parent) VALUES (${cells}) ON CONFLICT (name) DO UPDATE SET kind = ${kind} ON CONFLICT DO NOTHING`),
+  fc.tuple(how, small, orNull(small), id).map(([or, kind, slot, key]) => `UPDATE${or} item SET kind = ${kind}, slot = ${sql(slot)} WHERE id <= ${key}`),
+  fc.tuple(how, text, id).map(([or, name, key]) => `UPDATE${or} item SET name = '${name}', note = name WHERE id = ${key}`),
+  fc.tuple(how, id, id).map(([or, to, key]) => `UPDATE${or} item SET id = ${to} WHERE id = ${key}`),
+  fc.tuple(how, id, text, orNull(small)).map(([or, item, code, quantity]) => `INSERT${or} INTO line VALUES (${item}, '${code}', ${sql(quantity)})`),
+  fc.tuple(how, text, orNull(small), id).map(([or, code, quantity, item]) => `UPDATE${or} line SET code = '${code}', quantity = ${sql(quantity)} WHERE item_id = ${item}`),
+  id.map((key) => `DELETE FROM item WHERE id = ${key}`),
+  fc.constantFrom('DELETE FROM line', 'UPDATE item SET slot = slot + 1', 'UPDATE OR REPLACE item SET kind = 3', 'UPDATE item SET ratio = -0.0'),
+);
+const program = fc.record({ foreignKeys: fc.boolean(), recursive: fc.boolean(), together: fc.boolean(), statements: fc.array(statement, { minLength: 1, maxLength: 8 }) });
+
+test('whatever statements a program runs, the target has the same rows afterwards', async () => {
+  let watermark = 0;
+  await using here = await armed();
+  await here.stores.source.sql("INSERT INTO item (id, name) VALUES (1, 'first')");
+  await fc.assert(
+    fc.asyncProperty(fc.array(program, { minLength: 1, maxLength: 4 }), async (programs) => {
+      await here.stores.source.sql('DELETE FROM line; DELETE FROM item');
+      for (const { foreignKeys, recursive, together, statements } of programs) {
+        using database = new DatabaseSync(pathOf(here.stores.source), { enableForeignKeyConstraints: foreignKeys });
+        database.exec(`PRAGMA synchronous = OFF; PRAGMA recursive_triggers = ${recursive}`);
+        if (together) database.exec('BEGIN');
+        for (const each of statements) {
+          try {
+            database.exec(each);
+          } catch (error) {
+            // A constraint of the tables; what a statement did before it may stay (OR FAIL).
+            expect(String(error)).toMatch(/constraint failed/);
+          }
+        }
+        if (together) database.exec('COMMIT');
+      }
+      watermark += 1;
+      await catchUp(here.stores, here.schemas, watermark);
+      await expectEqual(here);
+    }),
+    { numRuns: 60, interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false },
+  );
+  expect(watermark).toBeGreaterThan(10);
+}, 60_000);
+
+test('a replaced row is a delete in front of its replacement; an ignored or updated one is not', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (id, name, kind, slot) VALUES (1, 'a', 1, 1), (2, 'b', 2, 2); INSERT INTO line VALUES (1, 'x', 1)");
+  await catchUp(here.stores, here.schemas, 1);
+  database.exec("INSERT OR IGNORE INTO item (id, name) VALUES (3, 'A'); INSERT INTO item (id, name) VALUES (3, 'A') ON CONFLICT (name) DO UPDATE SET slot = 7");
+  database.exec("INSERT OR REPLACE INTO item (id, name, kind, slot) VALUES (4, 'A', 2, 2)");
+  expect(events(await catchUp(here.stores, here.schemas, 2))).toEqual([
+    'update item',
+    'delete line x,1',
+    'delete item 1',
+    'delete item 2',
+    'delete item 2',
+    'insert item',
+    'watermark',
+  ]);
+  await expectEqual(here);
+});
+
+test('the shell of another version fires the triggers too, and is refused by them while the table is fenced', async () => {
+  await using here = await armed();
+  const shell = async (text: string): Promise<string> => (await promisify(execFile)('sqlite3', [pathOf(here.stores.source), text])).stdout;
+  try {
+    await shell('SELECT 1');
+  } catch (error) {
+    // No shell on this machine: nothing to try.
+    expect(error).toMatchObject({ code: 'ENOENT' });
+    return;
+  }
+  await shell("INSERT INTO item (id, name) VALUES (1, 'a'), (2, 'b'); REPLACE INTO item (id, name) VALUES (3, 'a')");
+  expect(events(await catchUp(here.stores, here.schemas, 1))).toEqual(['insert item', 'insert item', 'delete item 1', 'insert item', 'watermark']);
+  await expectEqual(here);
+  await shell("UPDATE switchyard_fence SET state = 'FROZEN'");
+  await expect(shell("REPLACE INTO item (id, name) VALUES (4, 'a')")).rejects.toThrow('switchyard: fenced');
+});
+
+test('a table that was made anew under its old name stops the stream, and is fenced all the same', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  const [item = ''] = TABLES_TEXT.split(';');
+  database.exec(`PRAGMA foreign_keys = OFF; DROP TABLE item; ${item}; CREATE UNIQUE INDEX item_name ON item (name); CREATE UNIQUE INDEX item_slot ON item (slot) WHERE kind = 3`);
+  await expect(catchUp(here.stores, here.schemas, 1)).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'SCHEMA_CHANGED', table: 'item' } });
+  await using fence = await here.stores.source.owner.openFence({ workflow: 'move1', peer: 'new', tables: ['item', 'line'] }, AbortSignal.timeout(5_000));
+  await fence.fence(1 as never, 500, AbortSignal.timeout(5_000));
+  expect(() => database.exec("INSERT INTO item (name) VALUES ('x')")).toThrow('switchyard: fenced');
+});
+
+test('a value that its column does not allow for stops the stream and is named', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (name, kind) VALUES ('a', 'seven')");
+  await expect(catchUp(here.stores, here.schemas, 1)).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'VALUE_INVALID', table: 'item', column: 'kind' } });
+});
+
+test('what no stream wants any more leaves the file', async () => {
+  await using here = await armed();
+  const { stores } = here;
+  await stores.source.sql("INSERT INTO item (name) VALUES ('a'); INSERT OR IGNORE INTO item (name) VALUES ('a')");
+  await catchUp(stores, here.schemas, 1);
+  await stores.source.owner.dropLog({ id: 'move1.forward', workflow: 'move1', tables: ['item', 'line'] }, AbortSignal.timeout(5_000));
+  await stores.source.sql("INSERT INTO item (name) VALUES ('b')");
+  for (const own of ['change', 'candidate', 'log']) expect(await stores.source.sql(`SELECT count(*) FROM switchyard_${own}`)).toEqual([['0']]);
+});

@@ -1,0 +1,215 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Connection } from '../../backends/sqlite/connection.ts';
+import type { RpcClient } from '../../client/rpc-client.ts';
+import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { KeyspaceCluster } from '../support/cluster/keyspace-cluster.ts';
+import { postgresShard } from '../support/cluster/process-config.ts';
+import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
+import { createShop } from '../support/servers/shop.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+
+/*
+ * Whole moves by real processes. Between two SQLite files: copied, switched, back, switched again and completed while services write and read through the gateways, and another program writes past them; every acknowledged
+ * write is counted. From SQLite to PostgreSQL, with the values that the two keep in different ways, and back.
+ */
+
+const TABLES_TEXT = `
+CREATE TABLE account (id INTEGER PRIMARY KEY AUTOINCREMENT, owner TEXT NOT NULL UNIQUE, balance BIGINT NOT NULL DEFAULT 0);
+CREATE TABLE entry (account_id INTEGER NOT NULL REFERENCES account ON DELETE CASCADE ON UPDATE CASCADE, number BIGINT NOT NULL, note TEXT, PRIMARY KEY (account_id, number)) WITHOUT ROWID;
+INSERT INTO account (owner) SELECT 'owner ' || value FROM json_each((SELECT json_group_array(i) FROM (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)));
+INSERT INTO entry SELECT id, 0, 'first of ' || owner FROM account;`;
+const TABLES = ['account', 'entry'];
+
+const READING_TEXT = `
+CREATE TABLE reading (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, sensor TEXT NOT NULL UNIQUE, exact DECIMAL_TEXT(12,4), ratio DOUBLE, part FLOAT32, taken TIMESTAMPTZ_TEXT, plain TIMESTAMP_TEXT, day DATE_TEXT, at TIME_TEXT, raw BLOB, doc JSON_TEXT,
+  ok BOOLEAN, ref UUID_TEXT, wide BIGINT NOT NULL, narrow SMALLINT
+);
+INSERT INTO reading (sensor, exact, ratio, part, taken, plain, day, at, raw, doc, ok, ref, wide, narrow) VALUES
+  ('all', '12.5000', 0.1, 0.5, '2026-02-03 02:05:06.789123Z', '0044-03-15 00:00:00.000000', '2024-02-29', '23:59:59.999999', x'00ff5c', '{"n":  1e400}', 1, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', 9223372036854775807, -32768),
+  ('ends', '-99999999.9999', 9e999, -1.5, 'infinity', '-infinity', 'infinity', '00:00:00.000000', x'', '"ü"', 0, NULL, -9223372036854775808, 0),
+  ('none', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0, NULL);`;
+
+let folder: string;
+let postgres: PostgresServer;
+let cluster: KeyspaceCluster;
+let workflows: RpcClient<typeof WorkflowService>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'switchyard-sqlite-move-'));
+  {
+    using old = file('old');
+    old.script(TABLES_TEXT + READING_TEXT);
+    using target = file('new');
+    target.script('SELECT 1');
+  }
+  const keyspaces = ['old', 'new'].map((name) => ({ name, shards: [{ kind: 'sqlite', path: pathOf(name) }] }));
+  postgres = await startPostgres({ name: 'postgres' });
+  const { database } = await createShop(postgres, { tables: false });
+  cluster = await KeyspaceCluster.start({ gateways: 2, controls: 1, keyspaces: [...keyspaces, { name: 'postgres', shards: [postgresShard(postgres, database)] }] });
+  const { script } = await cluster.control(KeyspaceService).getKeyspaceGrants({ name: 'postgres' });
+  await postgres.psql(database, script);
+  workflows = cluster.control(WorkflowService, 60_000);
+}, 90_000);
+
+afterAll(async () => {
+  await cluster?.[Symbol.asyncDispose]();
+  await postgres?.[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const pathOf = (keyspace: string): string => join(folder, `${keyspace}.db`);
+const file = (keyspace: string): Connection => Connection.open({ path: pathOf(keyspace), create: true });
+/** A connection as any program has it. */
+const otherProgram = (keyspace: string): DatabaseSync => new DatabaseSync(pathOf(keyspace), { timeout: 5_000 });
+const int = (value: number | bigint) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
+const text = (value: string) => ({ kind: { case: 'textValue' as const, value } });
+
+function rowsOf(keyspace: string): unknown {
+  using connection = file(keyspace);
+  return connection.transaction('DEFERRED', () => [
+    connection.all('SELECT id, owner, balance FROM account ORDER BY id'),
+    connection.all('SELECT account_id, number, note FROM entry ORDER BY account_id, number'),
+  ]);
+}
+
+async function untilEqual(): Promise<void> {
+  await waitUntil('both files holding the same rows', { limitMs: 15_000, everyMs: 50 }, async () =>
+    JSON.stringify(rowsOf('old'), shown) === JSON.stringify(rowsOf('new'), shown) ? true : undefined,
+  );
+}
+const shown = (_: string, value: unknown): unknown => (typeof value === 'bigint' ? String(value) : value);
+
+async function untilState(state: WorkflowState, name = 'move'): Promise<void> {
+  let last: Workflow | undefined;
+  await waitUntil(`the workflow in state ${state}`, { limitMs: 60_000, everyMs: 50, explain: () => `${last?.state} ${last?.message}` }, async () => {
+    last = (await workflows.getWorkflow({ name })).workflow;
+    return last?.state === state ? true : undefined;
+  });
+}
+
+function fencesOf(keyspace: string): string {
+  using connection = file(keyspace);
+  return connection.all('SELECT state, workflow FROM switchyard_fence ORDER BY table_name').join(' ');
+}
+
+/** Services: each adds 1 to a balance and writes an entry, and reads its own writes back. */
+class Load implements AsyncDisposable {
+  readonly added = new Map<number, number>();
+  readonly failures: string[] = [];
+  stale = 0;
+  reads = 0;
+  #going = true;
+  readonly #running: Promise<unknown>;
+
+  constructor(everyMs: number) {
+    this.#running = Promise.all(cluster.gateways.map(({ address }, at) => this.#run(cluster.client(DataService, address), at + 1, everyMs)));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#going = false;
+    await this.#running;
+  }
+
+  async #run(client: RpcClient<typeof DataService>, account: number, everyMs: number): Promise<void> {
+    for (let number = 1; this.#going; number += 1) {
+      try {
+        await client.update({ table: 'account', key: { cells: { id: int(account) } }, add: { cells: { balance: int(1) } } });
+        this.added.set(account, (this.added.get(account) ?? 0) + 1);
+        await client.insert({ table: 'entry', row: { cells: { account_id: int(account), number: int(number), note: text('of a service') } } });
+        const { row } = await client.get({ table: 'account', key: { cells: { id: int(account) } } });
+        this.reads += 1;
+        if (Number(row?.cells.balance?.kind.value) !== this.added.get(account)) this.stale += 1;
+      } catch (error) {
+        this.failures.push(String(error));
+      }
+      await new Promise((resolve) => setTimeout(resolve, everyMs));
+    }
+  }
+}
+
+test('copied, switched, back, switched again and completed under load: nothing is lost, stale or refused', async () => {
+  await using load = new Load(10);
+  await workflows.createWorkflow({ workflow: { name: 'move', source: 'old', target: 'new', tables: TABLES } });
+  // Another program, with statements of SQLite's own, beside the gateways.
+  {
+    using other = file('old');
+    other.script(
+      `INSERT OR REPLACE INTO account (id, owner, balance) VALUES (5000, 'owner 100', 7); DELETE FROM account WHERE id = 200; UPDATE account SET id = 6000 WHERE id = 300`,
+    );
+  }
+  await untilState(WorkflowState.RUNNING);
+  const verified = (await workflows.verifyWorkflow({ name: 'move' })).workflow?.verification;
+  expect({ differences: verified?.differences, error: verified?.error, sample: verified?.sample }).toEqual({ differences: 0n, error: '', sample: [] });
+
+  expect((await workflows.switchTraffic({ name: 'move' })).workflow?.state).toBe(WorkflowState.SWITCHED);
+  expect([fencesOf('old'), fencesOf('new')]).toEqual(['CLOSED,move CLOSED,move', 'OPEN,move OPEN,move']);
+  {
+    using other = otherProgram('old');
+    expect(() => other.exec(`INSERT OR IGNORE INTO account (owner) VALUES ('late')`)).toThrow('switchyard: fenced');
+  }
+  expect((await workflows.reverseTraffic({ name: 'move' })).workflow?.state).toBe(WorkflowState.RUNNING);
+  expect([fencesOf('old'), fencesOf('new')]).toEqual(['OPEN,move OPEN,move', 'CLOSED,move CLOSED,move']);
+  await workflows.verifyWorkflow({ name: 'move' });
+  expect((await workflows.switchTraffic({ name: 'move' })).workflow?.state).toBe(WorkflowState.SWITCHED);
+  await load[Symbol.asyncDispose]();
+  await untilEqual();
+
+  expect(load.failures).toEqual([]);
+  expect(load.stale).toBe(0);
+  expect(load.reads).toBeGreaterThan(50);
+  {
+    using target = file('new');
+    for (const [account, added] of load.added) expect(target.all('SELECT balance FROM account WHERE id = ?', [BigInt(account)])).toEqual([[BigInt(added)]]);
+    expect(target.all(`SELECT id FROM account WHERE owner IN ('owner 100', 'owner 200', 'owner 300') ORDER BY id`)).toEqual([[5000n], [6000n]]);
+    expect(target.all('SELECT account_id FROM entry WHERE account_id IN (100, 200, 300, 6000)')).toEqual([[6000n]]);
+  }
+  const gateway = cluster.client(DataService, cluster.gateways[0]?.address ?? '');
+  const { row } = await gateway.insert({ table: 'account', row: { cells: { owner: text('new') } }, returning: ['id'] });
+  expect(Number(row?.cells.id?.kind.value)).toBeGreaterThan(6000);
+
+  expect((await workflows.completeWorkflow({ name: 'move' })).workflow?.state).toBe(WorkflowState.COMPLETED);
+  expect([fencesOf('old'), fencesOf('new')]).toEqual(['CLOSED, CLOSED,', 'OPEN, OPEN,']);
+  for (const keyspace of ['old', 'new']) {
+    using connection = file(keyspace);
+    expect(connection.all('SELECT count(*) FROM switchyard_log')).toEqual([[0n]]);
+    expect(connection.all('SELECT count(*) FROM switchyard_change')).toEqual([[0n]]);
+  }
+}, 120_000);
+
+test('from SQLite to PostgreSQL and back: every value as it was, ids that go on', async () => {
+  const name = 'across';
+  const gateway = cluster.client(DataService, cluster.gateways[0]?.address ?? '');
+  const insert = async (sensor: string): Promise<number> => {
+    const { row } = await gateway.insert({ table: 'reading', row: { cells: { sensor: text(sensor), wide: int(7) } }, returning: ['id'] });
+    return Number(row?.cells.id?.kind.value);
+  };
+  const all = async (): Promise<readonly unknown[]> =>
+    (await gateway.query({ table: 'reading', orderBy: [{ column: 'id' }] })).rows.map(({ cells }) =>
+      Object.fromEntries(Object.entries(cells).map(([column, { kind }]) => [column, kind.value])),
+    );
+  const before = await all();
+  expect(before).toHaveLength(3);
+
+  await workflows.createWorkflow({ workflow: { name, source: 'old', target: 'postgres', tables: ['reading'] } });
+  expect(await insert('while it is copied')).toBe(4);
+  await untilState(WorkflowState.RUNNING, name);
+  const verified = (await workflows.verifyWorkflow({ name })).workflow?.verification;
+  expect({ differences: verified?.differences, error: verified?.error, sample: verified?.sample }).toEqual({ differences: 0n, error: '', sample: [] });
+  expect((await workflows.switchTraffic({ name })).workflow?.state).toBe(WorkflowState.SWITCHED);
+  expect((await all()).slice(0, 3)).toEqual(before);
+  expect(await insert('in PostgreSQL')).toBeGreaterThan(4);
+  const inPostgres = await all();
+
+  await workflows.verifyWorkflow({ name });
+  expect((await workflows.reverseTraffic({ name })).workflow?.state).toBe(WorkflowState.RUNNING);
+  expect(await all()).toEqual(inPostgres);
+  expect(await insert('in SQLite again')).toBeGreaterThan(5);
+  expect((await workflows.cancelWorkflow({ name })).workflow?.state).toBe(WorkflowState.CANCELLED);
+}, 90_000);
