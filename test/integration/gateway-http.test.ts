@@ -74,7 +74,10 @@ async function whileLocked(act: (waiting: () => Promise<number>) => Promise<void
   try {
     await locker.query('BEGIN; LOCK TABLE item');
     const waiting = `SELECT 1 FROM pg_stat_activity WHERE usename = '${SHOP_LOGINS.gateway.user}' AND wait_event_type = 'Lock'`;
-    await act(async () => (await locker.query(waiting)).rowCount ?? 0);
+    await act(async () => {
+      await locker.query('SELECT pg_stat_clear_snapshot()'); // within a transaction the view would stay as it was first seen
+      return (await locker.query(waiting)).rowCount ?? 0;
+    });
   } finally {
     await locker.end();
   }
@@ -358,7 +361,9 @@ describe('calls that end early', () => {
   test('a deadline reaches the store', async () => {
     const path = await newItem();
     await whileLocked(async (waiting) => {
-      const answer = await send('PATCH', path, { amount: 1 }, '-H', 'X-Request-Timeout: 0.3s');
+      const call = send('PATCH', path, { amount: 1 }, '-H', 'X-Request-Timeout: 1s');
+      await waitUntil('the statement to wait', { limitMs: 5_000 }, async () => ((await waiting()) === 1 ? true : undefined));
+      const answer = await call;
       expect(answer.json).toMatchObject({ status: 504, reason: 'DEADLINE_EXCEEDED' });
       await waitUntil('the statement to end', { limitMs: 2_000 }, async () => ((await waiting()) === 0 ? true : undefined));
     });
