@@ -117,6 +117,16 @@ describe('reads', () => {
     expect(rows.map((row) => shown(row).name)).toEqual(['page 1', 'page 3']);
   });
 
+  test('JSON and arrays compare for equality only', async () => {
+    const doc = (value: string) => ({ kind: { case: 'jsonValue' as const, value } });
+    const tags = (...elements: string[]) => ({ kind: { case: 'arrayValue' as const, value: { elements: elements.map(text) } } });
+    await insertItem('document', { doc: doc('{"a": [1]}'), tags: tags('x', 'y') });
+    const named = async (column: string, value: object, operator: Comparison_Operator = Comparison_Operator.EQUAL) =>
+      (await client.query({ table: 'item', columns: ['name'], filter: { kind: { case: 'compare', value: { column, operator, value } } } })).rows.map((row) => shown(row).name);
+    expect([await named('doc', doc('{"a":[1]}')), await named('tags', tags('x', 'y')), await named('tags', tags('y', 'x'))]).toEqual([['document'], ['document'], []]);
+    await expect(named('doc', doc('1'), Comparison_Operator.LESS)).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringContaining('which has no order') });
+  });
+
   test('DescribeTable and ListTables', async () => {
     const { schema: described } = await client.describeTable({ table: 'old.line' });
     expect(described).toMatchObject({ name: 'old.line', primaryKey: ['item_id', 'line'] });
@@ -153,6 +163,9 @@ describe('writes', () => {
     const id = await insertItem('upsert');
     await client.upsert({ table: 'item', row: { cells: { id: int(id), name: text('upserted') } } });
     expect(shown((await client.get({ table: 'item', key: key(id), columns: ['name'] })).row)).toEqual({ name: 'upserted' });
+    await client.upsert({ table: 'item', key: key(id), row: { cells: { name: text('upserted by key') } } });
+    expect(shown((await client.get({ table: 'item', key: key(id), columns: ['name'] })).row)).toEqual({ name: 'upserted by key' });
+    await expect(client.upsert({ table: 'item', key: key(id), row: { cells: { id: int(-5), name: text('x') } } })).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID' });
     expect((await client.delete({ table: 'item', key: key(id) })).deleted).toBe(true);
     await expect(client.delete({ table: 'item', key: key(id) })).rejects.toMatchObject({ reason: 'ROW_NOT_FOUND' });
     expect((await client.delete({ table: 'item', key: key(id), allowMissing: true })).deleted).toBe(false);

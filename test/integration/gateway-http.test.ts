@@ -67,14 +67,17 @@ async function newItem(more: Record<string, unknown> = {}): Promise<string> {
   return headers.get('location') ?? '';
 }
 
-/** Runs `act` while somebody holds a lock on all items, given what counts the gateway's statements that wait for it. */
-async function whileLocked(act: (waiting: () => Promise<number>) => Promise<void>): Promise<void> {
+/** Runs `act` while somebody holds a lock on all items (SHARE: against writes only), given what counts the gateway's statements that wait for it. */
+async function whileLocked(act: (waiting: () => Promise<number>) => Promise<void>, mode: 'ACCESS EXCLUSIVE' | 'SHARE' = 'ACCESS EXCLUSIVE'): Promise<void> {
   const locker = new pg.Client({ connectionString: stage.postgres.url('old', SHOP_LOGINS.owner) });
   await locker.connect();
   try {
-    await locker.query('BEGIN; LOCK TABLE item');
+    await locker.query(`BEGIN; LOCK TABLE item IN ${mode} MODE`);
     const waiting = `SELECT 1 FROM pg_stat_activity WHERE usename = '${SHOP_LOGINS.gateway.user}' AND wait_event_type = 'Lock'`;
-    await act(async () => (await locker.query(waiting)).rowCount ?? 0);
+    await act(async () => {
+      await locker.query('SELECT pg_stat_clear_snapshot()'); // within a transaction the view would stay as it was first seen
+      return (await locker.query(waiting)).rowCount ?? 0;
+    });
   } finally {
     await locker.end();
   }
@@ -217,7 +220,13 @@ describe('entity tags', () => {
     for (const [round, change] of changes.entries()) {
       const etag = (await get(path)).headers.get('etag') ?? '';
       const values = [10, 20, 30].map((n) => n + round);
-      const answers = await Promise.all(values.map((n) => send('PATCH', path, change(n), '-H', `If-Match: ${etag}`)));
+      // All of them have seen the row with that tag before the first one can write.
+      let calls: Promise<CurlAnswer>[] = [];
+      await whileLocked(async (waiting) => {
+        calls = values.map((n) => send('PATCH', path, change(n), '-H', `If-Match: ${etag}`));
+        await waitUntil('all writes to wait in the store', { limitMs: 8_000 }, async () => ((await waiting()) === values.length ? true : undefined));
+      }, 'SHARE');
+      const answers = await Promise.all(calls);
       expect(answers.map(({ status }) => status).sort()).toEqual([200, 412, 412]);
       const winner = values[answers.findIndex(({ status }) => status === 200)] ?? 0;
       expect(rowOf(await get(path))).toMatchObject(JSON.parse(JSON.stringify(change(winner)).replace(/("amount":)(\d+)/, '$1"$2"')));
@@ -358,7 +367,9 @@ describe('calls that end early', () => {
   test('a deadline reaches the store', async () => {
     const path = await newItem();
     await whileLocked(async (waiting) => {
-      const answer = await send('PATCH', path, { amount: 1 }, '-H', 'X-Request-Timeout: 0.3s');
+      const call = send('PATCH', path, { amount: 1 }, '-H', 'X-Request-Timeout: 1s');
+      await waitUntil('the statement to wait', { limitMs: 5_000 }, async () => ((await waiting()) === 1 ? true : undefined));
+      const answer = await call;
       expect(answer.json).toMatchObject({ status: 504, reason: 'DEADLINE_EXCEEDED' });
       await waitUntil('the statement to end', { limitMs: 2_000 }, async () => ((await waiting()) === 0 ? true : undefined));
     });

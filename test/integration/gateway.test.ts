@@ -307,7 +307,11 @@ test('a gateway that leaves finishes its calls and takes its registration with i
   await locker.query('BEGIN; LOCK TABLE orders');
   const call = leaving.client.insert({ table: 'orders', row: { cells: { ...id(1).cells, note: text('last') } } });
   const waiting = `SELECT 1 FROM pg_stat_activity WHERE usename = '${SHOP_LOGINS.gateway.user}' AND wait_event_type = 'Lock'`;
-  await waitUntil('the insert to wait in the store', { limitMs: 10_000 }, async () => ((await locker.query(waiting)).rowCount === 1 ? true : undefined));
+  await waitUntil('the insert to wait in the store', { limitMs: 10_000 }, async () => {
+    // A transaction goes on seeing the activity of its first look.
+    await locker.query('SELECT pg_stat_clear_snapshot()');
+    return (await locker.query(waiting)).rowCount === 1 ? true : undefined;
+  });
   const left = leaving.gateway[Symbol.asyncDispose]();
   await locker.query('COMMIT');
   await Promise.all([call, left]);
