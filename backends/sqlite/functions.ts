@@ -4,6 +4,9 @@ import { declaredType } from './column-types.ts';
 import { decimalOrder, decimalSize, decimalSum, decimalText } from './decimal-text.ts';
 
 const INT_LIMITS: Readonly<Record<string, bigint>> = { int16: 2n ** 15n, int32: 2n ** 31n, int64: 2n ** 63n };
+const UINT64_LIMIT = 2n ** 64n;
+const UINT64_DIGITS = 20;
+const unsignedPattern = /^\d{20}$/;
 
 /**
  * SQL functions of our own connections. Other programs' connections do not have them, so no trigger, index or check of a file may use one: they are declared for direct use only.
@@ -41,6 +44,11 @@ function exactSum(kind: string, declared: string, a: Addend, b: Addend): bigint 
   if (typeof a === 'number' && typeof b === 'number') {
     const sum = kind === 'float32' ? Math.fround(a + b) : a + b;
     return Number.isNaN(sum) ? undefined : sum;
+  }
+  if (kind === 'uint64') {
+    if (typeof a !== 'string' || typeof b !== 'string' || !unsignedPattern.test(a)) return undefined;
+    const sum = BigInt(a) + BigInt(b);
+    return sum >= 0n && sum < UINT64_LIMIT ? String(sum).padStart(UINT64_DIGITS, '0') : undefined;
   }
   if (kind !== 'decimal' || typeof a !== 'string' || typeof b !== 'string') return undefined;
   const sum = decimalSum(a, b);

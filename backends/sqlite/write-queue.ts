@@ -9,6 +9,9 @@ const RETRY_LEAST_MS = 1;
 const RETRY_SPREAD_MS = 3;
 /** For a caller that cannot wait long: tries without a pause in between, which block this thread, before each pause. */
 const URGENT_TRIES = 200;
+/** After so long without a pause the lock is left alone for a moment: a busy process would else have it almost always when others look. */
+const TURN_MS = 20;
+const PAUSE_MS = 1;
 /** Writes that share one commit, at most: some milliseconds of this thread. */
 const JOINT_LIMIT = 32;
 
@@ -99,6 +102,7 @@ export class WriteQueue<C> {
     try {
       // Joint writes of this turn share the first commit.
       await new Promise<void>((resolve) => this.#clock.endOfTurn(resolve));
+      let begunAt = this.#clock.monotonic();
       for (let group = this.#next(); group.length > 0; group = this.#next()) {
         let tries = group[0]?.urgent === true ? URGENT_TRIES : 1;
         let done = this.#serve(group);
@@ -107,8 +111,10 @@ export class WriteQueue<C> {
           done = this.#serve(group);
         }
         // What has arrived meanwhile is handled before the next ones, and another process gets a chance at the lock.
-        if (done) await new Promise<void>((resolve) => this.#clock.endOfTurn(resolve));
-        else await this.#clock.sleep(RETRY_LEAST_MS + Math.random() * RETRY_SPREAD_MS);
+        const isLong = this.#clock.monotonic() - begunAt > TURN_MS;
+        if (done && !isLong) await new Promise<void>((resolve) => this.#clock.endOfTurn(resolve));
+        else await this.#clock.sleep(done ? PAUSE_MS : RETRY_LEAST_MS + Math.random() * RETRY_SPREAD_MS);
+        if (!done || isLong) begunAt = this.#clock.monotonic();
       }
     } finally {
       this.#running = false;

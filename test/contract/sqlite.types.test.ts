@@ -293,8 +293,11 @@ describe('SQLite', () => {
   });
 
   test('sums that their column cannot hold are refused, and a stored value that is no number is not added to', async () => {
-    sql('CREATE TABLE sums (id INTEGER PRIMARY KEY, small SMALLINT, big BIGINT, price DECIMAL_TEXT(4,1), ratio REAL)');
-    await write(insert('sums', { id: 1n, small: 32_767, big: MAX, price: '999.9', ratio: Infinity }));
+    sql('CREATE TABLE sums (id INTEGER PRIMARY KEY, small SMALLINT, big BIGINT, price DECIMAL_TEXT(4,1), ratio REAL, huge UNSIGNED64_TEXT)');
+    await write(insert('sums', { id: 1n, small: 32_767, big: MAX, price: '999.9', ratio: Infinity, huge: 2n ** 64n - 2n }));
+    await write({ kind: 'update', table: 'sums', key: [1n], set: rowOf({}), add: rowOf({ huge: 1n }), precondition: null, returning: [] });
+    await write({ kind: 'update', table: 'sums', key: [1n], set: rowOf({}), add: rowOf({ huge: -5n }), precondition: null, returning: [] });
+    expect(sql('SELECT huge FROM sums')).toEqual(['18446744073709551610']);
     const add = (cells: Readonly<Record<string, Cell>>): WriteOperation => ({
       kind: 'update',
       table: 'sums',
@@ -304,7 +307,7 @@ describe('SQLite', () => {
       precondition: null,
       returning: [],
     });
-    for (const cells of [{ small: 1 }, { big: 1n }, { price: '0.1' }, { price: '0.01' }, { ratio: -Infinity }])
+    for (const cells of [{ small: 1 }, { big: 1n }, { price: '0.1' }, { price: '0.01' }, { ratio: -Infinity }, { huge: 6n }, { huge: -(2n ** 64n) }])
       expect((await failure(write(add(cells)))).reason).toBe('VALUE_INVALID');
     sql("UPDATE sums SET small = 'x', price = NULL");
     expect((await failure(write(add({ small: 1 })))).reason).toBe('VALUE_INVALID');

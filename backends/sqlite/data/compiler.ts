@@ -122,12 +122,14 @@ function nullKey(table: TableSchema, column: string): SwitchyardError {
   });
 }
 
-const addableKinds: readonly ColumnKind[] = ['int16', 'int32', 'int64', 'float32', 'float64', 'decimal'];
+const addableKinds: readonly ColumnKind[] = ['int16', 'int32', 'int64', 'uint64', 'float32', 'float64', 'decimal'];
 
 function increase(column: ColumnSchema, cell: Cell, values: Values): string {
   if (!addableKinds.includes(column.kind)) throw new SwitchyardError('ARGUMENT_INVALID', `column "${column.name}" (${column.nativeType}) cannot be added to`);
   const name = quoteIdentifier(column.name);
-  return `${name} = switchyard_add(${quoteText(column.kind)}, ${quoteText(column.nativeType)}, ${name}, ${values.add(column, cell)})`;
+  // What is added to an unsigned number may be negative.
+  const addend = column.kind === 'uint64' && typeof cell === 'bigint' ? values.addRaw(String(cell)) : values.add(column, cell);
+  return `${name} = switchyard_add(${quoteText(column.kind)}, ${quoteText(column.nativeType)}, ${name}, ${addend})`;
 }
 
 function compileFilter(filter: Filter, values: Values): string {

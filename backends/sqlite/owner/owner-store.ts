@@ -87,7 +87,11 @@ class SqliteOwnerStore implements OwnerStore {
   }
 
   async dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
-    await this.#write(signal, ({ connection }) => dropLog(connection, stream));
+    const drop = ({ connection, fence }: Transaction): boolean => {
+      if (fence.isInstalled()) dropLog(connection, stream);
+      return fence.isInstalled();
+    };
+    if (!(await this.#write(signal, drop))) return;
     while ((await this.#write(signal, ({ connection }) => trimLog(connection, TRIM_ROWS))) === TRIM_ROWS);
   }
 
