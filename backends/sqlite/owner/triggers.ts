@@ -2,7 +2,7 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../connection.ts';
 import { quoteIdentifier } from '../connection.ts';
 import { nameList, tableExists } from './names.ts';
-import { candidateWidth, fenceTriggers, logTriggers, logWidth, type Trigger, triggerName, type UniqueIndex } from './trigger-sql.ts';
+import { candidateWidth, fencePurposes, fenceTriggers, logTriggers, logWidth, type Trigger, triggerName, type UniqueIndex } from './trigger-sql.ts';
 
 const logPurposes = ['log_before_insert', 'log_before_update', 'log_insert', 'log_update', 'log_delete'] as const;
 
@@ -55,7 +55,7 @@ export function uniqueIndexes(connection: Connection, table: string): readonly U
 }
 
 function purposeOf(name: string, table: string): string {
-  const purposes: readonly string[] = ['fence_insert', 'fence_update', 'fence_delete', ...logPurposes];
+  const purposes: readonly string[] = [...fencePurposes, ...logPurposes];
   return purposes.find((purpose) => name === triggerName(purpose, table)) ?? '';
 }
 

@@ -59,7 +59,7 @@ function advance(connection: Connection, stream: StreamSpec, token: StreamToken,
 }
 
 /** The fence lets pass, and the log leaves out, what is written meanwhile. Nobody else ever sees the sign: it is gone before the transaction ends. */
-export function asPlayer(connection: Connection, write: () => void): void {
+function asPlayer(connection: Connection, write: () => void): void {
   connection.run('UPDATE switchyard_session SET player = 1');
   write();
   connection.run('UPDATE switchyard_session SET player = 0');

@@ -1,5 +1,5 @@
 import type { Cell } from '../../../core/cell.ts';
-import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { cellFromValue, selected } from '../cells.ts';
 import { quoteIdentifier, quoteTable, type SqlRow, type Statement } from '../connection.ts';
 import { keyValues, whereKey } from './apply-sql.ts';
@@ -29,7 +29,5 @@ export const estimateStatements = (table: string): { readonly analyzed: Statemen
   numbered: { text: `SELECT max(rowid) - min(rowid) + 1 FROM ${quoteTable(table)}`, values: [] },
   counted: { text: `SELECT count(*) FROM (SELECT 1 FROM ${quoteTable(table)} LIMIT 100000)`, values: [] },
 });
-
-export const keyOfRow = (table: TableSchema, row: readonly Cell[]): readonly Cell[] => keyIndexes(table).map((i) => row[i] ?? null);
 
 const allColumns = (table: TableSchema): string => table.columns.map((column) => selected(column)).join(', ');
