@@ -141,7 +141,7 @@ test('copied, switched, back, switched again and completed under load: nothing i
   {
     using other = file('old');
     other.script(
-      `INSERT OR REPLACE INTO account (id, owner, balance) VALUES (5000, 'owner 100', 7); DELETE FROM account WHERE id = 200; UPDATE account SET id = 6000 WHERE id = 300`,
+      `PRAGMA busy_timeout = 10000; INSERT OR REPLACE INTO account (id, owner, balance) VALUES (5000, 'owner 100', 7); DELETE FROM account WHERE id = 200; UPDATE account SET id = 6000 WHERE id = 300`,
     );
   }
   await untilState(WorkflowState.RUNNING);
