@@ -5,6 +5,8 @@ import { createRpcClient, type RpcClient } from '../client/rpc-client.ts';
 export interface Io {
   out(text: string): void;
   err(text: string): void;
+  /** Who runs the command, for histories: "name@host". */
+  readonly person: string;
   /** Whether stdout is a terminal: then progress is redrawn in place, else printed line by line. */
   readonly terminal: boolean;
   readFile(path: string): Promise<string>;

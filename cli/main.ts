@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { homedir, hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { SwitchyardError } from '../core/switchyard-error.ts';
@@ -63,7 +63,18 @@ async function edit(before: string, name: string): Promise<EditedText> {
   }
 }
 
-const settingsPath = join(process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config'), 'switchyard', 'contexts.yaml');
+const configHome = process.env.XDG_CONFIG_HOME ?? '';
+const settingsPath = join(configHome === '' ? join(homedir(), '.config') : configHome, 'switchyard', 'contexts.yaml');
+/** Watches end by themselves at Ctrl-C; whatever else is waited for is left. */
+const interruptedLimitMs = 300;
+
+function person(): string {
+  try {
+    return `${userInfo().username}@${hostname()}`;
+  } catch {
+    return `someone@${hostname()}`; // a user id without a name
+  }
+}
 
 /** The person's settings; null when there are none yet. */
 async function readSettings(): Promise<string | null> {
@@ -83,6 +94,7 @@ async function writeSettings(given: string): Promise<void> {
 const io: Io = {
   out: (text) => process.stdout.write(text),
   err: (text) => process.stderr.write(text),
+  person: person(),
   terminal: process.stderr.isTTY === true,
   readFile: readGiven,
   edit,
@@ -93,7 +105,9 @@ const io: Io = {
 };
 
 process.once('SIGINT', () => {
-  interrupt.abort();
   process.exitCode = 130;
+  interrupt.abort();
+  systemClock.after(interruptedLimitMs, () => process.exit(130));
 });
-process.exitCode = await runCommandLine(process.argv.slice(2), io);
+const code = await runCommandLine(process.argv.slice(2), io);
+process.exitCode = interrupt.signal.aborted ? 130 : code;

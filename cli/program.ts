@@ -12,6 +12,14 @@ import { Context, type Io } from './context.ts';
 import { controlOf, readContexts } from './contexts.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 
+const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'context', 'complete'];
+
+/** Name of the command right below the program. */
+function topLevel(command: Command): string {
+  const { parent } = command;
+  return parent === null || parent.parent === null ? command.name() : topLevel(parent);
+}
+
 /** Runs one command line (without the program's name) and returns the exit code. Never throws. */
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
   let exitCode: number = exitCodes.ok;
@@ -29,12 +37,16 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   const exit = (code: number): void => {
     exitCode = code;
   };
-  // What is nearest wins: an address, a named context, the context in use, the default.
   program.hook('preAction', async (_, command) => {
-    if (program.getOptionValueSource('control') !== 'default' || command.parent?.name() === 'context') return;
+    // Processes and completion ask no control; a person's settings are none of theirs.
+    if (withoutControl.includes(topLevel(command))) return;
+    const control = program.getOptionValueSource('control');
+    const named = program.getOptionValueSource('context');
+    // The command line beats the environment, and an address a name.
+    if (control === 'cli' || (control === 'env' && named !== 'cli')) return;
     const known = await readContexts(io);
     const name = given().context ?? known.current;
-    if (name !== undefined) program.setOptionValueWithSource('control', controlOf(known, name), 'config');
+    if (name !== undefined && name !== '') program.setOptionValueWithSource('control', controlOf(known, name), 'config');
   });
   addProcessCommands(program, context, exit);
   addKeyspaceCommands(program, context);
@@ -48,6 +60,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
     await program.parseAsync(args, { from: 'user' });
     return exitCode;
   } catch (error) {
+    if (io.interrupted.aborted) return exitCodes.failed;
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     io.err(
       error instanceof SwitchyardError

@@ -2,7 +2,7 @@ import { fromJson, type JsonValue, toJson } from '@bufbuild/protobuf';
 import { InvalidArgumentError } from 'commander';
 import { parse, stringify } from 'yaml';
 import type { RpcClient } from '../client/rpc-client.ts';
-import { SwitchyardError } from '../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { type RoutingRules, RoutingRulesSchema, type RulesService } from '../gen/switchyard/control/v1/rules_pb.ts';
 
 type Rules = RpcClient<typeof RulesService>;
@@ -21,12 +21,35 @@ export async function currentRules(client: Rules): Promise<RoutingRules> {
   return rules;
 }
 
-/** The document that was current under this version, or is. ARGUMENT_INVALID when the history has none of it. */
+/** What a change has to begin from: the document in force, or, where somebody wrote one that nobody can read, the last good one. */
+export async function baseRules(client: Rules): Promise<RoutingRules> {
+  try {
+    return await currentRules(client);
+  } catch (error) {
+    if (!hasReason(error, 'RULES_INVALID')) throw error;
+    const [newest] = (await client.listRulesHistory({ pageSize: 1 })).rules;
+    if (newest === undefined) throw error;
+    return newest;
+  }
+}
+
+/** The document that is recorded before the newest one; the newest itself when there is no other. */
+export async function rulesBefore(client: Rules, current: RoutingRules): Promise<RoutingRules> {
+  const { rules } = await client.listRulesHistory({ pageSize: 2 });
+  return rules.find((one) => one.version < current.version) ?? current;
+}
+
+/** The document that is recorded under this version. ARGUMENT_INVALID when the history has none of it, or several. */
 export async function rulesOfVersion(client: Rules, version: bigint): Promise<RoutingRules> {
   let pageToken = '';
   do {
     const page = await client.listRulesHistory({ pageSize, pageToken });
-    const found = page.rules.find((rules) => rules.version === version);
+    const [found, twin] = page.rules.filter((rules) => rules.version === version);
+    if (found !== undefined && twin !== undefined)
+      throw new SwitchyardError(
+        'ARGUMENT_INVALID',
+        `the history has more than one document with version ${version}: somebody wrote past control; choose by content from: switchyard -o json rules history, and use rules apply`,
+      );
     if (found !== undefined) return found;
     const oldest = page.rules.at(-1)?.version;
     if (oldest === undefined || oldest < version) break;

@@ -22,6 +22,10 @@ test('workflows: failed, without a runner, far behind, different; those that are
   const workflow = (fields: object) => create(WorkflowSchema, { name: 'w', state: WorkflowState.RUNNING, runner: 'control-1', lagMs: 4, ...fields });
   expect(faults(workflowFindings([workflow({}), workflow({ state: WorkflowState.COMPLETED, runner: '' }), workflow({ state: WorkflowState.CANCELLED })]))).toEqual([]);
   expect(faults(workflowFindings([workflow({ state: WorkflowState.FAILED, message: 'a column went' })]))).toEqual([expect.stringMatching(/has failed: a column went/)]);
+  expect(faults(workflowFindings([workflow({ message: 'waits for a store that does not answer' })]))).toEqual([
+    expect.stringMatching(/is running: waits for a store.*movetables repair w/),
+  ]);
+  expect(faults(workflowFindings([workflow({ verification: { error: 'cut off' } })]))).toEqual([expect.stringMatching(/verification failed: cut off/)]);
   expect(faults(workflowFindings([workflow({ runner: '' })]))).toEqual([expect.stringMatching(/no control process runs/)]);
   expect(faults(workflowFindings([workflow({ lagMs: 60_000 })]))).toEqual([expect.stringMatching(/is 60\.0 s behind/)]);
   expect(faults(workflowFindings([workflow({ verification: { differences: 2n } })]))).toEqual([expect.stringMatching(/found 2 differences/)]);

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { type Gateway, GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
 import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
@@ -61,6 +62,11 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
           fix: `traffic goes on where it was; see: switchyard movetables status ${name}, then cancel it and begin again`,
         },
       ];
+    if (workflow.message !== '')
+      found.push({
+        what: `workflow ${name} is ${stateName(state)}: ${workflow.message}`,
+        fix: `see: switchyard movetables status ${name}, and the log of its runner; switchyard movetables repair ${name} is safe at any time`,
+      });
     if (workflow.runner === '')
       found.push({ what: `no control process runs workflow ${name}`, fix: 'start a second control process; one that has died gives its work back within 20 s' });
     if (lagMs !== undefined && lagMs > highLagMs)
@@ -68,12 +74,14 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
         what: `the copy of workflow ${name} is ${duration(lagMs)} behind`,
         fix: "look at the target's load and at long transactions in the source; a cutover waits for the lag",
       });
+    if (workflow.verification !== undefined && workflow.verification.error !== '')
+      found.push({ what: `workflow ${name}: the last verification failed: ${workflow.verification.error}`, fix: `again: switchyard movetables verify ${name}` });
     if (workflow.verification !== undefined && workflow.verification.differences > 0n)
       found.push({
         what: `workflow ${name}: the last verification found ${workflow.verification.differences} differences`,
         fix: `somebody wrote the copy past Switchyard: see switchyard movetables status ${name}`,
       });
-    return found.length > 0 ? found : [fine(`workflow ${name} is ${stateName(state)}${workflow.message === '' ? '' : `: ${workflow.message}`}`)];
+    return found.length > 0 ? found : [fine(`workflow ${name} is ${stateName(state)}`)];
   });
 }
 
@@ -85,6 +93,17 @@ function rulesFindings(rules: RoutingRules): readonly Finding[] {
     ? [fine(`rules version ${rules.version} was written past control, by ${rules.changedBy}`)]
     : [fine(`rules version ${rules.version} is in force`)];
   return [...external, ...found];
+}
+
+async function allWorkflows(client: RpcClient<typeof WorkflowService>): Promise<readonly Workflow[]> {
+  const found: Workflow[] = [];
+  let pageToken = '';
+  do {
+    const page = await client.listWorkflows({ pageToken });
+    found.push(...page.workflows);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== '');
+  return found;
 }
 
 /** Everything that can be seen from control. Rejects when control does not answer. */
@@ -99,7 +118,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   const found: Finding[] = [fine(`control answers and knows ${known.length} keyspaces: ${known.map(({ name }) => name).join(', ')}`)];
   if (rules === undefined) return [...found, { what: 'there are no rules', fix: 'apply a keyspace: switchyard keyspace apply -f FILE' }];
   found.push(...rulesFindings(rules), ...gatewayFindings((await gateways.listGateways({})).gateways, rules.version));
-  found.push(...workflowFindings((await workflows.listWorkflows({})).workflows));
+  found.push(...workflowFindings(await allWorkflows(workflows)));
   return found;
 }
 

@@ -3,15 +3,17 @@ import type { Command } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
-import { type RoutingRules, RoutingRulesSchema, RulesService, UpdateRulesResponseSchema } from '../../gen/switchyard/control/v1/rules_pb.ts';
+import { type RoutingRules, RoutingRulesSchema, RulesService, type TableRule, UpdateRulesResponseSchema } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import type { Context } from '../context.ts';
 import { rulesDifference, rulesText } from '../render/rules-text.ts';
-import { currentRules, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
+import { baseRules, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
 
 type Rules = RpcClient<typeof RulesService>;
 
 /** Replaces the rules if `base` is still in force, and shows what came of it. */
 async function update(client: Rules, context: Context, rules: RoutingRules, base: bigint, validateOnly: boolean): Promise<void> {
+  // Who changes it now, not who wrote the document that was changed.
+  rules.changedBy = context.io.person;
   const response = await client.updateRules({ rules, baseVersion: base, validateOnly });
   context.print(UpdateRulesResponseSchema, response, (answer) =>
     validateOnly || answer.rules === undefined ? 'the document is valid; nothing was changed' : rulesText(answer.rules),
@@ -19,13 +21,16 @@ async function update(client: Rules, context: Context, rules: RoutingRules, base
   if (!validateOnly) context.hint('next: switchyard gateways   (who applies them)');
 }
 
-/** The old document as far as nobody owns its tables: a table under a workflow, then or now, stays as it is. Returns the names of those too. */
+/** Whether a workflow moves the table or has moved it: then the stores decide where it is. */
+const isMoved = (rule: TableRule | undefined): boolean => rule !== undefined && (rule.movement !== undefined || rule.attempt > 0n);
+
+/** The old document as far as no workflow has to do with its tables, then or now: those stay as they are. Returns their names too. */
 export function rolledBack(current: RoutingRules, old: RoutingRules): { readonly rules: RoutingRules; readonly owned: readonly string[] } {
   const rules = clone(RoutingRulesSchema, current);
   rules.defaultKeyspace = old.defaultKeyspace;
   rules.keyspaces = { ...old.keyspaces };
   const names = new Set([...Object.keys(current.tables), ...Object.keys(old.tables)]);
-  const owned = [...names].filter((name) => current.tables[name]?.movement !== undefined || old.tables[name]?.movement !== undefined).toSorted();
+  const owned = [...names].filter((name) => isMoved(current.tables[name]) || isMoved(old.tables[name])).toSorted();
   for (const name of names) {
     if (owned.includes(name)) continue;
     const rule = old.tables[name];
@@ -46,7 +51,7 @@ function addApply(rules: Command, context: Context): void {
       const message = parseRules(await context.io.readFile(options.file), options.file);
       if (message.version <= 0n)
         throw new SwitchyardError('RULES_INVALID', `${options.file}: version must be the version that the change was made from; start from: switchyard -o json rules get`);
-      if (options.reason !== undefined) message.reason = options.reason;
+      message.reason = options.reason ?? '';
       using client = context.client(RulesService);
       await update(client, context, message, message.version, options.dryRun ?? false);
     });
@@ -59,7 +64,7 @@ function addEdit(rules: Command, context: Context): void {
     .option('--reason <text>', 'goes into the history')
     .action(async (options: { reason?: string }) => {
       using client = context.client(RulesService);
-      const current = await currentRules(client);
+      const current = await baseRules(client);
       const edited = await context.io.edit(rulesYaml(current), 'rules.yaml');
       try {
         const wanted = parseRules(edited.text, edited.path);
@@ -74,7 +79,7 @@ function addEdit(rules: Command, context: Context): void {
       } catch (error) {
         // What somebody has typed is not thrown away.
         await edited.keep();
-        context.say(`what you wrote is kept in ${edited.path}; mend it and: switchyard rules apply -f ${edited.path}`);
+        context.io.err(`what you wrote is kept in ${edited.path}; mend it and: switchyard rules apply -f ${edited.path}\n`);
         throw error;
       }
     });
@@ -88,7 +93,7 @@ function addRollback(rules: Command, context: Context): void {
     .option('--dry-run', 'show what would change')
     .action(async (version: bigint, options: { dryRun?: boolean }) => {
       using client = context.client(RulesService);
-      const [current, old] = [await currentRules(client), await rulesOfVersion(client, version)];
+      const [current, old] = [await baseRules(client), await rulesOfVersion(client, version)];
       const { rules: wanted, owned } = rolledBack(current, old);
       const lines = rulesDifference(current, wanted);
       for (const name of owned) context.say(`table ${name} is or was moved by a workflow and stays as it is: flip it with switchyard movetables`);
@@ -126,7 +131,7 @@ function addLint(rules: Command, context: Context): void {
     .option('-f, --file <path>', 'a document made from `switchyard -o json rules get` (default: the rules in force)')
     .action(async (options: { file?: string }) => {
       using client = context.client(RulesService);
-      const current = await currentRules(client);
+      const current = await baseRules(client);
       const given = options.file === undefined ? current : parseRules(await context.io.readFile(options.file), options.file);
       await client.updateRules({ rules: given, baseVersion: current.version, validateOnly: true });
       const found = await findings(context, given, options.file === undefined);

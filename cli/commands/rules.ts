@@ -1,11 +1,17 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { GetRulesResponseSchema, ListRulesHistoryResponseSchema, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import type { Context } from '../context.ts';
 import { moment } from '../render/figures.ts';
 import { rulesDifference, rulesText } from '../render/rules-text.ts';
 import { textTable } from '../render/text-table.ts';
-import { currentRules, parseRules, rulesOfVersion, versionNumber } from '../rules-documents.ts';
+import { baseRules, parseRules, rulesBefore, rulesOfVersion, versionNumber } from '../rules-documents.ts';
 import { addRulesChangeCommands } from './rules-change.ts';
+
+function historyCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 100) throw new InvalidArgumentError('must be a whole number from 1 to 100');
+  return count;
+}
 
 export function addRulesCommands(program: Command, context: Context): void {
   const rules = program.command('rules').description('the routing rules');
@@ -26,11 +32,11 @@ export function addRulesCommands(program: Command, context: Context): void {
 
   rules
     .command('history')
-    .description('documents that were in force, newest first')
-    .option('-n, --number <count>', 'how many', '20')
-    .action(async (options: { number: string }) => {
+    .description('documents that were written, newest first, also those past control')
+    .option('-n, --number <count>', 'how many, at most 100', historyCount, 20)
+    .action(async (options: { number: number }) => {
       using client = context.client(RulesService);
-      const response = await client.listRulesHistory({ pageSize: Number(options.number) });
+      const response = await client.listRulesHistory({ pageSize: options.number });
       context.print(ListRulesHistoryResponseSchema, response, (message) =>
         textTable(
           [{ title: 'VERSION', align: 'right' }, { title: 'AT' }, { title: 'BY' }, { title: 'REASON' }],
@@ -52,9 +58,9 @@ export function addRulesCommands(program: Command, context: Context): void {
     )
     .action(async (from: bigint | undefined, to: bigint | undefined, options: { file?: string }) => {
       using client = context.client(RulesService);
-      const current = await currentRules(client);
+      const current = await baseRules(client);
       const after = options.file !== undefined ? parseRules(await context.io.readFile(options.file), options.file) : to === undefined ? current : await rulesOfVersion(client, to);
-      const before = options.file !== undefined ? current : await rulesOfVersion(client, from ?? (current.version > 1n ? current.version - 1n : 1n));
+      const before = options.file !== undefined ? current : from === undefined ? await rulesBefore(client, current) : await rulesOfVersion(client, from);
       const lines = rulesDifference(before, after);
       const title = `version ${before.version} → ${options.file ?? `version ${after.version}`}`;
       context.printJson(

@@ -12,5 +12,5 @@ export const thousands = (value: bigint | number): string => value.toString().re
 
 export const percent = (part: bigint, whole: bigint): string => (whole <= 0n ? '' : `${Math.min(100, Math.floor((Number(part) / Number(whole)) * 100))} %`);
 
-/** Local date and time to the second; a dash when there is none. */
-export const moment = (value: Timestamp | undefined): string => (value === undefined ? '–' : timestampDate(value).toISOString().replace('T', ' ').slice(0, 19));
+/** Date and time to the second, in UTC; a dash when there is none. */
+export const moment = (value: Timestamp | undefined): string => (value === undefined ? '–' : timestampDate(value).toISOString().replace('T', ' ').slice(0, 19).concat('Z'));

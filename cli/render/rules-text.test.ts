@@ -25,6 +25,12 @@ test('a difference names what is new, gone and changed, and nothing else', () =>
   ]);
 });
 
+test('a rollback leaves the rule of a move that is over as it is, though neither document shows the workflow', () => {
+  const { rules: wanted, owned } = rolledBack(rules({ tables: { orders: { primary: 'new', attempt: 3n, names: ['new.orders'] } } }), rules({ version: 2n }));
+  expect(owned).toEqual(['orders']);
+  expect(wanted.tables).toMatchObject({ orders: { primary: 'new', attempt: 3n } });
+});
+
 test('a rollback leaves what a workflow moves, then or now, as it is', () => {
   const old = rules({ version: 2n, tables: { a: { primary: 'old' }, moving: { primary: 'old' }, moved: { primary: 'old', movement } } });
   const current = rules({ tables: { a: { primary: 'new' }, b: { primary: 'new' }, moving: { primary: 'new', movement }, moved: { primary: 'new', attempt: 9n } } });

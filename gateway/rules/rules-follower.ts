@@ -95,7 +95,7 @@ export class RulesFollower {
     await heard.promise;
     cancel();
     await this.#working;
-    if (this.#options.routing.table === null && this.#newest === null) await this.#startFromDisk();
+    if (this.#options.routing.table === null && this.#hasNoRules) await this.#startFromDisk();
     void this.#repeat(finishEveryMs, () => this.#finish());
     void this.#repeat(compareEveryMs, async () => this.#report());
   }
@@ -229,12 +229,17 @@ export class RulesFollower {
     this.#refusal = { version, table: null, reason, message };
   }
 
+  /** Nothing has come, or a document that nobody can read: then the last good one is the best there is. A missing key may be a cluster without rules yet. */
+  get #hasNoRules(): boolean {
+    return this.#newest === null || this.#newest.kind === 'invalid';
+  }
+
   async #startFromDisk(): Promise<void> {
     const { file, stores, log } = this.#options;
     try {
       const saved = await file.load();
-      if (saved === null || this.#newest !== null) return;
-      log.warn({ version: saved.rules.version }, 'Consul does not answer: starting with the last good rules from disk');
+      if (saved === null || !this.#hasNoRules) return;
+      log.warn({ version: saved.rules.version }, 'Consul does not answer, or its rules cannot be read: starting with the last good rules from disk');
       this.#keyspaces ??= saved.keyspaces;
       await stores.apply(saved.keyspaces);
       await this.#apply(saved.rules, null);

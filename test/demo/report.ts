@@ -33,7 +33,7 @@ export function reportOf(outcome: Outcome): string {
   return [
     `Calls      ${thousands(outcome.writes)} writes and ${thousands(outcome.reads)} reads, ${count('error')} failed, ${count('reconnect')} connections lost`,
     `Compared   ${thousands(outcome.rowsCompared)} rows in both stores by \`movetables verify\``,
-    `Judged     every write of the clients' own record against SQL: ${count('missing')} missing, ${count('doubled')} doubled, ${count('different')} different, ${count('stale')} stale answers`,
+    `Judged     by the services' own record and by SQL: ${count('missing')} missing, ${count('doubled')} doubled, ${count('different')} different, ${count('stale')} stale answers`,
     '',
     times,
     '',

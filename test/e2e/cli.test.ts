@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { stringify } from 'yaml';
 import { exitCodes } from '../../cli/exit-codes.ts';
+import { getRules, putRules } from '../bench/cutover/consul-rules.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
 import { postgresShard } from '../support/cluster/process-config.ts';
 import { quoteLiteral } from '../support/servers/postgres.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
 import { type CommandResult, runCommandLine, runSwitchyard } from '../support/shell/run-switchyard.ts';
 
 /* The real command against a live cluster, in the order in which somebody moves two tables. Each test goes on where the one before it ended. */
@@ -151,6 +153,18 @@ describe('rules, their past and their future', () => {
     expect(await run(['rules', 'rollback', 'yesterday'])).toMatchObject({ code: exitCodes.usage });
   });
 
+  test('a document that nobody can read is found by doctor and rolled back', async () => {
+    const good = await getRules(cluster.consul);
+    await putRules(cluster.consul, '{ "version": 99', good.index);
+    await waitUntil('doctor naming the document', { limitMs: 10_000, everyMs: 200 }, async () => {
+      const { code, out } = await run(['doctor']);
+      return code === exitCodes.precondition && /FAULT {2}RULES_INVALID[\s\S]*rules rollback VERSION/.test(out) ? true : undefined;
+    });
+    const result = await run(['rules', 'rollback', String(good.document.version)]);
+    expect({ code: result.code, err: result.err }).toEqual({ code: exitCodes.ok, err: '' });
+    expect((await getRules(cluster.consul)).document).toMatchObject({ defaultKeyspace: good.document.defaultKeyspace, changedBy: expect.stringMatching(/@/) });
+  });
+
   test('lint: valid, suspicious, wrong', async () => {
     expect(await ok(['rules', 'lint'])).toMatch(/^the document is valid/);
     expect(await ok(['rules', 'lint', '-f', '-'], await withTable('attic_box', 'old'))).toMatch(/table attic_box: says what holds without it/);
@@ -167,7 +181,7 @@ describe('rules, their past and their future', () => {
 
     const refusedEdit = await edit("sed -i 's/defaultKeyspace: old/defaultKeyspace: attic/'");
     expect(refusedEdit).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/KEYSPACE_UNKNOWN/) });
-    const kept = /kept in (\S+);/.exec(refusedEdit.out)?.[1] ?? '';
+    const kept = /kept in (\S+);/.exec(refusedEdit.err)?.[1] ?? '';
     expect(await readFile(kept, 'utf8')).toMatch(/defaultKeyspace: attic/);
     await rm(dirname(kept), { recursive: true });
     expect(await edit('false')).toMatchObject({ code: exitCodes.usage, err: expect.stringMatching(/editor "false" ended with 1; nothing was changed/) });

@@ -173,6 +173,24 @@ describe('rules', () => {
       stage.consul.resume();
     }
   });
+
+  test('starts with the last good rules while the document in Consul is malformed', async () => {
+    const stateDir = `${stage.directory}/state-of-good-rules`;
+    const version = await setTables({ ...moved('old'), plain: { primary: 'new', attempt: 0, writes: 'open', names: [] } });
+    const first = await stage.start({ stateDir, id: 'saving-good-rules' });
+    await stage.registration(first.gateway, ({ appliedVersion }) => appliedVersion === version);
+    await first[Symbol.asyncDispose]();
+    const good = await getRules(stage.consul);
+    await putRules(stage.consul, '{ "version": 1e9', good.index);
+    try {
+      await using second = await stage.start({ stateDir, id: 'started-beside-bad-rules' });
+      expect(second.gateway.appliedVersion).toBe(version);
+      expect(cell((await second.client.get({ table: 'plain', key: id(1) })).row, 'place')).toBe('new');
+      await stage.registration(second.gateway, ({ problems }) => problems.some(({ reason }) => reason === 'RULES_INVALID'));
+    } finally {
+      await putRules(stage.consul, JSON.stringify({ ...good.document, version: version + 1, nonce: 'good again' }), (await indexOf()) ?? 0);
+    }
+  });
 });
 
 describe('fences', () => {

@@ -12,14 +12,13 @@ import { type Disturbance, disturbanceOf } from './disturbance.ts';
 import { judge, type Violation, violationKinds } from './judge.ts';
 import { Load } from './load.ts';
 import type { LoadRecord } from './load-record.ts';
-import { readStoreFacts, readTotals, type StoreFacts } from './store-facts.ts';
+import { factsOfBoth, servingProblem } from './both-stores.ts';
 import { type Direction, type OrderedCutover, summarizeAll, summarizeRuns } from './summary.ts';
 
 /** Between the ramp's end and the move. */
 const fullLoadS = 10;
 const warmUpS = 3;
 const afterLastS = 3;
-const copyCatchUpLimitMs = 15_000;
 const deadlineMs = 10_000;
 const mostOrders = 10;
 const orderPauseMs = 1_000;
@@ -98,6 +97,8 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     try {
       cutovers.push(await order(cluster, door, direction, disturbance, say));
       primary = direction === 'switch' ? 'new' : 'old';
+      const wrong = await servingProblem(cluster, primary);
+      if (wrong !== null) problems.push(`${direction} number ${Math.floor(i / 2) + 1} was answered as done, and ${wrong}`);
     } catch (error) {
       problems.push(`${direction} number ${Math.floor(i / 2) + 1} failed: ${error instanceof Error ? error.message : String(error)}`);
       say(problems.at(-1) ?? '');
@@ -123,22 +124,9 @@ function errorsByPhase(record: LoadRecord, readyMs: number): string {
   return [...counts].map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
-/** The copy's totals once they are those of the primary, or what they are when the time is over. */
-async function copyFacts(cluster: Cluster, primary: StoreFacts, copy: 'old' | 'new'): Promise<StoreFacts> {
-  const wanted = JSON.stringify([primary.sums, primary.counts]);
-  const limit = performance.now() + copyCatchUpLimitMs;
-  for (;;) {
-    const { sums, counts } = await readTotals(cluster.stores[copy]);
-    if (JSON.stringify([sums, counts]) === wanted || performance.now() > limit) return { ...primary, sums, counts };
-    await sleep(500);
-  }
-}
-
 async function judgeFlown(cluster: Cluster, config: CutoverConfig, flown: Flown, say: BenchContext['say']): Promise<readonly Violation[]> {
   say(`judging: ${flown.primary} is primary`);
-  const primary = await readStoreFacts(cluster.stores[flown.primary]);
-  const copy = await copyFacts(cluster, primary, flown.primary === 'old' ? 'new' : 'old');
-  return judge(flown.record, { primary, copy, scale: config.scale });
+  return judge(flown.record, { ...(await factsOfBoth(cluster, flown.primary)), scale: config.scale });
 }
 
 function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Violation[]): BenchResult {

@@ -62,6 +62,7 @@ function honest({ writes, observations = [], part = {} }: Plan): Run {
       pgbench_history: rows.reduce((a, b) => a + b.delta, 0),
     },
     counts: { pgbench_accounts: 100_000, pgbench_tellers: 10, pgbench_branches: 1, pgbench_history: rows.length },
+    digests: null,
   };
   const record: LoadRecord = {
     secret,

@@ -126,6 +126,10 @@ function judgeObservations(record: LoadRecord, timelines: CounterTimelines): Vio
       if (value !== -1 && value !== index) found.push({ kind: 'different', what: `history row ${key} of write ${index} was read with the op_id of write ${value}`, atMs: endedMs });
       continue;
     }
+    if (!Number.isFinite(value)) {
+      found.push({ kind: 'different', what: `${table} ${key} was answered without its balance`, atMs: endedMs });
+      continue;
+    }
     const { low, high } = timelines.bounds(table, key, issuedMs, endedMs);
     if (value < low) found.push({ kind: 'stale', what: `${table} ${key} was read as ${value}, ${low - value} less than acknowledged before the read began`, atMs: endedMs });
     if (value > high) found.push({ kind: 'different', what: `${table} ${key} was read as ${value}, ${value - high} more than sent before the read ended`, atMs: endedMs });
@@ -138,6 +142,8 @@ function judgeCopy(primary: StoreFacts, copy: StoreFacts, atMs: number): Violati
   for (const table of [...counterTables, 'pgbench_history'] as const) {
     const [one, other] = [`${primary.counts[table]} rows, sum ${primary.sums[table]}`, `${copy.counts[table]} rows, sum ${copy.sums[table]}`];
     if (one !== other) found.push({ kind: 'different', what: `${table} has ${one} in the primary store and ${other} in the copy`, atMs });
+    else if (primary.digests?.[table] !== copy.digests?.[table])
+      found.push({ kind: 'different', what: `${table} has rows in the primary store that differ from the copy's in some column`, atMs });
   }
   return found;
 }

@@ -162,7 +162,10 @@ export class LoadGenerator {
     const issuedMs = nowMs();
     const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0 });
     this.#pending += 1;
-    this.#send(read, this.#callsOf(gateway), (failure, seen: readonly Seen[]) => {
+    const wanted = this.#workload.rowsOf(read);
+    this.#send(read, this.#callsOf(gateway), (given, seen: readonly Seen[]) => {
+      const isShort = given === null && seen.length !== wanted;
+      const failure: Failure | null = isShort ? { reason: 'ROWS_MISSING', message: `${read.kind} answered ${seen.length} rows of ${wanted}`, refused: false } : given;
       const endedMs = nowMs();
       this.#pending -= 1;
       this.#reads.set('endedMs', index, endedMs);

@@ -96,6 +96,13 @@ export class Workload {
     }
   }
 
+  /** How many rows the call must return: no table loses rows. */
+  rowsOf(read: PlannedRead): number {
+    if (read.kind === 'tellers') return tellersPerScale;
+    if (read.kind !== 'accounts') return 1;
+    return Math.min(rangeRows, this.#plan.scale * accountsPerScale - read.key + 1);
+  }
+
   readGateway(): number {
     return this.#dice.roll(this.#plan.gateways.length);
   }

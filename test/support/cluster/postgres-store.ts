@@ -8,6 +8,7 @@ const limitMs = 120_000;
 export class PostgresStore implements ClusterStore {
   readonly kind = 'postgres';
   readonly title = 'PostgreSQL';
+  readonly fenceTable = 'switchyard.fence';
   readonly server: PostgresServer;
   readonly database: string;
 

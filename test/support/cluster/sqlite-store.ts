@@ -28,6 +28,7 @@ COMMIT;`);
 export class SqliteStore implements ClusterStore, AsyncDisposable {
   readonly kind = 'sqlite';
   readonly title = 'SQLite';
+  readonly fenceTable = 'switchyard_fence';
   readonly path: string;
   readonly #directory: SupervisedProcess;
 

@@ -12,6 +12,8 @@ export interface ClusterStore {
   readonly title: string;
   /** How a keyspace names it. */
   readonly shard: MessageInitShape<typeof ShardSchema>;
+  /** Name of the table that holds its fence rows. */
+  readonly fenceTable: string;
   /** Rows of one query, as an administrator: every value as text. The query has no semicolon. */
   rows(query: string): Promise<readonly (readonly (string | null)[])[]>;
   /** Runs the script that gives the identities their rights. */
