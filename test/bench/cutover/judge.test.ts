@@ -145,6 +145,14 @@ describe('the judge', () => {
   test('catches a copy that is not equal to the primary', () => {
     const run = honest(plan);
     expect(kindsOf(run, { ...run.facts, sums: { ...run.facts.sums, pgbench_history: 1 } })).toEqual(['different']);
+    const digests = { pgbench_accounts: 'a', pgbench_tellers: 'b', pgbench_branches: 'c', pgbench_history: 'd' };
+    const read = { ...run, facts: { ...run.facts, digests } };
+    expect(kindsOf(read, read.facts)).toEqual([]);
+    expect(kindsOf(read, { ...read.facts, digests: { ...digests, pgbench_tellers: 'x' } })).toEqual(['different']);
+  });
+
+  test('catches an answer without its balance', () => {
+    expect(kindsOf(honest({ ...plan, observations: [{ table: accounts, key: 1, value: Number.NaN, issuedMs: 6, endedMs: 8 }] }))).toEqual(['different']);
   });
 
   test('catches stale reads and answers out of nowhere, by the clients’ own order of events', () => {
