@@ -21,15 +21,15 @@ export async function currentRules(client: Rules): Promise<RoutingRules> {
   return rules;
 }
 
-/** What a change has to begin from: the document in force, or, where somebody wrote one that nobody can read, the last good one. */
-export async function baseRules(client: Rules): Promise<RoutingRules> {
+/** What a change has to begin from: the document in force, or, where somebody wrote one that nobody can read, the last good one (then `isInForce` is false and writing even that again changes something). */
+export async function baseRules(client: Rules): Promise<{ readonly rules: RoutingRules; readonly isInForce: boolean }> {
   try {
-    return await currentRules(client);
+    return { rules: await currentRules(client), isInForce: true };
   } catch (error) {
     if (!hasReason(error, 'RULES_INVALID')) throw error;
     const [newest] = (await client.listRulesHistory({ pageSize: 1 })).rules;
     if (newest === undefined) throw error;
-    return newest;
+    return { rules: newest, isInForce: false };
   }
 }
 

@@ -6,7 +6,7 @@ import { GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
 import { type RoutingRules, RoutingRulesSchema, RulesService, type TableRule, UpdateRulesResponseSchema } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import type { Context } from '../context.ts';
 import { rulesDifference, rulesText } from '../render/rules-text.ts';
-import { baseRules, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
+import { baseRules, currentRules, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
 
 type Rules = RpcClient<typeof RulesService>;
 
@@ -64,12 +64,12 @@ function addEdit(rules: Command, context: Context): void {
     .option('--reason <text>', 'goes into the history')
     .action(async (options: { reason?: string }) => {
       using client = context.client(RulesService);
-      const current = await baseRules(client);
+      const { rules: current, isInForce } = await baseRules(client);
       const edited = await context.io.edit(rulesYaml(current), 'rules.yaml');
       try {
         const wanted = parseRules(edited.text, edited.path);
         const lines = rulesDifference(current, wanted);
-        if (lines.length === 0) {
+        if (lines.length === 0 && isInForce) {
           context.say('nothing was changed');
           return;
         }
@@ -93,11 +93,13 @@ function addRollback(rules: Command, context: Context): void {
     .option('--dry-run', 'show what would change')
     .action(async (version: bigint, options: { dryRun?: boolean }) => {
       using client = context.client(RulesService);
-      const [current, old] = [await baseRules(client), await rulesOfVersion(client, version)];
+      const { rules: current, isInForce } = await baseRules(client);
+      const old = await rulesOfVersion(client, version);
       const { rules: wanted, owned } = rolledBack(current, old);
       const lines = rulesDifference(current, wanted);
       for (const name of owned) context.say(`table ${name} is or was moved by a workflow and stays as it is: flip it with switchyard movetables`);
-      if (lines.length === 0) {
+      if (!isInForce) context.say(`the document under the rules' key cannot be read; this one takes its place, made from version ${current.version}`);
+      else if (lines.length === 0) {
         context.say(`nothing to change: the rules are as in version ${version} already`);
         return;
       }
@@ -131,7 +133,7 @@ function addLint(rules: Command, context: Context): void {
     .option('-f, --file <path>', 'a document made from `switchyard -o json rules get` (default: the rules in force)')
     .action(async (options: { file?: string }) => {
       using client = context.client(RulesService);
-      const current = await baseRules(client);
+      const current = await currentRules(client);
       const given = options.file === undefined ? current : parseRules(await context.io.readFile(options.file), options.file);
       await client.updateRules({ rules: given, baseVersion: current.version, validateOnly: true });
       const found = await findings(context, given, options.file === undefined);

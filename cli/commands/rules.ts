@@ -58,7 +58,7 @@ export function addRulesCommands(program: Command, context: Context): void {
     )
     .action(async (from: bigint | undefined, to: bigint | undefined, options: { file?: string }) => {
       using client = context.client(RulesService);
-      const current = await baseRules(client);
+      const { rules: current } = await baseRules(client);
       const after = options.file !== undefined ? parseRules(await context.io.readFile(options.file), options.file) : to === undefined ? current : await rulesOfVersion(client, to);
       const before = options.file !== undefined ? current : from === undefined ? await rulesBefore(client, current) : await rulesOfVersion(client, from);
       const lines = rulesDifference(before, after);

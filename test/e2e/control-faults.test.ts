@@ -33,8 +33,8 @@ const outageLimitMs = holdBudgetMs + 1_500;
 /** A read never waits for a cutover; this is what a busy machine may add: processes end and start in these tests. A read that did wait would take the whole outage, a second and more. */
 const usualReadLimitMs = 500;
 const slowestReadLimitMs = 1_000;
-const frozenMs = 3_500;
-const awakeMs = 1_200;
+const frozenMs = 2_500;
+const awakeMs = 1_000;
 const caseLimitMs = 90_000;
 const orderAgainMs = 20_000;
 

@@ -19,7 +19,6 @@ import { type Direction, type OrderedCutover, summarizeAll, summarizeRuns } from
 const fullLoadS = 10;
 const warmUpS = 3;
 const afterLastS = 3;
-const deadlineMs = 10_000;
 const mostOrders = 10;
 const orderPauseMs = 1_000;
 const hotAccounts = 500;
@@ -71,7 +70,7 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     readsPerSecond: config.readsPerSecond,
     scale: config.scale,
     hotAccounts,
-    deadlineMs,
+    deadlineMs: config.deadlineMs,
     rampMs: config.rampS * 1_000,
     seed: config.seed,
   });
@@ -137,7 +136,7 @@ function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Viol
   return {
     name: 'cutover',
     machine: describeMachine(),
-    config: { ...config, deadlineMs, hotAccounts },
+    config: { ...config, hotAccounts },
     totals,
     ratios: { slowestWriteOverUsual: ratio(totals.slowestWriteMs, totals.usualWriteMs), slowestReadOverUsual: ratio(totals.slowestReadMs, totals.usualReadMs) },
     runs: summarizeRuns(record, violations, cutovers, warmUpMs),
@@ -157,7 +156,7 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     scale: config.scale,
     durable: config.durable,
     consulProxies: disturbance.needsConsulProxies,
-    gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs: deadlineMs } },
+    gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs: config.deadlineMs } },
     ...disturbance.control,
     ...(config.logDirectory === null ? {} : { logDirectory: config.logDirectory }),
     say,
