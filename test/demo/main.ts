@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { type StoreKind, storeKinds } from '../support/cluster/store.ts';
 import { type TopologyServerKind, topologyServerKinds } from '../support/servers/topology-server.ts';
 import { runDemo } from './demo.ts';
+import { runDev } from './dev.ts';
 import { isClean, reportOf } from './report.ts';
 import { Screen } from './screen.ts';
 
@@ -15,9 +16,12 @@ const program = new Command('demo')
   .addOption(new Option('--old <kind>', 'the store that the tables are in').choices(storeKinds).default('sqlite'))
   .addOption(new Option('--new <kind>', 'the store that they move to').choices(storeKinds).default('sqlite'))
   .addOption(new Option('--topo <kind>', 'what holds the routing rules').choices(topologyServerKinds).default('embedded'))
-  .action(async (options: { old: StoreKind; new: StoreKind; topo: TopologyServerKind }) => {
+  .option('--stay', 'start the same set-up, say what to try, and leave it open until Ctrl-C')
+  .action(async (options: { old: StoreKind; new: StoreKind; topo: TopologyServerKind; stay?: boolean }) => {
+    const stage = { old: options.old, new: options.new, topology: options.topo };
+    if (options.stay === true) return runDev(screen, stage);
     screen.say('Switchyard: live tables move from an old store to a new one while services write and read them.\n');
-    const outcome = await runDemo(screen, { old: options.old, new: options.new, topology: options.topo });
+    const outcome = await runDemo(screen, stage);
     screen.say(`\n${reportOf(outcome)}`);
     if (!isClean(outcome)) process.exitCode = 1;
   });
