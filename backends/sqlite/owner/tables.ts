@@ -57,7 +57,9 @@ export function createTables(transaction: Transaction, scope: FenceScope, defini
 /** Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. */
 export function dropTables(transaction: Transaction, scope: FenceScope): void {
   requireOwned(transaction, scope, 'CLOSED');
-  for (const table of scope.tables) transaction.connection.script(`DROP TABLE IF EXISTS ${quoteTable(table)}`);
+  const { connection } = transaction;
+  // DROP TABLE takes a name of another spelling for the same; what has it is not ours.
+  for (const table of scope.tables) if (tableExists(connection, table)) connection.script(`DROP TABLE ${quoteTable(table)}`);
 }
 
 function statementsOf({ schema, native }: TableDefinition): readonly string[] {
