@@ -35,9 +35,11 @@ export function dropLogTriggers(connection: Connection, table: string): void {
 
 /** Triggers on these tables that are not ours: name and table. */
 export function foreignTriggers(connection: Connection, tables: readonly string[]): readonly { readonly name: string; readonly table: string }[] {
-  const rows = connection.all(`SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?)) ORDER BY tbl_name, name`, [
-    nameList(tables),
-  ]);
+  // A trigger's tbl_name is spelt as its own statement spelt it.
+  const rows = connection.all(
+    `SELECT t.name, j.value FROM json_each(?) j JOIN sqlite_schema t ON t.type = 'trigger' AND lower(t.tbl_name) = lower(j.value) ORDER BY j.value, t.name`,
+    [nameList(tables)],
+  );
   const ours = (name: string, table: string): boolean => name === triggerName(purposeOf(name, table), table);
   return rows.map(([name, table]) => ({ name: String(name), table: String(table) })).filter(({ name, table }) => !ours(name, table));
 }
