@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ChangeTransaction } from '../../core/change.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { allRows, arm, catchUp, type MoveStores, type StoreUnderTest } from './move-stores.ts';
+import { allRows, arm, catchUp, FORWARD, type MoveStores, type StoreUnderTest } from './move-stores.ts';
 import { SqliteFiles } from './sqlite-move.ts';
 
 /*
@@ -168,4 +168,33 @@ test('what no stream wants any more leaves the file', async () => {
   await stores.source.owner.dropLog({ id: 'move1.forward', workflow: 'move1', tables: ['item', 'line'] }, AbortSignal.timeout(5_000));
   await stores.source.sql("INSERT INTO item (name) VALUES ('b')");
   for (const own of ['change', 'candidate', 'log']) expect(await stores.source.sql(`SELECT count(*) FROM switchyard_${own}`)).toEqual([['0']]);
+});
+
+test('a program that empties sqlite_sequence does not make the ids begin again', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  for (let round = 1; round <= 3; round += 1) {
+    database.exec('DELETE FROM sqlite_sequence');
+    await here.stores.source.sql(`INSERT INTO item (name) VALUES ('of round ${round}')`);
+    await catchUp(here.stores, here.schemas, round);
+    // Everything is confirmed, and what is confirmed leaves the file.
+    database.exec('UPDATE switchyard_log SET confirmed = (SELECT max(id) FROM switchyard_change)');
+    await here.stores.source.owner.dropLog({ id: 'another', workflow: 'another', tables: [] }, AbortSignal.timeout(5_000));
+    expect(await here.stores.source.sql('SELECT count(*) FROM switchyard_change')).toEqual([['1']]);
+  }
+  await expectEqual(here);
+});
+
+test('a log whose ids have begun again all the same stops the stream', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (name) VALUES ('a'), ('b'), ('c')");
+  const { position } = await here.stores.target.player.takeStream(FORWARD, AbortSignal.timeout(5_000));
+  await using feed = here.stores.source.player.follow(FORWARD, here.schemas, position, AbortSignal.timeout(10_000));
+  const read = async (): Promise<void> => {
+    for await (const transactions of feed) {
+      if (transactions.length > 0) database.exec("DELETE FROM switchyard_change; DELETE FROM sqlite_sequence; INSERT INTO item (name) VALUES ('d')");
+    }
+  };
+  await expect(read()).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'LOG_LOST' } });
 });
