@@ -39,8 +39,8 @@ interface Armed extends AsyncDisposable {
   readonly schemas: ReadonlyMap<string, TableSchema>;
 }
 
-async function armed(): Promise<Armed> {
-  const stores = await files.fresh(TABLES_TEXT);
+async function armed(tables = TABLES_TEXT): Promise<Armed> {
+  const stores = await files.fresh(tables);
   return { stores, schemas: await arm(stores), [Symbol.asyncDispose]: () => stores[Symbol.asyncDispose]() };
 }
 
@@ -197,4 +197,21 @@ test('a log whose ids have begun again all the same stops the stream', async () 
     }
   };
   await expect(read()).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'LOG_LOST' } });
+});
+
+test.each([
+  ['a generated column', 'CREATE UNIQUE INDEX by_sum ON item (sum)', 'UPDATE OR REPLACE item SET base = 10 WHERE id = 1'],
+  ['a part of the rows', 'CREATE UNIQUE INDEX of_some ON item (name) WHERE base = 10', 'UPDATE OR REPLACE item SET base = 10 WHERE id = 1'],
+])('rows that an update replaces by a unique index on %s are logged as deleted', async (_, index, update) => {
+  const tables = `CREATE TABLE item (id INTEGER PRIMARY KEY, base BIGINT NOT NULL, name TEXT, sum BIGINT GENERATED ALWAYS AS (base + 1) VIRTUAL); ${index};
+CREATE TABLE line (id INTEGER PRIMARY KEY, name TEXT UNIQUE, other TEXT)`;
+  await using here = await armed(tables);
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (id, base, name) VALUES (1, 1, 'a'), (2, 10, 'a'), (3, 3, 'b')");
+  await catchUp(here.stores, here.schemas, 1);
+  database.exec(update);
+  expect(events(await catchUp(here.stores, here.schemas, 2))).toEqual(['delete item 2', 'update item', 'watermark']);
+  await expectEqual(here);
+  // Only where it must: an update of other columns of a plain key notes nothing.
+  expect(await here.stores.source.sql("SELECT sql LIKE '%UPDATE OF \"name\"%' FROM sqlite_schema WHERE name = 'switchyard_log_before_update_line'")).toEqual([['1']]);
 });

@@ -46,9 +46,10 @@ export function foreignTriggers(connection: Connection, tables: readonly string[
 
 /** Unique keys besides the primary key, as their indexes compare. An index on an expression cannot be named here; the checks refuse it. */
 export function uniqueIndexes(connection: Connection, table: string): readonly UniqueIndex[] {
-  const indexes = connection.all(`SELECT name FROM pragma_index_list(?) WHERE "unique" = 1 AND origin <> 'pk' ORDER BY name`, [table]);
+  const indexes = connection.all(`SELECT name, partial FROM pragma_index_list(?) WHERE "unique" = 1 AND origin <> 'pk' ORDER BY name`, [table]);
   return indexes
-    .map(([name]) => ({
+    .map(([name, partial]) => ({
+      partial: partial === 1n,
       columns: connection
         .all('SELECT name, coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno', [name ?? null])
         .map(([column, collation]) => ({ name: column === null ? '' : String(column), collation: String(collation) })),
