@@ -1,4 +1,7 @@
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { OwnerStore } from '../../backends/backend.ts';
 import { arm, type MoveStores, never, reasonOf, SOURCE, TABLES, TARGET } from './move-stores.ts';
 import { SqliteFiles } from './sqlite-move.ts';
 
@@ -52,4 +55,30 @@ test('two tables that have one name to SQLite do not move into one file', async 
   expect(await problemsOf(stores, tables)).toContain('table "Item" of the same move');
   expect(await reasonOf(stores.target.owner.claim({ ...TARGET, tables }, 'target', never()))).toBe('PRECHECK_FAILED');
   expect(await reasonOf(stores.source.owner.claim({ ...SOURCE, tables }, 'source', never()))).not.toBe('none');
+});
+
+test('only installing makes a missing file', async () => {
+  await using stores = await files.fresh();
+  const { owner, path } = stores.target as unknown as { readonly owner: OwnerStore; readonly path: string };
+  const calls: readonly (() => Promise<unknown>)[] = [
+    () => owner.fenceRows(null, never()),
+    () => owner.sequences(TABLES, never()),
+    () => owner.gatewayRights(TABLES, never()),
+    () => owner.define(TABLES, never()),
+    () => owner.checkTables(TABLES, 'source', never()),
+    () => owner.checkQuiet(TABLES, 30, never()),
+    () => owner.openFence(TARGET, never()),
+    () => owner.claim(TARGET, 'target', never()),
+    () => owner.dropTables(TARGET, never()),
+  ];
+  for (const call of calls) expect([String(call), await reasonOf(call())]).toEqual([String(call), 'STORE_UNAVAILABLE']);
+  expect(await owner.checkTables(TABLES, 'target', never())).toEqual([]);
+  expect(existsSync(path)).toBe(false);
+  await owner.install(never());
+  expect(existsSync(path)).toBe(true);
+  expect(await owner.fenceRows(null, never())).toEqual([]);
+  await owner.claim(TARGET, 'target', never());
+  await rm(path);
+  expect(await reasonOf(owner.disown(TARGET, never()))).toBe('STORE_UNAVAILABLE');
+  expect(existsSync(path)).toBe(false);
 });
