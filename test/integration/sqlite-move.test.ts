@@ -43,11 +43,10 @@ let workflows: RpcClient<typeof WorkflowService>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'switchyard-sqlite-move-'));
+  // The target's file is made by the move.
   {
     using old = file('old');
     old.script(TABLES_TEXT + READING_TEXT);
-    using target = file('new');
-    target.script('SELECT 1');
   }
   const keyspaces = ['old', 'new'].map((name) => ({ name, shards: [{ kind: 'sqlite', path: pathOf(name) }] }));
   postgres = await startPostgres({ name: 'postgres' });

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { Position } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
@@ -21,7 +22,10 @@ const LOCK_LIMIT_MS = 15_000;
 /** Rows of the log that are removed while the lock is held once. */
 const TRIM_ROWS = 1_000;
 
-/** The store for control. Opens lazily; only `install` makes a file where there is none: an empty target. Until then a missing file is an empty target to `checkTables`, and STORE_UNAVAILABLE to everything else. */
+/**
+ * The store for control. Opens lazily; only `install` makes a file where there is none: an empty target. Until then a file that is missing in an existing folder is one that was never prepared to
+ * `fenceRows`, an empty target to `checkTables`, and STORE_UNAVAILABLE to everything else.
+ */
 export function openOwnerStore(options: StoreOptions): OwnerStore {
   return new SqliteOwnerStore(options);
 }
@@ -41,7 +45,7 @@ class SqliteOwnerStore implements OwnerStore {
   }
 
   async checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    if (side === 'target' && !existsSync(fileShard(this.#options.shard).path)) return [];
+    if (side === 'target' && this.#isMissing()) return [];
     return this.#client.read(signal, (transaction) => checkTables(transaction, tables, side));
   }
 
@@ -124,7 +128,8 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#write(signal, (transaction) => raiseSequences(transaction, states));
   }
 
-  fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+  async fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+    if (this.#isMissing()) return [];
     return this.#client.read(signal, ({ fence }) => fence.rows(tables));
   }
 
@@ -137,6 +142,11 @@ class SqliteOwnerStore implements OwnerStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#client[Symbol.dispose]();
+  }
+
+  #isMissing(): boolean {
+    const { path } = fileShard(this.#options.shard);
+    return !existsSync(path) && existsSync(dirname(path));
   }
 
   #write<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {
