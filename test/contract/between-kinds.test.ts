@@ -76,9 +76,13 @@ test.each([
 
 test('what PostgreSQL keeps exactly moves on: full precisions, characters outside keys, sized decimals in keys', async () => {
   await inPostgres('CREATE TABLE kept (id numeric(9,2), at timestamp(6), zoned timestamptz, of time, pad character(3), doc json, PRIMARY KEY (id))');
-  const made = await definition(postgres, 'kept');
-  expect(made.more).toEqual([]);
-  inSqlite(sqlite.planTables([made]).join('\n'));
+  await inPostgres('CREATE TABLE history (tid int, bid int, aid int, delta int, mtime timestamp, filler character(22), hid bigserial PRIMARY KEY, op_id uuid)');
+  for (const table of ['kept', 'history']) {
+    const made = await definition(postgres, table);
+    expect(made.more).toEqual([]);
+    inSqlite(sqlite.planTables([made]).join('\n'));
+    expect((await definition(sqlite, table)).schema.columns.map(({ ownWay }) => ownWay)).toEqual(made.schema.columns.map(() => undefined));
+  }
 });
 
 test('a key under a collation of SQLite is refused, other collations are not', async () => {
