@@ -174,6 +174,11 @@ export interface FenceScope {
 /** A table's definition, enough to make the like of it in another store. */
 export interface TableDefinition {
   readonly schema: TableSchema;
+  /**
+   * What the store keeps of the table's rows beside that, and a like of another kind would lack, each by name, for people: foreign keys, checks, exclusions, unique indexes on a part of the rows or on expressions, labels of enums. Such a
+   * table is made anew only by the same kind; another refuses it (PRECHECK_FAILED), for somebody to make it by hand.
+   */
+  readonly more: readonly string[];
   /** Understood by the same kind only: defaults, sequences, indexes, constraints. */
   readonly native: { readonly kind: string; readonly detail: unknown };
 }

@@ -12,6 +12,11 @@ export interface ColumnSchema {
   readonly generated: boolean;
   /** The store's own name of the type, for people and for casts: `character(84)`. */
   readonly nativeType: string;
+  /**
+   * Why a store of another kind could not hold the column's values, or its keys, to equality, with the statement or step that helps; completes "column x (type) …". Without meaning between stores of one kind. Left out where nothing
+   * speaks against it.
+   */
+  readonly ownWay?: string;
 }
 
 export interface UniqueKey {
@@ -46,4 +51,15 @@ export function shapeDifference(source: TableSchema, target: TableSchema): strin
   }
   if (source.primaryKey.join() !== target.primaryKey.join()) return `primary key (${source.primaryKey.join(', ')}) against (${target.primaryKey.join(', ')})`;
   return null;
+}
+
+/** The same for stores of two kinds, which in addition must both keep every value, and every key, as equal to itself and to nothing else. */
+export function shapeDifferenceBetweenKinds(source: TableSchema, target: TableSchema): string | null {
+  return ownWayOf(source) ?? ownWayOf(target) ?? shapeDifference(source, target);
+}
+
+/** The first column that only stores of the table's own kind can hold to equality, and why; null for none. */
+export function ownWayOf({ columns }: TableSchema): string | null {
+  const column = columns.find(({ ownWay }) => ownWay !== undefined);
+  return column === undefined ? null : `column ${column.name} (${column.nativeType}) ${column.ownWay}`;
 }

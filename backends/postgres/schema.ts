@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema, UniqueKey } from '../../core/table-schema.ts';
+import { ownWay } from './own-way.ts';
 
 /** Names of the tables that could be served, in order: ordinary or partitioned, in `public`, with a primary key. One text column. */
 export const listTablesText = `
@@ -24,7 +25,7 @@ SELECT json_build_object(
       'notNull', a.attnotnull OR base.not_null,
       'filled', a.atthasdef OR a.attidentity <> '' OR base.has_default,
       'generated', a.attgenerated <> '',
-      'base', base.type, 'element', element.oid::int,
+      'base', base.type, 'domain', base.is_domain, 'element', element.oid::int,
       'enum', coalesce(element.typtype, base.typtype) = 'e',
       'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(element.oid, base.type::oid)),
       'twins', coalesce(NOT o.collisdeterministic, false)
@@ -37,7 +38,7 @@ SELECT json_build_object(
         SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typnotnull, t.typdefault, depth + 1 FROM chain JOIN pg_type t ON t.oid = chain.typbasetype WHERE chain.typtype = 'd'
       )
       SELECT (array_agg(oid::int ORDER BY depth DESC))[1] AS type, (array_agg(typtype ORDER BY depth DESC))[1] AS typtype,
-        bool_or(typtype = 'd' AND typnotnull) AS not_null, bool_or(typtype = 'd' AND typdefault IS NOT NULL) AS has_default
+        bool_or(typtype = 'd') AS is_domain, bool_or(typtype = 'd' AND typnotnull) AS not_null, bool_or(typtype = 'd' AND typdefault IS NOT NULL) AS has_default
       FROM chain
     ) base
     LEFT JOIN pg_type element ON element.typarray = base.type::oid
@@ -89,6 +90,7 @@ interface ColumnFacts {
   readonly generated: boolean;
   /** Type behind all domains. */
   readonly base: number;
+  readonly domain: boolean;
   readonly element: number | null;
   readonly enum: boolean;
   readonly labels: readonly string[] | null;
@@ -135,8 +137,13 @@ export function tableFromFacts(table: string, json: string): TableSchema {
   const uniqueKeys: readonly UniqueKey[] = keys.filter((key) => !key.primary).map(({ name, columns: names }) => ({ name, columns: names }));
   const shape = { name: table, columns, primaryKey: primary.columns, uniqueKeys };
   const labels = columnFacts.map((column) => column.labels);
+  const inKeys = new Set(keys.flatMap((key) => key.columns));
   return {
     ...shape,
+    columns: columns.map((column, at) => ({
+      ...column,
+      ...ownWay(table, column, { domain: columnFacts[at]?.domain === true, base: columnFacts[at]?.base ?? 0, inKey: inKeys.has(column.name) }),
+    })),
     fingerprint: createHash('sha256')
       .update(JSON.stringify([shape, labels]))
       .digest('hex')

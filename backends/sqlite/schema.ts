@@ -82,7 +82,8 @@ export function describeFully(connection: Connection, table: string): DescribedT
     .update(JSON.stringify([shape, rowidColumn, withoutRowid, strict, keyCollations, uniqueIndexes.map((index) => index.columns)]))
     .digest('hex')
     .slice(0, 32);
-  return { schema: { ...shape, fingerprint }, rowidColumn, withoutRowid, strict, keyCollations };
+  const marked = columns.map((column) => withOwnWay(column, indexes));
+  return { schema: { ...shape, columns: marked, fingerprint }, rowidColumn, withoutRowid, strict, keyCollations };
 }
 
 const columnFactsOf = ([name, type, notNull, filler, place, hidden]: SqlRow): ColumnFacts => ({
@@ -117,6 +118,16 @@ function columnOf(table: string, facts: ColumnFacts, isRowid: boolean): ColumnSc
     generated: facts.generated,
     nativeType: facts.type,
   };
+}
+
+/** Kinds whose values may be any texts; those of the others have one form each, which no collation mixes up. */
+const freeTextKinds: readonly unknown[] = ['text', 'enum', 'json'];
+
+function withOwnWay(column: ColumnSchema, indexes: readonly IndexFacts[]): ColumnSchema {
+  const parts = freeTextKinds.includes(column.kind) ? indexes.filter((index) => index.unique).flatMap((index) => index.columns) : [];
+  const collation = parts.find((part) => part.name === column.name && part.collation !== 'BINARY')?.collation;
+  if (collation === undefined) return column;
+  return { ...column, ownWay: `is part of a key with the collation ${collation}, which takes different texts for equal: make the key anew with COLLATE BINARY` };
 }
 
 function refuseType(connection: Connection, table: string, [type]: SqlRow): void {

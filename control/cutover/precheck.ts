@@ -1,6 +1,6 @@
 import type { Problem } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { shapeDifference } from '../../core/table-schema.ts';
+import { shapeDifferenceBetweenKinds } from '../../core/table-schema.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, MoveStreams, SideName } from '../move.ts';
 
@@ -123,7 +123,7 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     const [there, here] = await Promise.all([from.player.describe(table, signal), to.player.describe(table, signal)]);
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
-    const difference = from.kind === to.kind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifference(there, here);
+    const difference = from.kind === to.kind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifferenceBetweenKinds(there, here);
     return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();

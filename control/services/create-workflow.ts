@@ -1,10 +1,10 @@
 import type { Problem } from '../../backends/backend.ts';
 import { workflowNameSchema } from '../../core/rules-document.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '../../core/workflow-document.ts';
 import type { CutoverLimits as LimitsMessage, Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { changeNote } from '../cutover/rules-write.ts';
-import type { Move } from '../move.ts';
+import type { Move, Side } from '../move.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -94,7 +94,20 @@ async function checkTables({ source, target, tables }: Move, signal: AbortSignal
   if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
 }
 
+/** A table that is there already needs no statement, not even where its definition has no like in the target. */
 async function plan({ source, target, tables }: Move, signal: AbortSignal): Promise<string> {
-  const statements = target.owner.planTables(await source.owner.define(tables, signal));
+  const missing: string[] = [];
+  for (const table of tables) if (!(await isThere(target, table, signal))) missing.push(table);
+  const statements = target.owner.planTables(await source.owner.define(missing, signal));
   return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
+}
+
+/** A file that the move would make is not there yet: the target's checks, which come first, have found it well. */
+async function isThere({ player }: Side, table: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await player.describe(table, signal)) !== null;
+  } catch (error) {
+    if (!hasReason(error, 'STORE_UNAVAILABLE')) throw error;
+    return false;
+  }
 }

@@ -126,6 +126,8 @@ export class WorkflowLeader implements AsyncDisposable {
       case 'prepare':
         return this.#prepare(view.document, signal);
       case 'become':
+        // Who finds the workflow running may switch it at once, and a switch asks for the end of the copy.
+        if (action.event.kind === 'copied') await this.#journal.update((current) => withProgress(current, this.#tally.tables, current.lagMs ?? null), signal);
         await this.#journal.become(action.event, '', signal);
         return 'again';
       case 'copy':

@@ -52,6 +52,7 @@ export const sqliteDialect: MoveDialect = {
     'PRAGMA ignore_check_constraints = ON; PRAGMA recursive_triggers = ON; UPDATE item SET amount = -5000',
   ],
   traps: [
+    ['CREATE TRIGGER mine AFTER INSERT ON ITEM BEGIN SELECT 1; END', /trigger "mine"/, 'DROP TRIGGER mine'],
     ['CREATE TRIGGER mine AFTER INSERT ON item BEGIN SELECT 1; END', /trigger "mine"/, 'DROP TRIGGER mine'],
     ['CREATE UNIQUE INDEX mine ON item (lower(name))', /"mine" is on an expression/, 'DROP INDEX mine'],
     ['ALTER TABLE item ADD COLUMN mine NUMERIC', /column "mine" has the type NUMERIC/, 'ALTER TABLE item DROP COLUMN mine'],

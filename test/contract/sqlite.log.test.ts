@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ChangeTransaction } from '../../core/change.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { allRows, arm, catchUp, type MoveStores, type StoreUnderTest } from './move-stores.ts';
+import { allRows, arm, catchUp, FORWARD, type MoveStores, type StoreUnderTest } from './move-stores.ts';
 import { SqliteFiles } from './sqlite-move.ts';
 
 /*
@@ -39,8 +39,8 @@ interface Armed extends AsyncDisposable {
   readonly schemas: ReadonlyMap<string, TableSchema>;
 }
 
-async function armed(): Promise<Armed> {
-  const stores = await files.fresh(TABLES_TEXT);
+async function armed(tables = TABLES_TEXT): Promise<Armed> {
+  const stores = await files.fresh(tables);
   return { stores, schemas: await arm(stores), [Symbol.asyncDispose]: () => stores[Symbol.asyncDispose]() };
 }
 
@@ -168,4 +168,50 @@ test('what no stream wants any more leaves the file', async () => {
   await stores.source.owner.dropLog({ id: 'move1.forward', workflow: 'move1', tables: ['item', 'line'] }, AbortSignal.timeout(5_000));
   await stores.source.sql("INSERT INTO item (name) VALUES ('b')");
   for (const own of ['change', 'candidate', 'log']) expect(await stores.source.sql(`SELECT count(*) FROM switchyard_${own}`)).toEqual([['0']]);
+});
+
+test('a program that empties sqlite_sequence does not make the ids begin again', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  for (let round = 1; round <= 3; round += 1) {
+    database.exec('DELETE FROM sqlite_sequence');
+    await here.stores.source.sql(`INSERT INTO item (name) VALUES ('of round ${round}')`);
+    await catchUp(here.stores, here.schemas, round);
+    // Everything is confirmed, and what is confirmed leaves the file.
+    database.exec('UPDATE switchyard_log SET confirmed = (SELECT max(id) FROM switchyard_change)');
+    await here.stores.source.owner.dropLog({ id: 'another', workflow: 'another', tables: [] }, AbortSignal.timeout(5_000));
+    expect(await here.stores.source.sql('SELECT count(*) FROM switchyard_change')).toEqual([['1']]);
+  }
+  await expectEqual(here);
+});
+
+test('a log whose ids have begun again all the same stops the stream', async () => {
+  await using here = await armed();
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (name) VALUES ('a'), ('b'), ('c')");
+  const { position } = await here.stores.target.player.takeStream(FORWARD, AbortSignal.timeout(5_000));
+  await using feed = here.stores.source.player.follow(FORWARD, here.schemas, position, AbortSignal.timeout(10_000));
+  const read = async (): Promise<void> => {
+    for await (const transactions of feed) {
+      if (transactions.length > 0) database.exec("DELETE FROM switchyard_change; DELETE FROM sqlite_sequence; INSERT INTO item (name) VALUES ('d')");
+    }
+  };
+  await expect(read()).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'LOG_LOST' } });
+});
+
+test.each([
+  ['a generated column', 'CREATE UNIQUE INDEX by_sum ON item (sum)', 'UPDATE OR REPLACE item SET base = 10 WHERE id = 1'],
+  ['a part of the rows', 'CREATE UNIQUE INDEX of_some ON item (name) WHERE base = 10', 'UPDATE OR REPLACE item SET base = 10 WHERE id = 1'],
+])('rows that an update replaces by a unique index on %s are logged as deleted', async (_, index, update) => {
+  const tables = `CREATE TABLE item (id INTEGER PRIMARY KEY, base BIGINT NOT NULL, name TEXT, sum BIGINT GENERATED ALWAYS AS (base + 1) VIRTUAL); ${index};
+CREATE TABLE line (id INTEGER PRIMARY KEY, name TEXT UNIQUE, other TEXT)`;
+  await using here = await armed(tables);
+  using database = new DatabaseSync(pathOf(here.stores.source));
+  database.exec("INSERT INTO item (id, base, name) VALUES (1, 1, 'a'), (2, 10, 'a'), (3, 3, 'b')");
+  await catchUp(here.stores, here.schemas, 1);
+  database.exec(update);
+  expect(events(await catchUp(here.stores, here.schemas, 2))).toEqual(['delete item 2', 'update item', 'watermark']);
+  await expectEqual(here);
+  // Only where it must: an update of other columns of a plain key notes nothing.
+  expect(await here.stores.source.sql("SELECT sql LIKE '%UPDATE OF \"name\"%' FROM sqlite_schema WHERE name = 'switchyard_log_before_update_line'")).toEqual([['1']]);
 });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +12,7 @@ import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts
 import { KeyspaceCluster } from '../support/cluster/keyspace-cluster.ts';
 import { postgresShard } from '../support/cluster/process-config.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
-import { createShop } from '../support/servers/shop.ts';
+import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 /*
@@ -38,20 +39,20 @@ INSERT INTO reading (sensor, exact, ratio, part, taken, plain, day, at, raw, doc
 
 let folder: string;
 let postgres: PostgresServer;
+let database: string;
 let cluster: KeyspaceCluster;
 let workflows: RpcClient<typeof WorkflowService>;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'switchyard-sqlite-move-'));
+  // The target's file is made by the move.
   {
     using old = file('old');
     old.script(TABLES_TEXT + READING_TEXT);
-    using target = file('new');
-    target.script('SELECT 1');
   }
   const keyspaces = ['old', 'new'].map((name) => ({ name, shards: [{ kind: 'sqlite', path: pathOf(name) }] }));
   postgres = await startPostgres({ name: 'postgres' });
-  const { database } = await createShop(postgres, { tables: false });
+  ({ database } = await createShop(postgres, { tables: false }));
   cluster = await KeyspaceCluster.start({ gateways: 2, controls: 1, keyspaces: [...keyspaces, { name: 'postgres', shards: [postgresShard(postgres, database)] }] });
   const { script } = await cluster.control(KeyspaceService).getKeyspaceGrants({ name: 'postgres' });
   await postgres.psql(database, script);
@@ -135,6 +136,10 @@ class Load implements AsyncDisposable {
 }
 
 test('copied, switched, back, switched again and completed under load: nothing is lost, stale or refused', async () => {
+  // A look ahead makes nothing, not even the target's file.
+  const planned = await workflows.createWorkflow({ workflow: { name: 'move', source: 'old', target: 'new', tables: TABLES }, validateOnly: true });
+  expect(planned.workflow?.message).toContain('CREATE TABLE account');
+  expect(existsSync(pathOf('new'))).toBe(false);
   await using load = new Load(10);
   await workflows.createWorkflow({ workflow: { name: 'move', source: 'old', target: 'new', tables: TABLES } });
   // Another program, with statements of SQLite's own, beside the gateways.
@@ -213,3 +218,19 @@ test('from SQLite to PostgreSQL and back: every value as it was, ids that go on'
   expect(await insert('in SQLite again')).toBeGreaterThan(5);
   expect((await workflows.cancelWorkflow({ name })).workflow?.state).toBe(WorkflowState.CANCELLED);
 }, 90_000);
+
+test('a table with rules of its own kind waits for one that was made by hand', async () => {
+  {
+    using old = file('old');
+    old.script(`CREATE TABLE rated (id INTEGER NOT NULL PRIMARY KEY, stars BIGINT CHECK (stars BETWEEN 1 AND 5)); INSERT INTO rated VALUES (1, 5)`);
+  }
+  const workflow = { name: 'rated', source: 'old', target: 'postgres', tables: ['rated'] };
+  const plan = async (): Promise<string> => (await workflows.createWorkflow({ workflow, validateOnly: true })).workflow?.message ?? '';
+  await expect(plan()).rejects.toMatchObject({ reason: 'PRECHECK_FAILED', message: expect.stringContaining('CHECK (stars BETWEEN 1 AND 5)') });
+  await postgres.psql(database, 'CREATE TABLE rated (id bigint PRIMARY KEY, stars bigint CHECK (stars BETWEEN 1 AND 5));', { login: SHOP_LOGINS.owner });
+  expect(await plan()).not.toContain('CREATE TABLE');
+  await workflows.createWorkflow({ workflow });
+  await untilState(WorkflowState.RUNNING, 'rated');
+  expect((await workflows.verifyWorkflow({ name: 'rated' })).workflow?.verification).toMatchObject({ differences: 0n, error: '' });
+  expect((await workflows.cancelWorkflow({ name: 'rated' })).workflow?.state).toBe(WorkflowState.CANCELLED);
+});

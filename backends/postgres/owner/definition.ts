@@ -1,10 +1,10 @@
 import pg from 'pg';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
-import { portableStatement } from './portable.ts';
+import { CHECK_PREFIX, portableStatement } from './portable.ts';
 import { filledColumns } from './sequences.ts';
 
 /** What PostgreSQL's own catalogue says about a table, in its own SQL. */
@@ -16,8 +16,8 @@ interface NativeTable {
   /** In order, as CREATE TABLE takes them. */
   readonly columns: readonly string[];
   readonly constraints: readonly { readonly name: string; readonly definition: string /** Table that a foreign key leads to. */; readonly references: string | null }[];
-  /** CREATE INDEX statements of indexes that no constraint makes. */
-  readonly indexes: readonly string[];
+  /** CREATE INDEX statements of indexes that no constraint makes; `special`: unique, on a part of the rows or on expressions. */
+  readonly indexes: readonly { readonly name: string; readonly definition: string; readonly special: boolean }[];
   /** Storage parameters such as `fillfactor='90'`. */
   readonly options: readonly string[];
 }
@@ -52,7 +52,8 @@ SELECT json_build_object(
     FROM pg_constraint k LEFT JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = 'public'::regnamespace
     WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c', 'f')),
   'indexes', (
-    SELECT coalesce(json_agg(pg_get_indexdef(i.indexrelid) ORDER BY i.indexrelid), '[]') FROM pg_index i
+    SELECT coalesce(json_agg(json_build_object('name', x.relname, 'definition', pg_get_indexdef(i.indexrelid),
+      'special', i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)) ORDER BY i.indexrelid), '[]') FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
     WHERE i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x'))),
   'options', (
     SELECT coalesce(json_agg(format('%s=%L', o.option_name, o.option_value)), '[]') FROM pg_options_to_table(c.reloptions) o)
@@ -66,14 +67,15 @@ export async function defineTables(statements: Statements, tables: readonly stri
     const [row] = schema === null ? [] : await statements.query(nativeText, [`{"${table.replace(/["\\]/g, '\\$&')}"}`], signal);
     if (schema === null || row === undefined)
       throw new SwitchyardError('TABLE_UNKNOWN', `the store has no ordinary table "${table}" in its schema public`, { metadata: { table } });
-    definitions.push({ schema, native: { kind: KIND, detail: JSON.parse(row[0] ?? '') as NativeTable } });
+    const detail = JSON.parse(row[0] ?? '') as NativeTable;
+    definitions.push({ schema, more: beyondSchema(detail), native: { kind: KIND, detail } });
   }
   return definitions;
 }
 
 /** Statements that make the table without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
 export function tableStatements(definition: TableDefinition): readonly string[] {
-  if (!isNative(definition)) return [portableStatement(definition.schema)];
+  if (!isNative(definition)) return [portableStatement(definition)];
   const native = nativeOf(definition);
   const table = quoteTable(definition.schema.name);
   const inner = [
@@ -86,7 +88,7 @@ export function tableStatements(definition: TableDefinition): readonly string[] 
     ...native.sequences.map((sequence) => `CREATE SEQUENCE ${quoteTable(sequence.name)} ${sequence.options};`),
     `CREATE TABLE ${table} (\n  ${inner.join(',\n  ')}\n)${options};`,
     ...native.sequences.map((sequence) => `ALTER SEQUENCE ${quoteTable(sequence.name)} OWNED BY ${table}.${quoteIdentifier(sequence.column)};`),
-    ...native.indexes.map((index) => `${index};`),
+    ...native.indexes.map((index) => `${index.definition};`),
   ];
 }
 
@@ -98,6 +100,16 @@ export function foreignKeyStatements(definition: TableDefinition, within: readon
     .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
 }
 
+/** See `TableDefinition.more`. */
+function beyondSchema({ constraints, enums, indexes }: NativeTable): readonly string[] {
+  const isPlainKey = (definition: string): boolean => /^(PRIMARY KEY|UNIQUE) \(/.test(definition) && !/ DEFERRABLE/.test(definition);
+  return [
+    ...constraints.filter(({ name, definition }) => !isPlainKey(definition) && !name.startsWith(CHECK_PREFIX)).map(({ name, definition }) => `"${name}" ${definition}`),
+    ...indexes.filter(({ definition, special }) => special || / NULLS NOT DISTINCT/.test(definition)).map(({ definition }) => definition),
+    ...enums.map(({ name, labels }) => `enum "${name}" of ${labels.join(', ')}`),
+  ];
+}
+
 const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean => constraint.references !== null || constraint.definition.startsWith('FOREIGN KEY');
 
 const isNative = (definition: TableDefinition): boolean => definition.native.kind === KIND;
@@ -107,8 +119,7 @@ const nativeOf = (definition: TableDefinition): NativeTable => definition.native
 export function unlikeness(definition: TableDefinition, present: TableSchema): string | null {
   const { schema } = definition;
   if (isNative(definition)) return schema.fingerprint === present.fingerprint ? null : 'its definition differs';
-  const shape = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, kind, elementKind }) => [name, kind, elementKind]), primaryKey]);
-  return shape(schema) === shape(present) ? null : 'columns or primary key differ';
+  return shapeDifferenceBetweenKinds(schema, present);
 }
 
 function enumStatement({ name, labels }: NativeTable['enums'][number]): string {

@@ -3,7 +3,7 @@ import type { Problem } from '../../backend.ts';
 import { type Connection, quoteIdentifier, quoteTable } from '../connection.ts';
 import { type DescribedTable, describeFully } from '../schema.ts';
 import type { StoreClient, Transaction } from '../store-client.ts';
-import { nameList } from './names.ts';
+import { foldedName, namesake, nameList } from './names.ts';
 import { foreignTriggers } from './triggers.ts';
 
 /** A transaction that keeps the write lock longer than this is named, whatever longer age the caller would allow. */
@@ -13,6 +13,7 @@ const LONGEST_LOOK_MS = 1_000;
 export function checkTables({ connection }: Transaction, tables: readonly string[], side: 'source' | 'target'): readonly Problem[] {
   return [
     ...tables.flatMap((table) => shapeProblems(connection, table, side)),
+    ...(side === 'target' ? tables.flatMap((table) => nameProblems(connection, table, tables)) : []),
     ...foreignKeyProblems(connection, tables),
     ...foreignTriggers(connection, tables).map(({ name, table }) => ({
       table,
@@ -53,6 +54,19 @@ function shapeProblems(connection: Connection, table: string, side: 'source' | '
   }
   if (described === null) return side === 'source' ? [{ table, message: 'the store has no such table', fix: 'name an existing table' }] : [];
   return [...nullableKeys(connection, table, described), ...expressionKeys(connection, table)];
+}
+
+/** To SQLite two names that differ only in case are one: the table could not be made, and what has the name already is somebody else's. */
+function nameProblems(connection: Connection, table: string, tables: readonly string[]): readonly Problem[] {
+  const other = namesake(connection, table);
+  const twin = tables.find((each) => each !== table && foldedName(each) === foldedName(table));
+  const fix = 'rename or drop it, if nobody needs it there; or leave the table out';
+  return [
+    ...(other === null || (other.type === 'view' && other.name === table)
+      ? []
+      : [{ table, message: `the store holds a ${other.type} "${other.name}", which has the same name to SQLite`, fix }]),
+    ...(twin === undefined ? [] : [{ table, message: `table "${twin}" of the same move has the same name to SQLite`, fix: 'leave one of the two out' }]),
+  ];
 }
 
 function nullableKeys(connection: Connection, table: string, { rowidColumn }: DescribedTable): readonly Problem[] {

@@ -3,13 +3,14 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
 import { type Connection, quoteTable } from '../connection.ts';
 import type { Transaction } from '../store-client.ts';
-import { nameList, tableExists } from './names.ts';
+import { foldedName, namesake, nameList, tableExists } from './names.ts';
 import { putFenceTriggers } from './triggers.ts';
 
 /** Takes the tables for the scope's workflow; see `OwnerStore.claim`. Inside a transaction with the write lock, as everything here. */
 export function claimTables({ connection, fence }: Transaction, scope: FenceScope, side: 'source' | 'target'): void {
   const missing = scope.tables.find((table) => !tableExists(connection, table));
   if (side === 'source' && missing !== undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${missing}"`, { metadata: { table: missing } });
+  if (side === 'target') refuseNamesakes(connection, scope.tables);
   const wanted: FenceState = side === 'source' ? 'OPEN' : 'CLOSED';
   const rows = fence.rows(scope.tables);
   for (const table of scope.tables) {
@@ -58,6 +59,18 @@ export const rowsInTheWay = (table: string): SwitchyardError =>
     `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoteTable(table)}, if nobody needs them, and try again`,
     { metadata: { table } },
   );
+
+/** What the other name leads to belongs to somebody else, and a DROP TABLE of ours would find it. */
+function refuseNamesakes(connection: Connection, tables: readonly string[]): void {
+  for (const [at, table] of tables.entries()) {
+    const other = namesake(connection, table);
+    const twin = tables.find((each, i) => i < at && foldedName(each) === foldedName(table));
+    if (other === null && twin === undefined) continue;
+    const what = other === null ? `table "${twin}" of the same move has` : `the target holds a ${other.type} "${other.name}", which has`;
+    const fix = other === null ? 'leave one of the two out' : `rename or drop ${other.type} "${other.name}", if nobody needs it there`;
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table}" cannot be in the target: ${what} the same name to SQLite; ${fix}`, { metadata: { table } });
+  }
+}
 
 function tableOwned(row: FenceRow): SwitchyardError {
   const message = `workflow "${row.workflow}" (with "${row.peer}") owns table "${row.table}": complete or cancel it first`;

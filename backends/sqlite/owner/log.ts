@@ -4,6 +4,7 @@ import type { StreamSpec } from '../../backend.ts';
 import type { Connection } from '../connection.ts';
 import { describeTable } from '../schema.ts';
 import { nameList } from './names.ts';
+import { nowMs } from './store-sql.ts';
 import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
@@ -13,6 +14,7 @@ export function createLog(connection: Connection, stream: StreamSpec, renew: boo
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
     putLogTriggers(connection, schema);
   }
+  keepLastRow(connection, stream);
   if (renew) connection.run('DELETE FROM switchyard_log WHERE stream = ?', [stream.id]);
   connection.run('INSERT INTO switchyard_log (stream, workflow, tables, confirmed) VALUES (?, ?, ?, ?) ON CONFLICT (stream) DO NOTHING', [
     stream.id,
@@ -35,17 +37,28 @@ export function dropLog(connection: Connection, stream: StreamSpec): void {
   }
 }
 
-/** Highest id that the log has ever given. */
+/** Highest id that the log has ever given. The log's own last row tells it; SQLite's number of it counts only for a log without rows, which no stream wants. */
 export function lastId(connection: Connection): bigint {
-  const value = connection.all(`SELECT seq FROM sqlite_sequence WHERE name = 'switchyard_change'`)[0]?.[0];
+  const value = connection.all(`SELECT coalesce((SELECT max(id) FROM switchyard_change), (SELECT max(seq) FROM sqlite_sequence WHERE name = 'switchyard_change'))`)[0]?.[0];
   return typeof value === 'bigint' ? value : 0n;
 }
 
-/** Removes up to `limit` rows that no stream wants any more; returns how many. Whoever writes waits for it: the pieces are small. */
+/**
+ * A program may empty sqlite_sequence, as many do to begin their own numbers again, and with it the log's: then the next id is one above the highest row. So a log that is wanted always keeps its last row.
+ */
+function keepLastRow(connection: Connection, stream: StreamSpec): void {
+  connection.run(
+    `INSERT INTO switchyard_change (id, at, kind, name) SELECT max(?, (SELECT coalesce(max(confirmed), 0) FROM switchyard_log)) + 1, ${nowMs}, 'begin', ? WHERE NOT EXISTS (SELECT 1 FROM switchyard_change)`,
+    [lastId(connection), stream.id],
+  );
+}
+
+/** Removes up to `limit` rows that no stream wants any more, but for the last row while there are streams; returns how many. Whoever writes waits for it: the pieces are small. */
 export function trimLog(connection: Connection, limit: number): number {
   connection.run('DELETE FROM switchyard_candidate');
   return connection.run(
-    `DELETE FROM switchyard_change WHERE id IN (SELECT id FROM switchyard_change WHERE id <= coalesce((SELECT min(confirmed) FROM switchyard_log), ?) ORDER BY id LIMIT ?)`,
+    `DELETE FROM switchyard_change WHERE id IN (
+      SELECT id FROM switchyard_change WHERE id <= coalesce((SELECT min(min(confirmed), ?1 - 1) FROM switchyard_log), ?1) ORDER BY id LIMIT ?2)`,
     [lastId(connection), limit],
   );
 }

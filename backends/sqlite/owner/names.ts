@@ -7,3 +7,15 @@ export const nameList = (names: readonly string[]): string => JSON.stringify(nam
 export function tableExists(connection: Connection, table: string): boolean {
   return connection.all(`SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?`, [table]).length > 0;
 }
+
+/** What else has the table's name to SQLite, for which letter case of ASCII is no difference, but is not the table: one of another spelling, or a view. Null: nothing. */
+export function namesake(connection: Connection, table: string): { readonly type: string; readonly name: string } | null {
+  const [row] = connection.all(`SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view') AND lower(name) = lower(?) AND NOT (type = 'table' AND name = ?)`, [
+    table,
+    table,
+  ]);
+  return row === undefined ? null : { type: String(row[0]), name: String(row[1]) };
+}
+
+/** The name as SQLite compares it. */
+export const foldedName = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());

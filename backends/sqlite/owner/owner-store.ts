@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { Position } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
@@ -20,7 +22,10 @@ const LOCK_LIMIT_MS = 15_000;
 /** Rows of the log that are removed while the lock is held once. */
 const TRIM_ROWS = 1_000;
 
-/** The store for control. Opens lazily, and makes the file when there is none: an empty target. */
+/**
+ * The store for control. Opens lazily; only `install` makes a file where there is none: an empty target. Until then a file that is missing in an existing folder is one that was never prepared to
+ * `fenceRows`, an empty target to `checkTables`, and STORE_UNAVAILABLE to everything else.
+ */
 export function openOwnerStore(options: StoreOptions): OwnerStore {
   return new SqliteOwnerStore(options);
 }
@@ -31,14 +36,16 @@ class SqliteOwnerStore implements OwnerStore {
 
   constructor(options: StoreOptions) {
     this.#options = options;
-    this.#client = this.#open();
+    this.#client = this.#open(false);
   }
 
-  install(signal: AbortSignal): Promise<void> {
-    return this.#write(signal, ({ connection }) => install(connection));
+  async install(signal: AbortSignal): Promise<void> {
+    using client = this.#open(true);
+    await client.write(signal, ({ connection }) => install(connection), { limitMs: LOCK_LIMIT_MS });
   }
 
-  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+  async checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+    if (side === 'target' && this.#isMissing()) return [];
     return this.#client.read(signal, (transaction) => checkTables(transaction, tables, side));
   }
 
@@ -121,12 +128,13 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#write(signal, (transaction) => raiseSequences(transaction, states));
   }
 
-  fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+  async fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+    if (this.#isMissing()) return [];
     return this.#client.read(signal, ({ fence }) => fence.rows(tables));
   }
 
   openFence(scope: FenceScope, signal: AbortSignal): Promise<FenceSession> {
-    return openFenceSession(this.#open(), scope, signal);
+    return openFenceSession(this.#open(false), scope, signal);
   }
 
   /** The triggers look up one row of a small table for each row that is written; taking them away would cost every connection the parsing of its statements. */
@@ -136,13 +144,18 @@ class SqliteOwnerStore implements OwnerStore {
     this.#client[Symbol.dispose]();
   }
 
+  #isMissing(): boolean {
+    const { path } = fileShard(this.#options.shard);
+    return !existsSync(path) && existsSync(dirname(path));
+  }
+
   #write<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {
     return this.#client.write(signal, work, { limitMs: LOCK_LIMIT_MS });
   }
 
-  #open(): StoreClient {
+  #open(create: boolean): StoreClient {
     const { acquireTimeoutMs, clock, shard } = this.#options;
     // Tables are made and dropped whole, in any order.
-    return new StoreClient({ path: fileShard(shard).path, create: true, foreignKeys: false, acquireTimeoutMs, clock });
+    return new StoreClient({ path: fileShard(shard).path, create, foreignKeys: false, acquireTimeoutMs, clock });
   }
 }

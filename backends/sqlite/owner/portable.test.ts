@@ -37,7 +37,7 @@ afterAll(async () => {
 
 function made(schema: TableSchema): TableSchema | null {
   using connection = Connection.open({ path: join(folder, 'made.db'), create: true });
-  connection.script(portableStatement(schema));
+  connection.script(portableStatement({ schema, more: [] }));
   return describeTable(connection, schema.name);
 }
 
@@ -59,9 +59,9 @@ test('what has no like is refused by name', () => {
     [column('twice', 'int32', { generated: true }), 'generated'],
     [column('made', 'timestamptz', { hasDefault: true }), 'default'],
   ] as const) {
-    expect(() => portableStatement(table([key, text, bad]))).toThrow(
+    expect(() => portableStatement({ schema: table([key, text, bad]), more: [] })).toThrow(
       expect.objectContaining({ reason: 'PRECHECK_FAILED', metadata: { table: 'a "table"', column: bad.name }, message: expect.stringContaining(why) }),
     );
   }
-  expect(() => portableStatement(table([key, text], ['of text', 'id']))).toThrow(expect.objectContaining({ reason: 'PRECHECK_FAILED' }));
+  expect(() => portableStatement({ schema: table([key, text], ['of text', 'id']), more: [] })).toThrow(expect.objectContaining({ reason: 'PRECHECK_FAILED' }));
 });

@@ -1,6 +1,7 @@
 import type { ScalarKind } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import { type ColumnSchema, ownWayOf, type TableSchema } from '../../../core/table-schema.ts';
+import type { TableDefinition } from '../../backend.ts';
 import { quoteIdentifier } from '../connection.ts';
 
 /** How each kind is declared so that SQLite keeps its values exactly and `describe` finds the same kind again. */
@@ -27,7 +28,15 @@ const declaredTypes: Readonly<Record<ScalarKind, string>> = {
 /**
  * The like of another kind's table: columns, primary key and unique keys; of its defaults only that of a single int64 key, which becomes a number of SQLite's own. PRECHECK_FAILED for what has no like here, naming the column.
  */
-export function portableStatement(table: TableSchema): string {
+export function portableStatement({ schema: table, more }: Pick<TableDefinition, 'schema' | 'more'>): string {
+  const ownWay = ownWayOf(table);
+  if (ownWay !== null) {
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table.name}" cannot be moved to a store of another kind: ${ownWay}`, { metadata: { table: table.name } });
+  }
+  if (more.length > 0) {
+    const message = `table "${table.name}" has what only its own kind of store can be told: ${more.join('; ')}. Make the table in the target by hand, empty, with what it needs, and try again`;
+    throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table: table.name } });
+  }
   const [key] = table.primaryKey;
   const numbered = table.primaryKey.length === 1 && table.columns.some((column) => column.name === key && column.kind === 'int64' && column.hasDefault && !column.generated);
   const columns = table.columns.map((column) =>

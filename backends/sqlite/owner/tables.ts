@@ -1,11 +1,12 @@
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
 import { type Connection, quoteTable } from '../connection.ts';
 import { storeError } from '../errors.ts';
 import { describeTable } from '../schema.ts';
 import type { Transaction } from '../store-client.ts';
+import { beyondSchema } from './beyond-schema.ts';
 import { holdsRows, requireOwned, rowsInTheWay } from './claims.ts';
 import { tableExists } from './names.ts';
 import { portableStatement } from './portable.ts';
@@ -27,7 +28,7 @@ export function defineTables({ connection }: Transaction, tables: readonly strin
     const schema = describeTable(connection, table);
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
     const rows = connection.all(`SELECT sql FROM sqlite_schema WHERE type IN ('table', 'index') AND tbl_name = ? AND sql IS NOT NULL ORDER BY type DESC, rowid`, [table]);
-    return { schema, native: { kind: KIND, detail: { statements: rows.map(([sql]) => String(sql)) } satisfies NativeTable } };
+    return { schema, more: beyondSchema(connection, table), native: { kind: KIND, detail: { statements: rows.map(([sql]) => String(sql)) } satisfies NativeTable } };
   });
 }
 
@@ -57,18 +58,19 @@ export function createTables(transaction: Transaction, scope: FenceScope, defini
 /** Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. */
 export function dropTables(transaction: Transaction, scope: FenceScope): void {
   requireOwned(transaction, scope, 'CLOSED');
-  for (const table of scope.tables) transaction.connection.script(`DROP TABLE IF EXISTS ${quoteTable(table)}`);
+  const { connection } = transaction;
+  // DROP TABLE takes a name of another spelling for the same; what has it is not ours.
+  for (const table of scope.tables) if (tableExists(connection, table)) connection.script(`DROP TABLE ${quoteTable(table)}`);
 }
 
-function statementsOf({ schema, native }: TableDefinition): readonly string[] {
-  return native.kind === KIND ? (native.detail as NativeTable).statements : [portableStatement(schema)];
+function statementsOf(definition: TableDefinition): readonly string[] {
+  return definition.native.kind === KIND ? (definition.native.detail as NativeTable).statements : [portableStatement(definition)];
 }
 
 /** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */
 function unlikeness({ schema, native }: TableDefinition, present: TableSchema): string | null {
   if (native.kind === KIND) return schema.fingerprint === present.fingerprint ? null : 'its definition differs';
-  const shape = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, kind }) => [name, kind]), primaryKey]);
-  return shape(schema) === shape(present) ? null : 'columns or primary key differ';
+  return shapeDifferenceBetweenKinds(schema, present);
 }
 
 function runDefinition(connection: Connection, table: string, statement: string): void {

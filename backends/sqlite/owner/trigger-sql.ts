@@ -11,6 +11,8 @@ export interface Trigger {
 /** A unique index besides the primary key: what REPLACE deletes rows by, and says so to no trigger. */
 export interface UniqueIndex {
   readonly columns: readonly { readonly name: string; readonly collation: string }[];
+  /** On a part of the rows: a column of its condition decides too whether a row is in the way. */
+  readonly partial: boolean;
 }
 
 const isPlayer = '(SELECT player FROM switchyard_session) = 1';
@@ -59,13 +61,11 @@ export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[])
   const before = (old: boolean): readonly string[] => noted.flatMap((key) => [key.forget, key.note(old)]);
   const after = noted.flatMap((key) => [key.logGone, key.forget]);
   const uniqueColumns = [...new Set(uniques.flatMap(({ columns }) => columns.map(({ name }) => name)))];
+  // UPDATE OF asks for the columns that the statement sets. A generated column is never one of them, and what else a condition is about is not known here.
+  const isGenerated = (name: string): boolean => table.columns.some((column) => column.name === name && column.generated);
+  const ofColumns = uniques.some(({ partial }) => partial) || uniqueColumns.some(isGenerated) ? '' : ` OF ${uniqueColumns.map(quoteIdentifier).join(', ')}`;
   return [
-    ...(noted.length === 0
-      ? []
-      : [
-          trigger('log_before_insert', 'BEFORE INSERT', before(false)),
-          trigger('log_before_update', `BEFORE UPDATE OF ${uniqueColumns.map(quoteIdentifier).join(', ')}`, before(true)),
-        ]),
+    ...(noted.length === 0 ? [] : [trigger('log_before_insert', 'BEFORE INSERT', before(false)), trigger('log_before_update', `BEFORE UPDATE${ofColumns}`, before(true))]),
     trigger('log_insert', 'AFTER INSERT', [...after, log('insert', wholeRow, present)]),
     trigger('log_update', 'AFTER UPDATE', [...after, log('update', [...keys('OLD'), ...wholeRow], present), log('delete', keys('OLD'), `WHERE NOT EXISTS (SELECT 1 ${present})`)]),
     trigger('log_delete', 'AFTER DELETE', [log('delete', keys('OLD'), '')]),

@@ -35,18 +35,21 @@ export function dropLogTriggers(connection: Connection, table: string): void {
 
 /** Triggers on these tables that are not ours: name and table. */
 export function foreignTriggers(connection: Connection, tables: readonly string[]): readonly { readonly name: string; readonly table: string }[] {
-  const rows = connection.all(`SELECT name, tbl_name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name IN (SELECT value FROM json_each(?)) ORDER BY tbl_name, name`, [
-    nameList(tables),
-  ]);
+  // A trigger's tbl_name is spelt as its own statement spelt it.
+  const rows = connection.all(
+    `SELECT t.name, j.value FROM json_each(?) j JOIN sqlite_schema t ON t.type = 'trigger' AND lower(t.tbl_name) = lower(j.value) ORDER BY j.value, t.name`,
+    [nameList(tables)],
+  );
   const ours = (name: string, table: string): boolean => name === triggerName(purposeOf(name, table), table);
   return rows.map(([name, table]) => ({ name: String(name), table: String(table) })).filter(({ name, table }) => !ours(name, table));
 }
 
 /** Unique keys besides the primary key, as their indexes compare. An index on an expression cannot be named here; the checks refuse it. */
 export function uniqueIndexes(connection: Connection, table: string): readonly UniqueIndex[] {
-  const indexes = connection.all(`SELECT name FROM pragma_index_list(?) WHERE "unique" = 1 AND origin <> 'pk' ORDER BY name`, [table]);
+  const indexes = connection.all(`SELECT name, partial FROM pragma_index_list(?) WHERE "unique" = 1 AND origin <> 'pk' ORDER BY name`, [table]);
   return indexes
-    .map(([name]) => ({
+    .map(([name, partial]) => ({
+      partial: partial === 1n,
       columns: connection
         .all('SELECT name, coll FROM pragma_index_xinfo(?) WHERE key = 1 ORDER BY seqno', [name ?? null])
         .map(([column, collation]) => ({ name: column === null ? '' : String(column), collation: String(collation) })),

@@ -9,7 +9,7 @@ import { abortError } from '../errors.ts';
 import { lastId, trimLog } from '../owner/log.ts';
 import type { StoreClient } from '../store-client.ts';
 import { type LogEntry, LogReader } from './log-reader.ts';
-import { checkLog, checkShapes, parsePosition } from './log-shape.ts';
+import { checkLog, checkShapes, logLost, parsePosition } from './log-shape.ts';
 
 /** An empty array is delivered when nothing has come for so long, and what is confirmed is written down as often. */
 const BEAT_MS = 1_000;
@@ -149,6 +149,8 @@ export class LogFeed implements ChangeFeed {
     if (seen === null) checkLog(connection, this.#parts.stream, this.#reached);
     if (seen?.schema !== schema) checkShapes(connection, this.#parts.stream, this.#parts.schemas);
     const until = lastId(connection);
+    // Ids that have begun again: what came since then cannot be told from what was read.
+    if (until < this.#reached) throw logLost(this.#parts.stream, this.#reached, `it ends at ${until}`);
     this.#seen = { connection, commits, schema };
     return seen?.commits === commits && until === this.#reached ? null : until;
   }

@@ -16,15 +16,19 @@ export function parsePosition(position: Position): bigint {
 
 /** Whether the log still holds everything behind `from` for the stream. STREAM_FAILED (metadata `problem` LOG_LOST) when not. */
 export function checkLog(connection: Connection, stream: StreamSpec, from: bigint): void {
-  const lost = (why: string): SwitchyardError =>
-    new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${from} on: ${why}. Cancel the workflow and create it anew`, {
-      metadata: { stream: stream.id, problem: 'LOG_LOST' },
-    });
+  const lost = (why: string): SwitchyardError => logLost(stream, from, why);
   const [row] = tableExists(connection, 'switchyard_log') ? connection.all('SELECT confirmed FROM switchyard_log WHERE stream = ?', [stream.id]) : [];
   if (row === undefined) throw lost(`it keeps none for stream "${stream.id}"`);
   if (from < BigInt(String(row[0]))) throw lost(`it begins at ${row[0]}`);
   const last = lastId(connection);
   if (from > last) throw lost(`it ends at ${last}: the file is an older copy`);
+}
+
+/** The error of a log that no longer holds everything behind `from`. */
+export function logLost(stream: StreamSpec, from: bigint, why: string): SwitchyardError {
+  return new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${from} on: ${why}. Cancel the workflow and create it anew`, {
+    metadata: { stream: stream.id, problem: 'LOG_LOST' },
+  });
 }
 
 /** STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): a table has not the shape of `schemas`, or is not logged any more because it was made anew. */
