@@ -430,6 +430,21 @@ test('a held write waits like one over gRPC, and reads do not', async () => {
   expect(await stage.sql('old', 'SELECT id FROM held ORDER BY id')).toBe('1\n2\n');
 });
 
+test('a write that was done and cannot be shown is never done twice, nor called an invalid argument', async () => {
+  // A hostile default: an array of two dimensions has no cell.
+  await stage.sql(
+    'old',
+    "CREATE TABLE odd (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, grid int[] DEFAULT '{{1,2},{3,4}}', n int NOT NULL DEFAULT 0); GRANT ALL ON odd TO shop_gateway",
+  );
+  expect((await send('POST', '/v1/tables/odd/rows', { n: 1 })).status).toBe(201);
+  await new Promise((resolve) => setTimeout(resolve, 1_100)); // a shape is not read again sooner
+  await stage.sql('old', 'ALTER TABLE odd ADD COLUMN later int'); // the shape that it was read by is not the newest
+  const made = await send('POST', '/v1/tables/odd/rows?returning=grid', { n: 2 });
+  expect(made.json).toMatchObject({ status: 500, reason: 'STORE_FAILED', detail: expect.stringMatching(/the write was done; .*"grid"/) });
+  expect((await send('PATCH', '/v1/tables/odd/rows/1?returning=grid', { n: { $add: 1 } })).json).toMatchObject({ status: 500, reason: 'STORE_FAILED' });
+  expect(await stage.sql('old', 'SELECT id, n FROM odd ORDER BY id')).toBe('1|2\n2|2\n');
+});
+
 test('a column that is added later is found at once', async () => {
   const path = await newItem();
   await new Promise((resolve) => setTimeout(resolve, 1_100)); // a shape is not read again sooner
