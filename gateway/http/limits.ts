@@ -3,6 +3,8 @@ export const httpLimits = {
   /** Of a request's body, as it is sent and unpacked; gRPC's messages have the same. */
   bodyBytes: 16 * 1024 * 1024,
   jsonDepth: 100,
+  /** Values in one JSON text, those in arrays and objects included. */
+  jsonValues: 100_000,
   /** Of the request line and all headers together. */
   headerBytes: 16 * 1024,
   headers: 100,
