@@ -14,8 +14,6 @@ const HEADERS_LIMIT_MS = 10_000;
 const IDLE_CONNECTION_MS = 120_000;
 /** Requests at once, blocking queries included; the next is refused with 429. A client may send several down one connection without waiting. */
 const MAX_REQUESTS = 4_096;
-/** An answer of which nothing more can be sent for so long is given up, with its connection. */
-const SEND_LIMIT_MS = 30_000;
 /** At the end, writes under way get this long to be answered. */
 const DRAIN_LIMIT_MS = 2_000;
 
@@ -25,8 +23,8 @@ export interface TopologyServerOptions {
   readonly log: Logger;
   /** More are closed at once. */
   readonly maxConnections: number;
-  /** Default 30,000. */
-  readonly sendLimitMs?: number;
+  /** An answer of which nothing more can be sent for so long is given up, with its connection. */
+  readonly sendLimitMs: number;
   readonly parts: Omit<EndpointParts, 'address'>;
 }
 
@@ -91,7 +89,7 @@ export class TopologyServer implements AsyncDisposable {
     const sent = Promise.withResolvers<void>();
     response.once('close', sent.resolve);
     response.writeHead(reply.status, { ...reply.headers, 'Content-Length': Buffer.byteLength(reply.body) });
-    limitSending(response, this.#options.sendLimitMs ?? SEND_LIMIT_MS);
+    limitSending(response, this.#options.sendLimitMs);
     response.end(reply.body, () => sent.resolve());
     await sent.promise;
     // What is left of a body that nobody wanted must not be taken for the next request.
