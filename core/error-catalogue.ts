@@ -54,7 +54,11 @@ export const errorCatalogue = {
   STORE_OVERLOADED: entry('UNAVAILABLE', true, 'No connection to the store was free in time; nothing was written.'),
   STORE_READ_ONLY: entry('UNAVAILABLE', true, 'The store is read-only just now.'),
   STORE_DENIED: entry('PERMISSION_DENIED', false, 'The store refuses the gateway a right that no cutover took away.'),
-  STORE_FAILED: entry('INTERNAL', false, "The store failed in a way that has no reason of its own; the message is the store's."),
+  STORE_FAILED: entry(
+    'INTERNAL',
+    false,
+    'The store failed in a way that has no reason of its own, or its answer cannot be shown; the message says what, and whether a write was done.',
+  ),
   OUTCOME_UNKNOWN: entry('UNKNOWN', false, 'The connection was lost during the commit: the write may or may not have been done. Read before you repeat it.'),
   FENCED: entry('UNAVAILABLE', true, "The store's fence rejected the call; definitely not applied. The gateway routes it again by itself."),
   // The gateway

@@ -11,6 +11,8 @@ export const gatewayConfigSchema = z.strictObject({
   listen: hostPortSchema.prefault('127.0.0.1:7101'),
   /** Where the data API is served as JSON over HTTP; "off" (null) is nowhere. */
   http: z.union([z.literal('off').transform(() => null), hostPortSchema]).prefault('127.0.0.1:7111'),
+  /** Names by which callers over HTTP know this gateway, beside its address, "localhost" and the name that it listens on. Calls to any other name are refused: a page in somebody's browser could make them. */
+  httpHosts: z.array(z.string().min(1).max(253)).max(100).default([]),
   /** Directory for the last good rules, with which a gateway starts while Consul is away. Left out: it does not start then. */
   stateDir: z.string().min(1).optional(),
   pool: z

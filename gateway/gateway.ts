@@ -110,10 +110,10 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
 }
 
 async function openHttp(config: GatewayConfig, parts: ReturnType<typeof assemble>['http'], clock: Clock): Promise<HttpDoor | null> {
-  const { http: listen, defaultDeadlineMs } = config;
+  const { http: listen, httpHosts: hostNames, defaultDeadlineMs } = config;
   if (listen === null) return null;
   try {
-    return await serveHttp({ ...parts, listen, clock, defaultDeadlineMs });
+    return await serveHttp({ ...parts, listen, hostNames, clock, defaultDeadlineMs });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });

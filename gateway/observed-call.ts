@@ -39,6 +39,7 @@ export class CallObserver {
     const call: Call = {
       signal: context.signal,
       deadline: context.deadline,
+      onUnfit: (error) => context.onUnfit?.(error),
       onHeld: (waitedMs, hold) => {
         metrics.waited(waitedMs);
         if (span !== null) recordHold(span, waitedMs, hold);

@@ -24,6 +24,8 @@ export interface RpcContext {
   readonly metadata: Metadata;
   /** Way that the call came; left out: gRPC. */
   readonly protocol?: 'http';
+  /** Told of the errors with which a write's values were refused before they were sent to a store. An error of the call that is none of these may have come after the write was done. */
+  readonly onUnfit?: (error: unknown) => void;
 }
 
 /** One async function a method; server-streaming methods are async iterables. */

@@ -10,7 +10,8 @@ import type { TableHandle } from './table-handle.ts';
 
 const deepest = 20;
 const mostConditions = 1_000;
-const mostValues = 1_000;
+/** Values in one list. */
+export const mostValues = 1_000;
 
 const operators: Readonly<Record<number, CompareOperator>> = {
   [Comparison_Operator.EQUAL]: '=',

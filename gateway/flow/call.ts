@@ -8,4 +8,6 @@ export interface Call {
   readonly deadline: number;
   /** Told of every time that the call waited in the buffer, with the rule's hold where a rule held it. */
   readonly onHeld: (waitedMs: number, hold: Hold | null) => void;
+  /** Told when the writes do not fit the shape of their tables: that error ends the call before anything is sent with it, or the shape was old and they are looked at once more. */
+  readonly onUnfit: (error: unknown) => void;
 }

@@ -117,7 +117,7 @@ export class Executor {
       for (;;) {
         const route = await this.#routeWrite(call, names);
         try {
-          if (plan === null || !sameShapes(plan.handles, route.handles)) plan = { handles: route.handles, prepared: prepare(route.handles, route.refs) };
+          if (plan === null || !sameShapes(plan.handles, route.handles)) plan = { handles: route.handles, prepared: prepared(call, route, prepare) };
           const waitFor = this.#mustWaitFor(route, plan.prepared, ticket);
           if (waitFor !== null) {
             ticket = await this.#wait(call, waitFor, route, plan.prepared, ticket);
@@ -246,6 +246,15 @@ export class Executor {
   async #haveNewShapes(route: WriteRoute, signal: AbortSignal): Promise<boolean> {
     const changed = await Promise.all([...new Set(route.handles.values())].map((handle) => this.#hasNewShape(handle, signal)));
     return changed.includes(true);
+  }
+}
+
+function prepared(call: Call, { handles, refs }: WriteRoute, prepare: PrepareWrites): PreparedWrites {
+  try {
+    return prepare(handles, refs);
+  } catch (error) {
+    call.onUnfit(error);
+    throw error;
   }
 }
 

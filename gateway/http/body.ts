@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, gzip } from 'node:zlib';
+import type { BodyBudget } from './body-budget.ts';
 import { HttpError, type HttpAnswer } from './http-error.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { packedTag } from './etag.ts';
@@ -12,14 +13,16 @@ const unpack = promisify(gunzip);
 const pack = promisify<Buffer, { level: number }, Buffer>(gzip);
 const quickLevel = 1;
 
-/** Reads a request's body as JSON: plain or gzip, at most `httpLimits.bodyBytes` as it comes and unpacked. Rejects with the signal's reason when it aborts first. `askForBody` is called once it is known that a body of that kind and length is wanted. */
-export async function readJsonBody(request: IncomingMessage, signal: AbortSignal, askForBody: () => void): Promise<JsonNode> {
+/** Reads a request's body as JSON: plain or gzip, at most `httpLimits.bodyBytes` as it comes and unpacked. Rejects with the signal's reason when it aborts first. `askForBody` is called once it is known that a body of that kind and length is wanted and that `budget` has room for it. */
+export async function readJsonBody(request: IncomingMessage, signal: AbortSignal, askForBody: () => void, budget: BodyBudget): Promise<JsonNode> {
   const encoding = String(request.headers['content-encoding'] ?? 'identity')
     .trim()
     .toLowerCase();
   if (encoding !== 'identity' && encoding !== 'gzip')
     throw new HttpError(415, `Content-Encoding: got "${encoding.slice(0, 64)}"; gzip is taken, or none`, 'HTTP_REQUEST_INVALID', { 'accept-encoding': 'gzip' });
   if (Number(request.headers['content-length'] ?? 0) > httpLimits.bodyBytes) throw tooLarge('it is');
+  const most = Number(request.headers['content-length'] ?? httpLimits.bodyBytes) + (encoding === 'gzip' ? httpLimits.bodyBytes : 0);
+  using _room = most > httpLimits.smallBodyBytes ? await budget.take(most, signal) : null;
   askForBody();
   const sent = await readBytes(request, signal);
   const bytes = encoding === 'gzip' ? await unpacked(sent) : sent;

@@ -1,10 +1,14 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { isOwnHost } from '../../runtime/host-header.ts';
 import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
+import { limitSending } from '../../runtime/send-limit.ts';
 import { HttpRoutes, methodNotAllowed, type HttpBinding } from './bindings.ts';
+import { BodyBudget } from './body-budget.ts';
 import { packedAnswer, readJsonBody } from './body.ts';
+import { Connections } from './connections.ts';
 import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
 import type { JsonApi } from './json-api.ts';
 import { httpLimits } from './limits.ts';
@@ -12,14 +16,20 @@ import { askedTimeoutMs } from './request-headers.ts';
 
 export interface HttpServerOptions {
   readonly listen: HostPort;
+  /** Names that callers may know this host by beside its address, "localhost" and the name that it listens on. */
+  readonly hostNames?: readonly string[];
   readonly clock: Clock;
-  readonly api: JsonApi;
+  readonly api: Pick<JsonApi, 'answer'>;
   readonly bindings: readonly HttpBinding[];
   /** The OpenAPI document as JSON text. */
   readonly openApi: (signal: AbortSignal) => Promise<string>;
   readonly isServing: () => boolean;
   /** Deadline of a caller that gives none. */
   readonly defaultDeadlineMs: number;
+  /** Default: `httpLimits.sendLimitMs`. */
+  readonly sendLimitMs?: number;
+  /** Default: `httpLimits.connections`. */
+  readonly maxConnections?: number;
   /** Told of every failure that is a fault of ours (reason INTERNAL). */
   readonly onFault: (method: string, error: unknown) => void;
 }
@@ -35,21 +45,21 @@ export interface HttpDoor {
 /** Serves the data API as JSON over HTTP/1.1. Rejects when the address cannot be taken. */
 export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
   const requests = new HttpRequests(options);
-  const server = createServer(
-    {
-      maxHeaderSize: httpLimits.headerBytes,
-      headersTimeout: httpLimits.headersTimeoutMs,
-      requestTimeout: httpLimits.requestTimeoutMs,
-      keepAliveTimeout: httpLimits.keepAliveMs,
-      connectionsCheckingInterval: 1_000,
-    },
-    (request, response) => void requests.handle(request, response),
-  );
-  server.on('checkContinue', (request, response) => void requests.handle(request, response, () => response.writeContinue()));
+  const server = createServer({
+    maxHeaderSize: httpLimits.headerBytes,
+    headersTimeout: httpLimits.headersTimeoutMs,
+    requestTimeout: httpLimits.requestTimeoutMs,
+    keepAliveTimeout: httpLimits.keepAliveMs,
+    connectionsCheckingInterval: 1_000,
+  });
+  const connections = new Connections(server);
+  server.on('request', (request, response) => connections.enter(request, response, () => requests.handle(request, response)));
+  server.on('checkContinue', (request, response) => connections.enter(request, response, () => requests.handle(request, response, () => response.writeContinue())));
+  server.maxConnections = options.maxConnections ?? httpLimits.connections;
   // One more than is allowed, so that too many are seen and not cut off silently.
   server.maxHeadersCount = httpLimits.headers + 1;
   server.on('clientError', (error, socket) => {
-    if (!(socket instanceof Socket) || requests.isAnswering(socket)) socket.destroy();
+    if (!(socket instanceof Socket) || connections.isAnswering(socket)) socket.destroy();
     else refuseConnection(error, socket);
   });
   const { host, port } = options.listen;
@@ -61,7 +71,7 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
     address: formatHostPort({ host, port: (server.address() as AddressInfo).port }),
     close: (limitMs) => {
       requests.drain();
-      return closeWithin(server, limitMs, options.clock);
+      return connections.drain(limitMs, options.clock);
     },
   };
 }
@@ -69,22 +79,18 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
 class HttpRequests {
   readonly #options: HttpServerOptions;
   readonly #routes: HttpRoutes;
-  /** Connections with a request whose answer is not written yet. */
-  readonly #answering = new WeakSet<Socket>();
+  readonly #bodies = new BodyBudget(httpLimits.allBodiesBytes);
+  readonly #hostNames: readonly string[];
   #draining = false;
 
   constructor(options: HttpServerOptions) {
     this.#options = options;
     this.#routes = new HttpRoutes(options.bindings);
+    this.#hostNames = [options.listen.host, ...(options.hostNames ?? [])].map((name) => name.toLowerCase());
   }
 
   drain(): void {
     this.#draining = true;
-  }
-
-  /** Whether a request of this connection is still to be answered: nothing else may be written to it, or the caller would take it for that answer. */
-  isAnswering(socket: Socket): boolean {
-    return this.#answering.has(socket);
   }
 
   /** Answers one request, whatever happens. `askForBody` is called before its body is read: a caller that waits for that sends none that would be refused. */
@@ -92,10 +98,7 @@ class HttpRequests {
     const { clock } = this.#options;
     const controller = new AbortController();
     let cancelTimer = (): void => {};
-    const { socket } = request;
-    this.#answering.add(socket);
     response.once('close', () => {
-      this.#answering.delete(socket);
       cancelTimer();
       if (!response.writableFinished) controller.abort(new SwitchyardError('CANCELLED', 'the caller closed the connection'));
     });
@@ -103,6 +106,7 @@ class HttpRequests {
     let answer: HttpAnswer;
     try {
       if (request.rawHeaders.length / 2 > httpLimits.headers) throw new HttpError(431, `too many headers; at most ${httpLimits.headers} are taken`);
+      this.#checkHost(request.headers.host);
       const timeoutMs = askedTimeoutMs(request.headers) ?? this.#options.defaultDeadlineMs;
       cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
       answer = await this.#answer(request, controller.signal, clock.monotonic() + timeoutMs, askForBody);
@@ -120,7 +124,17 @@ class HttpRequests {
       return path === '/healthz' ? this.#health() : { status: 200, headers: { 'content-type': 'application/json' }, body: await this.#options.openApi(signal) };
     }
     const call = this.#routes.find(method, path);
-    return await this.#options.api.answer({ call, query: rest.join('?'), headers: request.headers, signal, deadline }, () => readJsonBody(request, signal, askForBody));
+    return await this.#options.api.answer({ call, query: rest.join('?'), headers: request.headers, signal, deadline }, () =>
+      readJsonBody(request, signal, askForBody, this.#bodies),
+    );
+  }
+
+  #checkHost(host: string | undefined): void {
+    if (isOwnHost(host, this.#hostNames)) return;
+    throw new HttpError(
+      421,
+      `Host: got "${(host ?? '').slice(0, 64)}"; must be an IP address, "localhost" or a name of this gateway (${this.#hostNames.join(', ')}); name it in "httpHosts" of its configuration`,
+    );
   }
 
   #health(): HttpAnswer {
@@ -144,6 +158,7 @@ class HttpRequests {
       // What the caller still sends of a refused body is not read: the connection cannot be used again.
       if (this.#draining || !request.complete) response.setHeader('connection', 'close');
       response.writeHead(answer.status, { ...headers, ...(bytes === null ? {} : { 'content-length': String(bytes.length) }) });
+      limitSending(response, this.#options.sendLimitMs ?? httpLimits.sendLimitMs);
       response.end(bytes ?? undefined);
     } catch (error) {
       this.#options.onFault('send', error);
@@ -169,15 +184,4 @@ function refuseConnection(error: Error & { readonly code?: string }, socket: Soc
   socket.end(
     `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : status === 408 ? 'Request Timeout' : 'Bad Request'}\r\n${lines.join('\r\n')}\r\n\r\n${body ?? ''}`,
   );
-}
-
-function closeWithin(server: Server, limitMs: number, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = clock.after(limitMs, () => server.closeAllConnections());
-    server.close(() => {
-      cancel();
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

@@ -26,6 +26,8 @@ export interface JsonApiOptions {
   readonly observer: CallObserver;
 }
 
+const readMethods: ReadonlySet<string> = new Set(['Get', 'BatchGet', 'Query']);
+
 /** What a request says of itself before its body is read. */
 export interface HttpHead {
   readonly call: BoundCall;
@@ -51,7 +53,13 @@ export class JsonApi {
   /** Answers one call. `readBody` is called at most once. Failures are SwitchyardErrors, measured like those of the service. */
   async answer(head: HttpHead, readBody: () => Promise<JsonNode>): Promise<HttpAnswer> {
     const { call } = head;
-    const context = contextOf(head);
+    let unfit: unknown;
+    const context: RpcContext = {
+      ...contextOf(head),
+      onUnfit: (error) => {
+        unfit = error;
+      },
+    };
     let parts: HttpParts;
     let shapes: Shapes;
     let request: AnyMessage;
@@ -68,10 +76,11 @@ export class JsonApi {
     try {
       return await this.#run(head, request, shapes, context);
     } catch (error) {
-      // The route may lead to another shape than the one that the values were read by; nothing was applied then.
+      // The route may lead to another shape than the one that the values were read by.
       if (!hasReason(error, 'VALUE_INVALID', 'COLUMN_UNKNOWN')) throw error;
       const fresh = await this.#freshShapes(shapes, context);
-      if (fresh === null) throw error;
+      // What a store says of a write may come after the write: only the next call is read by the fresh shapes then.
+      if (fresh === null || (error !== unfit && !readMethods.has(call.binding.method.name))) throw error;
       return await this.#run(head, bindRequest(parts, fresh), fresh, context);
     }
   }

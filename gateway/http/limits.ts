@@ -2,7 +2,13 @@
 export const httpLimits = {
   /** Of a request's body, as it is sent and unpacked; gRPC's messages have the same. */
   bodyBytes: 16 * 1024 * 1024,
+  /** Of all bodies that are read at once, unpacked ones included; who comes then waits. */
+  allBodiesBytes: 256 * 1024 * 1024,
+  /** Bodies up to here are not counted: there are no more of them than connections. */
+  smallBodyBytes: 64 * 1024,
   jsonDepth: 100,
+  /** Values in one JSON text, those in arrays and objects included. */
+  jsonValues: 100_000,
   /** Of the request line and all headers together. */
   headerBytes: 16 * 1024,
   headers: 100,
@@ -12,6 +18,12 @@ export const httpLimits = {
   requestTimeoutMs: 60_000,
   /** A connection without a request is closed after this. */
   keepAliveMs: 30_000,
+  /** An answer of which nothing more can be sent for so long is given up, with its connection. */
+  sendLimitMs: 30_000,
+  /** More are closed at once. */
+  connections: 4_096,
+  /** Of one connection, sent without waiting for answers; with more it is closed. */
+  requestsInLine: 100,
   /** Longest deadline that a caller may ask for. */
   longestDeadlineMs: 3_600_000,
   /** Answers from here on are packed where the caller takes gzip. */

@@ -295,6 +295,16 @@ describe('what is refused says what is wrong and where', () => {
       'ARGUMENT_INVALID',
       /filter\.compare\.operator: got "=="/,
     ],
+    [
+      'too many values of one list',
+      () => post({ filter: { in: { column: 'id', values: Array(1_001).fill('x') } } }, '/v1/tables/item:query'),
+      400,
+      'ARGUMENT_INVALID',
+      /values: got 1001; must be 1 to 1000/,
+    ],
+    ['too many keys', () => post({ keys: Array(1_001).fill(0) }, '/v1/tables/item:batchGet'), 400, 'ARGUMENT_INVALID', /keys: got 1001; must be 1 to 1000/],
+    ['too many values in all', () => post(`[${'{},'.repeat(100_000)}{}]`), 400, 'ARGUMENT_INVALID', /the body: more than 100000 JSON values/],
+    ['an exponent that would be written out', () => post('{"name": "x", "price": 1e100000}'), 400, 'VALUE_INVALID', /row\.price: got 1e100000; .*an exponent of at most 400/],
     ['a table given twice', () => post({ table: 'line' }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /table: it is in the path/],
     ['a mutation without a table', () => post({ mutations: [{ insert: { row: {} } }] }, '/v1:mutate'), 400, 'ARGUMENT_INVALID', /mutations\[0\]\.insert\.row/],
     ['an unknown parameter', () => get('/v1/tables/item/rows/1?column=id'), 400, 'HTTP_REQUEST_INVALID', /"column": unknown; did you mean "columns"/],
@@ -428,6 +438,21 @@ test('a held write waits like one over gRPC, and reads do not', async () => {
   await stage.fence('old', 'held', 'OPEN', 1);
   expect((await write).status).toBe(201);
   expect(await stage.sql('old', 'SELECT id FROM held ORDER BY id')).toBe('1\n2\n');
+});
+
+test('a write that was done and cannot be shown is never done twice, nor called an invalid argument', async () => {
+  // A hostile default: an array of two dimensions has no cell.
+  await stage.sql(
+    'old',
+    "CREATE TABLE odd (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, grid int[] DEFAULT '{{1,2},{3,4}}', n int NOT NULL DEFAULT 0); GRANT ALL ON odd TO shop_gateway",
+  );
+  expect((await send('POST', '/v1/tables/odd/rows', { n: 1 })).status).toBe(201);
+  await new Promise((resolve) => setTimeout(resolve, 1_100)); // a shape is not read again sooner
+  await stage.sql('old', 'ALTER TABLE odd ADD COLUMN later int'); // the shape that it was read by is not the newest
+  const made = await send('POST', '/v1/tables/odd/rows?returning=grid', { n: 2 });
+  expect(made.json).toMatchObject({ status: 500, reason: 'STORE_FAILED', detail: expect.stringMatching(/the write was done; .*"grid"/) });
+  expect((await send('PATCH', '/v1/tables/odd/rows/1?returning=grid', { n: { $add: 1 } })).json).toMatchObject({ status: 500, reason: 'STORE_FAILED' });
+  expect(await stage.sql('old', 'SELECT id, n FROM odd ORDER BY id')).toBe('1|2\n2|2\n');
 });
 
 test('a column that is added later is found at once', async () => {

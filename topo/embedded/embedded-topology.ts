@@ -12,6 +12,7 @@ const COMPACT_AT_BYTES = 4 * 1024 * 1024;
 const MAX_CONNECTIONS = 1_024;
 const MAX_BLOCKING_QUERIES = 1_024;
 const MAX_SESSIONS = 4_096;
+const SEND_LIMIT_MS = 30_000;
 
 export interface EmbeddedTopologyOptions {
   /** Where the log lies; made when it is missing. One server at a time. */
@@ -32,6 +33,8 @@ export interface EmbeddedTopologyOptions {
   readonly maxConnections?: number;
   /** Default 1,024; more are refused with 429. */
   readonly maxBlockingQueries?: number;
+  /** How long an answer may wait for a reader that takes nothing, before its connection is cut. Default 30,000. */
+  readonly sendLimitMs?: number;
 }
 
 /** A running server. Disposing answers what is under way, closes every connection and lets go of the data directory. */
@@ -68,6 +71,7 @@ export async function startEmbeddedTopology(options: EmbeddedTopologyOptions): P
       clock,
       log,
       maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
+      sendLimitMs: options.sendLimitMs ?? SEND_LIMIT_MS,
       parts: { store, sessions, clock, newId, random, ...limits },
     }),
   );

@@ -87,7 +87,7 @@ class PostgresDataStore implements DataStore {
     return done.map(({ row, found }, i) => {
       const write = writes[i];
       if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
-      return { row: rowReader(write.table, write.operation.returning)(row, 0), found };
+      return { row: readBack(write.table, write.operation.returning, row), found };
     });
   }
 
@@ -125,6 +125,16 @@ class PostgresDataStore implements DataStore {
 }
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
+
+/** What a write returned. It is committed by now: a value that cannot be shown must not look like a write that was refused. */
+function readBack(table: TableSchema, names: readonly string[], row: TextRow): Row {
+  try {
+    return rowReader(table, names)(row, 0);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SwitchyardError('STORE_FAILED', `the write was done; its answer cannot be shown: ${why}`, { metadata: { table: table.name }, cause });
+  }
+}
 
 /** Reads these columns' cells out of a row of texts, from the place `offset` on. */
 function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {

@@ -162,6 +162,19 @@ test('an element that does not fit is named by its place', () => {
   expect(() => read('array', '5', 'int64')).toThrow(/row\.c: got 5; .* as an array, each element an integer/);
 });
 
+test('numbers cost no more than their text, whatever their exponents', () => {
+  const startedAt = performance.now();
+  for (const text of ['0e150000', '1e150000', '-1e-150000'])
+    for (let i = 0; i < 20_000; i += 1) {
+      plainDecimal(text);
+      exactInteger(text);
+      doubleOf(text);
+    }
+  exactInteger(`${'0'.repeat(1_000_000)}1${'0'.repeat(1_000_000)}1e-1`);
+  expect(performance.now() - startedAt).toBeLessThan(3_000); // written out, it would be minutes
+  expect(() => read('decimal', '1e401')).toThrow(/row\.c: got 1e401; .*an exponent of at most 400/);
+});
+
 test('changes are told from amounts, and unknown columns by the closest name', () => {
   const handle = tableHandle('old', {
     name: 't',
@@ -182,8 +195,31 @@ test('changes are told from amounts, and unknown columns by the closest name', (
 
 test('texts of numbers and times', () => {
   expect(['-1.50e1', '1E+3', '12e-4', '0e0', '100e-2', '00'].map(plainDecimal)).toEqual(['-15.0', '1000', '0.0012', '0', '1.00', '00']);
-  expect(['5.00', '5.01', '-0', 'x'].map(exactInteger)).toEqual([5n, null, 0n, null]);
+  expect(['5.00', '5.01', '-0', 'x'].map((text) => exactInteger(text))).toEqual([5n, null, 0n, null]);
   expect(['9007199254740992', '9007199254740993', '1e309', '0x10'].map(doubleOf)).toEqual([2 ** 53, null, null, null]);
+  expect(['0e150000', '-0.00e999999999999', '0e-3'].map(plainDecimal)).toEqual(['0', '-0', '0.000']);
+  expect(['1e401', '1e-401', '1e150000'].map(plainDecimal)).toEqual([null, null, null]);
+  expect(plainDecimal('1e400')).toHaveLength(401);
+  expect(['0e150000', '1e150000', '-12.300e2', '1.5e0', '1e-1', '1e39', '1e40', `${'0'.repeat(60)}7`].map((text) => exactInteger(text))).toEqual([
+    0n,
+    null,
+    -1230n,
+    null,
+    null,
+    10n ** 39n,
+    null,
+    7n,
+  ]);
+  // Written in any way, an integer is not rounded unseen; a double's own shortest text is that double.
+  expect(['9007199254740993.0', '9007199254740993e0', '90071992547409.93e2', '9.007199254740992e15'].map(doubleOf)).toEqual([null, null, null, 2 ** 53]);
+  expect(['1e23', '1.0E+23', '100000000000000000000000', '100000000000000000000001', '1.7976931348623157e308', '5e-324'].map(doubleOf)).toEqual([
+    1e23,
+    1e23,
+    1e23,
+    null,
+    Number.MAX_VALUE,
+    Number.MIN_VALUE,
+  ]);
   expect([microsOfTime('23:59:60'), microsOfTime('24:00:00'), microsOfTime('1:00:00')]).toEqual([null, 86_400_000_000n, null]);
   expect([timestampText(-62_135_596_800_000_001n, true), timestampText(0n, false)]).toEqual(['0000-12-31T23:59:59.999999Z', '1970-01-01T00:00:00.000000']);
   expect(microsOfTimestamp('+294247-01-10T04:00:54.775807Z', true)).toBeNull();

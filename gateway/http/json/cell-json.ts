@@ -6,7 +6,7 @@ import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import { typeText } from '../../codec/decode.ts';
 import { encodeCell } from '../../codec/encode.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
-import { doubleOf, doubleText, exactInteger, plainDecimal } from './number-text.ts';
+import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from './number-text.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from './time-text.ts';
 
 /* A cell in plain JSON. Written: integers of 64 bits and decimals as strings, since most JSON parsers round them; 16 and 32 bits and finite floats as numbers. Read: numbers or strings, as long as they are exact. */
@@ -24,7 +24,7 @@ export const jsonForms: Readonly<Record<ScalarKind, string>> = {
   uint64: 'an unsigned integer of 64 bits, as a string or a number',
   float32: 'a number that a float32 holds exactly, "NaN", "Infinity" or "-Infinity"',
   float64: 'a number, "NaN", "Infinity" or "-Infinity"',
-  decimal: 'a decimal number, as a string or a number, "NaN", "Infinity" or "-Infinity"',
+  decimal: `a decimal number, as a string or a number (an exponent of at most ${mostAddedDigits}), "NaN", "Infinity" or "-Infinity"`,
   text: 'a string',
   bytes: 'a string in base64',
   uuid: 'a UUID as a string with hyphens',

@@ -55,3 +55,20 @@ test('refuses members that are given twice, and depth beyond the limit', () => {
   expect(() => parseJson('[[[[[1]]]]]', 'the body', 5)).toThrow(/nested deeper than 5/);
   expect(() => parseJson('['.repeat(1_000_000), 'the body', 100)).toThrow(/nested deeper than 100/);
 });
+
+test('refuses more values than it would hold, in good time', () => {
+  const many = (count: number, one: string): string => `[${`${one},`.repeat(count - 1)}${one}]`;
+  const startedAt = performance.now();
+  for (const one of ['{}', '[]', '0', '{"a":1}'])
+    expect(() => parseJson(many(1_000_000, one), 'the body', 100)).toThrow('the body: more than 100000 JSON values; send fewer at once');
+  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  expect(parseJson(many(99_999, '{}'), 'the body', 100).kind).toBe('array');
+});
+
+test('reads strings as long as a body', () => {
+  for (const part of ['a', '\\n', '\\u00e9', '\u00e9']) {
+    const text = `"${part.repeat(Math.floor((16 * 1024 * 1024) / part.length) - 2)}"`;
+    const node = parseJson(text, 'the test', 100);
+    expect(node.kind === 'string' && node.value === (JSON.parse(text) as string)).toBe(true);
+  }
+});

@@ -1,13 +1,14 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { httpLimits } from '../limits.ts';
 import type { JsonNode } from './json-node.ts';
 
 const space = /[ \t\n\r]*/y;
 const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids exactly these inside a string
-const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+const unicodeEscape = /\\u[0-9a-fA-F]{4}/y;
+const noMembers: ReadonlyMap<string, JsonNode> = new Map();
 
 /**
- * Parses one JSON text exactly (RFC 8259). ARGUMENT_INVALID names the place where it is malformed, nested deeper than `deepest`, or has a member twice: which of the two is meant, nobody can know. `field` says what the text is, such as "the body".
+ * Parses one JSON text exactly (RFC 8259). ARGUMENT_INVALID names the place where it is malformed, nested deeper than `deepest`, of more than `httpLimits.jsonValues` values, or has a member twice: which of the two is meant, nobody can know. `field` says what the text is, such as "the body".
  */
 export function parseJson(text: string, field: string, deepest: number): JsonNode {
   return new Parser(text, field, deepest).whole();
@@ -18,6 +19,7 @@ class Parser {
   readonly #field: string;
   readonly #deepest: number;
   #at = 0;
+  #values = 0;
 
   constructor(text: string, field: string, deepest: number) {
     this.#text = text;
@@ -35,6 +37,9 @@ class Parser {
   #value(depth: number): JsonNode {
     this.#skipSpace();
     if (depth > this.#deepest) throw this.#malformed(`nested deeper than ${this.#deepest}`);
+    this.#values += 1;
+    // A value costs many times its text in memory.
+    if (this.#values > httpLimits.jsonValues) throw new SwitchyardError('ARGUMENT_INVALID', `${this.#field}: more than ${httpLimits.jsonValues} JSON values; send fewer at once`);
     switch (this.#text[this.#at]) {
       case '{':
         return this.#object(depth);
@@ -55,10 +60,10 @@ class Parser {
 
   #object(depth: number): JsonNode {
     const start = this.#at;
-    const members = new Map<string, JsonNode>();
     this.#at += 1;
     this.#skipSpace();
-    if (this.#take('}')) return { kind: 'object', members, source: '{}' };
+    if (this.#take('}')) return { kind: 'object', members: noMembers, source: '{}' };
+    const members = new Map<string, JsonNode>();
     do {
       this.#skipSpace();
       if (this.#text[this.#at] !== '"') throw this.#malformed('a member must begin with its name in double quotes');
@@ -87,9 +92,22 @@ class Parser {
     return { kind: 'array', elements, source: this.#text.slice(start, this.#at) };
   }
 
+  /** By hand: a pattern would keep a place to go back to for every character, and run out of memory in a long string. */
   #string(): Extract<JsonNode, { kind: 'string' }> {
-    const source = this.#match(string) ?? this.#fail('a string that does not end, or an escape or control character that JSON does not know');
-    return { kind: 'string', value: source.includes('\\') ? (JSON.parse(source) as string) : source.slice(1, -1), source };
+    const text = this.#text;
+    const start = this.#at;
+    let at = start + 1;
+    let isEscaped = false;
+    while (text[at] !== '"') {
+      const isEscape = text[at] === '\\';
+      isEscaped ||= isEscape;
+      const length = isEscape ? escapeLength(text, at) : text.charCodeAt(at) >= 0x20 ? 1 : 0;
+      if (length === 0) throw this.#malformed('a string that does not end, or an escape or control character that JSON does not know');
+      at += length;
+    }
+    this.#at = at + 1;
+    const source = text.slice(start, this.#at);
+    return { kind: 'string', value: isEscaped ? (JSON.parse(source) as string) : source.slice(1, -1), source };
   }
 
   #word(word: string, node: JsonNode): JsonNode {
@@ -123,4 +141,14 @@ class Parser {
   #malformed(why: string): SwitchyardError {
     return new SwitchyardError('ARGUMENT_INVALID', `${this.#field}: malformed JSON at character ${this.#at}: ${why}`);
   }
+}
+
+/** 0: no escape that JSON knows. */
+function escapeLength(text: string, at: number): number {
+  const next = text[at + 1] ?? '';
+  if (next === 'u') {
+    unicodeEscape.lastIndex = at;
+    return unicodeEscape.test(text) ? 6 : 0;
+  }
+  return next !== '' && '"\\/bfnrt'.includes(next) ? 2 : 0;
 }

@@ -4,6 +4,8 @@ import type { UpdateRequest } from '../../../gen/switchyard/data/v1/data_service
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import { closestName, columnOf } from '../../codec/columns.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
+import { mostValues } from '../../codec/validate-filter.ts';
+import { mostKeys } from '../../codec/validate-reads.ts';
 import { valueFromJson } from './cell-json.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { amountsFromJson, changesFromJson, objectOf, rowFromJson } from './row-json.ts';
@@ -111,7 +113,8 @@ export class RequestReader {
         return this.#messageValue(field.message, node, at, table);
       case 'list': {
         if (node.kind !== 'array') throw argument(`${at}: got ${shownNode(node)}; must be an array`);
-        return node.elements.map((element, index) => this.#element(field, element, `${at}[${index}]`, table));
+        const elements = field.localName === 'keys' ? atMost(mostKeys, node.elements, at, 'keys') : node.elements;
+        return elements.map((element, index) => this.#element(field, element, `${at}[${index}]`, table));
       }
       case 'map':
         throw new Error(`${field.parent.typeName}.${field.name}: no request has a map`);
@@ -161,8 +164,8 @@ export class RequestReader {
       const field = this.#fieldOf(desc, name, at);
       if (!isValue(field)) this.#setField(init, desc, field, member, under(at, name), table);
       else if (field.fieldKind !== 'list') init[field.localName] = comparand(member);
-      else if (member.kind === 'array') init[field.localName] = member.elements.map(comparand);
-      else throw argument(`${at}.${name}: got ${shownNode(member)}; must be an array of values`);
+      else if (member.kind !== 'array') throw argument(`${at}.${name}: got ${shownNode(member)}; must be an array of values`);
+      else init[field.localName] = atMost(mostValues, member.elements, `${at}.${name}`, 'values').map(comparand);
     }
     return create(desc, init);
   }
@@ -172,6 +175,12 @@ export class RequestReader {
     if (handle === undefined) throw argument(`${at}: the table that it belongs to is missing; give "table" beside it`);
     return handle;
   }
+}
+
+/** Refuses a list that is too long before its elements are read. */
+function atMost(most: number, elements: readonly JsonNode[], at: string, what: string): readonly JsonNode[] {
+  if (elements.length > most) throw argument(`${at}: got ${elements.length}; must be 1 to ${most} ${what}`);
+  return elements;
 }
 
 const isValue = (field: DescField): boolean => field.message?.typeName === 'switchyard.data.v1.Value';

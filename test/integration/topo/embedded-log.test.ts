@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, open as openFile, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ConfigError } from '../../../runtime/config-file.ts';
 import { systemClock } from '../../../runtime/clock.ts';
@@ -68,7 +68,7 @@ test('a log cut off at any byte gives back whole writes only, in order, and goes
   );
 });
 
-test('a last record with a wrong byte is cut off; one with others behind it, and a file that is none of ours, are refused', async () => {
+test('a record with a wrong byte, be it the last one, and a file that is none of ours or empty are refused, and left as they are', async () => {
   {
     await using store = await open();
     for (const value of ['1', '2', '3']) await put(store, 'a', value);
@@ -79,16 +79,31 @@ test('a last record with a wrong byte is cut off; one with others behind it, and
     copy[at] = (copy[at] ?? 0) ^ 1;
     return copy;
   };
-  await writeFile(logFile(), withWrongByteAt(whole.length - 10));
+  // The last one was answered: it has its newline.
+  for (const content of [withWrongByteAt(whole.length - 10), withWrongByteAt(Math.round(whole.length / 2)), Buffer.from('something else\n'), Buffer.alloc(0)]) {
+    await writeFile(logFile(), content);
+    const opened = open();
+    await expect(opened).rejects.toThrow(/topology\.log is damaged at byte \d+/);
+    await expect(opened).rejects.toThrow(ConfigError);
+    expect(await readFile(logFile())).toEqual(content);
+  }
+  expect(torn).toEqual([]);
+});
+
+test('what a killed server has written is synced before anybody is told of it', async () => {
   {
     await using store = await open();
-    expect(Buffer.from(store.state.entry('a')?.value ?? '', 'base64').toString()).toBe('2');
-    expect(torn).toHaveLength(1);
+    await put(store, 'a', '1');
   }
-  await writeFile(logFile(), withWrongByteAt(Math.round(whole.length / 2)));
-  await expect(open()).rejects.toThrow(/topology\.log is damaged at byte \d+/);
-  await writeFile(logFile(), 'something else\n');
-  await expect(open()).rejects.toThrow(ConfigError);
+  const handle = await openFile(logFile());
+  const datasync = jest.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'datasync');
+  await handle.close();
+  try {
+    await using _store = await open();
+    expect(datasync).toHaveBeenCalledTimes(1);
+  } finally {
+    datasync.mockRestore();
+  }
 });
 
 test('the log is compacted as it grows, and nothing is lost by that: entries, deletions, sessions, indexes', async () => {

@@ -87,6 +87,43 @@ describe('inside a process', () => {
     await put(topology.address, 'a', '1');
   });
 
+  test("a name that is somebody else's is refused, in the header Host", async () => {
+    await using topology = await start();
+    const { hostname, port } = new URL(topology.address);
+    const statusOf = (host: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connect(Number(port), hostname, () => socket.write(`GET /v1/status/leader HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`));
+        let text = '';
+        socket.on('data', (chunk) => {
+          text += chunk.toString();
+        });
+        socket.once('error', reject);
+        socket.once('close', () => resolve(text));
+      });
+    expect(await statusOf(`localhost:${port}`)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await statusOf(`evil.example:${port}`)).toMatch(/^HTTP\/1\.1 421 .*Host: got "evil\.example:\d+"/s);
+  });
+
+  test('a reader that sleeps is let go', async () => {
+    await using topology = await start({ sendLimitMs: 200 });
+    await Promise.all(Array.from({ length: 60 }, (_unused, n) => put(topology.address, `large/${n}`, 'x'.repeat(500_000))));
+    const { hostname, port } = new URL(topology.address);
+    const socket = connect(Number(port), hostname);
+    socket.on('error', () => undefined);
+    const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    let bytes = 0;
+    socket.on('data', (chunk) => {
+      if (bytes === 0) socket.pause();
+      bytes += chunk.length;
+    });
+    socket.write('GET /v1/kv/large/?recurse HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await systemClock.sleep(2_000);
+    expect(bytes).toBeGreaterThan(0);
+    socket.resume();
+    await Promise.race([closed, systemClock.sleep(5_000).then(() => Promise.reject(new Error('not let go')))]);
+    expect(bytes).toBeLessThan(60 * 500_000);
+  });
+
   test.each([
     ['GET', 'catalog/nodes', 501, '/v1/catalog/nodes is not served', ''],
     ['GET', 'snapshot', 501, '/v1/snapshot is not served', ''],

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Clock } from '../../../core/clock.ts';
+import { isOwnHost } from '../../../runtime/host-header.ts';
 import { formatHostPort, type HostPort } from '../../../runtime/host-port.ts';
 import type { Logger } from '../../../runtime/logger.ts';
+import { limitSending } from '../../../runtime/send-limit.ts';
 import { type EndpointParts, serveCall } from './endpoints.ts';
 import { readBody, Refusal, type Reply, textReply } from './http-exchange.ts';
 
@@ -21,6 +23,8 @@ export interface TopologyServerOptions {
   readonly log: Logger;
   /** More are closed at once. */
   readonly maxConnections: number;
+  /** An answer of which nothing more can be sent for so long is given up, with its connection. */
+  readonly sendLimitMs: number;
   readonly parts: Omit<EndpointParts, 'address'>;
 }
 
@@ -85,6 +89,7 @@ export class TopologyServer implements AsyncDisposable {
     const sent = Promise.withResolvers<void>();
     response.once('close', sent.resolve);
     response.writeHead(reply.status, { ...reply.headers, 'Content-Length': Buffer.byteLength(reply.body) });
+    limitSending(response, this.#options.sendLimitMs);
     response.end(reply.body, () => sent.resolve());
     await sent.promise;
     // What is left of a body that nobody wanted must not be taken for the next request.
@@ -96,6 +101,12 @@ export class TopologyServer implements AsyncDisposable {
     const [path = '', query = ''] = splitOnce(request.url ?? '', '?');
     try {
       if (this.#running.size >= MAX_REQUESTS) throw new Refusal(429, `more than ${MAX_REQUESTS} requests at once`);
+      const { host } = request.headers;
+      if (!isOwnHost(host, [this.#options.listen.host.toLowerCase()]))
+        throw new Refusal(
+          421,
+          `Host: got "${(host ?? '').slice(0, 64)}"; must be an IP address, "localhost" or the name that this server listens on (${this.#options.listen.host})`,
+        );
       const call = { method: request.method ?? 'GET', query: new URLSearchParams(query), body: (bytes: number, what: string) => readBody(request, bytes, what), signal };
       const reply = await serveCall({ ...parts, address: () => this.address }, path, call);
       await parts.store.settled();

@@ -42,8 +42,7 @@ type Append = Extract<LogRecord, { changes: unknown }>['changes'][number];
 
 /**
  * The changes in a file, in order. What is appended is on the disk when `settled` resolves; what comes while the disk is busy goes there together, as one record with one sync.
- * Each line begins with its checksum: a last record that
- * was not written to its end is cut off, a broken one with others behind it is a damaged file and refused.
+ * Each line begins with its checksum. A last record without its newline was not written to its end, hence never answered, and is cut off; any other that is broken is a damaged file and refused.
  */
 export class ChangeLog implements AsyncDisposable {
   readonly #options: ChangeLogOptions;
@@ -74,11 +73,12 @@ export class ChangeLog implements AsyncDisposable {
     if (content === null) await replace(options.directory, [HEADER]);
     const sound = content === null ? lineOf(HEADER).length : restoreAll(path, content, options.restore);
     const file = await open(path, 'a');
-    if (content !== null && sound < content.length) {
-      await file.truncate(sound);
-      await file.datasync();
-      options.onTorn(content.length - sound);
-    }
+    const torn = content === null ? 0 : content.length - sound;
+    if (torn > 0) await file.truncate(sound);
+    // Whoever wrote it may have been killed before its sync: what is told of from now on must not be in the system's memory alone.
+    await file.datasync();
+    await syncFolder(options.directory);
+    if (torn > 0) options.onTorn(torn);
     return new ChangeLog(options, file, sound);
   }
 
@@ -165,13 +165,18 @@ async function replace(directory: string, records: readonly LogRecord[]): Promis
     await file.close();
   }
   await rename(join(directory, NEW_FILE), join(directory, FILE));
+  await syncFolder(directory);
+  return content.length;
+}
+
+/** Until then a crash may bring back the file that had the name before. */
+async function syncFolder(directory: string): Promise<void> {
   const folder = await open(directory, 'r');
   try {
     await folder.sync();
   } finally {
     await folder.close();
   }
-  return content.length;
 }
 
 function lineOf(record: LogRecord): Buffer {
@@ -186,20 +191,17 @@ function checksumOf(text: string | Buffer): string {
 /** Returns how many bytes are sound: all of them unless the last record was not written to its end. */
 function restoreAll(path: string, content: Buffer, restore: (record: LogRecord) => void): number {
   let at = 0;
-  while (at < content.length) {
+  do {
     const end = content.indexOf(NEWLINE, at);
     const isFirst = at === 0;
+    // The first line came with the file. Of any other that has no end nobody has been told.
+    if (end < 0 && !isFirst) return at;
     const record = end < 0 ? null : recordOf(path, content.subarray(at, end));
-    if (record === null) {
-      // The first line came with the file; and no line that was written to its end is followed by a broken one.
-      if (isFirst || (end >= 0 && end + 1 < content.length))
-        throw new ConfigError(`${path} is damaged at byte ${at} or is no topology log: move it away, or restore it from a copy`);
-      return at;
-    }
+    if (record === null) throw new ConfigError(`${path} is damaged at byte ${at} or is no topology log: move it away, or restore it from a copy`);
     if (isFirst !== 'format' in record) throw new ConfigError(`${path} is no topology log of this version`);
     restore(record);
     at = end + 1;
-  }
+  } while (at < content.length);
   return at;
 }
 
