@@ -64,7 +64,7 @@ export interface DataStore extends AsyncDisposable {
   /**
    * Runs the writes in order in one transaction (a single one as one statement). All or nothing. `schemas` holds the schema of every table named.
    * FENCED: rejected by the fence, or by a missing right that the fence may have taken: definitely not applied. OUTCOME_UNKNOWN: the connection was lost after the commit was sent,
-   * or the signal aborted then. Every other failure: definitely not applied.
+   * or the signal aborted then. STORE_FAILED whose message says that the write was done: its answer cannot be shown. Every other failure: definitely not applied.
    */
   write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
 

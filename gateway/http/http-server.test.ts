@@ -40,6 +40,17 @@ class Caller {
     this.closed = new Promise((resolve) => this.socket.once('close', () => resolve()));
   }
 
+  /** Sends a request and takes nothing once the first of its answer has come. */
+  sleepAt(path: string): Promise<void> {
+    this.socket.write(request(path));
+    return new Promise((resolve) =>
+      this.socket.once('data', () => {
+        this.socket.pause();
+        resolve();
+      }),
+    );
+  }
+
   async until(holds: () => boolean): Promise<void> {
     for (let i = 0; i < 500 && !holds(); i += 1) await systemClock.sleep(10);
     expect([this.text.slice(0, 2_000), this.bytes, holds()]).toEqual([expect.any(String), expect.any(Number), true]);
@@ -143,9 +154,7 @@ test('a door that closes sends what it has begun to send, and lets go of idle co
   idle.socket.write(request('/healthz'));
   await idle.until(() => idle.text.includes('SERVING'));
   const caller = new Caller(door);
-  caller.socket.write(request('/openapi.json'));
-  await caller.until(() => caller.bytes > 0);
-  caller.socket.pause();
+  await caller.sleepAt('/openapi.json');
   await systemClock.sleep(100);
   const closed = door.close(8_000);
   await idle.closed;
@@ -159,9 +168,7 @@ test('a door that closes sends what it has begun to send, and lets go of idle co
 test('a door that closes cuts at its limit who does not read', async () => {
   const door = await serve({ openApi: async () => largeBody });
   const caller = new Caller(door);
-  caller.socket.write(request('/openapi.json'));
-  await caller.until(() => caller.bytes > 0);
-  caller.socket.pause();
+  await caller.sleepAt('/openapi.json');
   const startedAt = performance.now();
   await door.close(300);
   expect(performance.now() - startedAt).toBeLessThan(3_000);
@@ -169,19 +176,18 @@ test('a door that closes cuts at its limit who does not read', async () => {
 });
 
 test('a reader that sleeps is let go, one that is slow is not', async () => {
-  const door = await serve({ openApi: async () => largeBody, sendLimitMs: 400 });
+  const door = await serve({ openApi: async () => largeBody, sendLimitMs: 700 });
   const [asleep, slow] = [new Caller(door), new Caller(door)];
-  for (const { socket } of [asleep, slow]) socket.write(request('/openapi.json'));
-  await asleep.until(() => asleep.bytes > 0);
-  asleep.socket.pause();
+  await Promise.all([asleep, slow].map((caller) => caller.sleepAt('/openapi.json')));
   for (let i = 0; i < 12 && slow.bytes < large; i += 1) {
     slow.socket.pause();
-    await systemClock.sleep(150);
+    await systemClock.sleep(100);
     const before = slow.bytes;
     slow.socket.resume();
     await slow.until(() => slow.bytes > Math.min(before + 1_000_000, large));
   }
   await slow.until(() => slow.bytes > large);
+  await systemClock.sleep(1_700); // twice the limit, and some more
   asleep.socket.resume();
   await asleep.closed;
   expect(asleep.bytes).toBeLessThan(large);

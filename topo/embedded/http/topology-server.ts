@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Server as NetServer } from 'node:net';
 import type { Clock } from '../../../core/clock.ts';
 import { isOwnHost } from '../../../runtime/host-header.ts';
 import { formatHostPort, type HostPort } from '../../../runtime/host-port.ts';
@@ -65,7 +66,8 @@ export class TopologyServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#ending.signal.aborted) return;
     const closed = Promise.withResolvers<void>();
-    this.#server.close(() => closed.resolve());
+    // Not the HTTP server's own `close`: that takes a connection for idle whose answer is still being sent, and cuts it.
+    NetServer.prototype.close.call(this.#server, () => closed.resolve());
     this.#ending.abort();
     const limit = new AbortController();
     const limited = this.#options.clock.sleep(DRAIN_LIMIT_MS, limit.signal).catch(() => undefined);
@@ -73,6 +75,7 @@ export class TopologyServer implements AsyncDisposable {
     limit.abort();
     this.#server.closeAllConnections();
     await closed.promise;
+    this.#server.close(() => undefined); // ends its timers
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
