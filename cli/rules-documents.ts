@@ -70,3 +70,9 @@ export function parseRules(text: string, origin: string): RoutingRules {
 
 /** As YAML, for an editor. */
 export const rulesYaml = (rules: RoutingRules): string => stringify(toJson(RoutingRulesSchema, rules));
+
+/** Tables whose writes are held though no workflow moves them: somebody's own rule, or what a dead coordinator left. */
+export const heldByNobody = (rules: RoutingRules): readonly string[] =>
+  Object.entries(rules.tables)
+    .filter(([, rule]) => rule.hold !== undefined && rule.movement === undefined)
+    .map(([name]) => name);

@@ -9,6 +9,7 @@ import type { Context } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { duration } from '../render/figures.ts';
 import { stateName } from '../render/workflow-text.ts';
+import { heldByNobody } from '../rules-documents.ts';
 
 /** What was looked at: fine, or what is wrong and what helps. */
 export interface Finding {
@@ -87,8 +88,7 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
 
 /** Of the rules. */
 function rulesFindings(rules: RoutingRules): readonly Finding[] {
-  const held = Object.entries(rules.tables).filter(([, rule]) => rule.hold !== undefined && rule.movement === undefined);
-  const found = held.map(([name]): Finding => ({ what: `the rule of ${name} holds writes and no workflow moves it`, fix: 'let them go: switchyard rules edit' }));
+  const found = heldByNobody(rules).map((name): Finding => ({ what: `the rule of ${name} holds writes and no workflow moves it`, fix: 'let them go: switchyard rules edit' }));
   const external: Finding[] = rules.external
     ? [fine(`rules version ${rules.version} was written past control, by ${rules.changedBy}`)]
     : [fine(`rules version ${rules.version} is in force`)];

@@ -6,7 +6,7 @@ import { GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
 import { type RoutingRules, RoutingRulesSchema, RulesService, type TableRule, UpdateRulesResponseSchema } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import type { Context } from '../context.ts';
 import { rulesDifference, rulesText } from '../render/rules-text.ts';
-import { baseRules, currentRules, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
+import { baseRules, currentRules, heldByNobody, parseRules, rulesOfVersion, rulesYaml, versionNumber } from '../rules-documents.ts';
 
 type Rules = RpcClient<typeof RulesService>;
 
@@ -114,9 +114,7 @@ async function findings(context: Context, rules: RoutingRules, inForce: boolean)
   const redundant = Object.entries(rules.tables)
     .filter(([, rule]) => rule.primary === rules.defaultKeyspace && rule.movement === undefined && rule.attempt === 0n && rule.names.length === 0)
     .map(([name]) => `table ${name}: says what holds without it (the default keyspace); may be left out`);
-  const held = Object.entries(rules.tables)
-    .filter(([, rule]) => rule.hold !== undefined && rule.movement === undefined)
-    .map(([name]) => `table ${name}: writes are held and no workflow moves it; gateways let them go after the hold's time`);
+  const held = heldByNobody(rules).map((name) => `table ${name}: writes are held and no workflow moves it; gateways let them go after the hold's time`);
   if (!inForce) return [...redundant, ...held];
   using client = context.client(GatewayService);
   const { gateways } = await client.listGateways({});
