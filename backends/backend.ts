@@ -5,6 +5,7 @@ import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
 import type { Shard } from '../core/keyspace.ts';
 import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../core/operation.ts';
+import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
 /*
@@ -67,6 +68,12 @@ export interface DataStore extends AsyncDisposable {
    * or the signal aborted then. STORE_FAILED whose message says that the write was done: its answer cannot be shown. Every other failure: definitely not applied.
    */
   write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
+  /**
+   * The same, once: the request's record is committed together with the writes. Where there is one already nothing is written, and its result is the answer, whatever the fence says (the record was
+   * written by a write that the fence let pass). Safe to repeat after every failure, OUTCOME_UNKNOWN included: a first one that is still under way is waited for. REQUEST_ID_REUSED: the record is of another content.
+   * REQUEST_IDS_NOT_KEPT: the store was never prepared for records.
+   */
+  writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer>;
 
   /** The fence rows of these tables in one statement and snapshot; a table without one is left out. None at all when the store was never prepared. */
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
@@ -114,7 +121,10 @@ export interface ApplyBatch {
   readonly changes: readonly RowChange[];
   /** Rows to insert or overwrite after `changes`: a copied chunk, at most one table a batch. */
   readonly copied: { readonly table: string; readonly rows: readonly (readonly Cell[])[]; readonly progress: CopyProgress } | null;
-  readonly position: Position;
+  /** Records of requests, streamed or copied, in any order: where one is there already the later written stays. `progress` is written down under `REQUESTS` when they were copied. */
+  readonly requests: { readonly records: readonly RequestRecord[]; readonly progress: CopyProgress | null };
+  /** Null: as it is. A batch of copied records alone has none, and may be applied beside another batch of the stream. */
+  readonly position: Position | null;
   /** Highest marker within the changes, null for none. */
   readonly marker: Attempt | null;
 }
@@ -133,6 +143,8 @@ export interface ReplicationStore extends AsyncDisposable {
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /** The rows with these keys, in no order; a missing row is left out. */
   readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
+  /** Up to `limit` records of requests that name one of the tables, in order of their key (caller, id, table; by code point) after `after` (null: from the start), one snapshot. */
+  readRequests(tables: readonly string[], after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly RequestRecord[]>;
   /** Writes a watermark for the stream into the store's own log, in its own committed transaction. */
   writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void>;
   /** The store's own estimate of a table's rows. */
@@ -201,6 +213,8 @@ export interface OwnerStore extends AsyncDisposable {
   // Prepare. Idempotent; DDL allowed; minutes allowed.
   /** Creates or updates the store's own schema `switchyard`. */
   install(signal: AbortSignal): Promise<void>;
+  /** Removes records of requests that are older than `ageMs` on the store's own clock, at most `limit` of them; returns how many. Not streamed. Nothing where the store was never prepared. */
+  expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Problems that make these tables unmovable from or into this store, each with its fix: no primary key, unsupported types, foreign keys that leave the set, partitions, rights that the fence could not take
    * away (ownership, superuser, PUBLIC, other grantors, column rights), missing server settings or rights of the identities. */
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]>;

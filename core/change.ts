@@ -1,5 +1,6 @@
 import type { Cell } from './cell.ts';
 import type { Attempt, Position } from './ids.ts';
+import type { RequestRecord } from './request-record.ts';
 
 /** Stands in an update's row for a column whose value the source did not send because it did not change (PostgreSQL: an out-of-line TOAST value). */
 export const unchanged: unique symbol = Symbol('unchanged');
@@ -18,7 +19,9 @@ export type LogSignal =
   /** Attempt whose end of history this is: no row of the workflow's tables follows before the source opens again. */
   | { readonly kind: 'marker'; readonly attempt: Attempt }
   /** A number that control wrote into the log to know when the stream has come this far. */
-  | { readonly kind: 'watermark'; readonly id: number };
+  | { readonly kind: 'watermark'; readonly id: number }
+  /** The record of a write that is done once, written in this transaction for a table of the stream. That a record was removed is not told. */
+  | { readonly kind: 'request'; readonly record: RequestRecord };
 
 export type ChangeEvent = RowChange | LogSignal;
 

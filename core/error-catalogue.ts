@@ -39,6 +39,8 @@ export const errorCatalogue = {
   ),
   MESSAGE_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The request is larger than a gateway takes (16 MiB, also when unpacked).'),
   TABLES_NOT_TOGETHER: entry('FAILED_PRECONDITION', false, 'The tables of one Mutate are served by different keyspaces just now.'),
+  REQUEST_ID_REUSED: entry('FAILED_PRECONDITION', false, 'The request id belongs to an earlier write of the same caller with other content; nothing was written.'),
+  REQUEST_IDS_NOT_KEPT: entry('FAILED_PRECONDITION', false, 'The store is not prepared to keep request ids; nothing was written. The message names the fix.'),
   // What it asks for
   TABLE_UNKNOWN: entry('NOT_FOUND', false, 'No keyspace serves a table of that name.'),
   TABLE_UNSUPPORTED: entry('FAILED_PRECONDITION', false, 'The table cannot be served: it has no primary key or a column of a type without an exact mapping.'),
@@ -59,7 +61,11 @@ export const errorCatalogue = {
     false,
     'The store failed in a way that has no reason of its own, or its answer cannot be shown; the message says what, and whether a write was done.',
   ),
-  OUTCOME_UNKNOWN: entry('UNKNOWN', false, 'The connection was lost during the commit: the write may or may not have been done. Read before you repeat it.'),
+  OUTCOME_UNKNOWN: entry(
+    'UNKNOWN',
+    false,
+    'The connection was lost during the commit: the write may or may not have been done. With a request id repeat the same call; without one read before you repeat it.',
+  ),
   FENCED: entry('UNAVAILABLE', true, "The store's fence rejected the call; definitely not applied. The gateway routes it again by itself."),
   // The gateway
   BUFFER_FULL: entry('UNAVAILABLE', true, 'Writes of the table are held for a cutover and the buffer is full; not applied.'),

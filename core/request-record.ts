@@ -1,0 +1,35 @@
+import type { WriteResult } from './operation.ts';
+
+/** A write that is to be done once, however often and through whichever gateway it is sent. */
+export interface OnceRequest {
+  /** Whose id it is: two callers may use the same. Empty: callers that do not tell who they are share this one. */
+  readonly caller: string;
+  readonly id: string;
+  /** One of the tables written, always the same for the same content: the record goes wherever that table goes. */
+  readonly table: string;
+  /** Equal exactly for equal content. */
+  readonly digest: string;
+  /** What is recorded, and what every repetition is answered with. Called inside the transaction that writes, once for each time that the writes are executed. */
+  readonly encode: (results: readonly WriteResult[]) => Uint8Array;
+}
+
+export interface OnceAnswer {
+  /** As `encode` made it, now or when the write was done. */
+  readonly result: Uint8Array;
+  /** The write had been done before; nothing was written now. */
+  readonly repeated: boolean;
+}
+
+/** What a store keeps of such a write, committed together with it. Never changed; removed when its time is over. Its key is caller, id and table. */
+export interface RequestRecord {
+  readonly caller: string;
+  readonly id: string;
+  readonly table: string;
+  readonly digest: string;
+  readonly result: Uint8Array;
+  /** When it was written, on the clock of the store where that was, in µs since 1970-01-01T00:00:00Z. */
+  readonly recordedAtMicros: bigint;
+}
+
+/** Under this name a stream's copy of the records is written down; no table can have it. */
+export const REQUESTS = 'switchyard.request';
