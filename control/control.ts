@@ -79,7 +79,12 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   const onFault = (method: string, error: unknown): void => log.error({ err: error, method }, 'a call failed with a fault of ours');
   const short: RpcServiceOptions = { clock, defaultDeadlineMs: shortCallMs, onFault };
   addService(server, RulesService, rulesService(parts), short);
-  addService(server, KeyspaceService, keyspacesService(parts, stores), short);
+  addService(
+    server,
+    KeyspaceService,
+    keyspacesService(parts, stores, (keyspace) => upkeep.problem(keyspace)),
+    short,
+  );
   addService(server, GatewayService, gatewaysService(parts), short);
   addService(server, WorkflowService, workflowsService({ deps: parts, stores, view }), { ...short, defaultDeadlineMs: longCallMs });
   const port = await listenGrpc(server, config.listen);
