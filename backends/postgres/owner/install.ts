@@ -39,8 +39,8 @@ CREATE TABLE switchyard.watermark (stream text PRIMARY KEY, id bigint NOT NULL) 
 CREATE TABLE switchyard.rights (table_name text PRIMARY KEY, privileges text[] NOT NULL);`,
 ];
 
-// One key for everybody who installs into a database: "switchya" as eight bytes.
-const INSTALL_LOCK = '8319396836420483425';
+/** One key for everybody who installs into a database: "switchya" as eight bytes. */
+export const INSTALL_LOCK = '8319396836420483425';
 
 const grants = (gateway: string, player: string): string => `
 GRANT USAGE ON SCHEMA switchyard TO ${gateway}, ${player};
