@@ -61,8 +61,8 @@ BEGIN
 END $migration$;`,
 ];
 
-// One key for everybody who installs into a database: "switchya" as eight bytes.
-const INSTALL_LOCK = '8319396836420483425';
+/** One key for everybody who installs into a database: "switchya" as eight bytes. */
+export const INSTALL_LOCK = '8319396836420483425';
 
 const grants = (gateway: string, player: string): string => `
 GRANT USAGE ON SCHEMA switchyard TO ${gateway}, ${player};
