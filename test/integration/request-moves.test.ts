@@ -40,7 +40,7 @@ beforeAll(async () => {
     { name: 'new', shards: [postgresShard(second, database)] },
   ];
   cluster = await KeyspaceCluster.start({ keyspaces, gateways: 2, controls: 2 });
-  clients = cluster.gateways.map(({ address }) => cluster.client(DataService, address));
+  clients = cluster.gateways.map(({ address }) => cluster.client(DataService, address, 20_000));
   workflows = cluster.control(WorkflowService, 60_000);
   await first.psql(database, schema, { login: SHOP_LOGINS.owner });
   for (const [name, server] of Object.entries(postgres)) {
@@ -149,7 +149,10 @@ class Load implements AsyncDisposable {
 
   constructor() {
     const service = async (): Promise<void> => {
-      while (this.#going) await writeNew();
+      while (this.#going) {
+        await writeNew();
+        await sleep(10);
+      }
     };
     this.#running = Promise.all([service(), service()]);
     this.#running.catch(() => undefined); // told when it is disposed of
