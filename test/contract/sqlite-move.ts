@@ -40,7 +40,9 @@ export const sqliteDialect: MoveDialect = {
   beginSnapshot: ['BEGIN', 'BEGIN'],
   warmInsert: { prepare: null, use: insert },
   holdStream: (id) => `BEGIN IMMEDIATE; UPDATE switchyard_stream SET position = position WHERE id = '${id}'`,
-  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate'].map((name) => `DROP TABLE switchyard_${name}`).join('; '),
+  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate', 'request']
+    .map((name) => `DROP TABLE switchyard_${name}`)
+    .join('; '),
   withoutRequests: 'DROP TABLE switchyard_request; UPDATE switchyard_installation SET version = 1',
   fencedWrites: [
     'INSERT OR REPLACE INTO item (id, name) SELECT id, name FROM item',

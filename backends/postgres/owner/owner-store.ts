@@ -44,9 +44,10 @@ class PostgresOwnerStore implements OwnerStore {
   async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
     // One that a player is just replacing is left for the next time.
     const text = `
-      WITH old AS (
-        SELECT ctid FROM switchyard.request WHERE recorded_at < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $1::bigint * 1000 ORDER BY recorded_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED
-      ), removed AS (DELETE FROM switchyard.request r USING old WHERE r.ctid = old.ctid RETURNING 1)
+      WITH removed AS (
+        DELETE FROM switchyard.request WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM switchyard.request WHERE recorded_at < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $1::bigint * 1000
+          ORDER BY recorded_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) RETURNING 1)
       SELECT count(*) FROM removed`;
     try {
       const [row] = await this.#client.query(text, [String(ageMs), String(limit)], signal);

@@ -119,13 +119,8 @@ export class TransactionAssembler {
       open.isPlayers = true;
       open.events.length = 0;
     } else if (found.kind === 'table') open.events.push(rowChange(found.table, message));
-    else if (found.kind === 'request') {
-      if (message.kind === 'insert')
-        this.#addRequest(
-          open,
-          found.places.map((place) => message.row[place]),
-        );
-    } else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
+    else if (found.kind === 'request') this.#addRequest(open, found.places, message);
+    else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
   }
 
   #addSignal(open: OpenTransaction, signal: Extract<Relation, { kind: 'marker' | 'watermark' }>, row: Tuple): void {
@@ -135,7 +130,10 @@ export class TransactionAssembler {
     if (signal.kind === 'watermark' && owner === this.#stream.id) open.events.push({ kind: 'watermark', id: value });
   }
 
-  #addRequest(open: OpenTransaction, cells: readonly (TupleCell | undefined)[]): void {
+  /** Records are only added, but for those that expire, each store's for itself. */
+  #addRequest(open: OpenTransaction, places: readonly number[], message: Extract<Message, { kind: 'insert' | 'update' | 'delete' }>): void {
+    if (message.kind !== 'insert') return;
+    const cells = places.map((place) => message.row[place]);
     const record = recordFromTexts(cells.map((cell) => (typeof cell === 'string' ? cell : null)));
     if (this.#stream.tables.includes(record.table)) open.events.push({ kind: 'request', record });
   }
