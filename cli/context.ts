@@ -15,7 +15,7 @@ export interface Io {
   /** The person's own settings of the command: the text of the file, null when there is none, and its path. */
   readonly settings: { readonly path: string; read(): Promise<string | null>; write(text: string): Promise<void> };
   /** Runs one of our own processes with these arguments until it ends; signals are passed on. Returns its exit code. */
-  runProcess(name: 'gateway' | 'control' | 'topology', args: readonly string[]): Promise<number>;
+  runProcess(name: 'gateway' | 'control' | 'topology' | 'demo', args: readonly string[]): Promise<number>;
   /** Resolves after this time, or at Ctrl-C. */
   pause(ms: number): Promise<void>;
   /** Aborts at Ctrl-C. */

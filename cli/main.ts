@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir, hostname, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -10,14 +11,21 @@ import { runCommandLine } from './program.ts';
 
 const interrupt = new AbortController();
 
-const mains = { gateway: 'gateway/main.ts', control: 'control/main.ts', topology: 'topo/embedded/main.ts' } as const;
+const root = join(import.meta.dirname, '..');
+const mains = { gateway: 'gateway/main.ts', control: 'control/main.ts', topology: 'topo/embedded/main.ts', demo: 'test/demo/main.ts' } as const;
 
-function runProcess(name: keyof typeof mains, args: readonly string[]): Promise<number> {
+async function runProcess(name: keyof typeof mains, args: readonly string[]): Promise<number> {
+  const main = join(root, mains[name]);
+  if (!existsSync(main))
+    throw new SwitchyardError(
+      'ARGUMENT_INVALID',
+      `${main} is not there: this command needs a checkout of the sources; clone the repository, run "npm ci" in it and use its cli/bin/switchyard`,
+    );
   // A young generation that holds all calls under way: fewer collections, and those that there are copy less.
-  const child = spawn(process.execPath, ['--max-semi-space-size=32', join(import.meta.dirname, '..', mains[name]), ...args], { stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=32', main, ...args], { stdio: 'inherit' });
   process.removeAllListeners('SIGINT');
-  // The terminal sends Ctrl-C to the child as well; here it only must not end the parent first.
-  process.on('SIGINT', () => undefined);
+  // The terminal sends Ctrl-C to the child as well, and a second one ends what still drains; here it only must not end the parent first. The demo takes many for one.
+  process.on('SIGINT', () => name === 'demo' && child.kill('SIGINT'));
   process.on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((resolve, reject) => {
     child.once('error', reject);

@@ -2,6 +2,7 @@ import completion from '@bomb.sh/tab/commander';
 import { Command, CommanderError, Option } from 'commander';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { addContextCommands } from './commands/contexts.ts';
+import { addDevCommand } from './commands/dev.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addGatewayCommands } from './commands/gateways.ts';
 import { addKeyspaceCommands } from './commands/keyspace.ts';
@@ -12,7 +13,7 @@ import { Context, type Io } from './context.ts';
 import { controlOf, readContexts } from './contexts.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 
-const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'context', 'complete'];
+const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'dev', 'context', 'complete'];
 
 /** Name of the command right below the program. */
 function topLevel(command: Command): string {
@@ -49,6 +50,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
     if (name !== undefined && name !== '') program.setOptionValueWithSource('control', controlOf(known, name), 'config');
   });
   addProcessCommands(program, context, exit);
+  addDevCommand(program, context, exit);
   addKeyspaceCommands(program, context);
   addRulesCommands(program, context);
   addMoveTablesCommands(program, context);

@@ -14,6 +14,8 @@ export interface RpcCallOptions {
 export interface RpcClientOptions {
   /** Deadline of unary calls that name none. Default 10,000. Streams have one only where the call names it. */
   readonly deadlineMs?: number;
+  /** As whom the client presents itself to a gateway, whose record of request ids is kept for each caller: 1 to 255 visible ASCII characters. Left out: it does not say. */
+  readonly caller?: string;
   /** Given to grpc-js as they are. Retries of the transport's own making are off unless asked for here. */
   readonly channel?: ChannelOptions;
 }
@@ -54,11 +56,13 @@ class Caller {
   readonly #client: Client;
   readonly #address: string;
   readonly #deadlineMs: number;
+  readonly #caller: string | undefined;
 
   constructor(address: string, options: RpcClientOptions) {
     this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, ...options.channel });
     this.#address = address;
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
+    this.#caller = options.caller;
   }
 
   unary(definition: RpcMethodDefinition, request: Message, options: RpcCallOptions): Promise<Message> {
@@ -70,7 +74,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      new Metadata(),
+      this.#metadata(),
       callOptions(options.deadlineMs ?? this.#deadlineMs),
       (error: ServiceError | null, message?: Message) => {
         release();
@@ -89,7 +93,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      new Metadata(),
+      this.#metadata(),
       callOptions(options.deadlineMs),
     );
     const release = bindSignal(options.signal, call);
@@ -103,6 +107,12 @@ class Caller {
       call.on('error', () => {});
       call.cancel();
     }
+  }
+
+  #metadata(): Metadata {
+    const metadata = new Metadata();
+    if (this.#caller !== undefined) metadata.set('switchyard-caller', this.#caller);
+    return metadata;
   }
 
   close(): void {

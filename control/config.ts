@@ -14,6 +14,12 @@ export const controlConfigSchema = z.strictObject({
       acquireTimeoutMs: z.number().int().min(100).default(5_000),
     })
     .prefault({}),
+  requestIds: z
+    .strictObject({
+      /** How long a store keeps the record of a write that carried a request id: a repetition that comes later is a new write. Far longer than any cutover with all its attempts, and than callers go on trying. */
+      keptHours: z.number().min(1).max(8_760).default(24),
+    })
+    .prefault({}),
 });
 
 export type ControlConfig = z.output<typeof controlConfigSchema>;

@@ -18,6 +18,7 @@ import { rulesService } from './services/rules-service.ts';
 import { workflowsService } from './services/workflows-service.ts';
 import { Stores } from './stores.ts';
 import { TopologyView } from './topology-view.ts';
+import { Upkeep } from './upkeep/upkeep.ts';
 import { ArmedMoves } from './workflow/armed-moves.ts';
 import { WorkflowRunners } from './workflow/runners.ts';
 
@@ -51,6 +52,7 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   const stores = new Stores({ topology, backends, env, clock, log, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
+  const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours });
   const runners = new WorkflowRunners({ deps: parts, stores, view, metrics });
   const watch = new RepairWatch({
     deps: parts,
@@ -63,7 +65,7 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
 
   const ending = new AbortController();
   const { signal } = ending;
-  const running = [view.run(signal), armed.run(signal), runners.run(signal), watchExternalRules(parts, metrics, signal)];
+  const running = [view.run(signal), armed.run(signal), runners.run(signal), upkeep.run(signal), watchExternalRules(parts, metrics, signal)];
   for (const part of running) part.catch((error: unknown) => signal.aborted || log.error({ err: error }, 'a part of control ended: please report this'));
   starting.defer(async () => {
     ending.abort(new SwitchyardError('CANCELLED', 'control is shutting down'));
@@ -77,7 +79,12 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   const onFault = (method: string, error: unknown): void => log.error({ err: error, method }, 'a call failed with a fault of ours');
   const short: RpcServiceOptions = { clock, defaultDeadlineMs: shortCallMs, onFault };
   addService(server, RulesService, rulesService(parts), short);
-  addService(server, KeyspaceService, keyspacesService(parts, stores), short);
+  addService(
+    server,
+    KeyspaceService,
+    keyspacesService(parts, stores, (keyspace) => upkeep.problem(keyspace)),
+    short,
+  );
   addService(server, GatewayService, gatewaysService(parts), short);
   addService(server, WorkflowService, workflowsService({ deps: parts, stores, view }), { ...short, defaultDeadlineMs: longCallMs });
   const port = await listenGrpc(server, config.listen);

@@ -9,6 +9,8 @@ export class ControlMetrics {
   readonly hold: Histogram<'to'>;
   readonly rulesVersion: Gauge;
   readonly rulesBroken: Gauge<'kind'>;
+  readonly keyspaceUnprepared: Gauge<'keyspace'>;
+  readonly requestIdsRemoved: Counter<'keyspace'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -25,5 +27,17 @@ export class ControlMetrics {
     });
     this.rulesVersion = new Gauge({ name: 'switchyard_control_rules_version', help: 'Version of the newest rules document seen', registers });
     this.rulesBroken = new Gauge({ name: 'switchyard_control_rules_broken', help: '1 while the rules key is missing or its document invalid', labelNames: ['kind'], registers });
+    this.keyspaceUnprepared = new Gauge({
+      name: 'switchyard_control_keyspace_unprepared',
+      help: '1 while the store cannot be prepared: it refuses writes with a request id',
+      labelNames: ['keyspace'],
+      registers,
+    });
+    this.requestIdsRemoved = new Counter({
+      name: 'switchyard_control_request_ids_removed_total',
+      help: 'Records of request ids removed because their time was over',
+      labelNames: ['keyspace'],
+      registers,
+    });
   }
 }

@@ -42,11 +42,11 @@ export class Stores {
     this.#options = options;
   }
 
-  /** KEYSPACE_UNKNOWN; KEYSPACE_INVALID when its kind or a secret is not known to this process. */
+  /** KEYSPACE_UNKNOWN; otherwise as `open`. */
   async openKeyspace(name: string, signal: AbortSignal): Promise<OpenedKeyspace> {
     const stored = (await this.#options.topology.keyspaces(signal)).find((entry) => entry.value.name === name);
     if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
-    return this.#open(stored.value);
+    return this.open(stored.value);
   }
 
   /** Both ends of a workflow. */
@@ -73,7 +73,8 @@ export class Stores {
     throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace}": there is no kind of store "${shard.kind}"; known are ${known}`, { metadata: { keyspace } });
   }
 
-  async #open({ name, shards }: Keyspace): Promise<OpenedKeyspace> {
+  /** KEYSPACE_INVALID when its kind or a secret is not known to this process. */
+  async open({ name, shards }: Keyspace): Promise<OpenedKeyspace> {
     const shard = shards[0];
     if (shard === undefined) throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${name}" has no shard`);
     const backend = this.backendOf(shard, name);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Keyspace } from '../core/keyspace.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Stored, Topology } from '../topo/topology.ts';
@@ -7,7 +8,7 @@ import { Gate } from './gate.ts';
 const restartMs = 1_000;
 
 /**
- * The newest workflows that this process has seen, and a wake-up whenever they or the rules change: one watch each for all of its parts. Whoever decides something reads again, consistently.
+ * The newest workflows and keyspaces that this process has seen, and a wake-up whenever they or the rules change: one watch each for all of its parts. Whoever decides something reads again, consistently.
  */
 export class TopologyView {
   readonly #topology: Topology;
@@ -15,6 +16,7 @@ export class TopologyView {
   readonly #log: Logger;
   readonly #changed = new Gate();
   #workflows: ReadonlyMap<string, Stored<WorkflowDocument>> = new Map();
+  #keyspaces: ReadonlyMap<string, Keyspace> = new Map();
 
   constructor(topology: Topology, clock: Clock, log: Logger) {
     this.#topology = topology;
@@ -26,6 +28,10 @@ export class TopologyView {
     return this.#workflows;
   }
 
+  get keyspaces(): ReadonlyMap<string, Keyspace> {
+    return this.#keyspaces;
+  }
+
   /** Watches until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const onFault = (error: Error): void => this.#log.warn({ err: error }, 'Consul does not answer a watch; going on with what was seen last');
@@ -35,10 +41,16 @@ export class TopologyView {
         this.#changed.wake();
       }
     };
+    const keyspaces = async (): Promise<void> => {
+      for await (const seen of this.#topology.watchKeyspaces(signal, onFault)) {
+        this.#keyspaces = new Map(seen.map((keyspace) => [keyspace.name, keyspace]));
+        this.#changed.wake();
+      }
+    };
     const rules = async (): Promise<void> => {
       for await (const _ of this.#topology.watchRules(signal, onFault)) this.#changed.wake();
     };
-    await Promise.all([this.#repeat(workflows, signal), this.#repeat(rules, signal)]);
+    await Promise.all([workflows, keyspaces, rules].map((watch) => this.#repeat(watch, signal)));
   }
 
   /** Resolves at the next change, after `limitMs` at the latest. Rejects when the signal aborts. */

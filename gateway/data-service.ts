@@ -1,17 +1,18 @@
-import type { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
-import type { Row } from '../core/operation.ts';
+import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
+import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import type { WriteResult } from '../core/operation.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
 import { encodePageToken } from './codec/page-token.ts';
-import { type NamedWrite, preparerOf, writesOf } from './codec/prepare-writes.ts';
+import { writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
-import type { Call } from './flow/call.ts';
-import type { Executor, WriteAnswer } from './flow/executor.ts';
+import type { Executor } from './flow/executor.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
+import { runWrites, type WriteMethod, type WriteToDo } from './writes.ts';
 
 export interface DataServiceOptions {
   readonly executor: Executor;
@@ -21,23 +22,18 @@ export interface DataServiceOptions {
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
 export function dataService({ executor, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
-  const write = async (call: Call, writes: readonly NamedWrite[], validateOnly: boolean): Promise<WriteAnswer | null> => {
-    const names = [...new Set(writes.map(({ name }) => name))];
-    const prepare = preparerOf(writes);
-    if (!validateOnly) return await executor.write(call, names, prepare);
-    await executor.validate(call, names, prepare);
-    return null;
-  };
-  const writeOne = (method: string, kind: WriteKind, request: WriteRequest, context: RpcContext): Promise<OneAnswer | null> =>
-    observer.observe(method, request.table, context, async (call) => {
+  const writeOne = <I extends DescMessage, O extends DescMessage>(
+    method: WriteMethod<I, O>,
+    kind: WriteKind,
+    request: WriteToDo<I, O>['request'] & WriteRequest,
+    context: RpcContext,
+    answer: (result: WriteResult, handle: TableHandle) => MessageInitShape<O>,
+  ): Promise<MessageInitShape<O>> =>
+    observer.observe(methodName(kind), request.table, context, async (call) => {
       checkWrite(request);
-      const answer = await write(call, [{ name: request.table, kind, request, at: '' }], request.validateOnly);
-      const result = answer?.results[0];
-      const handle = answer?.handles.get(request.table);
-      if (result === undefined || handle === undefined) return null;
-      return { row: encodeRow(handle, result.row), found: result.found };
+      const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), handleOf(handles, request.table));
+      return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
-  const row = (answer: OneAnswer | null) => (answer?.row === undefined ? {} : { row: answer.row });
 
   return {
     get: (request, context) =>
@@ -73,23 +69,20 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
           return { rows: page.map(rowEncoder(handle, columns)), nextPageToken: after === null ? '' : encodePageToken(handle, operation.orderBy, digest, after) };
         });
       }),
-    insert: async (request, context) => row(await writeOne('Insert', 'insert', request, context)),
-    upsert: async (request, context) => row(await writeOne('Upsert', 'upsert', request, context)),
-    update: async (request, context) => row(await writeOne('Update', 'update', request, context)),
-    delete: async (request, context) => ({ deleted: (await writeOne('Delete', 'delete', request, context))?.found ?? false }),
+    insert: (request, context) => writeOne(DataService.method.insert, 'insert', request, context, rowAnswer),
+    upsert: (request, context) => writeOne(DataService.method.upsert, 'upsert', request, context, rowAnswer),
+    update: (request, context) => writeOne(DataService.method.update, 'update', request, context, rowAnswer),
+    delete: (request, context) => writeOne(DataService.method.delete, 'delete', request, context, ({ found }) => ({ deleted: found })),
     mutate: (request, context) =>
       observer.observe('Mutate', request.mutations[0]?.kind.value?.table ?? '', context, async (call) => {
         const writes = writesOf(request);
-        const answer = await write(call, writes, request.validateOnly);
-        if (answer === null) return {};
-        const results = writes.map(({ name, kind }, index) => {
-          const result = answer.results[index];
-          const handle = answer.handles.get(name);
-          if (result === undefined || handle === undefined) throw new Error('the store answered with fewer results than there were writes');
-          const encoded = encodeRow(handle, result.row);
-          return { deleted: kind === 'delete' && result.found, ...(encoded === undefined ? {} : { row: encoded }) };
+        const answer = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => ({
+          results: writes.map(({ name, kind }, index) => {
+            const result = at(results, index);
+            return { ...rowAnswer(result, handleOf(handles, name)), deleted: kind === 'delete' && result.found };
+          }),
         });
-        return { results };
+        return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
       }),
     describeTable: (request, context) =>
       observer.observe('DescribeTable', request.table, context, async (call) => {
@@ -101,11 +94,20 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
   };
 }
 
-interface OneAnswer {
-  readonly row: ReturnType<ReturnType<typeof rowEncoder>> | undefined;
-  readonly found: boolean;
+const rowAnswer = ({ row }: WriteResult, handle: TableHandle) => (row === null ? {} : { row: rowEncoder(handle)(row) });
+
+const methodName = (kind: WriteKind): string => DataService.method[kind].name;
+
+function at(results: readonly WriteResult[], index: number): WriteResult {
+  const result = results[index];
+  if (result === undefined) throw new Error('the store answered with fewer results than there were writes');
+  return result;
 }
 
-const encodeRow = (handle: TableHandle, row: Row | null) => (row === null ? undefined : rowEncoder(handle)(row));
+function handleOf(handles: ReadonlyMap<string, TableHandle>, name: string): TableHandle {
+  const handle = handles.get(name);
+  if (handle === undefined) throw new Error(`table ${name} of a write was not routed`);
+  return handle;
+}
 
 const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });

@@ -17,6 +17,7 @@ export class GatewayMetrics {
   readonly #calls: Counter<'protocol' | 'method' | 'table' | 'code' | 'reason'>;
   readonly #duration: Histogram<'method'>;
   readonly #fenced: Counter<'table' | 'operation'>;
+  readonly #repeated: Counter<'protocol'>;
   readonly #waits: Histogram<string>;
   readonly #holds: Histogram<'end'>;
 
@@ -42,6 +43,12 @@ export class GatewayMetrics {
       labelNames: ['table', 'operation'],
       registers,
     });
+    this.#repeated = new Counter({
+      name: 'switchyard_gateway_repeated_writes_total',
+      help: 'Writes with a request id that had been done before and were answered with their first result.',
+      labelNames: ['protocol'],
+      registers,
+    });
     this.#waits = new Histogram({ name: 'switchyard_gateway_held_wait_seconds', help: 'Time that a write waited in the buffer.', buckets, registers });
     this.#holds = new Histogram({ name: 'switchyard_gateway_hold_duration_seconds', help: 'Duration of holds, by what ended them.', labelNames: ['end'], buckets, registers });
     observeState(registers, sources);
@@ -56,6 +63,10 @@ export class GatewayMetrics {
 
   fenced(table: string, operation: 'read' | 'write'): void {
     this.#fenced.inc({ table, operation });
+  }
+
+  repeated(protocol: 'grpc' | 'http'): void {
+    this.#repeated.inc({ protocol });
   }
 
   waited(waitedMs: number): void {

@@ -24,6 +24,8 @@ export interface RpcContext {
   readonly metadata: Metadata;
   /** Way that the call came; left out: gRPC. */
   readonly protocol?: 'http';
+  /** Digest of a write's content where its message is not what the caller sent: a condition of the protocol was put into it. */
+  readonly contentDigest?: string;
   /** Told of the errors with which a write's values were refused before they were sent to a store. An error of the call that is none of these may have come after the write was done. */
   readonly onUnfit?: (error: unknown) => void;
 }

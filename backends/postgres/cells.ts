@@ -65,7 +65,7 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
       return text === 't';
     case 'bytes':
       if (!text.startsWith('\\x')) throw notUnderstood(column, text);
-      return new Uint8Array(Buffer.from(text.slice(2), 'hex'));
+      return bytesFromText(text);
     case 'date':
       return isoDateFromText(text) ?? fail(notUnderstood(column, text));
     case 'time':
@@ -121,6 +121,9 @@ function scalarToText(column: ColumnSchema, kind: ScalarKind, cell: Cell): strin
       return assertNever(kind);
   }
 }
+
+/** What the text of a bytea stands for. */
+export const bytesFromText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.slice(2), 'hex'));
 
 /** The same memory as a Buffer. */
 export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

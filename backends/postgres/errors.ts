@@ -3,6 +3,9 @@ import type { ErrorReason } from '../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 
+/** Cancelled by request. */
+export const CANCELED_STATE = '57014';
+
 /** Raised by the fence's trigger and by nothing else. */
 export const FENCED_STATE = 'SY001';
 
@@ -50,6 +53,9 @@ export const sqlState = (error: unknown): string | null => (error instanceof pg.
 
 /** Whether the connection is gone with this error: the server said so, or there was no answer at all. */
 export const isConnectionLoss = (error: unknown): boolean => !(error instanceof pg.DatabaseError) || error.severity === 'FATAL' || error.severity === 'PANIC';
+
+/** No such schema, no such table, no right on the schema: to a gateway a store that was never prepared. */
+export const unpreparedStates: readonly (string | null)[] = ['3F000', '42P01', '42501'];
 
 export interface FailureContext {
   /** Table of the statement where there is one. */

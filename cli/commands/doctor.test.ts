@@ -1,8 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from '@jest/globals';
 import { GatewaySchema } from '../../gen/switchyard/control/v1/gateways_pb.ts';
+import { KeyspaceSchema } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
-import { type Finding, gatewayFindings, workflowFindings } from './doctor.ts';
+import { type Finding, gatewayFindings, keyspaceFindings, workflowFindings } from './doctor.ts';
 
 const faults = (findings: readonly Finding[]): readonly string[] => findings.filter(({ fix }) => fix !== null).map(({ what, fix }) => `${what} | ${fix}`);
 
@@ -15,6 +16,13 @@ test('gateways: none, silent, late, one that refuses a rule', () => {
   const problem = { version: 3n, table: 't', reason: 'RULE_FENCED', message: 'the store says new' };
   expect(faults(gatewayFindings([gateway({ appliedVersion: 2n, problems: [problem] })], 3n))).toEqual([
     expect.stringMatching(/refuses the rule of t: RULE_FENCED.*\| the store knows better/),
+  ]);
+});
+
+test('keyspaces: one whose store is not prepared', () => {
+  const keyspace = (name: string, problem: string) => create(KeyspaceSchema, { name, problem });
+  expect(faults(keyspaceFindings([keyspace('old', ''), keyspace('new', 'STORE_DENIED: permission denied')]))).toEqual([
+    expect.stringMatching(/^the store of keyspace new is not prepared.*STORE_DENIED: permission denied \| .*switchyard keyspace grants new$/),
   ]);
 });
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { type Gateway, GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
-import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { type Keyspace, KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
@@ -19,6 +19,16 @@ export interface Finding {
 
 const fine = (what: string): Finding => ({ what, fix: null });
 const highLagMs = 10_000;
+
+/** Of the keyspaces: whether each one's store takes writes with a request id. */
+export function keyspaceFindings(keyspaces: readonly Keyspace[]): readonly Finding[] {
+  return keyspaces
+    .filter(({ problem }) => problem !== '')
+    .map(({ name, problem }) => ({
+      what: `the store of keyspace ${name} is not prepared and refuses writes with a request id: ${problem}`,
+      fix: `control goes on trying; let it reach the store (a file that a move is to make needs nothing), and give the owner its rights: switchyard keyspace grants ${name}`,
+    }));
+}
 
 /** Of the gateways: is there one, does each live, does each apply the rules in force and all of them. */
 export function gatewayFindings(gateways: readonly Gateway[], version: bigint): readonly Finding[] {
@@ -116,6 +126,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   if (known.length === 0) return [{ what: 'control answers, and there are no keyspaces yet', fix: 'say where your stores are: switchyard keyspace apply -f FILE' }];
   const { rules } = await rulesClient.getRules({});
   const found: Finding[] = [fine(`control answers and knows ${known.length} keyspaces: ${known.map(({ name }) => name).join(', ')}`)];
+  found.push(...keyspaceFindings(known));
   if (rules === undefined) return [...found, { what: 'there are no rules', fix: 'apply a keyspace: switchyard keyspace apply -f FILE' }];
   found.push(...rulesFindings(rules), ...gatewayFindings((await gateways.listGateways({})).gateways, rules.version));
   found.push(...workflowFindings(await allWorkflows(workflows)));

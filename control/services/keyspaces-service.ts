@@ -7,13 +7,14 @@ import type { ControlDeps } from '../move.ts';
 import type { Stores } from '../stores.ts';
 import { decodeKeyspace } from './decode-keyspace.ts';
 
-/** Keyspaces. The first one that is applied becomes the default of the first rules. */
-export function keyspacesService({ topology, controlId }: ControlDeps, stores: Stores): RpcImplementation<typeof KeyspaceService> {
+/** Keyspaces. The first one that is applied becomes the default of the first rules. `problemOf`: why a keyspace's store could not be prepared yet. */
+export function keyspacesService({ topology, controlId }: ControlDeps, stores: Stores, problemOf: (keyspace: string) => string | null): RpcImplementation<typeof KeyspaceService> {
   const find = async (name: string, signal: AbortSignal): Promise<Keyspace> => {
     const stored = (await topology.keyspaces(signal)).find((entry) => entry.value.name === name);
     if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
     return stored.value;
   };
+  const shown = (keyspace: Keyspace) => ({ ...keyspace, problem: problemOf(keyspace.name) ?? '' });
   return {
     async applyKeyspace({ keyspace: message, validateOnly }, { signal }) {
       const keyspace = decodeKeyspace(message);
@@ -25,9 +26,9 @@ export function keyspacesService({ topology, controlId }: ControlDeps, stores: S
       }
       return { keyspace };
     },
-    getKeyspace: async ({ name }, { signal }) => ({ keyspace: await find(name, signal) }),
+    getKeyspace: async ({ name }, { signal }) => ({ keyspace: shown(await find(name, signal)) }),
     listKeyspaces: async (_, { signal }) => ({
-      keyspaces: (await topology.keyspaces(signal)).map((entry) => entry.value).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+      keyspaces: (await topology.keyspaces(signal)).map((entry) => shown(entry.value)).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     }),
     async getKeyspaceGrants({ name, tables }, { signal }) {
       const keyspace = await find(name, signal);

@@ -21,9 +21,17 @@ export class ChunkSize {
 
   /** Learns from a chunk of full size that took so long. */
   learn(chunk: readonly (readonly Cell[])[], tookMs: number): void {
-    const byTime = chunk.length * Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
-    const bytes = chunk.reduce((sum, row) => sum + rowBytes(row), 0);
-    const byBytes = bytes === 0 ? mostRows : (chunk.length * mostBytes) / bytes;
+    this.learnSize(
+      chunk.length,
+      chunk.reduce((sum, row) => sum + rowBytes(row), 0),
+      tookMs,
+    );
+  }
+
+  /** The same of so many pieces of any sort, which are so large together. */
+  learnSize(count: number, bytes: number, tookMs: number): void {
+    const byTime = count * Math.min(2, Math.max(0.25, chunkMs / Math.max(1, tookMs)));
+    const byBytes = bytes === 0 ? mostRows : (count * mostBytes) / bytes;
     this.#rows = Math.round(Math.min(mostRows, Math.max(leastRows, Math.min(Math.max(firstRows, byTime), byBytes))));
   }
 

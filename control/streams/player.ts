@@ -3,6 +3,7 @@ import { type Cell, keyText } from '../../core/cell.ts';
 import type { ChangeTransaction, RowChange } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Attempt } from '../../core/ids.ts';
+import type { RequestRecord } from '../../core/request-record.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { ChangeQueue } from './change-queue.ts';
@@ -134,6 +135,12 @@ export class Player {
     return { applied: window.passed };
   }
 
+  /** Applies copied records of requests with their progress, beside the stream's batches: they are only ever added, so they need no place in the source's history. */
+  async applyRequests(records: readonly RequestRecord[], progress: CopyProgress, signal: AbortSignal): Promise<void> {
+    const { stream, schemas, to } = this.#options;
+    await to.apply(stream, schemas.to, this.#state.token, { changes: [], copied: null, requests: { records, progress }, position: null, marker: null }, signal);
+  }
+
   /** The rows of these keys on both sides as they were at one place of the source's history, whatever goes on meanwhile. A missing row is left out. */
   async readBoth(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<BothRows> {
     const window = await this.#runWindow(table, async () => ({ rows: await this.#options.from.readRows(table, keys, signal), use: { kind: 'compare', keys } }), signal);
@@ -216,6 +223,7 @@ export class Player {
   async #applyBatch(transactions: readonly ChangeTransaction[], position: StreamState['position'], signal: AbortSignal): Promise<void> {
     const { stream, schemas, to } = this.#options;
     const changes: RowChange[] = [];
+    const records: RequestRecord[] = [];
     let marker: Attempt | null = null;
     let ending: LogWindow | null = null;
     const events = transactions.flatMap((transaction) => transaction.events);
@@ -223,6 +231,7 @@ export class Player {
     for (const event of whole) {
       if (event.kind === 'marker') marker = marker === null || event.attempt > marker ? event.attempt : marker;
       else if (event.kind === 'watermark') ending = this.#passWindow(event.id) ?? ending;
+      else if (event.kind === 'request') records.push(event.record);
       else {
         changes.push(event);
         for (const window of this.#windows) window.record(event);
@@ -230,7 +239,7 @@ export class Player {
     }
     const end = ending === null ? null : { window: ending, ...ending.end() };
     const copied = end?.use.kind === 'copy' ? { table: end.window.table.name, rows: [...end.rows.values()], progress: end.use.progress } : null;
-    await to.apply(stream, schemas.to, this.#state.token, { changes, copied, position, marker }, signal);
+    await to.apply(stream, schemas.to, this.#state.token, { changes, copied, requests: { records, progress: null }, position, marker }, signal);
     this.#remember(changes);
     if (end === null) return;
     this.#windows.delete(end.window);

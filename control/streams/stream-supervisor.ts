@@ -9,6 +9,7 @@ import { copyTables } from './copier.ts';
 import type { BothRows } from './log-window.ts';
 import { Player } from './player.ts';
 import { RecentKeys } from './recent-keys.ts';
+import { copyRequests } from './request-copier.ts';
 import { readSchemas, type StreamSchemas } from './stream-schemas.ts';
 
 const firstPauseMs = 100;
@@ -21,8 +22,9 @@ export interface StreamOptions {
   readonly stream: StreamSpec;
   readonly from: Side;
   readonly to: Side;
-  /** Whether rows that were there before the stream are to be copied. */
+  /** Whether rows and records of requests that were there before the stream are to be copied. */
   readonly copies: () => boolean;
+  /** Told of the records under the name `REQUESTS`. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -167,6 +169,7 @@ export class StreamSupervisor {
     const tables = stream.tables.flatMap((table) => this.#schemas.from.get(table) ?? []);
     await copyTables({ tables, from: from.player, player, clock, onProgress }, signal);
     player.copying = false;
+    await copyRequests({ tables: stream.tables, from: from.player, player, clock, onProgress }, signal);
   }
 
   #set(status: StreamStatus): void {

@@ -1,11 +1,13 @@
 import type { CopyProgress } from '../../backends/backend.ts';
+import { REQUESTS } from '../../core/request-record.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 
 type TableProgress = WorkflowDocument['progress'][number];
 
-/** How far the copy of each table has come, as committed on the target. */
+/** How far the copy of each table has come, as committed on the target. The records of requests, copied last, count for the end only: to people they are no table. */
 export class CopyTally {
   readonly #tables: Map<string, TableProgress>;
+  #requestsDone = false;
 
   constructor(document: Pick<WorkflowDocument, 'tables' | 'progress'>) {
     this.#tables = new Map(
@@ -18,7 +20,7 @@ export class CopyTally {
   }
 
   get done(): boolean {
-    return this.tables.every((table) => table.done);
+    return this.#requestsDone && this.tables.every((table) => table.done);
   }
 
   /** The store's estimate; never shown as less than what is copied. */
@@ -28,6 +30,7 @@ export class CopyTally {
   }
 
   record(table: string, { rows, done }: CopyProgress): void {
+    if (table === REQUESTS) this.#requestsDone = done;
     const entry = this.#tables.get(table);
     if (entry === undefined) return;
     this.#tables.set(table, { table, rowsCopied: rows, rowsTotal: done ? rows : Math.max(entry.rowsTotal, rows), done });

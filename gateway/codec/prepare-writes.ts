@@ -5,7 +5,8 @@ import type { TableSchema } from '../../core/table-schema.ts';
 import type { MutateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { PreparedWrites, PrepareWrites } from '../flow/executor.ts';
 import type { TableHandle } from './table-handle.ts';
-import { checkRequestId, type DecodedWrite, decodeWrite, orderKey, sizeOf, type WriteKind, type WriteRequest } from './validate-writes.ts';
+import { checkRequestId } from './once.ts';
+import { type DecodedWrite, decodeWrite, orderKey, sizeOf, type WriteKind, type WriteRequest } from './validate-writes.ts';
 
 const mostMutations = 1_000;
 

@@ -6,6 +6,7 @@ import type { DeleteRequest, InsertRequest, Mutation, UpdateRequest, UpsertReque
 import type { Row as WireRow, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
 import { decodeCell, invalid, typeText } from './decode.ts';
+import { checkRequestId } from './once.ts';
 import type { TableHandle } from './table-handle.ts';
 import { decodeFilter } from './validate-filter.ts';
 
@@ -25,10 +26,6 @@ const emptyRow: Row = { columns: [], cells: [] };
 export function checkWrite(request: WriteRequest): void {
   if (request.table === '') throw argument('table: missing; give "orders" or "keyspace.orders"');
   checkRequestId(request.requestId);
-}
-
-export function checkRequestId(requestId: string): void {
-  if (requestId !== '') throw new SwitchyardError('FIELD_NOT_SERVED', 'request_id: not served yet; leave it out');
 }
 
 /** Checks one write against the table's shape. `at` stands before every field's name: empty, or "mutations[3].update." inside a Mutate. */

@@ -1,6 +1,6 @@
 import type { DataStore } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
-import type { WriteOperation, WriteResult } from '../../core/operation.ts';
+import type { WriteOperation } from '../../core/operation.ts';
 import type { TableRef } from '../../core/routing-table.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
@@ -14,6 +14,7 @@ import type { Ticket, WriteBuffer } from './buffer.ts';
 import type { Call } from './call.ts';
 import type { Holds } from './hold.ts';
 import type { InFlight } from './in-flight.ts';
+import { Repetition } from './repetition.ts';
 
 export interface ExecutorOptions {
   readonly routing: Routing;
@@ -38,26 +39,35 @@ export interface PreparedWrites {
   readonly bytes: () => number;
 }
 
-export interface WriteAnswer {
-  readonly results: readonly WriteResult[];
-  /** By the name that the caller gave. */
+/** Turns the caller's writes into operations on tables of these shapes; called again when the route leads to another shape. */
+export type PrepareWrites = (handles: ReadonlyMap<string, TableHandle>, refs: ReadonlyMap<string, TableRef>) => PreparedWrites;
+
+/** Where a write goes; both by the names that the caller gave. */
+export interface WritePlace {
+  readonly refs: ReadonlyMap<string, TableRef>;
   readonly handles: ReadonlyMap<string, TableHandle>;
 }
 
-/** Turns the caller's writes into operations on tables of these shapes; called again when the route leads to another shape. */
-export type PrepareWrites = (handles: ReadonlyMap<string, TableHandle>, refs: ReadonlyMap<string, TableRef>) => PreparedWrites;
+/** Writes to tables of one keyspace, all or none. */
+export interface WriteCall<T> {
+  /** Of the tables, as the caller gave them. */
+  readonly names: readonly string[];
+  readonly prepare: PrepareWrites;
+  /** Hands the writes to the store; called again, elsewhere or with another shape, after a failure that says that nothing was applied. */
+  readonly send: (store: DataStore, prepared: PreparedWrites, place: WritePlace) => Promise<T>;
+  /** Whether `send` may be called again also when nobody knows whether the writes were applied. */
+  readonly repeatable: boolean;
+}
 
 interface Plan {
   readonly handles: ReadonlyMap<string, TableHandle>;
   readonly prepared: PreparedWrites;
 }
 
-interface WriteRoute {
+interface WriteRoute extends WritePlace {
   readonly version: number;
-  readonly refs: ReadonlyMap<string, TableRef>;
   readonly list: readonly TableRef[];
   readonly keyspace: string;
-  readonly handles: ReadonlyMap<string, TableHandle>;
 }
 
 /** Errors with which a store says that the table has another shape than was thought; definitely not applied. */
@@ -107,8 +117,9 @@ export class Executor {
     }
   }
 
-  /** Runs writes to tables of one keyspace, all or none. */
-  async write(call: Call, names: readonly string[], prepare: PrepareWrites): Promise<WriteAnswer> {
+  /** Brings writes to the store that serves their tables. */
+  async write<T>(call: Call, { names, prepare, send, repeatable }: WriteCall<T>): Promise<T> {
+    const repetition = repeatable ? new Repetition(this.#options.clock) : null;
     let ticket: Ticket | null = null;
     let plan: Plan | null = null;
     let last: Bounce | null = null;
@@ -123,25 +134,27 @@ export class Executor {
             ticket = await this.#wait(call, waitFor, route, plan.prepared, ticket);
             continue;
           }
-          return { results: await this.#send(call, route, plan.prepared), handles: route.handles };
+          return await this.#send(call, route, plan.prepared, send);
         } catch (error) {
           if (hasReason(error, 'FENCED')) {
             for (const ref of route.list) this.#options.onFenced(ref.key, 'write');
             last = await this.#bounces.write(call.signal, route.list, route.keyspace, last, error);
-          } else {
+          } else if ((await repetition?.helps(error, call)) !== true) {
             if (reshaped || !isShapeError(error)) throw error;
             reshaped = true;
             if (!(await this.#haveNewShapes(route, call.signal))) throw error;
           }
         }
       }
+    } catch (error) {
+      throw repetition === null ? error : repetition.verdict(error);
     } finally {
       ticket?.done();
     }
   }
 
   /** Validates writes as `write` would, without sending them. */
-  async validate(call: Call, names: readonly string[], prepare: PrepareWrites): Promise<void> {
+  async validate(call: Call, { names, prepare }: Pick<WriteCall<unknown>, 'names' | 'prepare'>): Promise<void> {
     const route = await this.#routeWrite(call, names);
     try {
       prepare(route.handles, route.refs);
@@ -228,12 +241,12 @@ export class Executor {
     return waiting;
   }
 
-  async #send(call: Call, route: WriteRoute, { schemas, operations }: PreparedWrites): Promise<readonly WriteResult[]> {
+  async #send<T>(call: Call, route: WriteRoute, prepared: PreparedWrites, send: WriteCall<T>['send']): Promise<T> {
     const { inFlight, stores } = this.#options;
     call.signal.throwIfAborted();
     inFlight.enter(route.version);
     try {
-      return await stores.use(route.keyspace, (store) => store.write(schemas, operations, call.signal));
+      return await stores.use(route.keyspace, (store) => send(store, prepared, route));
     } finally {
       inFlight.leave(route.version);
     }

@@ -17,12 +17,19 @@ export interface RowAccess {
 /**
  * Does an update or delete under If-Match. Comparing tags and then writing would be a race: the write carries the row that has the tag, cell by cell, as its precondition, which the store checks in the same statement. When the store finds another row then, the row
  * is read again: usually its tag no longer matches. 412 where no row, or none with such a tag, is there. The caller's own precondition still answers PRECONDITION_FAILED.
+ * A write with a request id goes to the store in any case, for it may have been done already: where the tag does not match, under a condition that no row satisfies.
  */
 export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(condition: TagCondition, request: R, row: RowAccess, write: (request: R) => Promise<A>): Promise<A> {
   if (condition === 'any') return await write(strict(request, request.precondition)).catch(missingIsNoMatch);
   for (let round = 1; round <= mostRounds; round += 1) {
-    const found = await row.read().catch(missingIsNoMatch);
-    if (!isMatch(condition, rowTag(found))) throw noMatch('the row has changed: its ETag is another one');
+    const found = await row.read().catch(missingIsNull);
+    if (found === null || !isMatch(condition, rowTag(found))) {
+      const error = noMatch(found === null ? 'there is no such row' : 'the row has changed: its ETag is another one');
+      if (request.requestId === '') throw error;
+      return await write(strict(request, noRow(row.primaryKey))).catch((failure: unknown) => {
+        throw hasReason(failure, 'PRECONDITION_FAILED', 'ROW_NOT_FOUND') ? error : failure;
+      });
+    }
     const sameRow = conditionsOf(found, row.primaryKey);
     const own = request.precondition === undefined ? [] : [request.precondition];
     const filters = [...own, ...sameRow];
@@ -37,6 +44,9 @@ export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(c
   }
   throw new SwitchyardError('SERIALIZATION_FAILURE', `If-Match: the row changed and changed back ${mostRounds} times while it was written; nothing was written`);
 }
+
+/** What no row satisfies: a part of a key is never NULL. */
+const noRow = ([column = '']: readonly string[]): Filter => create(FilterSchema, { kind: { case: 'isNull', value: { column } } });
 
 /** Every cell of the row but the key's, as conditions. */
 function conditionsOf(row: WireRow, primaryKey: readonly string[]): Filter[] {
@@ -59,6 +69,11 @@ function strict<R extends UpdateRequest | DeleteRequest>(request: R, preconditio
 }
 
 const noMatch = (why: string): HttpError => new HttpError(412, `If-Match: ${why}; nothing was written`, 'PRECONDITION_FAILED');
+
+function missingIsNull(error: unknown): null {
+  if (hasReason(error, 'ROW_NOT_FOUND')) return null;
+  throw error;
+}
 
 function missingIsNoMatch(error: unknown): never {
   if (hasReason(error, 'ROW_NOT_FOUND')) throw noMatch('there is no such row');

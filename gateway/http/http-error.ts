@@ -1,4 +1,4 @@
-import { type CanonicalCode, errorCatalogue } from '../../core/error-catalogue.ts';
+import { type CanonicalCode, errorCatalogue, type ErrorReason } from '../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { errorDomain, ourError, retryMsOf } from '../../runtime/grpc-error.ts';
 
@@ -19,6 +19,9 @@ const statusOfCode = {
   UNAVAILABLE: 503,
   DEADLINE_EXCEEDED: 504,
 } as const satisfies Record<CanonicalCode, number>;
+
+/** Where HTTP has a status for exactly this: draft-ietf-httpapi-idempotency-key-header, 2.7. */
+const statusOfReason: Partial<Record<ErrorReason, number>> = { REQUEST_ID_REUSED: 422 };
 
 /** A failure whose HTTP status is more exact than its canonical code's, with the headers that belong to it. */
 export class HttpError extends SwitchyardError {
@@ -49,7 +52,7 @@ export interface HttpAnswer {
 /** A failure as problem details (RFC 9457): the reason and its facts beside the standard members, and Retry-After in whole seconds where retrying helps. */
 export function problemAnswer(error: unknown): HttpAnswer {
   const ours = ourError(error);
-  const status = ours instanceof HttpError ? ours.status : statusOfCode[ours.code];
+  const status = ours instanceof HttpError ? ours.status : (statusOfReason[ours.reason] ?? statusOfCode[ours.code]);
   const retryMs = retryMsOf(ours);
   const body = {
     type: `urn:switchyard:error:${ours.reason}`,

@@ -1,11 +1,12 @@
 import type { DescField, DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
-import { hasReason } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';
+import { callerKey, contentDigest } from '../codec/once.ts';
 import type { TableHandle } from '../codec/table-handle.ts';
 import type { Executor } from '../flow/executor.ts';
 import type { CallObserver } from '../observed-call.ts';
@@ -18,7 +19,7 @@ import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts
 import type { JsonNode } from './json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
 import { keyToPath, rowToJson } from './json/row-json.ts';
-import { checkBodyHeaders, refuseUnservedHeaders } from './request-headers.ts';
+import { checkBodyHeaders, idempotencyKey, refuseUnservedHeaders } from './request-headers.ts';
 
 export interface JsonApiOptions {
   readonly service: RpcImplementation<typeof DataService>;
@@ -69,7 +70,7 @@ export class JsonApi {
       const parameters = bindParameters(call, head.query);
       parts = { call, body: call.binding.body === null ? null : await readBody(), parameters };
       shapes = await this.#shapes(parts, context);
-      [request, shapes] = await this.#bind(parts, shapes, context);
+      [request, shapes] = await this.#bind(head, parts, shapes, context);
     } catch (error) {
       return await this.#options.observer.observe(call.binding.method.name, call.variables.get('table') ?? '', context, () => Promise.reject(error));
     }
@@ -81,17 +82,17 @@ export class JsonApi {
       const fresh = await this.#freshShapes(shapes, context);
       // What a store says of a write may come after the write: only the next call is read by the fresh shapes then.
       if (fresh === null || (error !== unfit && !readMethods.has(call.binding.method.name))) throw error;
-      return await this.#run(head, bindRequest(parts, fresh), fresh, context);
+      return await this.#run(head, requestOf(head, parts, fresh), fresh, context);
     }
   }
 
-  async #bind(parts: HttpParts, shapes: Shapes, context: RpcContext): Promise<[AnyMessage, Shapes]> {
+  async #bind(head: HttpHead, parts: HttpParts, shapes: Shapes, context: RpcContext): Promise<[AnyMessage, Shapes]> {
     try {
-      return [bindRequest(parts, shapes), shapes];
+      return [requestOf(head, parts, shapes), shapes];
     } catch (error) {
       const fresh = hasReason(error, 'VALUE_INVALID', 'COLUMN_UNKNOWN', 'ARGUMENT_INVALID') ? await this.#freshShapes(shapes, context) : null;
       if (fresh === null) throw error;
-      return [bindRequest(parts, fresh), fresh];
+      return [requestOf(head, parts, fresh), fresh];
     }
   }
 
@@ -150,14 +151,16 @@ export class JsonApi {
   }
 
   async #write(head: HttpHead, request: AnyMessage, handle: TableHandle, context: RpcContext): Promise<AnyInit> {
-    const { localName } = head.call.binding.method;
+    const { localName, input } = head.call.binding.method;
     const condition = tagCondition('If-Match', head.headers['if-match'], false);
     if (condition === null) return await this.#call(localName, request, context);
     const conditional = request as UpdateRequest | DeleteRequest;
     const { table, key } = conditional;
     const get: GetRequest = { $typeName: 'switchyard.data.v1.GetRequest', table, columns: [], consistency: 0, ...(key === undefined ? {} : { key }) };
     const access = { read: () => this.#read(get, context), primaryKey: handle.schema.primaryKey };
-    return await writeIfMatch(condition, conditional, access, (one) => this.#call(localName, one, context));
+    // A repetition finds another row, so that another condition is put into its message: its content is what the caller sent.
+    const known = conditional.requestId === '' ? context : { ...context, contentDigest: contentDigest(input, request, `If-Match: ${head.headers['if-match']}`) };
+    return await writeIfMatch(condition, conditional, access, (one) => this.#call(localName, one, known));
   }
 
   /** What a write returned: the row, its tag where it is whole, and where to find a new one. */
@@ -180,11 +183,23 @@ export class JsonApi {
   }
 }
 
-/** The call as the service knows it; of the headers only the trace's parent is passed on. */
+/** The method's request with the id that its caller gave in a header. */
+function requestOf(head: HttpHead, parts: HttpParts, shapes: Shapes): AnyMessage {
+  const request = bindRequest(parts, shapes);
+  const key = idempotencyKey(head.headers);
+  // A read needs no id to be repeated.
+  if (key === '' || !('requestId' in request)) return request;
+  if (request.requestId !== '' && request.requestId !== key) throw new SwitchyardError('ARGUMENT_INVALID', 'requestId: differs from Idempotency-Key; give one of them');
+  return Object.assign(request, { requestId: key });
+}
+
+/** The call as the service knows it; of the headers only the trace's parent and the caller's name are passed on. */
 function contextOf({ headers, signal, deadline }: HttpHead): RpcContext {
   const metadata = new Metadata();
-  const { traceparent } = headers;
-  if (typeof traceparent === 'string') metadata.set('traceparent', traceparent);
+  for (const name of ['traceparent', callerKey]) {
+    const value = headers[name];
+    if (typeof value === 'string') metadata.set(name, value);
+  }
   return { signal, deadline, metadata, protocol: 'http' };
 }
 

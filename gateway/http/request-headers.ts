@@ -18,10 +18,18 @@ export function askedTimeoutMs(headers: IncomingHttpHeaders): number | null {
   return ms;
 }
 
+/** The request id of `Idempotency-Key`, with or without the quotes of a structured field; empty: none. */
+export function idempotencyKey(headers: IncomingHttpHeaders): string {
+  const text = headers['idempotency-key'];
+  if (text === undefined) return '';
+  const [, quoted, bare = ''] = /^\s*(?:"([^"\\]*)"|([^"\s]+))\s*$/.exec(String(text)) ?? [];
+  const key = quoted ?? bare;
+  if (key === '') throw new HttpError(400, `Idempotency-Key: got "${String(text).slice(0, 64)}"; must be one id such as a UUID, bare or in double quotes`);
+  return key;
+}
+
 /** Refuses headers whose promise is not kept: to ignore one silently would be worse. */
 export function refuseUnservedHeaders(headers: IncomingHttpHeaders, { binding }: BoundCall): void {
-  if (headers['idempotency-key'] !== undefined)
-    throw new SwitchyardError('FIELD_NOT_SERVED', 'Idempotency-Key: not served yet; leave it out, and read before you repeat a write whose outcome is unknown');
   const { name } = binding.method;
   if (headers['if-match'] !== undefined && name !== 'Update' && name !== 'Delete')
     throw new SwitchyardError('FIELD_NOT_SERVED', 'If-Match: served for PATCH and DELETE of a row only; leave it out here');

@@ -34,6 +34,8 @@ export interface MoveDialect {
   holdStream(id: string, token: number, position: string): string;
   /** Removes everything of Switchyard's own from the store. */
   readonly dropOwn: string;
+  /** Makes a prepared store one that the release before the records of requests has prepared. */
+  readonly withoutRequests: string;
   /** Every write that the fence must reject; tables have rows. */
   readonly fencedWrites: readonly string[];
   /** SQL of an administrator that makes the tables `item` and `line` unmovable, what the checks say of it, SQL that undoes it. */

@@ -3,7 +3,7 @@ import type { ChangeTransaction, RowChange } from '../../core/change.ts';
 import { type Attempt, attempt, type Position } from '../../core/ids.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import type { ApplyBatch, FenceScope, OwnerStore, ReplicationStore, StreamSpec, StreamState } from '../../backends/backend.ts';
+import type { ApplyBatch, DataStore, FenceScope, OwnerStore, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backends/backend.ts';
 
 /** One session of a login that is none of ours, for SQL by hand. Rejections carry the store's own code. */
 export interface RawSession {
@@ -14,6 +14,8 @@ export interface RawSession {
 export interface StoreUnderTest {
   readonly owner: OwnerStore;
   readonly player: ReplicationStore;
+  /** The store as one gateway has it; for the caller to dispose of. */
+  openData(options?: Partial<StoreOptions>): DataStore;
   session(identity: 'gateway' | 'owner' | 'player' | 'admin'): Promise<RawSession>;
   /** One statement in a session of its own. */
   sql(text: string, identity?: 'gateway' | 'owner' | 'player' | 'admin'): Promise<readonly (readonly (string | null)[])[]>;
@@ -79,14 +81,21 @@ export function batchOf(transactions: readonly ChangeTransaction[]): ApplyBatch 
   const events = transactions.flatMap((each) => each.events);
   const markers = events.flatMap((event) => (event.kind === 'marker' ? [event.attempt] : []));
   return {
-    changes: events.filter((event): event is RowChange => event.kind !== 'marker' && event.kind !== 'watermark'),
+    changes: events.filter((event): event is RowChange => event.kind !== 'marker' && event.kind !== 'watermark' && event.kind !== 'request'),
     copied: null,
+    requests: { records: events.flatMap((event) => (event.kind === 'request' ? [event.record] : [])), progress: null },
     position: transactions[transactions.length - 1]?.position as Position,
     marker: markers.length === 0 ? null : attempt(Math.max(...markers)),
   };
 }
 
-export const emptyBatch = (state: StreamState, marker: Attempt | null = null): ApplyBatch => ({ changes: [], copied: null, position: state.position, marker });
+export const emptyBatch = (state: StreamState, marker: Attempt | null = null): ApplyBatch => ({
+  changes: [],
+  copied: null,
+  requests: { records: [], progress: null },
+  position: state.position,
+  marker,
+});
 
 /** Every row of a table as readable text, in key order. */
 export async function allRows(store: StoreUnderTest, table: TableSchema): Promise<readonly string[]> {

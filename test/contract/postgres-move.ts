@@ -1,5 +1,6 @@
 import pg from 'pg';
-import type { StoreOptions } from '../../backends/backend.ts';
+import type { DataStore, StoreOptions } from '../../backends/backend.ts';
+import { openDataStore } from '../../backends/postgres/data/data-store.ts';
 import { grantScript } from '../../backends/postgres/owner/grants.ts';
 import { openOwnerStore } from '../../backends/postgres/owner/owner-store.ts';
 import { openReplicationStore } from '../../backends/postgres/player/replication-store.ts';
@@ -41,6 +42,7 @@ export const postgresDialect: MoveDialect = {
   warmInsert: { prepare: 'PREPARE add (text) AS INSERT INTO item (name) VALUES ($1)', use: (name) => `EXECUTE add ('${name}')` },
   holdStream: (id, token, position) => `BEGIN; SELECT switchyard.advance('${id}', 'move1', '{item,line}', ${token}, '${position}', NULL)`,
   dropOwn: 'DROP SCHEMA switchyard CASCADE',
+  withoutRequests: `DROP TABLE switchyard.request; UPDATE switchyard.installation SET version = 1, digest = ''`,
   fencedWrites: ['UPDATE item SET amount = 1 WHERE false', `WITH new AS (${insert('z')} RETURNING id) SELECT * FROM new`],
   traps: [
     ['GRANT SELECT ON item TO PUBLIC', /SELECT through PUBLIC/, 'REVOKE ALL ON item FROM PUBLIC'],
@@ -132,6 +134,10 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
   static async make(server: PostgresServer, database: string): Promise<OneStore> {
     await server.psql('postgres', `CREATE DATABASE ${database} TEMPLATE ${template} STRATEGY FILE_COPY OWNER ${SHOP_LOGINS.owner.user};`);
     return new OneStore(server, shardOf(server, database));
+  }
+
+  openData(options: Partial<StoreOptions> = {}): DataStore {
+    return openDataStore({ ...this.#options('gateway'), ...options });
   }
 
   async session(identity: 'gateway' | 'owner' | 'player' | 'admin'): Promise<RawSession> {

@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { StoreOptions } from '../../backends/backend.ts';
+import type { DataStore, StoreOptions } from '../../backends/backend.ts';
 import { Connection, type SqlRow } from '../../backends/sqlite/connection.ts';
+import { openDataStore } from '../../backends/sqlite/data/data-store.ts';
 import { isBusy, isFenced, resultCode } from '../../backends/sqlite/errors.ts';
 import { openOwnerStore } from '../../backends/sqlite/owner/owner-store.ts';
 import { openReplicationStore } from '../../backends/sqlite/player/replication-store.ts';
@@ -39,7 +40,10 @@ export const sqliteDialect: MoveDialect = {
   beginSnapshot: ['BEGIN', 'BEGIN'],
   warmInsert: { prepare: null, use: insert },
   holdStream: (id) => `BEGIN IMMEDIATE; UPDATE switchyard_stream SET position = position WHERE id = '${id}'`,
-  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate'].map((name) => `DROP TABLE switchyard_${name}`).join('; '),
+  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate', 'request']
+    .map((name) => `DROP TABLE switchyard_${name}`)
+    .join('; '),
+  withoutRequests: 'DROP TABLE switchyard_request; UPDATE switchyard_installation SET version = 1',
   fencedWrites: [
     'INSERT OR REPLACE INTO item (id, name) SELECT id, name FROM item',
     "INSERT OR IGNORE INTO item (name) VALUES ('z')",
@@ -102,10 +106,11 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
   readonly owner;
   readonly player;
   readonly path: string;
+  readonly #options: StoreOptions;
 
   constructor(path: string) {
     this.path = path;
-    const options: StoreOptions = {
+    this.#options = {
       shard: { kind: 'sqlite', path },
       password: '',
       poolSize: 3,
@@ -114,8 +119,12 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
       clock: systemClock,
       onBackgroundError: () => {},
     };
-    this.owner = openOwnerStore(options);
-    this.player = openReplicationStore(options);
+    this.owner = openOwnerStore(this.#options);
+    this.player = openReplicationStore(this.#options);
+  }
+
+  openData(options: Partial<StoreOptions> = {}): DataStore {
+    return openDataStore({ ...this.#options, ...options });
   }
 
   async session(identity: 'gateway' | 'owner' | 'player' | 'admin'): Promise<RawSession> {

@@ -14,9 +14,8 @@ import { Load } from '../bench/cutover/load.ts';
 import type { LoadRecord } from '../bench/cutover/load-record.ts';
 import { readStoreFacts } from '../bench/cutover/store-facts.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
-import type { ClusterProcess } from '../support/cluster/cluster-process.ts';
 import type { FaultPlan } from '../support/faults/fault-plan.ts';
-import { FaultyControl } from '../support/faults/faulty-control.ts';
+import { FaultyControls, faultyControlOptions } from '../support/faults/faulty-controls.ts';
 import { type KeyspaceName, otherKeyspace, readSettledState } from '../support/moves/move-state.ts';
 import { longestStallMs, longestTimeWithoutWriteMs, readTimesMs } from '../support/moves/outage.ts';
 import { resetCounters, untilRowSetsAreEqual } from '../support/moves/row-sets.ts';
@@ -33,7 +32,6 @@ const outageLimitMs = holdBudgetMs + 1_500;
 /** A read never waits for a cutover; this is what a busy machine may add: processes end and start in these tests. A read that did wait would take the whole outage, a second and more. */
 const usualReadLimitMs = 500;
 const slowestReadLimitMs = 1_000;
-const frozenMs = 2_500;
 const awakeMs = 1_000;
 const caseLimitMs = 90_000;
 const orderAgainMs = 20_000;
@@ -44,13 +42,13 @@ const keyspaceOf = (side: SideName): KeyspaceName => (side === 'source' ? 'old' 
 const logDirectory = process.env.SWITCHYARD_TEST_LOGS;
 
 let cluster: Cluster;
-let standby: ClusterProcess;
+let controls: FaultyControls;
 let directory: string;
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'switchyard-faults-'));
-  cluster = await startCluster({ gateways: 2, controls: 1, ...(logDirectory === undefined ? {} : { logDirectory }) });
-  standby = cluster.controls[0] as ClusterProcess;
+  cluster = await startCluster({ gateways: 2, ...faultyControlOptions(directory), ...(logDirectory === undefined ? {} : { logDirectory }) });
+  controls = new FaultyControls(cluster, directory);
   await startMove(cluster);
   await verifyMove(cluster);
 }, 120_000);
@@ -60,9 +58,9 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Orders the cutover at the standby, which outlives it, and resolves to why it was not done, null when it was. What is refused because a new runner's stream has only begun to run is ordered again, as a person would. */
-async function order(to: SideName): Promise<string | null> {
-  using workflows = createRpcClient(WorkflowService, standby.address, { deadlineMs: 60_000 });
+/** Orders the cutover at a control process that outlives it, and resolves to why it was not done, null when it was. What is refused because a new runner's stream has only begun to run is ordered again, as a person would. */
+async function order(to: SideName, address: string): Promise<string | null> {
+  using workflows = createRpcClient(WorkflowService, address, { deadlineMs: 60_000 });
   const giveUpMs = benchNowMs() + orderAgainMs;
   for (;;) {
     try {
@@ -85,9 +83,9 @@ async function untilSettled(limitMs: number): Promise<KeyspaceName> {
   });
 }
 
-async function ensurePrimary(side: SideName): Promise<void> {
+async function ensurePrimary(side: SideName, address: string): Promise<void> {
   if ((await untilSettled(10_000)) === keyspaceOf(side)) return;
-  expect(await order(side)).toBeNull();
+  expect(await order(side, address)).toBeNull();
   expect(await untilSettled(5_000)).toBe(keyspaceOf(side));
 }
 
@@ -105,36 +103,34 @@ async function connectLoad(): Promise<Load> {
   return Load.connect({ gateways, readOnlyGateways: [], writesPerSecond: 60, readsPerSecond: 100, scale: 1, hotAccounts: 200, deadlineMs: 5_000, seed: Date.now() });
 }
 
-async function runCase(fault: Omit<FaultPlan, 'firedFile'>): Promise<void> {
+async function runCase(fault: FaultPlan): Promise<void> {
   const { to, signal } = fault;
   const from: SideName = to === 'target' ? 'source' : 'target';
-  await ensurePrimary(from);
+  await using armed = await controls.arm(workflowName, fault);
+  const { process: doomed, survivor } = armed;
+  await ensurePrimary(from, survivor.address);
   await resetCounters(cluster, keyspaceOf(from));
-  await using faulty = await FaultyControl.start(cluster, fault, directory, logDirectory);
-  await faulty.becomeRunner(standby, workflowName);
 
   await using load = await connectLoad();
   load.run();
   await sleep(1_000);
-  const ordered = order(to);
-  await Promise.race([faulty.untilFired(), ordered.then((why) => (why === null ? undefined : Promise.reject(new Error(`the cutover was not made: ${why}`))))]);
-  expect(faulty.hasFired).toBe(true);
+  const ordered = order(to, survivor.address);
+  await Promise.race([armed.untilFired(), ordered.then((why) => (why === null ? undefined : Promise.reject(new Error(`the cutover was not made: ${why}`))))]);
+  expect(armed.hasFired).toBe(true);
   const firedMs = benchNowMs();
   await untilSettled(outageLimitMs + 1_000);
 
   if (signal === 'SIGSTOP') {
-    await sleep(firedMs + frozenMs - benchNowMs());
-    faulty.process.resume();
+    doomed.resume();
     await sleep(awakeMs);
     await untilSettled(1_000);
   }
   const endMs = benchNowMs();
-  await faulty.process.kill();
-  await faulty.endSession();
+  await armed.end();
 
   // The order may have been answered with an abort; the next one has to be carried out.
   await ordered;
-  await ensurePrimary(to);
+  await ensurePrimary(to, survivor.address);
   await sleep(300);
   const record = await load.finish();
   const window = { fromMs: firedMs - 500, toMs: endMs };

@@ -1,8 +1,14 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { cp, mkdtemp, readdir, readFile, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
+import { exitCodes } from '../../cli/exit-codes.ts';
+import { storeKinds } from '../support/cluster/store.ts';
+import { runCommand } from '../support/servers/command.ts';
+import { topologyServerKinds } from '../support/servers/topology-server.ts';
+import { runCommandLine } from '../support/shell/run-switchyard.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -41,3 +47,41 @@ test(
   },
   limitMs + 5_000,
 );
+
+test('switchyard dev says what to try, that works as it stands, and one Ctrl-C ends all of it', async () => {
+  const mark = randomUUID();
+  const running = spawn(join(root, 'cli/bin/switchyard'), ['dev'], { timeout: 60_000, env: { ...process.env, DEMO_MARK: mark } });
+  let out = '';
+  const ended = new Promise<number | null>((done) => running.once('close', done));
+  for (const stream of [running.stdout, running.stderr]) stream.on('data', (text: Buffer) => (out += text.toString()));
+  await waitUntil('what to try next', { limitMs: 40_000, everyMs: 100, explain: () => out }, async () => (out.includes('It stays until Ctrl-C') ? true : undefined));
+
+  // The move itself takes a while, and the demo's test makes it: here it is only checked that it could begin.
+  const toType = (/another terminal:\n([\s\S]*?)\n\n/.exec(out)?.[1] ?? '').replace(/create .*/, '$& --dry-run').replaceAll(/^.*(verify|switch-traffic) first\n/gm, '');
+  const printed = await runCommand('bash', ['-ec', toType], { env: { no_proxy: '*' } });
+  for (const part of ['{"aid":"1",', 'the checks passed', 'rules version']) expect(printed).toContain(part);
+
+  running.kill('SIGINT');
+  expect({ code: await ended, out }).toEqual({ code: exitCodes.ok, out: expect.stringMatching(/ending …\n$/) });
+  await waitUntil('the end of all that it started', { limitMs: 5_000 }, async () => ((await processesWith(mark)).length === 0 ? true : undefined));
+}, 120_000);
+
+test('switchyard dev knows the stores and topologies of the demo, and says so where there is no demo', async () => {
+  const { out: help } = await runCommandLine(['dev', '--help']);
+  const choices = (kinds: readonly string[]): string => `(choices: ${kinds.map((kind) => `"${kind}"`).join(', ')})`;
+  const shown = help.replaceAll(/\s+/g, ' ');
+  expect(shown.split(choices(storeKinds)).length).toBe(3);
+  expect(shown).toContain(choices(topologyServerKinds));
+  expect((await runCommandLine(['complete', '--', 'dev', '--topo', ''])).out).toMatch(/^consul\s+embedded\s/);
+
+  const installed = await mkdtemp(join(tmpdir(), 'switchyard-installed-'));
+  try {
+    for (const folder of ['cli', 'client', 'core', 'gen', 'runtime']) await cp(join(root, folder), join(installed, folder), { recursive: true });
+    await symlink(join(root, 'node_modules'), join(installed, 'node_modules'));
+    await expect(runCommand(join(installed, 'cli/bin/switchyard'), ['dev'])).rejects.toThrow(
+      /test\/demo\/main\.ts is not there: this command needs a checkout of the sources; clone/,
+    );
+  } finally {
+    await rm(installed, { recursive: true });
+  }
+});

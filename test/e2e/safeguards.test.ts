@@ -9,7 +9,7 @@ import { safeguards } from '../bench/cutover/cutover-config.ts';
  */
 
 const main = resolve(import.meta.dirname, '../bench/main.ts');
-const size = ['--short', '--writes', '60', '--reads', '60', '--seconds-between', '2'];
+const size = ['--short', '--copy-first', '--gateways', '2', '--writes', '120', '--reads', '120', '--seconds-between', '1'];
 const caseLimitMs = 240_000;
 
 interface Outcome {

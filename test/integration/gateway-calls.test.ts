@@ -205,7 +205,6 @@ describe('writes', () => {
 
 describe('what is refused names field, value and type', () => {
   test.each([
-    ['a field that is not served', () => client.insert({ table: 'item', row: { cells: {} }, requestId: 'r' }), 'FIELD_NOT_SERVED', /request_id/],
     ['replica reads', () => client.get({ table: 'item', key: key(1), consistency: Consistency.REPLICA }), 'FIELD_NOT_SERVED', /consistency/],
     ['an unknown table', () => client.get({ table: 'itme', key: key(1) }), 'TABLE_UNKNOWN', /itme/],
     ['an unknown keyspace', () => client.get({ table: 'nowhere.item', key: key(1) }), 'TABLE_UNKNOWN', /nowhere/],

@@ -18,11 +18,14 @@ import { waitUntil } from '../support/servers/wait-until.ts';
 /** The one that is hard to copy first: its rows are changed from the beginning. */
 const movedTables = [docsTable, 'pgbench_accounts', 'pgbench_branches', 'pgbench_history', 'pgbench_tellers'];
 
+/** So many that a copy of them takes seconds: it begins with a small share of the time. */
+const bigRows = 200_000;
+
 let cluster: Cluster;
 let workflows: RpcClient<typeof WorkflowService>;
 
 beforeAll(async () => {
-  cluster = await startCluster({ gateways: 0, controls: 2, scale: 2 });
+  cluster = await startCluster({ gateways: 0, controls: 2 });
   workflows = cluster.control(WorkflowService, 60_000);
   await createDocs(cluster);
 }, 120_000);
@@ -68,11 +71,11 @@ test('what is copied under changes of cells, keys and large values is equal, als
   await create('equal', movedTables);
   const running = await untilState('equal', WorkflowState.RUNNING);
   expect(running.progress.map(({ table, done }) => ({ table, done }))).toEqual(movedTables.map((table) => ({ table, done: true })));
-  expect(Number(running.progress.find(({ table }) => table === 'pgbench_accounts')?.rowsCopied)).toBeGreaterThanOrEqual(200_000);
+  expect(Number(running.progress.find(({ table }) => table === 'pgbench_accounts')?.rowsCopied)).toBeGreaterThanOrEqual(100_000);
 
   const under = await verify('equal');
   expect({ differences: under.differences, error: under.error, sample: under.sample }).toEqual({ differences: 0n, error: '', sample: [] });
-  expect(Number(under.rowsCompared)).toBeGreaterThan(200_000);
+  expect(Number(under.rowsCompared)).toBeGreaterThan(100_000);
   await Promise.all([load, changed]);
   await untilRowSetsAreEqual(cluster, movedTables);
 }, 120_000);
@@ -138,9 +141,13 @@ test('switch, back, the wish by plain Consul, and the end', async () => {
 }, 120_000);
 
 test('a copy whose runner is killed goes on where it was; cancel leaves the source as it was', async () => {
-  await cluster.old.psql(cluster.database, 'CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, 800000) i; ALTER TABLE big ADD PRIMARY KEY (id);', {
-    login: cluster.logins.owner,
-  });
+  await cluster.old.psql(
+    cluster.database,
+    `CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, ${bigRows}) i; ALTER TABLE big ADD PRIMARY KEY (id);`,
+    {
+      login: cluster.logins.owner,
+    },
+  );
   await cluster.grant();
   const before = await rightsOfGateway('old');
   await create('killed', ['big']);
@@ -160,7 +167,7 @@ test('a copy whose runner is killed goes on where it was; cancel leaves the sour
   expect(Number(resumed.progress[0]?.rowsCopied)).toBeGreaterThanOrEqual(left);
   await untilState('killed', WorkflowState.RUNNING);
   await runner?.start();
-  expect(await verify('killed')).toMatchObject({ differences: 0n, rowsCompared: 800_000n });
+  expect(await verify('killed')).toMatchObject({ differences: 0n, rowsCompared: BigInt(bigRows) });
 
   expect((await workflows.cancelWorkflow({ name: 'killed' })).workflow?.state).toBe(WorkflowState.CANCELLED);
   expect(await rightsOfGateway('old')).toBe(before);

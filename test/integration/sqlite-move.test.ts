@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Connection } from '../../backends/sqlite/connection.ts';
 import type { RpcClient } from '../../client/rpc-client.ts';
+import { hasReason } from '../../core/switchyard-error.ts';
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
@@ -17,7 +18,7 @@ import { waitUntil } from '../support/servers/wait-until.ts';
 
 /*
  * Whole moves by real processes. Between two SQLite files: copied, switched, back, switched again and completed while services write and read through the gateways, and another program writes past them; every acknowledged
- * write is counted. From SQLite to PostgreSQL, with the values that the two keep in different ways, and back.
+ * write is counted. From SQLite to PostgreSQL, with the values that the two keep in different ways and the request ids of writes, and back.
  */
 
 const TABLES_TEXT = `
@@ -188,12 +189,32 @@ test('copied, switched, back, switched again and completed under load: nothing i
   }
 }, 120_000);
 
-test('from SQLite to PostgreSQL and back: every value as it was, ids that go on', async () => {
+/** The records of requests that name `reading`, in the store of either kind. */
+function recordsInFile(): readonly string[] {
+  using connection = file('old');
+  return connection
+    .all(`SELECT caller, request_id, table_name, digest, lower(hex(result)), recorded_at FROM switchyard_request WHERE table_name = 'reading' ORDER BY request_id`)
+    .map((row) => row.join('|'));
+}
+async function recordsInPostgres(): Promise<readonly string[]> {
+  const select = `SELECT caller, request_id, table_name, digest, encode(result, 'hex'), recorded_at FROM switchyard.request WHERE table_name = 'reading' ORDER BY request_id`;
+  return (await postgres.psql(database, select)).trim().split('\n');
+}
+
+test('from SQLite to PostgreSQL and back: every value as it was, ids that go on, writes that are done once', async () => {
   const name = 'across';
   const gateway = cluster.client(DataService, cluster.gateways[0]?.address ?? '');
-  const insert = async (sensor: string): Promise<number> => {
-    const { row } = await gateway.insert({ table: 'reading', row: { cells: { sensor: text(sensor), wide: int(7) } }, returning: ['id'] });
+  const inserted = new Map<string, number>();
+  const send = async (sensor: string): Promise<number> => {
+    const { row } = await gateway.insert({ table: 'reading', row: { cells: { sensor: text(sensor), wide: int(7) } }, returning: ['id'], requestId: sensor.replaceAll(' ', '-') });
     return Number(row?.cells.id?.kind.value);
+  };
+  const insert = async (sensor: string): Promise<number> => {
+    inserted.set(sensor, await send(sensor));
+    return inserted.get(sensor) ?? 0;
+  };
+  const expectRepeated = async (): Promise<void> => {
+    for (const [sensor, id] of inserted) expect([sensor, await send(sensor)]).toEqual([sensor, id]);
   };
   const all = async (): Promise<readonly unknown[]> =>
     (await gateway.query({ table: 'reading', orderBy: [{ column: 'id' }] })).rows.map(({ cells }) =>
@@ -201,21 +222,34 @@ test('from SQLite to PostgreSQL and back: every value as it was, ids that go on'
     );
   const before = await all();
   expect(before).toHaveLength(3);
+  // Control prepares the file by itself, a moment after it has started.
+  await waitUntil('the file keeping request ids', { limitMs: 15_000, everyMs: 50 }, () =>
+    insert('before the move').catch((error: unknown) => {
+      if (!hasReason(error, 'REQUEST_IDS_NOT_KEPT')) throw error;
+      return undefined;
+    }),
+  );
 
   await workflows.createWorkflow({ workflow: { name, source: 'old', target: 'postgres', tables: ['reading'] } });
-  expect(await insert('while it is copied')).toBe(4);
+  expect(await insert('while it is copied')).toBe(5);
   await untilState(WorkflowState.RUNNING, name);
   const verified = (await workflows.verifyWorkflow({ name })).workflow?.verification;
   expect({ differences: verified?.differences, error: verified?.error, sample: verified?.sample }).toEqual({ differences: 0n, error: '', sample: [] });
   expect((await workflows.switchTraffic({ name })).workflow?.state).toBe(WorkflowState.SWITCHED);
+  await expectRepeated();
   expect((await all()).slice(0, 3)).toEqual(before);
-  expect(await insert('in PostgreSQL')).toBeGreaterThan(4);
+  expect(await insert('in PostgreSQL')).toBeGreaterThan(5);
   const inPostgres = await all();
+  expect(inPostgres).toHaveLength(6);
 
   await workflows.verifyWorkflow({ name });
   expect((await workflows.reverseTraffic({ name })).workflow?.state).toBe(WorkflowState.RUNNING);
+  await expectRepeated();
   expect(await all()).toEqual(inPostgres);
-  expect(await insert('in SQLite again')).toBeGreaterThan(5);
+  const records = await recordsInPostgres();
+  expect(records).toHaveLength(3);
+  expect(recordsInFile()).toEqual(records);
+  expect(await insert('in SQLite again')).toBeGreaterThan(6);
   expect((await workflows.cancelWorkflow({ name })).workflow?.state).toBe(WorkflowState.CANCELLED);
 }, 90_000);
 

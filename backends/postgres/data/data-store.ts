@@ -1,6 +1,7 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
@@ -8,21 +9,20 @@ import { textFromElements } from '../array-text.ts';
 import { cellFromText } from '../cells.ts';
 import { compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
-import { sqlState } from '../errors.ts';
+import { sqlState, unpreparedStates } from '../errors.ts';
 import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
 import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
 import { JointReads } from './joint-reads.ts';
 import { runRead } from './read.ts';
-import { runWrites } from './write.ts';
+import { type DoneWrite, type PlannedWrite, runWrites } from './write.ts';
+import { onceTexts, runWritesOnce } from './write-once.ts';
 
 /** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
 const sessionSettings = { idle_in_transaction_session_timeout: '5s' };
 
 const fenceText = `SELECT "table_name", "state", "attempt", "peer", "workflow" FROM switchyard.fence WHERE table_name = ANY($1)`;
-/** No such schema, no such table, no right on the schema: a store that was never prepared. */
-const unpreparedStates: readonly (string | null)[] = ['3F000', '42P01', '42501'];
 
 /** The gateway's store over a bounded pool; connects when it is first used. */
 export function openDataStore(options: StoreOptions): DataStore {
@@ -76,19 +76,15 @@ class PostgresDataStore implements DataStore {
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
-    const writes = operations.map((operation) => {
-      const table = schemas.get(operation.table);
-      if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
-      const statement = compileWrite(table, operation);
-      const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
-      return { operation, table, statement, exists };
-    });
-    const done = await runWrites(this.#pool, writes, signal);
-    return done.map(({ row, found }, i) => {
-      const write = writes[i];
-      if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
-      return { row: readBack(write.table, write.operation.returning, row), found };
-    });
+    const writes = planned(schemas, operations);
+    // Committed by now: a value that cannot be shown must not look like a write that was refused.
+    return results(writes, await runWrites(this.#pool, writes, signal), 'the write was done; its answer cannot be shown');
+  }
+
+  async writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer> {
+    const writes = planned(schemas, operations);
+    const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, 'nothing was written, for its answer cannot be shown'));
+    return runWritesOnce(this.#pool, writes, request, encode, signal);
   }
 
   async fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
@@ -112,7 +108,7 @@ class PostgresDataStore implements DataStore {
       const columns = table.columns.map((column) => column.name);
       return [compileGet(table, { key: [], columns }).text, compileBatchGet(table, { keys: [], columns }).text];
     });
-    await this.#pool.warmUp(connections, (session) => session.prepare([fenceText, ...texts], signal), signal);
+    await this.#pool.warmUp(connections, (session) => session.prepare([fenceText, ...texts, ...onceTexts], signal), signal);
   }
 
   poolStatus(): PoolStatus {
@@ -126,14 +122,29 @@ class PostgresDataStore implements DataStore {
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
 
-/** What a write returned. It is committed by now: a value that cannot be shown must not look like a write that was refused. */
-function readBack(table: TableSchema, names: readonly string[], row: TextRow): Row {
-  try {
-    return rowReader(table, names)(row, 0);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new SwitchyardError('STORE_FAILED', `the write was done; its answer cannot be shown: ${why}`, { metadata: { table: table.name }, cause });
-  }
+function planned(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[]): readonly PlannedWrite[] {
+  return operations.map((operation) => {
+    const table = schemas.get(operation.table);
+    if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
+    const statement = compileWrite(table, operation);
+    const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
+    return { operation, table, statement, exists };
+  });
+}
+
+/** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */
+function results(writes: readonly PlannedWrite[], done: readonly DoneWrite[], failure: string): readonly WriteResult[] {
+  return done.map(({ row, found }, i) => {
+    const write = writes[i];
+    if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
+    const { table, operation } = write;
+    try {
+      return { row: rowReader(table, operation.returning)(row, 0), found };
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new SwitchyardError('STORE_FAILED', `${failure}: ${why}`, { metadata: { table: table.name }, cause });
+    }
+  });
 }
 
 /** Reads these columns' cells out of a row of texts, from the place `offset` on. */

@@ -1,18 +1,12 @@
 import type { WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { abortError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import { readOn } from './read.ts';
-import type { Outcome, TextRow } from '../batch.ts';
+import type { TextRow } from '../batch.ts';
 import type { BatchResult, Session, Statement } from '../session.ts';
-
-const begin: Statement = { text: 'BEGIN', values: [], prepared: true };
-const commit: Statement = { text: 'COMMIT', values: [], prepared: false };
-
-const CANCELED_STATE = '57014';
-/** Ended by the server because we were silent in the middle of the transaction: rolled back. */
-const IDLE_TRANSACTION_STATE = '25P03';
+import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step, unknownAfterAbort } from './transaction.ts';
 
 export interface PlannedWrite {
   readonly operation: WriteOperation;
@@ -62,51 +56,25 @@ function singleError(batch: BatchResult, error: unknown, table: TableSchema, sig
 }
 
 async function runTransaction(session: Session, writes: readonly PlannedWrite[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
-  const { outcomes } = await session.run([begin, ...writes.map((write) => write.statement)], signal);
-  // No complete answer: the connection was dropped, and without COMMIT nothing is applied.
-  if (outcomes === null) throw abortError(signal);
-  const failed = outcomes.findIndex((outcome) => !outcome.ok);
-  const failure = outcomes[failed];
-  if (failure !== undefined && !failure.ok) {
-    await endFailed(session, failure.error);
-    if (failure.stale && !signal.aborted) return runTransaction(session, writes.map(unprepared), signal);
-    if (signal.aborted && sqlState(failure.error) === CANCELED_STATE) throw abortError(signal);
-    const table = writes[failed - 1]?.table;
-    throw storeError(failure.error, table === undefined ? {} : { table });
-  }
-  const results = await settleAll(session, writes, outcomes.slice(1), signal).catch(async (error: unknown) => {
-    await endFailed(session, error);
-    throw error;
-  });
-  await runCommit(session, signal);
+  const steps = await beginTransaction(session, writes.map(stepOf), signal);
+  const results = await inTransaction(session, () => settleAll(session, writes, steps, signal), signal);
+  await commitTransaction(session, [], signal);
   return results;
 }
 
-async function settleAll(session: Session, writes: readonly PlannedWrite[], outcomes: readonly Outcome[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
+/** The write as a step of a transaction. */
+export const stepOf = ({ statement, table }: PlannedWrite): Step => ({ statement, explain: (error) => storeError(error, { table }) });
+
+/** What the writes of an open transaction have done; the first that missed its row is the failure of all. */
+export async function settleAll(session: Session, writes: readonly PlannedWrite[], steps: readonly DoneStep[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
   const results: DoneWrite[] = [];
   for (const [i, write] of writes.entries()) {
-    const outcome = outcomes[i];
-    if (outcome === undefined || !outcome.ok) throw new SwitchyardError('INTERNAL', 'a write has no answer');
-    const isMiss = outcome.rowCount === 0 && write.exists !== null;
-    results.push(isMiss ? missed(write, (await readOn(session, write.exists, signal, write.table)).length > 0) : done(outcome));
+    const step = steps[i];
+    if (step === undefined) throw new SwitchyardError('INTERNAL', 'a write has no answer');
+    const isMiss = step.rowCount === 0 && write.exists !== null;
+    results.push(isMiss ? missed(write, (await readOn(session, write.exists, signal, write.table)).length > 0) : done(step));
   }
-  if (signal.aborted) throw abortError(signal);
-  if (!session.usable) throw new SwitchyardError('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent');
   return results;
-}
-
-/** From here on an abort no longer cancels: it would only make the outcome uncertain. */
-async function runCommit(session: Session, signal: AbortSignal): Promise<void> {
-  const { outcomes } = await session.run([commit], signal, false);
-  const outcome = outcomes?.[0];
-  if (outcome === undefined) throw unknownAfterAbort(signal);
-  if (!outcome.ok) throw storeError(outcome.error, { mayHaveCommitted: sqlState(outcome.error) !== IDLE_TRANSACTION_STATE });
-}
-
-/** Leaves the failed transaction, or the connection. */
-async function endFailed(session: Session, error: unknown): Promise<void> {
-  if (!(error instanceof SwitchyardError) && isConnectionLoss(error)) session.drop();
-  else await session.rollBack();
 }
 
 /** An update or delete that met no row. */
@@ -120,12 +88,6 @@ function missed(write: PlannedWrite, rowExists: boolean): DoneWrite {
   throw new SwitchyardError('ROW_NOT_FOUND', `"${table.name}" has no row with that primary key; nothing was written`, { metadata });
 }
 
-const done = (outcome: Extract<Outcome, { ok: true }>): DoneWrite => ({ row: outcome.rows[0] ?? [], found: true });
+const done = (step: DoneStep): DoneWrite => ({ row: step.rows[0] ?? [], found: true });
 
 const unprepared = (write: PlannedWrite): PlannedWrite => ({ ...write, statement: { ...write.statement, prepared: false } });
-
-function unknownAfterAbort(signal: AbortSignal): SwitchyardError {
-  return new SwitchyardError('OUTCOME_UNKNOWN', `the call ended (${abortError(signal).reason}) after the write was sent, and the store did not tell in time whether it was done`, {
-    cause: signal.reason,
-  });
-}

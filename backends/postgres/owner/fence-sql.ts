@@ -197,11 +197,11 @@ BEGIN
   IF FOUND THEN EXECUTE format('ALTER TABLE public.%I DISABLE TRIGGER ${WRITE_TRIGGER}, DISABLE TRIGGER ${TRUNCATE_TRIGGER}', in_table); END IF;
 END $function$;`;
 
-/** The player's first statement of every apply. Alone it is a whole transaction, which is how a lone marker is applied. */
+/** The player's first statement of every apply; without a position that stays. Alone it is a whole transaction, which is how a lone marker is applied. */
 const advance = `
 CREATE OR REPLACE FUNCTION switchyard.advance(in_stream text, in_workflow text, in_tables text[], in_token bigint, in_position text, in_marker bigint) RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
-  UPDATE switchyard.stream s SET position = in_position, marker = greatest(s.marker, in_marker)
+  UPDATE switchyard.stream s SET position = coalesce(in_position, s.position), marker = greatest(s.marker, in_marker)
   WHERE s.id = in_stream AND s.workflow = in_workflow AND s.token = in_token;
   IF NOT FOUND THEN RAISE EXCEPTION 'stream "%" has another token than %', in_stream, in_token USING ERRCODE = '${TAKEN_STATE}'; END IF;
   -- A plain read is enough: out of CLOSED leads only ready_fence, which needs the stream's row that is locked now.

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { type ServerShard, type Shard, serverShard } from '../../../core/keyspace.ts';
 import { quoteIdentifier } from '../connection.ts';
+import { INSTALL_LOCK } from './install.ts';
 
 /**
  * The script for an administrator (a superuser, with psql, in the shard's database) that gives the three logins what they need. The logins exist already. It may be run any number of times, also
@@ -16,6 +17,9 @@ export function grantScript(given: Shard, tables: readonly string[]): string {
   return `-- Rights of Switchyard's three logins in database ${database}: ${gateway} serves callers, ${player} replicates, ${owner} owns the tables and moves them.
 -- Run it in that database as a superuser; repeating it does no harm.
 BEGIN;
+
+-- Control prepares a store as soon as it knows of it: one after the other.
+DO $$ BEGIN PERFORM pg_advisory_xact_lock(${INSTALL_LOCK}); END $$;
 
 -- The player reads the log. The owner makes and drops the replication slots that it reads from.
 ALTER ROLE ${player} REPLICATION;

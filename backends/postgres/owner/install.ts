@@ -7,7 +7,7 @@ import type { Statements, StoreClient } from '../store-client.ts';
 import { functionScript } from './fence-sql.ts';
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 const migrations: readonly string[] = [
@@ -37,16 +37,39 @@ CREATE TABLE switchyard.copy (
 CREATE TABLE switchyard.marker (workflow text PRIMARY KEY, attempt bigint NOT NULL);
 CREATE TABLE switchyard.watermark (stream text PRIMARY KEY, id bigint NOT NULL) WITH (fillfactor = 50);
 CREATE TABLE switchyard.rights (table_name text PRIMARY KEY, privileges text[] NOT NULL);`,
+  // The streams that are under way take the records along from here on.
+  `
+CREATE TABLE switchyard.request (
+  caller text COLLATE "C" NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
+  table_name text COLLATE "C" NOT NULL,
+  digest text NOT NULL,
+  result bytea NOT NULL,
+  recorded_at bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+  PRIMARY KEY (caller, request_id, table_name)
+);
+CREATE INDEX request_recorded_at ON switchyard.request (recorded_at);
+DO $migration$
+DECLARE
+  each_publication name;
+BEGIN
+  FOR each_publication IN
+    SELECT p.pubname FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid WHERE r.prrelid = 'switchyard.marker'::regclass AND p.pubname LIKE 'switchyard\\_%'
+  LOOP
+    EXECUTE format('ALTER PUBLICATION %I ADD TABLE switchyard.request', each_publication);
+  END LOOP;
+END $migration$;`,
 ];
 
-// One key for everybody who installs into a database: "switchya" as eight bytes.
-const INSTALL_LOCK = '8319396836420483425';
+/** One key for everybody who installs into a database: "switchya" as eight bytes. */
+export const INSTALL_LOCK = '8319396836420483425';
 
 const grants = (gateway: string, player: string): string => `
 GRANT USAGE ON SCHEMA switchyard TO ${gateway}, ${player};
 GRANT SELECT ON switchyard.fence TO ${gateway}, ${player};
+GRANT SELECT, INSERT ON switchyard.request TO ${gateway};
 GRANT SELECT, UPDATE ON switchyard.stream TO ${player};
-GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark TO ${player};`;
+GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark, switchyard.request TO ${player};`;
 
 /**
  * Creates or updates the schema `switchyard` in one transaction; installations at the same time wait for each other. Nothing happens when this version with these roles is there. PRECHECK_FAILED: a

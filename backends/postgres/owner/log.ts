@@ -42,8 +42,10 @@ export async function dropLog(parts: LogParts, stream: StreamSpec, signal: Abort
 
 /** A write that looks up its table's publications while one of them goes fails with "cache lookup failed for publication": so nobody writes in that moment. */
 async function dropPublication({ client, clock }: LogParts, name: string, signal: AbortSignal): Promise<void> {
-  // Our own tables first, as an apply does.
-  const members = "SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables WHERE pubname = $1 ORDER BY schemaname DESC, tablename";
+  // Our own tables first and the records of requests last, as an apply does, and a write with its record.
+  const members = `
+    SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables WHERE pubname = $1
+    ORDER BY schemaname = 'switchyard' AND tablename = 'request', schemaname DESC, tablename`;
   await lockingTransaction(client, clock, signal, async (transaction) => {
     for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
     await transaction.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
@@ -51,13 +53,16 @@ async function dropPublication({ client, clock }: LogParts, name: string, signal
 }
 
 async function createPublication({ client, clock }: LogParts, name: string, stream: StreamSpec, signal: AbortSignal): Promise<void> {
-  const [found] = await client.query('SELECT 1 FROM pg_publication WHERE pubname = $1', [name], signal);
-  if (found !== undefined) return;
-  const tables = [...stream.tables.map(quoteTable), 'switchyard.marker', 'switchyard.watermark', 'switchyard.stream'];
+  const present = await client.query('SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1', [name], signal);
+  // A control of an older release makes one without the records of requests.
+  if (present.some(([schema, table]) => schema === 'switchyard' && table === 'request')) return;
+  const tables = [...stream.tables.map(quoteTable), 'switchyard.marker', 'switchyard.watermark', 'switchyard.stream', 'switchyard.request'];
+  const publication = quoteIdentifier(name);
+  const statement = present.length === 0 ? `CREATE PUBLICATION ${publication} FOR TABLE ${tables.join(', ')}` : `ALTER PUBLICATION ${publication} ADD TABLE switchyard.request`;
   try {
-    await lockingTransaction(client, clock, signal, (transaction) => transaction.query(`CREATE PUBLICATION ${quoteIdentifier(name)} FOR TABLE ${tables.join(', ')}`, [], signal));
+    await lockingTransaction(client, clock, signal, (transaction) => transaction.query(statement, [], signal));
   } catch (error) {
-    // Somebody else has just made it.
+    // Somebody else has just done it.
     if (!(error instanceof SwitchyardError) || sqlState(error.cause) !== DUPLICATE_OBJECT) throw error;
   }
 }

@@ -41,6 +41,23 @@ class PostgresOwnerStore implements OwnerStore {
     return install(this.#client, this.#shard, signal);
   }
 
+  async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
+    // One that a player is just replacing is left for the next time.
+    const text = `
+      WITH removed AS (
+        DELETE FROM switchyard.request WHERE ctid = ANY (ARRAY(
+          SELECT ctid FROM switchyard.request WHERE recorded_at < (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - $1::bigint * 1000
+          ORDER BY recorded_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) RETURNING 1)
+      SELECT count(*) FROM removed`;
+    try {
+      const [row] = await this.#client.query(text, [String(ageMs), String(limit)], signal);
+      return Number(row?.[0] ?? 0);
+    } catch (error) {
+      if (error instanceof SwitchyardError && unpreparedStates.includes(sqlState(error.cause))) return 0;
+      throw error;
+    }
+  }
+
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
     return checkTables(this.#client, this.#shard, tables, side, signal);
   }

@@ -1,7 +1,7 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamToken } from '../../../core/ids.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, StreamSpec } from '../../backend.ts';
+import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { abortError, sqlState } from '../errors.ts';
 import type { Outcome, Parameter } from '../batch.ts';
@@ -10,6 +10,8 @@ import { identityError, runAll } from '../store-client.ts';
 import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
 import { stepStatement } from './apply-sql.ts';
 import { keyToJson } from '../../../core/cell-json.ts';
+import { REQUESTS } from '../../../core/request-record.ts';
+import { recordsStatement } from './requests.ts';
 
 interface ApplyStatement {
   readonly text: string;
@@ -33,7 +35,7 @@ export async function applyBatch(
   signal: AbortSignal,
 ): Promise<void> {
   const begin = advanceStatement(stream, token, batch);
-  const end = batch.copied === null ? [] : [progressStatement(stream, batch.copied)];
+  const end = [...recordsOf(batch), ...progressOf(stream, batch)];
   const steps = [...planChanges(batch.changes, schemas), ...copiedSteps(batch, schemas)];
   if (steps.length === 0 && end.length === 0) return succeed(await run(session, [begin], signal), signal);
 
@@ -54,12 +56,18 @@ function advanceStatement(stream: StreamSpec, token: StreamToken, batch: ApplyBa
   };
 }
 
-function progressStatement(stream: StreamSpec, copied: NonNullable<ApplyBatch['copied']>): ApplyStatement {
-  const { lastKey, rows, done } = copied.progress;
+const recordsOf = ({ requests }: ApplyBatch): readonly ApplyStatement[] => (requests.records.length === 0 ? [] : [{ ...recordsStatement(requests.records), prepared: true }]);
+
+function progressOf(stream: StreamSpec, { copied, requests }: ApplyBatch): readonly ApplyStatement[] {
+  const ofTable = copied === null ? [] : [progressStatement(stream, copied.table, copied.progress)];
+  return requests.progress === null ? ofTable : [...ofTable, progressStatement(stream, REQUESTS, requests.progress)];
+}
+
+function progressStatement(stream: StreamSpec, name: string, { lastKey, rows, done }: CopyProgress): ApplyStatement {
   return {
     text: `INSERT INTO switchyard.copy (stream, table_name, last_key, rows, done) VALUES ($1, $2, $3, $4::bigint, $5::boolean)
       ON CONFLICT (stream, table_name) DO UPDATE SET last_key = excluded.last_key, rows = excluded.rows, done = excluded.done`,
-    values: [stream.id, copied.table, lastKey === null ? null : keyToJson(lastKey), String(rows), String(done)],
+    values: [stream.id, name, lastKey === null ? null : keyToJson(lastKey), String(rows), String(done)],
     prepared: true,
   };
 }

@@ -1,6 +1,7 @@
 import type { Cell } from '../../../core/cell.ts';
 import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { serverShard } from '../../../core/keyspace.ts';
+import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
@@ -15,6 +16,7 @@ import { LogFeed } from './changes.ts';
 import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
 import { checkSlot, readShapes } from './log-shape.ts';
 import { parseLsn } from './pgoutput.ts';
+import { recordFromTexts, requestsStatement } from './requests.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 
 const playerSettings: Readonly<Record<string, string>> = {
@@ -75,6 +77,11 @@ class PostgresReplicationStore implements ReplicationStore {
     if (keys.length === 0) return [];
     const { text, values } = rowsStatement(table, keys);
     return rowsFromText(table, await this.#client.query(text, values, signal));
+  }
+
+  async readRequests(tables: readonly string[], after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly RequestRecord[]> {
+    const { text, values } = requestsStatement(tables, after, limit);
+    return (await this.#client.query(text, values, signal)).map(recordFromTexts);
   }
 
   async writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void> {

@@ -6,6 +6,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { cellFromText } from '../cells.ts';
+import { recordFromTexts, requestColumns } from './requests.ts';
 import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
 
 /** A table of the stream as its log must describe it: the columns that are sent, i.e. all but generated ones, in order. */
@@ -21,6 +22,7 @@ const LARGEST_TRANSACTION_BYTES = 512 * 1024 * 1024;
 type Relation =
   | { readonly kind: 'table'; readonly table: StreamTable }
   | { readonly kind: 'marker' | 'watermark'; readonly owner: number; readonly value: number }
+  | { readonly kind: 'request'; readonly places: readonly number[] }
   | { readonly kind: 'stream' };
 
 interface StreamTable {
@@ -117,6 +119,7 @@ export class TransactionAssembler {
       open.isPlayers = true;
       open.events.length = 0;
     } else if (found.kind === 'table') open.events.push(rowChange(found.table, message));
+    else if (found.kind === 'request') this.#addRequest(open, found.places, message);
     else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
   }
 
@@ -127,10 +130,19 @@ export class TransactionAssembler {
     if (signal.kind === 'watermark' && owner === this.#stream.id) open.events.push({ kind: 'watermark', id: value });
   }
 
+  /** Records are only added, but for those that expire, each store's for itself. */
+  #addRequest(open: OpenTransaction, places: readonly number[], message: Extract<Message, { kind: 'insert' | 'update' | 'delete' }>): void {
+    if (message.kind !== 'insert') return;
+    const cells = places.map((place) => message.row[place]);
+    const record = recordFromTexts(cells.map((cell) => (typeof cell === 'string' ? cell : null)));
+    if (this.#stream.tables.includes(record.table)) open.events.push({ kind: 'request', record });
+  }
+
   #recognize(message: Extract<Message, { kind: 'relation' }>): Relation {
     if (message.schema === 'switchyard') {
       const place = (name: string): number => message.columns.findIndex((column) => column.name === name);
       if (message.table === 'stream') return { kind: 'stream' };
+      if (message.table === 'request') return { kind: 'request', places: requestColumns.map(place) };
       if (message.table === 'marker') return { kind: 'marker', owner: place('workflow'), value: place('attempt') };
       if (message.table === 'watermark') return { kind: 'watermark', owner: place('stream'), value: place('id') };
     }

@@ -1,6 +1,7 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
@@ -12,6 +13,7 @@ import { StoreClient } from '../store-client.ts';
 import { compileGet, compileQuery } from './compiler.ts';
 import { rowReader } from './rows.ts';
 import { planWrites, runWrites } from './write.ts';
+import { runOnce } from './write-once.ts';
 
 /** Threads for scans, at most: they share the machine's cores with the gateway itself. */
 const SCAN_THREADS_LIMIT = 4;
@@ -66,6 +68,13 @@ class SqliteDataStore implements DataStore {
     if (writes.length === 0) return [];
     return this.#client
       .write(signal, (transaction) => runWrites(transaction, writes), { joint: true })
+      .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
+  }
+
+  async writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer> {
+    const writes = planWrites(schemas, operations);
+    return this.#client
+      .write(signal, (transaction) => runOnce(transaction, writes, request), { joint: true })
       .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
   }
 

@@ -5,6 +5,7 @@ import type { Position } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import { expireRequests } from '../request-records.ts';
 import { StoreClient, type Transaction } from '../store-client.ts';
 import { checkQuiet, checkTables } from './checks.ts';
 import { claimTables, disownTables, requireOwned } from './claims.ts';
@@ -42,6 +43,11 @@ class SqliteOwnerStore implements OwnerStore {
   async install(signal: AbortSignal): Promise<void> {
     using client = this.#open(true);
     await client.write(signal, ({ connection }) => install(connection), { limitMs: LOCK_LIMIT_MS });
+  }
+
+  async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
+    if (this.#isMissing()) return 0;
+    return this.#write(signal, ({ connection }) => expireRequests(connection, ageMs, limit));
   }
 
   async checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {

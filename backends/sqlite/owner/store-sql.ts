@@ -4,7 +4,7 @@
  */
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-export const STORE_VERSION = 1;
+export const STORE_VERSION = 2;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 export const migrations: readonly string[] = [
@@ -43,7 +43,28 @@ CREATE TABLE switchyard_change (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NO
 -- Rows that a write's REPLACE may be about to delete: the unique key's cells, then the primary key's.
 CREATE TABLE switchyard_candidate (name TEXT NOT NULL, number INTEGER NOT NULL, c0);
 CREATE INDEX switchyard_candidate_key ON switchyard_candidate (name, number, c0);`,
+  `
+-- Records of the writes that are done once: never changed, removed when their time is over. recorded_at: microseconds since the epoch.
+CREATE TABLE switchyard_request (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  caller TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  table_name TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  result BLOB NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  UNIQUE (caller, request_id, table_name)
+);
+CREATE INDEX switchyard_request_recorded_at ON switchyard_request (recorded_at);
+-- For every stream that there is, older ones too: the log names the record, which is read from its own table. That one was removed is nobody's concern.
+CREATE TRIGGER switchyard_log_request AFTER INSERT ON switchyard_request
+WHEN (SELECT player FROM switchyard_session) = 0 AND EXISTS (SELECT 1 FROM switchyard_log l, json_each(l.tables) t WHERE t.value = NEW.table_name)
+BEGIN
+  INSERT INTO switchyard_change (at, kind, name, number) VALUES ((julianday('now') - 2440587.5) * 86400000.0, 'request', NEW.table_name, NEW.id);
+END;`,
 ];
 
 /** Milliseconds since the epoch, as SQL. */
 export const nowMs = `((julianday('now') - 2440587.5) * 86400000.0)`;
+/** Microseconds since the epoch, as SQL; SQLite's clock has whole milliseconds. */
+export const nowMicros = `(CAST(round(${nowMs}) AS INTEGER) * 1000)`;

@@ -2,10 +2,12 @@ import type { Cell } from '../../../core/cell.ts';
 import { keyToJson } from '../../../core/cell-json.ts';
 import type { ChangedCell, RowChange } from '../../../core/change.ts';
 import type { StreamToken } from '../../../core/ids.ts';
+import { REQUESTS } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, StreamSpec } from '../../backend.ts';
+import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
 import { type Connection, quoteTable, type Statement } from '../connection.ts';
+import { putRequests } from '../request-records.ts';
 import type { StoreClient } from '../store-client.ts';
 import { deleteStatement, patchStatement, upsertStatement } from './apply-sql.ts';
 import { finalRows, isWhole } from './final-rows.ts';
@@ -16,7 +18,7 @@ type Schemas = ReadonlyMap<string, TableSchema>;
 const LOCK_LIMIT_MS = 10_000;
 
 /**
- * Applies one batch in one transaction: the stream's row, the fences, the rows, the progress. The changes are applied one after the other, as they happened; where a unique key is in the way (a source that looks at
+ * Applies one batch in one transaction: the stream's row, the fences, the rows, the records, the progress. The changes are applied one after the other, as they happened; where a unique key is in the way (a source that looks at
  * it only at the end of its statement or transaction), what they come to in the end is applied instead, in a second transaction.
  */
 export async function applyBatch(client: StoreClient, stream: StreamSpec, schemas: Schemas, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
@@ -25,8 +27,15 @@ export async function applyBatch(client: StoreClient, stream: StreamSpec, schema
       signal,
       ({ connection }) => {
         advance(connection, stream, token, batch);
-        if (batch.changes.length > 0 || (batch.copied?.rows.length ?? 0) > 0) asPlayer(connection, () => rows(connection));
-        if (batch.copied !== null) saveProgress(connection, stream, batch.copied);
+        const { changes, copied, requests } = batch;
+        if (changes.length > 0 || (copied?.rows.length ?? 0) > 0 || requests.records.length > 0) {
+          asPlayer(connection, () => {
+            rows(connection);
+            putRequests(connection, requests.records);
+          });
+        }
+        if (copied !== null) saveProgress(connection, stream, copied.table, copied.progress);
+        if (requests.progress !== null) saveProgress(connection, stream, REQUESTS, requests.progress);
       },
       { limitMs: LOCK_LIMIT_MS, urgent: true },
     );
@@ -45,7 +54,7 @@ export async function applyBatch(client: StoreClient, stream: StreamSpec, schema
 
 /** Moves the stream on, or refuses: STREAM_TAKEN. */
 function advance(connection: Connection, stream: StreamSpec, token: StreamToken, { position, marker }: ApplyBatch): void {
-  const text = 'UPDATE switchyard_stream SET position = ?, marker = max(marker, ?) WHERE id = ? AND workflow = ? AND token = ?';
+  const text = 'UPDATE switchyard_stream SET position = coalesce(?, position), marker = max(marker, ?) WHERE id = ? AND workflow = ? AND token = ?';
   if (connection.run(text, [position, BigInt(marker ?? 0), stream.id, stream.workflow, token]) === 0) {
     throw new SwitchyardError('STREAM_TAKEN', `stream "${stream.id}" has another token than ${token}`, { metadata: { stream: stream.id } });
   }
@@ -91,11 +100,10 @@ function applyCopied(connection: Connection, schemas: Schemas, { copied }: Apply
   for (const row of copied.rows) run(connection, upsertStatement(table, row));
 }
 
-function saveProgress(connection: Connection, stream: StreamSpec, { table, progress }: NonNullable<ApplyBatch['copied']>): void {
+function saveProgress(connection: Connection, stream: StreamSpec, table: string, { lastKey, rows, done }: CopyProgress): void {
   const text = `
     INSERT INTO switchyard_copy (stream, table_name, last_key, rows, done) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (stream, table_name) DO UPDATE SET last_key = excluded.last_key, rows = excluded.rows, done = excluded.done`;
-  const { lastKey, rows, done } = progress;
   connection.run(text, [stream.id, table, lastKey === null ? null : keyToJson(lastKey), BigInt(rows), done ? 1n : 0n]);
 }
 

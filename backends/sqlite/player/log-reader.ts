@@ -8,6 +8,7 @@ import type { StreamSpec } from '../../backend.ts';
 import { cellFromValue, selected } from '../cells.ts';
 import type { Connection, SqlRow } from '../connection.ts';
 import { nowMs } from '../owner/store-sql.ts';
+import { loggedRequests } from '../request-records.ts';
 
 type LogKind = 'insert' | 'update' | 'delete';
 
@@ -26,7 +27,10 @@ export interface LogEntry {
   readonly bytes: number;
 }
 
-/** Reads one stream's part of the log: rows of its tables, markers of its workflow, its own watermarks. */
+/** What is read of an entry beside the log's own columns. */
+type Found = Pick<LogEntry, 'event' | 'bytes'>;
+
+/** Reads one stream's part of the log: rows of its tables and records of requests that name them, markers of its workflow, its own watermarks. */
 export class LogReader {
   readonly #stream: StreamSpec;
   readonly #tables: ReadonlyMap<string, Readonly<Record<LogKind, CellReader>>>;
@@ -54,11 +58,11 @@ export class LogReader {
   read(connection: Connection, from: bigint, until: bigint, limit: number): LogSlice {
     const rows = connection.all(`SELECT id, kind, name, number, ${nowMs} - at FROM switchyard_change WHERE id > ? AND id <= ? ORDER BY id LIMIT ?`, [from, until, BigInt(limit)]);
     const reached = rows.length < limit ? until : (rows[rows.length - 1]?.[0] as bigint);
-    const changes = this.#changes(connection, rows, from, reached);
+    const found = new Map([...this.#changes(connection, rows, from, reached), ...this.#requests(connection, rows, from, reached)]);
     const entries = rows.flatMap(([id, kind, name, number, age]): readonly LogEntry[] => {
       const ageMs = Math.max(0, Number(age));
-      const change = changes.get(id as bigint);
-      if (change !== undefined) return [{ id: id as bigint, ageMs, ...change }];
+      const known = found.get(id as bigint);
+      if (known !== undefined) return [{ id: id as bigint, ageMs, ...known }];
       if (kind === 'marker' && name === this.#stream.workflow) return [{ id: id as bigint, ageMs, event: { kind: 'marker', attempt: attempt(Number(number)) }, bytes: 50 }];
       if (kind === 'watermark' && name === this.#stream.id) return [{ id: id as bigint, ageMs, event: { kind: 'watermark', id: Number(number) }, bytes: 50 }];
       return [];
@@ -67,8 +71,8 @@ export class LogReader {
   }
 
   /** The rows' cells, read table by table: what a cell means depends on its column. */
-  #changes(connection: Connection, rows: readonly SqlRow[], from: bigint, reached: bigint): ReadonlyMap<bigint, { readonly event: ChangeEvent; readonly bytes: number }> {
-    const found = new Map<bigint, { readonly event: ChangeEvent; readonly bytes: number }>();
+  #changes(connection: Connection, rows: readonly SqlRow[], from: bigint, reached: bigint): ReadonlyMap<bigint, Found> {
+    const found = new Map<bigint, Found>();
     const wanted = new Set(rows.map(([, kind, name]) => JSON.stringify([kind, name])));
     for (const each of wanted) {
       const [kind, name] = JSON.parse(each) as [LogKind, string];
@@ -83,6 +87,13 @@ export class LogReader {
       }
     }
     return found;
+  }
+
+  /** The records that the rows name, as they are now: one that is gone since has had its time. */
+  #requests(connection: Connection, rows: readonly SqlRow[], from: bigint, reached: bigint): ReadonlyMap<bigint, Found> {
+    if (!rows.some(([, kind, name]) => kind === 'request' && this.#tables.has(String(name)))) return new Map();
+    const logged = loggedRequests(connection, from, reached).filter(({ record }) => this.#tables.has(record.table));
+    return new Map(logged.map(({ id, record }) => [id, { event: { kind: 'request', record }, bytes: 200 + record.result.length }]));
   }
 
   #unreadable(table: string, error: unknown): unknown {

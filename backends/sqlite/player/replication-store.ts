@@ -2,12 +2,14 @@ import type { Cell } from '../../../core/cell.ts';
 import { keyFromJson } from '../../../core/cell-json.ts';
 import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
+import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { storeError } from '../errors.ts';
 import { nowMs } from '../owner/store-sql.ts';
+import { keepsRequests, recordFromRow, requestsStatement } from '../request-records.ts';
 import { ScanWorkers } from '../scan-workers.ts';
 import { describeTable } from '../schema.ts';
 import { StoreClient } from '../store-client.ts';
@@ -52,6 +54,12 @@ class SqliteReplicationStore implements ReplicationStore {
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     if (keys.length === 0) return [];
     return rowsFromValues(table.columns, (await this.#scan(rowStatements(table, keys), signal)).flat());
+  }
+
+  async readRequests(tables: readonly string[], after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly RequestRecord[]> {
+    // Where none can be kept there are none; those that are written once they can are in the log.
+    if (!(await this.#client.read(signal, ({ connection }) => keepsRequests(connection)))) return [];
+    return ((await this.#scan([requestsStatement(tables, after, limit)], signal))[0] ?? []).map(recordFromRow);
   }
 
   writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void> {

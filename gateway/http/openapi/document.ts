@@ -24,6 +24,7 @@ const summaryOf = (method: string): string => (summaries as Readonly<Record<stri
 const header = (description: string, schema: Schema): Schema => ({ description, schema });
 const etagHeader = header('Changes whenever the row does', { type: 'string' });
 const timeoutParameter = { $ref: '#/components/parameters/XRequestTimeout' };
+const requestIdParameters = ['IdempotencyKey', 'SwitchyardCaller'].map((name) => ({ $ref: `#/components/parameters/${name}` }));
 const failure = { $ref: '#/components/responses/Problem' };
 
 /** The document for these tables. Tables that cannot be served are simply not among them. */
@@ -54,6 +55,18 @@ export function openApiDocument(bindings: readonly HttpBinding[], tables: readon
     components: {
       schemas,
       parameters: {
+        IdempotencyKey: {
+          name: 'Idempotency-Key',
+          in: 'header',
+          description: 'Request id: a repetition with the same id and content gets the first result and writes nothing',
+          schema: { type: 'string' },
+        },
+        SwitchyardCaller: {
+          name: 'Switchyard-Caller',
+          in: 'header',
+          description: "As whom the caller presents itself: request ids are each caller's own",
+          schema: { type: 'string' },
+        },
         XRequestTimeout: { name: 'X-Request-Timeout', in: 'header', description: 'Deadline of the call, such as "1.5s" or "250ms"', schema: { type: 'string' } },
       },
       responses: { Problem: { description: 'The failure, with its reason', content: { 'application/problem+json': { schema: ref('Problem') } } } },
@@ -74,6 +87,7 @@ function operation(binding: HttpBinding, table: DocumentedTable | null, collecte
     ...[...new Set(binding.parameters.values())].filter((field) => field.name !== 'request_id').map((field) => queryParameter(field, schemaOf)),
     ...(method.name === 'Get' ? [{ name: 'If-None-Match', in: 'header', schema: { type: 'string' } }] : []),
     ...(method.name === 'Update' || method.name === 'Delete' ? [{ name: 'If-Match', in: 'header', schema: { type: 'string' } }] : []),
+    ...(method.input.fields.some((field) => field.name === 'request_id') ? requestIdParameters : []),
     timeoutParameter,
   ];
   const bodySchema = body === '*' ? messageSchema(method.input, schemaOf, ['table', 'request_id']) : body === null ? null : fieldSchema(body, schemaOf);
@@ -97,6 +111,7 @@ function responses({ method, responseBody }: HttpBinding, table: string | null, 
   if (method.name === 'Get') more[304] = { description: 'The row is the one that If-None-Match names', headers: { ETag: etagHeader } };
   if (method.name === 'Insert') more[201] = { ...ok, headers: { ETag: etagHeader, Location: header('Path of the new row', { type: 'string' }) } };
   if (method.name === 'Update' || method.name === 'Delete') more[412] = failure;
+  if (method.input.fields.some((field) => field.name === 'request_id')) more[422] = failure;
   return { 200: isRow ? { ...ok, headers: { ETag: etagHeader } } : ok, ...more, default: failure };
 }
 

@@ -6,19 +6,16 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 import { altered } from './altered.ts';
 import { breakStore } from './broken-store.ts';
+import { LatePlayer } from './late-player.ts';
 
-/** Between READABLE and CLOSED: a coordinator that is slow there. */
-const slowCloseMs = 150;
-/** Between the hold and the fence, while a gateway that knows nothing of the hold writes on, and how late every apply is from then on: together less than the hold's budget, so that the unbroken product still switches. */
-const slowFenceMs = 100;
-const slowApplyMs = 80;
-const slowForMs = 800;
+/** Between READABLE and CLOSED: a coordinator that is slow there, for less than the second after which another one finishes its work. */
+const slowCloseMs = 400;
 /** After the switch, while the cut-off gateway still reads where it did: the way back is slow, or it would keep the closed store all but current. */
 const slowBackMs = 250;
 const slowBackForMs = 1_500;
 /** What a forgotten player still has in hand, and how long after the switch it comes with it. */
 const forgottenMs = 1_000;
-const lateMs = 250;
+const lateMs = 400;
 
 type ApplyArguments = readonly [stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, token: StreamToken, batch: ApplyBatch];
 
@@ -70,7 +67,8 @@ class ForgottenPlayers {
 export function alteredBackend(backend: Backend, alteration: Alteration): Backend {
   const { disturbance, broken, log } = alteration;
   const forgotten = new ForgottenPlayers(backend, log);
-  let slow = { byMs: 0, untilMs: 0 };
+  const late = new LatePlayer();
+  let slowBackUntilMs = 0;
   /** The attempt under way: one workflow at a time. */
   let awaited = attempt(0);
 
@@ -78,24 +76,34 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
     altered(session, {
       fence: async (asked, lockTimeoutMs, signal) => {
         awaited = asked;
-        if (disturbance === 'marker') {
-          slow = { byMs: slowApplyMs, untilMs: performance.now() + slowForMs };
-          await sleep(slowFenceMs);
+        if (disturbance === 'marker') await late.begin(signal);
+        try {
+          await session.fence(asked, lockTimeoutMs, signal);
+        } catch (error) {
+          late.come();
+          throw error;
         }
-        await session.fence(asked, lockTimeoutMs, signal);
       },
       catchUp: async (stream, signal) => {
         const state = await session.catchUp(stream, signal);
-        if (broken !== 'marker') return state;
+        if (broken !== 'marker') {
+          if (state.marker !== awaited) late.missed();
+          return state;
+        }
         return { ...state, marker: awaited };
       },
       close: async (asked, signal) => {
         if (disturbance === 'fence') await sleep(slowCloseMs);
         return session.close(asked, signal);
       },
+      abort: async (asked, signal) => {
+        late.come();
+        await session.abort(asked, signal);
+      },
       open: async (stream, asked, signal) => {
         await session.open(stream, asked, signal);
-        if (disturbance === 'read-fence') slow = { byMs: slowBackMs, untilMs: performance.now() + slowBackForMs };
+        late.come();
+        if (disturbance === 'read-fence') slowBackUntilMs = performance.now() + slowBackForMs;
         if (disturbance === 'token') forgotten.comeLate().catch((error: unknown) => log(`the forgotten player failed: ${String(error)}`));
       },
     });
@@ -112,8 +120,10 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
 
   const alteredReplication = (store: ReplicationStore, options: StoreOptions): ReplicationStore =>
     altered(store, {
+      follow: (stream, schemas, from, signal) => late.listen(store.follow(stream, schemas, from, signal)),
       apply: async (stream, schemas, token, batch, signal) => {
-        if (performance.now() < slow.untilMs) await sleep(slow.byMs);
+        await late.delay(signal);
+        if (performance.now() < slowBackUntilMs) await sleep(slowBackMs);
         await store.apply(stream, schemas, token, batch, signal);
         if (disturbance === 'token') forgotten.remember([stream, schemas, token, batch], options);
       },

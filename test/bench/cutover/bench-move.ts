@@ -24,7 +24,7 @@ type Workflows = RpcClient<typeof WorkflowService>;
 export async function startMove(cluster: Cluster, holdBudgetMs: number | null = null): Promise<void> {
   const workflows = cluster.control(WorkflowService, 60_000);
   await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...movedTables], limits: { holdBudgetMs: holdBudgetMs ?? 0, lagMs } } });
-  await waitUntil('the end of the copy', { limitMs: copyLimitMs, everyMs: 1_000, explain: () => explain(workflows) }, async () => {
+  await waitUntil('the end of the copy', { limitMs: copyLimitMs, everyMs: 200, explain: () => explain(workflows) }, async () => {
     const { workflow } = await workflows.getWorkflow({ name: workflowName });
     if (workflow?.state === WorkflowState.FAILED) throw new Error(`the workflow failed: ${workflow.message}`);
     return workflow?.state === WorkflowState.RUNNING && workflow.lagMs !== undefined && workflow.lagMs < lagMs ? true : undefined;

@@ -27,6 +27,10 @@ export interface CutoverConfig {
   readonly secondsBetween: number;
   /** Seconds in which the load grows to its rates: compilers have to get warm, in a gateway as in the clients. */
   readonly rampS: number;
+  /** Seconds between the ramp's end and the move. */
+  readonly fullLoadS: number;
+  /** The load begins when the tables are copied and compared, not before. */
+  readonly copyFirst: boolean;
   readonly deadlineMs: number;
   /** Stores wait for the disk at every commit. */
   readonly durable: boolean;
@@ -46,8 +50,8 @@ export interface CutoverConfig {
 
 /** A whole run, and the form for CI; what is given beats both. */
 const sizes = {
-  whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, rampS: 40, deadlineMs: 10_000, seed: 1 },
-  short: { scale: 1, cutovers: 1, writes: 200, reads: 200, gateways: 3, controls: 2, secondsBetween: 3, rampS: 3, deadlineMs: 10_000, seed: 1 },
+  whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, rampS: 40, fullLoadS: 10, deadlineMs: 10_000, seed: 1 },
+  short: { scale: 1, cutovers: 1, writes: 200, reads: 200, gateways: 3, controls: 2, secondsBetween: 3, rampS: 3, fullLoadS: 1, deadlineMs: 10_000, seed: 1 },
 } as const;
 const { whole } = sizes;
 
@@ -64,6 +68,7 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--controls <n>', summary: 'control processes', default: whole.controls },
   { flags: '--seconds-between <n>', summary: 'seconds of load between two cutovers', default: whole.secondsBetween },
   { flags: '--ramp-s <n>', summary: 'seconds in which the load grows to its rates, before the tables are copied', default: whole.rampS },
+  { flags: '--copy-first', summary: 'the load begins when the tables are copied and compared: for what is about the cutover alone' },
   { flags: '--deadline-ms <n>', summary: 'deadline of every call', default: whole.deadlineMs },
   { flags: '--short', summary: 'for CI: scale 1, 200 writes and reads a second, one switch and one reverse' },
   { flags: '--no-durable', summary: 'stores do not wait for the disk at a commit' },
@@ -99,6 +104,8 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
     controls: number('controls'),
     secondsBetween: number('secondsBetween'),
     rampS: number('rampS'),
+    fullLoadS: size.fullLoadS,
+    copyFirst: options.copyFirst === true,
     deadlineMs: number('deadlineMs'),
     durable: options.durable !== false,
     door: oneOf(doors, options.door) ?? 'rpc',

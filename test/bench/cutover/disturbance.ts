@@ -40,8 +40,8 @@ class CutOffGateway implements Disturbance {
   readonly needsConsulProxies = true;
   readonly readOnlyGateways: readonly number[];
   readonly control: Disturbance['control'];
-  /** The test build's coordinator is slow in mid-hold. */
-  readonly holdBudgetMs = 800;
+  /** The test build's coordinator is slow in mid-hold: the longest that there is. */
+  readonly holdBudgetMs = 1_000;
   #cluster: Cluster | null = null;
 
   constructor(readOnly: boolean, control: Disturbance['control']) {

@@ -1,4 +1,5 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { type CutoverStepName, cutoverSteps } from '../../../control/cutover/steps.ts';
 
@@ -11,18 +12,23 @@ export const faultPlanSchema = z.strictObject({
   to: z.enum(['source', 'target']),
   /** What the control process does to itself: SIGKILL is its death, SIGSTOP freezes it until somebody sends SIGCONT. */
   signal: z.enum(['SIGKILL', 'SIGSTOP']),
-  /** Written right before the signal. It happens once: not when the file is there. */
-  firedFile: z.string(),
 });
 
-/** One fault of a control process, handed over as the JSON after `--fault`. */
+/** One fault of a control process, as JSON in its `plannedFile`. */
 export type FaultPlan = z.infer<typeof faultPlanSchema>;
 
-/** The `onStep` of a control process that carries the plan out. `sendSignal` is given the signal and returns once it has been delivered. */
-export function faultOnStep(plan: FaultPlan, sendSignal: (signal: FaultPlan['signal']) => void): (workflow: string, to: string, step: string) => Promise<void> {
+export const plannedFile = (folder: string, controlId: string): string => join(folder, `${controlId}.planned.json`);
+/** What the planned file is called from right before the signal on: it happens once. */
+export const firedFile = (folder: string, controlId: string): string => join(folder, `${controlId}.fired.json`);
+
+/** The `onStep` of a control process that carries out the plan that is there when a step has ended. `sendSignal` is given the signal and returns once it has been delivered. */
+export function faultOnStep(folder: string, controlId: string, sendSignal: (signal: FaultPlan['signal']) => void): (workflow: string, to: string, step: string) => Promise<void> {
+  const planned = plannedFile(folder, controlId);
   return async (_, to, step) => {
-    if (step !== plan.step || to !== plan.to || existsSync(plan.firedFile)) return;
-    writeFileSync(plan.firedFile, String(Date.now()));
+    if (!existsSync(planned)) return;
+    const plan = faultPlanSchema.parse(JSON.parse(readFileSync(planned, 'utf8')));
+    if (step !== plan.step || to !== plan.to) return;
+    renameSync(planned, firedFile(folder, controlId));
     sendSignal(plan.signal);
   };
 }

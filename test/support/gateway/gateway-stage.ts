@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { OwnerStore } from '../../../backends/backend.ts';
 import { backends } from '../../../backends/registry.ts';
 import { postgresBackend } from '../../../backends/postgres/backend.ts';
 import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
@@ -104,19 +105,23 @@ export class GatewayStage implements AsyncDisposable {
       ['new', 'old', 'target'],
       ['old', 'new', 'source'],
     ] as const) {
-      const owner = postgresBackend.openOwner({
-        shard: this.shard(name),
-        password: SHOP_LOGINS.owner.password,
-        poolSize: 2,
-        acquireTimeoutMs: 2_000,
-        applicationName: 'test',
-        clock: systemClock,
-        onBackgroundError: () => {},
-      });
-      await owner.install(never);
-      await owner.claim({ workflow, peer, tables }, side, never);
-      await owner[Symbol.asyncDispose]();
+      await this.prepare(name, (owner) => owner.claim({ workflow, peer, tables }, side, never));
     }
+  }
+
+  /** Makes the store's own schema, as control does, and then what else its owner is to do. */
+  async prepare(name: KeyspaceName, more: (owner: OwnerStore) => Promise<void> = async () => {}): Promise<void> {
+    await using owner = postgresBackend.openOwner({
+      shard: this.shard(name),
+      password: SHOP_LOGINS.owner.password,
+      poolSize: 2,
+      acquireTimeoutMs: 2_000,
+      applicationName: 'test',
+      clock: systemClock,
+      onBackgroundError: () => {},
+    });
+    await owner.install(never);
+    await more(owner);
   }
 
   /** Writes a table's fence row, with the trigger and the rights that belong to the state, in one transaction. */

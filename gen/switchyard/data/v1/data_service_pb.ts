@@ -496,7 +496,7 @@ export type InsertRequest = Message<"switchyard.data.v1.InsertRequest"> & {
   validateOnly: boolean;
 
   /**
-   * Makes a retry safe. Not served yet.
+   * Makes a retry safe (docs/retries.md): a repetition with the same id and content gets the first result and writes nothing. 1 to 255 visible ASCII characters, such as a UUID; empty: none.
    *
    * @generated from field: string request_id = 5;
    */

@@ -1,0 +1,52 @@
+import type { Cell } from '../../../core/cell.ts';
+import type { RequestRecord } from '../../../core/request-record.ts';
+import { textFromElements } from '../array-text.ts';
+import type { TextRow } from '../batch.ts';
+import { bytesFromText } from '../cells.ts';
+import type { ChunkStatement } from './chunk.ts';
+
+/** Columns of `switchyard.request`, in the order that `recordFromTexts` takes them. */
+export const requestColumns = ['caller', 'request_id', 'table_name', 'digest', 'result', 'recorded_at'];
+
+const columns = requestColumns.join(', ');
+
+/** A record of its columns' texts. */
+export const recordFromTexts = ([caller, id, table, digest, result, recordedAt]: TextRow): RequestRecord => ({
+  caller: caller ?? '',
+  id: id ?? '',
+  table: table ?? '',
+  digest: digest ?? '',
+  result: bytesFromText(result ?? ''),
+  recordedAtMicros: BigInt(recordedAt ?? 0),
+});
+
+/** Up to `limit` records of these tables behind the key `after`. The key's columns are ordered by code point. */
+export function requestsStatement(tables: readonly string[], after: readonly Cell[] | null, limit: number): ChunkStatement {
+  const behind = after === null ? '' : 'AND (caller, request_id, table_name) > ($3, $4, $5)';
+  return {
+    text: `SELECT ${columns} FROM switchyard.request WHERE table_name = ANY ($1::text[]) ${behind} ORDER BY caller, request_id, table_name LIMIT $2::bigint`,
+    values: [textFromElements(tables), String(limit), ...(after ?? []).map(String)],
+  };
+}
+
+/** Inserts the records, in order of their key; where there is one already, the later written stays. One statement may not touch a row twice. */
+export function recordsStatement(records: readonly RequestRecord[]): ChunkStatement {
+  const parameter = (of: (record: RequestRecord) => string): string => textFromElements(records.map(of));
+  return {
+    text: `INSERT INTO switchyard.request AS r (${columns})
+      SELECT DISTINCT ON (u.caller, u.request_id, u.table_name) u.*
+      FROM (SELECT caller COLLATE "C", request_id COLLATE "C", table_name COLLATE "C", digest, result, recorded_at
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::bigint[]) AS t (${columns})) AS u
+      ORDER BY u.caller, u.request_id, u.table_name, u.recorded_at DESC
+      ON CONFLICT (caller, request_id, table_name) DO UPDATE SET digest = excluded.digest, result = excluded.result, recorded_at = excluded.recorded_at
+      WHERE excluded.recorded_at > r.recorded_at`,
+    values: [
+      parameter(({ caller }) => caller),
+      parameter(({ id }) => id),
+      parameter(({ table }) => table),
+      parameter(({ digest }) => digest),
+      parameter(({ result }) => `\\x${Buffer.from(result).toString('hex')}`),
+      parameter(({ recordedAtMicros }) => String(recordedAtMicros)),
+    ],
+  };
+}

@@ -1,0 +1,25 @@
+import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+
+/* What every kind makes of the records that it finds of a request, in the same words. */
+
+/** What a record says of the write that it was made by. */
+export type FoundRecord = Pick<RequestRecord, 'table' | 'digest' | 'result'>;
+
+/** The answer to the request when `found` are all records of its caller and id, whatever their table; null: it has not been done. REQUEST_ID_REUSED: they are of other content. */
+export function recordedAnswer(request: OnceRequest, found: readonly FoundRecord[]): OnceAnswer | null {
+  if (found.length === 0) return null;
+  const own = found.find(({ table, digest }) => table === request.table && digest === request.digest);
+  if (own !== undefined) return { result: own.result, repeated: true };
+  const tables = found.map(({ table }) => `"${table}"`).join(', ');
+  throw new SwitchyardError('REQUEST_ID_REUSED', `request id "${request.id}" belongs to an earlier write of other content (${tables}): use a new id for a new write`, {
+    metadata: { request_id: request.id },
+  });
+}
+
+/** The store has no table for records, or gives no right on it. */
+export function requestIdsNotKept(cause: unknown): SwitchyardError {
+  const fix =
+    'a running control prepares every keyspace whose owner it can log in as; where it cannot, run the script of "switchyard keyspace grants" as an administrator; or leave the request id out';
+  return new SwitchyardError('REQUEST_IDS_NOT_KEPT', `the store is not prepared to keep request ids, so nothing was written: ${fix}`, { cause });
+}

@@ -1,0 +1,43 @@
+import type { CopyProgress, ReplicationStore } from '../../backends/backend.ts';
+import type { Clock } from '../../core/clock.ts';
+import { REQUESTS } from '../../core/request-record.ts';
+import { recordBytes } from './cell-bytes.ts';
+import { ChunkSize } from './chunk-size.ts';
+import type { Player } from './player.ts';
+import { WorkShare } from './work-share.ts';
+
+export interface RequestCopierOptions {
+  readonly tables: readonly string[];
+  readonly from: ReplicationStore;
+  readonly player: Player;
+  readonly clock: Clock;
+  /** Told, under the name `REQUESTS`, of every chunk that is committed on the target. */
+  readonly onProgress: (table: string, progress: CopyProgress) => void;
+}
+
+/**
+ * Copies the records of requests for the tables in chunks by their key. They never change, so no window is needed: one that is written behind the place that the copy has come to is in the log. Goes on from what the stream has
+ * recorded; resolves when the last chunk is committed on the target. Rests as the copier of the tables does.
+ */
+export async function copyRequests({ tables, from, player, clock, onProgress }: RequestCopierOptions, signal: AbortSignal): Promise<void> {
+  const size = new ChunkSize();
+  const share = new WorkShare();
+  let progress = player.state.copied.get(REQUESTS) ?? { lastKey: null, rows: 0, done: false };
+  while (!progress.done) {
+    const startedAt = clock.monotonic();
+    const limit = size.rows;
+    const records = await from.readRequests(tables, progress.lastKey, limit, signal);
+    const last = records.at(-1);
+    progress = { lastKey: last === undefined ? progress.lastKey : [last.caller, last.id, last.table], rows: progress.rows + records.length, done: records.length < limit };
+    await player.applyRequests(records, progress, signal);
+    onProgress(REQUESTS, progress);
+    if (progress.done) return;
+    const tookMs = clock.monotonic() - startedAt;
+    size.learnSize(
+      records.length,
+      records.reduce((sum, record) => sum + recordBytes(record), 0),
+      tookMs,
+    );
+    await clock.sleep(share.restMs(records.length, tookMs), signal);
+  }
+}

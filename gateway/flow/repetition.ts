@@ -1,0 +1,51 @@
+import type { Clock } from '../../core/clock.ts';
+import type { ErrorReason } from '../../core/error-catalogue.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
+import type { Call } from './call.ts';
+
+const firstRestMs = 10;
+const longestRestMs = 500;
+const retryAfterMs = 100;
+
+/** With these a store answers a write after it has waited for whatever else is at the same rows and found no record: they tell that an earlier try was not done either. */
+const verdicts: readonly ErrorReason[] = [
+  'ROW_NOT_FOUND',
+  'PRECONDITION_FAILED',
+  'UNIQUE_VIOLATION',
+  'FOREIGN_KEY_VIOLATION',
+  'NOT_NULL_VIOLATION',
+  'CHECK_VIOLATION',
+  'REQUEST_ID_REUSED',
+];
+
+/**
+ * Sends a write with a request id again when nobody knows whether it was done: the record tells the store. Once a try was unknown, a store that cannot be reached is tried again too, until the call's deadline, for
+ * "nothing was written" would be true of that try alone.
+ */
+export class Repetition {
+  readonly #clock: Clock;
+  #unknown: SwitchyardError | null = null;
+  #restMs = firstRestMs;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Whether the write may be sent once more after this failure of it; resolves after a rest. */
+  async helps(error: unknown, call: Call): Promise<boolean> {
+    if (hasReason(error, 'OUTCOME_UNKNOWN')) this.#unknown = error;
+    const isHopeful = this.#unknown !== null && error instanceof SwitchyardError && (error.reason === 'OUTCOME_UNKNOWN' || error.retryable);
+    if (!isHopeful || call.signal.aborted) return false;
+    await this.#clock.sleep(this.#restMs, call.signal);
+    this.#restMs = Math.min(this.#restMs * 2, longestRestMs);
+    return true;
+  }
+
+  /** What the caller is told when the call ends with this failure: that the outcome is unknown, unless the failure tells that of every try. */
+  verdict(error: unknown): unknown {
+    if (this.#unknown === null || hasReason(error, ...verdicts)) return error;
+    const last = error === this.#unknown || !(error instanceof SwitchyardError) ? '' : `; then: ${error.reason}`;
+    const { message, metadata } = this.#unknown;
+    return new SwitchyardError('OUTCOME_UNKNOWN', `${message}${last}. Repeat the call with the same request id`, { retryAfterMs, metadata, cause: error });
+  }
+}

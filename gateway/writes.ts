@@ -1,0 +1,53 @@
+import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import type { WriteResult } from '../core/operation.ts';
+import { checkCaller, contentDigest } from './codec/once.ts';
+import { type NamedWrite, preparerOf } from './codec/prepare-writes.ts';
+import type { TableHandle } from './codec/table-handle.ts';
+import type { Call } from './flow/call.ts';
+import type { Executor, WriteCall } from './flow/executor.ts';
+
+/** A method of the data API that writes. */
+export interface WriteMethod<I extends DescMessage, O extends DescMessage> {
+  readonly input: I;
+  readonly output: O;
+}
+
+/** What every request to write has beside the rows. */
+type WriteRequestMessage<I extends DescMessage> = MessageShape<I> & { readonly validateOnly: boolean; readonly requestId: string };
+
+export interface WriteToDo<I extends DescMessage, O extends DescMessage> {
+  readonly method: WriteMethod<I, O>;
+  readonly request: WriteRequestMessage<I>;
+  readonly writes: readonly NamedWrite[];
+  /** Digest of the content where the message is not what the caller sent. */
+  readonly contentDigest: string | undefined;
+  /** The answer's message; `handles` by the names that the caller gave. */
+  readonly answer: (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => MessageInitShape<O>;
+}
+
+/** Runs one call's writes; with a request id once, so that a repetition gets the first one's answer. */
+export async function runWrites<I extends DescMessage, O extends DescMessage>(executor: Executor, call: Call, toDo: WriteToDo<I, O>): Promise<MessageInitShape<O>> {
+  const { method, request, writes, answer } = toDo;
+  const parts = { names: [...new Set(writes.map(({ name }) => name))], prepare: preparerOf(writes) };
+  if (request.validateOnly) {
+    await executor.validate(call, parts);
+    return create(method.output);
+  }
+  if (request.requestId !== '') return await executor.write(call, { ...parts, send: onceSender(call, toDo), repeatable: true });
+  const send: WriteCall<MessageInitShape<O>>['send'] = async (store, { schemas, operations }, { handles }) => answer(await store.write(schemas, operations, call.signal), handles);
+  return await executor.write(call, { ...parts, send, repeatable: false });
+}
+
+function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { method, request, answer, ...given }: WriteToDo<I, O>): WriteCall<MessageShape<O>>['send'] {
+  const { caller, signal } = call;
+  checkCaller(caller);
+  const id = request.requestId;
+  const digest = given.contentDigest ?? contentDigest(method.input, request);
+  return async (store, { schemas, operations }, { refs, handles }) => {
+    const [table = ''] = [...refs.values()].map((ref) => ref.table).sort();
+    const encode = (results: readonly WriteResult[]): Uint8Array => toBinary(method.output, create(method.output, answer(results, handles)));
+    const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode }, signal);
+    if (repeated) call.onRepeated();
+    return fromBinary(method.output, result);
+  };
+}
