@@ -42,10 +42,10 @@ export async function dropLog(parts: LogParts, stream: StreamSpec, signal: Abort
 
 /** A write that looks up its table's publications while one of them goes fails with "cache lookup failed for publication": so nobody writes in that moment. */
 async function dropPublication({ client, clock }: LogParts, name: string, signal: AbortSignal): Promise<void> {
-  // Our own tables first and the records of requests last, as an apply does, and a write with its record.
+  // Our own tables first, as an apply does. Not the records of requests: the writes of every table add to them, which looks nothing up, and a player comes to them behind its stream's row.
   const members = `
-    SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables WHERE pubname = $1
-    ORDER BY schemaname = 'switchyard' AND tablename = 'request', schemaname DESC, tablename`;
+    SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables
+    WHERE pubname = $1 AND NOT (schemaname = 'switchyard' AND tablename = 'request') ORDER BY schemaname DESC, tablename`;
   await lockingTransaction(client, clock, signal, async (transaction) => {
     for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
     await transaction.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
