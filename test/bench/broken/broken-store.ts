@@ -34,7 +34,7 @@ const surgeries: Readonly<Record<Exclude<Safeguard, 'request-id'>, Surgery>> = {
 };
 
 /** Every record of a request is thrown away before it is written. */
-const dropRecords = `
+export const dropRecords = `
   CREATE OR REPLACE FUNCTION switchyard.drop_record() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
   CREATE OR REPLACE TRIGGER drop_record BEFORE INSERT ON switchyard.request FOR EACH ROW EXECUTE FUNCTION switchyard.drop_record();`;
 

@@ -31,12 +31,12 @@ interface Relayed {
   readonly store: PostgresStore;
 }
 
-/** Cuts connections of the gateways to their PostgreSQL servers, one by one at random moments, from `start` to `stop`. Control's, which go through the same relays, stay whole. */
+/** Cuts connections of the gateways to their PostgreSQL servers, one by one at random moments, from each `start` to the next `stop`. Control's, which go through the same relays, stay whole. */
 export class ConnectionCuts implements AsyncDisposable {
   readonly #dice: Dice;
   readonly #relayed: Relayed[] = [];
-  readonly #ending = new AbortController();
-  readonly #counts = { inCommit: 0, committed: 0, late: 0, random: 0, terminated: 0 };
+  #ending = new AbortController();
+  #counts = { inCommit: 0, committed: 0, late: 0, random: 0, terminated: 0 };
   #cutting: Promise<void> = Promise.resolve();
   /** The next commit is to be cut. */
   #armed = false;
@@ -59,8 +59,15 @@ export class ConnectionCuts implements AsyncDisposable {
     return { ...store.shard, host: '127.0.0.1', port: relay.port };
   }
 
+  /** Since the last `start`. */
+  get counts(): CutCounts {
+    return { ...this.#counts };
+  }
+
   start(): void {
-    this.#cutting = this.#cut();
+    this.#ending = new AbortController();
+    this.#counts = { inCommit: 0, committed: 0, late: 0, random: 0, terminated: 0 };
+    this.#cutting = this.#cut(this.#ending.signal);
     this.#cutting.catch(() => {}); // `stop` tells
   }
 
@@ -70,7 +77,7 @@ export class ConnectionCuts implements AsyncDisposable {
     this.#armed = false;
     await this.#cutting;
     await Promise.all(this.#relayed.map(({ relay }) => relay.settled()));
-    return { ...this.#counts };
+    return this.counts;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,8 +85,7 @@ export class ConnectionCuts implements AsyncDisposable {
     await Promise.all(this.#relayed.map(({ relay }) => relay[Symbol.asyncDispose]()));
   }
 
-  async #cut(): Promise<void> {
-    const { signal } = this.#ending;
+  async #cut(signal: AbortSignal): Promise<void> {
     for (;;) {
       await sleep(this.#dice.roll(2 * everyMs), undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
