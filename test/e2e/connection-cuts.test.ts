@@ -7,6 +7,7 @@ import { Load } from '../bench/cutover/load.ts';
 import { readStoreFacts } from '../bench/cutover/store-facts.ts';
 import { dropRecords } from '../bench/broken/broken-store.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
+import { resetCounters } from '../support/moves/row-sets.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 /*
@@ -29,10 +30,7 @@ interface Verdict {
 /** Load until enough commits were cut after the store had done them; then the verdict. */
 async function underCuts(cluster: Cluster, cuts: ConnectionCuts, requestIds: boolean): Promise<Verdict> {
   const { old } = cluster.stores;
-  await cluster.old.psql(
-    cluster.database,
-    `TRUNCATE pgbench_history; UPDATE pgbench_accounts SET abalance = 0 WHERE abalance <> 0; UPDATE pgbench_tellers SET tbalance = 0; UPDATE pgbench_branches SET bbalance = 0;`,
-  );
+  await resetCounters(cluster, 'old');
   const gateways = cluster.gateways.map(({ address }) => address);
   const size = { writesPerSecond: 80, readsPerSecond: 40, scale: 1, hotAccounts: 100, rampMs: 500, seed: Date.now() };
   await using load = await Load.connect({ gateways, readOnlyGateways: [], deadlineMs, requestIds, repeats: true, ...size });

@@ -91,9 +91,11 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
   const broken = oneOf(safeguards, options.break);
   const disturbance = broken ?? oneOf(safeguards, options.disturb);
   const killConnections = options.killConnections === true || disturbance === 'request-id';
+  const [source, target] = [oneOf(storeKinds, options.source) ?? 'postgres', oneOf(storeKinds, options.target) ?? 'postgres'];
+  if (killConnections && source !== 'postgres' && target !== 'postgres') throw new Error('--kill-connections needs a store with connections: give --source or --target postgres');
   return {
-    source: oneOf(storeKinds, options.source) ?? 'postgres',
-    target: oneOf(storeKinds, options.target) ?? 'postgres',
+    source,
+    target,
     topology: oneOf(topologyServerKinds, options.topo) ?? 'consul',
     http: options.http === true,
     scale: number('scale'),
