@@ -10,7 +10,7 @@ interface Surgery {
 }
 
 /** What is taken out of the store for each safeguard. */
-const surgeries: Readonly<Record<Safeguard, Surgery>> = {
+const surgeries: Readonly<Record<Exclude<Safeguard, 'request-id'>, Surgery>> = {
   // The row is changed and the marker is written, but no lock drains the writers and no trigger refuses them.
   fence: {
     functionName: 'fence_tables',
@@ -33,12 +33,21 @@ const surgeries: Readonly<Record<Safeguard, Surgery>> = {
   marker: { functionName: 'ready_fence', cuts: [{ remove: /IF found_marker IS DISTINCT FROM in_attempt THEN RETURN false; END IF;/, insert: '' }] },
 };
 
+/** Every record of a request is thrown away before it is written. */
+export const dropRecords = `
+  CREATE OR REPLACE FUNCTION switchyard.drop_record() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+  CREATE OR REPLACE TRIGGER drop_record BEFORE INSERT ON switchyard.request FOR EACH ROW EXECUTE FUNCTION switchyard.drop_record();`;
+
 /** Rebuilds the store's function without the safeguard, with the owner's rights. Throws when the function is not as expected: a test build that is not broken must not pass for one. */
 export async function breakStore(options: StoreOptions, safeguard: Safeguard): Promise<void> {
   const { host, port, database, owner } = serverShard(options.shard);
   const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
   await client.connect();
   try {
+    if (safeguard === 'request-id') {
+      await client.query(dropRecords);
+      return;
+    }
     const { functionName, cuts } = surgeries[safeguard];
     const name = `switchyard.${functionName}`;
     const { rows } = await client.query<{ text: string }>('SELECT pg_get_functiondef($1::regproc) AS text', [name]);

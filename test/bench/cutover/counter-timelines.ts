@@ -33,22 +33,36 @@ class RunningSum {
   }
 }
 
-/** All that the clients know of one counter. */
+/** How much of what is known of a write: acknowledged · done, though nobody acknowledged it · open: done or not · undone. */
+export type Fate = 'acknowledged' | 'done' | 'open' | 'undone';
+
+/** More open amounts than this have too many sums to try. */
+const mostOpen = 16;
+
+/** All that is known of one counter at the end. */
 export interface CounterTimeline {
-  readonly acknowledged: number;
+  /** What it holds at least: whatever is known to be done. */
+  readonly done: number;
+  /** What it holds at most: the open ones besides. */
   readonly sent: number;
   readonly lastEndedMs: number;
+  /** Whether some choice of the open ones explains this value. */
+  explains(value: number): boolean;
 }
 
 class Timeline implements CounterTimeline {
   readonly #acks: { atMs: number; amount: number }[] = [];
   readonly #sends: { atMs: number; amount: number }[] = [];
+  readonly #open: number[] = [];
+  done = 0;
   #sums: { acks: RunningSum; sends: RunningSum } | null = null;
   lastEndedMs = 0;
 
-  add(delta: number, issuedMs: number, endedMs: number, isAcknowledged: boolean): void {
+  add(delta: number, issuedMs: number, endedMs: number, fate: Exclude<Fate, 'undone'>): void {
     this.#sends.push({ atMs: issuedMs, amount: delta });
-    if (isAcknowledged) this.#acks.push({ atMs: endedMs, amount: delta });
+    if (fate === 'acknowledged') this.#acks.push({ atMs: endedMs, amount: delta });
+    if (fate === 'open') this.#open.push(delta);
+    else this.done += delta;
     this.lastEndedMs = Math.max(this.lastEndedMs, endedMs);
   }
 
@@ -57,8 +71,13 @@ class Timeline implements CounterTimeline {
     return this.#sums;
   }
 
-  get acknowledged(): number {
-    return this.sums.acks.total;
+  explains(value: number): boolean {
+    const missing = value - this.done;
+    if (missing < 0 || value > this.sent) return false;
+    if (this.#open.length > mostOpen) return true;
+    let sums = new Set([0]);
+    for (const amount of this.#open) sums = sums.union(new Set([...sums].map((sum) => sum + amount)));
+    return sums.has(missing);
   }
 
   get sent(): number {
@@ -66,18 +85,19 @@ class Timeline implements CounterTimeline {
   }
 }
 
-/** Lower and upper bounds of every counter at every instant, from the clients' writes alone. Every counter begins at 0. */
+/** Lower and upper bounds of every counter at every instant, from the clients' writes and what became of them. Every counter begins at 0. */
 export class CounterTimelines {
   readonly #byTable: Readonly<Record<CounterTable, Map<number, Timeline>>> = { pgbench_accounts: new Map(), pgbench_tellers: new Map(), pgbench_branches: new Map() };
 
-  constructor(writes: Columns<WriteRow>) {
+  constructor(writes: Columns<WriteRow>, fateOf: (index: number) => Fate) {
     for (let index = 0; index < writes.length; index += 1) {
       const kind = writes.kind[index];
-      if (kind === 1 || writes.outcome[index] === 3) continue; // an insert changes no counter, a refused write nothing
-      this.#add('pgbench_accounts', writes.aid[index] ?? 0, writes, index);
+      const fate = fateOf(index);
+      if (kind === 1 || fate === 'undone') continue; // an insert changes no counter
+      this.#add('pgbench_accounts', writes.aid[index] ?? 0, writes, index, fate);
       if (kind !== 2) continue;
-      this.#add('pgbench_tellers', writes.tid[index] ?? 0, writes, index);
-      this.#add('pgbench_branches', writes.bid[index] ?? 0, writes, index);
+      this.#add('pgbench_tellers', writes.tid[index] ?? 0, writes, index, fate);
+      this.#add('pgbench_branches', writes.bid[index] ?? 0, writes, index, fate);
     }
   }
 
@@ -92,21 +112,21 @@ export class CounterTimelines {
     return { low: timeline.sums.acks.before(issuedMs), high: timeline.sums.sends.before(endedMs) };
   }
 
-  sums(table: CounterTable): { readonly acknowledged: number; readonly sent: number } {
-    let [acknowledged, sent] = [0, 0];
+  sums(table: CounterTable): { readonly done: number; readonly sent: number } {
+    let [done, sent] = [0, 0];
     for (const timeline of this.#byTable[table].values()) {
-      acknowledged += timeline.acknowledged;
+      done += timeline.done;
       sent += timeline.sent;
     }
-    return { acknowledged, sent };
+    return { done, sent };
   }
 
-  #add(table: CounterTable, key: number, writes: Columns<WriteRow>, index: number): void {
+  #add(table: CounterTable, key: number, writes: Columns<WriteRow>, index: number, fate: Exclude<Fate, 'undone'>): void {
     let timeline = this.#byTable[table].get(key);
     if (timeline === undefined) {
       timeline = new Timeline();
       this.#byTable[table].set(key, timeline);
     }
-    timeline.add(writes.delta[index] ?? 0, writes.issuedMs[index] ?? 0, writes.endedMs[index] ?? 0, writes.outcome[index] === 1);
+    timeline.add(writes.delta[index] ?? 0, writes.issuedMs[index] ?? 0, writes.endedMs[index] ?? 0, fate);
   }
 }

@@ -4,6 +4,8 @@ import { serialize } from 'node:v8';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type Cluster, startCluster } from '../../support/cluster/cluster.ts';
 import type { Bench, BenchContext, BenchResult } from '../bench.ts';
+import { ConnectionCuts, type CutCounts } from '../cuts/connection-cuts.ts';
+import { lossesOf, lossProblems } from '../cuts/losses.ts';
 import { describeMachine } from '../machine.ts';
 import { benchNowMs, type Door, journalled, orderedCutover, rpcDoor, startMove, verifyMove } from './bench-move.ts';
 import { checkConsulDoor, consulDoor } from './consul-door.ts';
@@ -32,6 +34,8 @@ interface Flown {
   readonly readyMs: number;
   /** Store that serves at the end, going by the orders that were answered. */
   readonly primary: 'old' | 'new';
+  /** Null: no connection was to be cut. */
+  readonly cuts: CutCounts | null;
   readonly problems: readonly string[];
 }
 
@@ -71,7 +75,7 @@ async function prepareMove(cluster: Cluster, load: Load, disturbance: Disturbanc
   say(`verified ${verified.rows} rows in ${verified.seconds} s: ${JSON.stringify(load.progress)}`);
 }
 
-async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturbance, say: BenchContext['say']): Promise<Flown> {
+async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturbance, connectionCuts: ConnectionCuts | null, say: BenchContext['say']): Promise<Flown> {
   await using load = await Load.connect({
     gateways: cluster.gateways.map((gateway) => gateway.address),
     httpGateways: cluster.gateways.flatMap(({ httpAddress }) => (httpAddress === null ? [] : [httpAddress])),
@@ -81,12 +85,15 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     scale: config.scale,
     hotAccounts,
     deadlineMs: config.deadlineMs,
+    requestIds: config.requestIds,
+    repeats: config.killConnections,
     rampMs: config.rampS * 1_000,
     seed: config.seed,
   });
   const begin = async (): Promise<void> => {
     say(`load begins and grows for ${config.rampS} s`);
     load.run();
+    connectionCuts?.start();
     await sleep((config.rampS + config.fullLoadS) * 1_000);
   };
   if (!config.copyFirst) await begin();
@@ -113,12 +120,14 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     }
     await sleep(config.secondsBetween * 1_000);
   }
+  const cuts = (await connectionCuts?.stop()) ?? null;
+  if (cuts !== null) say(`connections cut: ${JSON.stringify(cuts)}`);
   if (config.door === 'consul' && problems.length === 0) problems.push(...(await checkConsulDoor(cluster, say)));
   await sleep(afterLastS * 1_000);
   const record = await load.finish();
   say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors ${errorsByPhase(record, readyMs)}`);
   if (config.recordFile !== null) await writeFile(config.recordFile, serialize({ record, cutovers, readyMs }));
-  return { record, cutovers, readyMs, primary, problems };
+  return { record, cutovers, readyMs, primary, cuts, problems };
 }
 
 /** "DEADLINE_EXCEEDED while preparing 12, FENCED afterwards 1": where to look. */
@@ -139,24 +148,30 @@ async function judgeFlown(cluster: Cluster, config: CutoverConfig, flown: Flown,
 }
 
 function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Violation[]): BenchResult {
-  const { record, cutovers, readyMs, problems } = flown;
+  const { record, cutovers, readyMs, cuts, problems } = flown;
   const warmUpMs = readyMs - record.startedMs + warmUpS * 1_000;
   const totals = summarizeAll(record, violations, cutovers, warmUpMs);
+  const losses = cuts === null ? null : lossesOf(record, cuts);
   const ratio = (a: number, b: number): number => Math.round((a / Math.max(b, 0.01)) * 100) / 100;
   return {
     name: 'cutover',
     machine: describeMachine(),
     config: { ...config, hotAccounts },
-    totals,
+    totals: { ...totals, ...losses },
     ratios: { slowestWriteOverUsual: ratio(totals.slowestWriteMs, totals.usualWriteMs), slowestReadOverUsual: ratio(totals.slowestReadMs, totals.usualReadMs) },
     runs: summarizeRuns(record, violations, cutovers, warmUpMs),
-    violations: [...problems, ...violationKinds.flatMap((kind) => violations.filter((violation) => violation.kind === kind).map(({ what }) => `${kind}: ${what}`))],
+    violations: [
+      ...problems,
+      ...(losses === null ? [] : lossProblems(losses, config.requestIds)),
+      ...violationKinds.flatMap((kind) => violations.filter((violation) => violation.kind === kind).map(({ what }) => `${kind}: ${what}`)),
+    ],
   };
 }
 
 async function run({ options, say }: BenchContext): Promise<BenchResult> {
   const config = cutoverConfig(options);
   await using disturbance = disturbanceOf(config);
+  await using connectionCuts = config.killConnections ? new ConnectionCuts(config.seed) : null;
   await using cluster = await startCluster({
     gateways: config.gateways,
     controls: config.controls,
@@ -167,12 +182,13 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     durable: config.durable,
     consulProxies: disturbance.needsConsulProxies,
     gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs: config.deadlineMs } },
+    ...(connectionCuts === null ? {} : { shardOf: (store) => connectionCuts.shardOf(store) }),
     ...disturbance.control,
     ...(config.logDirectory === null ? {} : { logDirectory: config.logDirectory }),
     say,
   });
   disturbance.attach(cluster);
-  const flown = await fly(cluster, config, disturbance, say);
+  const flown = await fly(cluster, config, disturbance, connectionCuts, say);
   return resultOf(config, flown, await judgeFlown(cluster, config, flown, say));
 }
 

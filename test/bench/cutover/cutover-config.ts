@@ -3,7 +3,7 @@ import { type TopologyServerKind, topologyServerKinds } from '../../support/serv
 import type { BenchOption } from '../bench.ts';
 
 /** The safeguards that a test build can take away. */
-export const safeguards = ['fence', 'read-fence', 'token', 'marker'] as const;
+export const safeguards = ['fence', 'read-fence', 'token', 'marker', 'request-id'] as const;
 export type Safeguard = (typeof safeguards)[number];
 export const doors = ['rpc', 'consul'] as const;
 export type DoorName = (typeof doors)[number];
@@ -35,6 +35,10 @@ export interface CutoverConfig {
   /** Stores wait for the disk at every commit. */
   readonly durable: boolean;
   readonly door: DoorName;
+  /** During the whole load connections of the gateways to their stores are cut, in COMMIT too; clients repeat what was refused. */
+  readonly killConnections: boolean;
+  /** Every write has a request id; where connections are cut, clients then repeat those of unknown outcome too. */
+  readonly requestIds: boolean;
   /** The safeguard that the test build lacks. */
   readonly broken: Safeguard | null;
   /** The disturbance under which that safeguard is needed; goes with `broken` and can be had without. */
@@ -69,6 +73,9 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--short', summary: 'for CI: scale 1, 200 writes and reads a second, one switch and one reverse' },
   { flags: '--no-durable', summary: 'stores do not wait for the disk at a commit' },
   { flags: '--door <door>', summary: "how the flips are ordered: control's RPC, or movement.want by consul kv put -cas", default: 'rpc', choices: doors },
+  { flags: '--kill-connections', summary: "cut the gateways' connections to PostgreSQL during the whole load, in COMMIT too; writes have request ids" },
+  { flags: '--request-ids', summary: 'every write has a request id', default: 'with --kill-connections' },
+  { flags: '--no-request-ids', summary: 'no write has one: with --kill-connections some outcomes stay unknown, and must be told so' },
   { flags: '--break <safeguard>', summary: 'a test build without this safeguard, under the disturbance that it is there for: must be caught', choices: safeguards },
   { flags: '--disturb <safeguard>', summary: 'the disturbance alone, with the product as it is: must be clean', choices: safeguards },
   { flags: '--seed <n>', summary: "seed of the clients' choices", default: whole.seed },
@@ -82,9 +89,13 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
   const size = options.short === true ? sizes.short : whole;
   const number = (name: keyof typeof whole): number => Number(options[name] ?? size[name]);
   const broken = oneOf(safeguards, options.break);
+  const disturbance = broken ?? oneOf(safeguards, options.disturb);
+  const killConnections = options.killConnections === true || disturbance === 'request-id';
+  const [source, target] = [oneOf(storeKinds, options.source) ?? 'postgres', oneOf(storeKinds, options.target) ?? 'postgres'];
+  if (killConnections && source !== 'postgres' && target !== 'postgres') throw new Error('--kill-connections needs a store with connections: give --source or --target postgres');
   return {
-    source: oneOf(storeKinds, options.source) ?? 'postgres',
-    target: oneOf(storeKinds, options.target) ?? 'postgres',
+    source,
+    target,
     topology: oneOf(topologyServerKinds, options.topo) ?? 'consul',
     http: options.http === true,
     scale: number('scale'),
@@ -100,8 +111,10 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
     deadlineMs: number('deadlineMs'),
     durable: options.durable !== false,
     door: oneOf(doors, options.door) ?? 'rpc',
+    killConnections,
+    requestIds: typeof options.requestIds === 'boolean' ? options.requestIds : killConnections,
     broken,
-    disturbance: broken ?? oneOf(safeguards, options.disturb),
+    disturbance,
     seed: number('seed'),
     logDirectory: typeof options.logDirectory === 'string' ? options.logDirectory : null,
     recordFile: typeof options.record === 'string' ? options.record : null,

@@ -77,7 +77,7 @@ const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonl
 
 /**
  * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach (the latter with a slow way back); token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
- * during the hold while that gateway writes on. What control does for them is in its test build, whose stores are the product's own unless `broken`.
+ * during the hold while that gateway writes on; request-id, connections that are cut (`ConnectionCuts`, for the whole load). What control does for them is in its test build, whose stores are the product's own unless `broken`.
  */
 export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {
   const control = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
@@ -90,6 +90,7 @@ export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'dist
     case 'read-fence':
       return new CutOffGateway(true, control);
     case 'token':
+    case 'request-id':
       return { ...undisturbed, control };
   }
 }

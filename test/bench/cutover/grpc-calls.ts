@@ -3,7 +3,7 @@ import { fromServiceError } from '../../../client/rpc-error.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../../../core/rpc-definition.ts';
 import { Comparison_Operator, DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, RowSchema, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
-import type { Calls, Done, Seen } from './calls.ts';
+import type { Calls, CallsOptions, Done, Seen } from './calls.ts';
 import { GrpcConnection } from './grpc-connection.ts';
 import { indexOfOpId, opIdOf } from './load-record.ts';
 import { type PlannedWrite, rangeRows } from './workload.ts';
@@ -31,34 +31,34 @@ type Output<M extends Called> = MessageShape<Methods[M]['output']>;
 /** The calls over gRPC, on one connection that is opened once. */
 export class GrpcCalls implements Calls {
   readonly #connection: GrpcConnection;
-  readonly #address: string;
-  readonly #secret: string;
+  readonly #options: CallsOptions;
 
-  private constructor(connection: GrpcConnection, address: string, secret: string) {
+  private constructor(connection: GrpcConnection, options: CallsOptions) {
     this.#connection = connection;
-    this.#address = address;
-    this.#secret = secret;
+    this.#options = options;
   }
 
-  /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
-  static async open(address: string, deadlineMs: number, secret: string, limitMs: number, onLost: () => void): Promise<GrpcCalls> {
-    return new GrpcCalls(await GrpcConnection.open(address, deadlineMs, limitMs, onLost), address, secret);
+  /** Resolves once the connection is up. */
+  static async open(options: CallsOptions, limitMs: number): Promise<GrpcCalls> {
+    return new GrpcCalls(await GrpcConnection.open(options.address, limitMs, options.onLost), options);
   }
 
   close(): void {
     this.#connection.close();
   }
 
-  add(write: PlannedWrite, done: Done): void {
-    const request: Input<'update'> = { table: 'pgbench_accounts', key: keyRow('aid', write.aid), add: keyRow('abalance', write.delta), returning: ['abalance'] };
-    this.#call('update', request, done, (answer) => [{ table: 0, key: write.aid, value: numberIn(answer.row, 'abalance') }]);
+  add(write: PlannedWrite, index: number, limitMs: number, done: Done): void {
+    const change = { key: keyRow('aid', write.aid), add: keyRow('abalance', write.delta) };
+    this.#call('update', { table: 'pgbench_accounts', ...change, returning: ['abalance'], ...this.#once(index) }, limitMs, done, (answer) => [
+      { table: 0, key: write.aid, value: numberIn(answer.row, 'abalance') },
+    ]);
   }
 
-  insert(write: PlannedWrite, index: number, done: Done): void {
-    this.#call('insert', this.#historyRow(write, index), done, (answer) => [{ table: 3, key: numberIn(answer.row, 'hid'), value: index }]);
+  insert(write: PlannedWrite, index: number, limitMs: number, done: Done): void {
+    this.#call('insert', { ...this.#historyRow(write, index), ...this.#once(index) }, limitMs, done, (answer) => [{ table: 3, key: numberIn(answer.row, 'hid'), value: index }]);
   }
 
-  transact(write: PlannedWrite, index: number, done: Done): void {
+  transact(write: PlannedWrite, index: number, limitMs: number, done: Done): void {
     const update = (table: string, key: RowInit, column: string) => ({
       kind: { case: 'update' as const, value: { table, key, add: keyRow(column, write.delta), returning: [column] } },
     });
@@ -68,7 +68,7 @@ export class GrpcCalls implements Calls {
       update('pgbench_branches', keyRow('bid', write.bid), 'bbalance'),
       { kind: { case: 'insert', value: this.#historyRow(write, index) } },
     ];
-    this.#call('mutate', { mutations }, done, ({ results }) => [
+    this.#call('mutate', { mutations, ...this.#once(index) }, limitMs, done, ({ results }) => [
       { table: 0, key: write.aid, value: numberIn(results[0]?.row, 'abalance') },
       { table: 1, key: write.tid, value: numberIn(results[1]?.row, 'tbalance') },
       { table: 2, key: write.bid, value: numberIn(results[2]?.row, 'bbalance') },
@@ -76,26 +76,26 @@ export class GrpcCalls implements Calls {
     ]);
   }
 
-  account(aid: number, done: Done): void {
-    this.#call('get', { table: 'pgbench_accounts', key: keyRow('aid', aid), columns: ['abalance'] }, done, (answer) => [
+  account(aid: number, limitMs: number, done: Done): void {
+    this.#call('get', { table: 'pgbench_accounts', key: keyRow('aid', aid), columns: ['abalance'] }, limitMs, done, (answer) => [
       { table: 0, key: aid, value: numberIn(answer.row, 'abalance') },
     ]);
   }
 
-  branch(bid: number, done: Done): void {
-    this.#call('get', { table: 'pgbench_branches', key: keyRow('bid', bid) }, done, (answer) => [{ table: 2, key: bid, value: numberIn(answer.row, 'bbalance') }]);
+  branch(bid: number, limitMs: number, done: Done): void {
+    this.#call('get', { table: 'pgbench_branches', key: keyRow('bid', bid) }, limitMs, done, (answer) => [{ table: 2, key: bid, value: numberIn(answer.row, 'bbalance') }]);
   }
 
-  history(hid: number, done: Done): void {
+  history(hid: number, limitMs: number, done: Done): void {
     const absent: Seen = { table: 3, key: hid, value: -1 };
     const orAbsent: Done = (failure, seen) => (failure?.reason === 'ROW_NOT_FOUND' ? done(null, [absent]) : done(failure, seen));
-    this.#call('get', { table: 'pgbench_history', key: keyRow('hid', hid), columns: ['op_id'] }, orAbsent, (answer) => {
+    this.#call('get', { table: 'pgbench_history', key: keyRow('hid', hid), columns: ['op_id'] }, limitMs, orAbsent, (answer) => {
       const opId = answer.row?.cells.op_id?.kind;
-      return [{ table: 3, key: hid, value: opId?.case === 'uuidValue' ? indexOfOpId(this.#secret, opId.value) : -2 }];
+      return [{ table: 3, key: hid, value: opId?.case === 'uuidValue' ? indexOfOpId(this.#options.secret, opId.value) : -2 }];
     });
   }
 
-  accounts(from: number, done: Done): void {
+  accounts(from: number, limitMs: number, done: Done): void {
     const request: Input<'query'> = {
       table: 'pgbench_accounts',
       filter: { kind: { case: 'compare', value: { column: 'aid', operator: Comparison_Operator.GREATER_OR_EQUAL, value: int(from) } } },
@@ -103,29 +103,33 @@ export class GrpcCalls implements Calls {
       columns: ['aid', 'abalance'],
       pageSize: rangeRows,
     };
-    this.#call('query', request, done, ({ rows }) => rows.map((row) => ({ table: 0, key: numberIn(row, 'aid'), value: numberIn(row, 'abalance') })));
+    this.#call('query', request, limitMs, done, ({ rows }) => rows.map((row) => ({ table: 0, key: numberIn(row, 'aid'), value: numberIn(row, 'abalance') })));
   }
 
-  tellers(bid: number, done: Done): void {
+  tellers(bid: number, limitMs: number, done: Done): void {
     const request: Input<'query'> = {
       table: 'pgbench_tellers',
       filter: { kind: { case: 'compare', value: { column: 'bid', operator: Comparison_Operator.EQUAL, value: int(bid) } } },
       columns: ['tid', 'tbalance'],
       pageSize: 10,
     };
-    this.#call('query', request, done, ({ rows }) => rows.map((row) => ({ table: 1, key: numberIn(row, 'tid'), value: numberIn(row, 'tbalance') })));
+    this.#call('query', request, limitMs, done, ({ rows }) => rows.map((row) => ({ table: 1, key: numberIn(row, 'tid'), value: numberIn(row, 'tbalance') })));
   }
 
   #historyRow(write: PlannedWrite, index: number): Input<'insert'> {
-    const opId = { kind: { case: 'uuidValue' as const, value: opIdOf(this.#secret, index) } };
+    const opId = { kind: { case: 'uuidValue' as const, value: opIdOf(this.#options.secret, index) } };
     const cells = { tid: int(write.tid), bid: int(write.bid), aid: int(write.aid), delta: int(write.delta), op_id: opId };
     return { table: 'pgbench_history', row: { cells }, returning: ['hid'] };
   }
 
-  #call<M extends Called>(method: M, request: Input<M>, done: Done, read: (answer: Output<M>) => readonly Seen[]): void {
-    this.#connection.call(definitions[method], request as MessageShape<DescMessage>, (error, answer) => {
+  #once(index: number): { readonly requestId?: string } {
+    return this.#options.requestIds ? { requestId: opIdOf(this.#options.secret, index) } : {};
+  }
+
+  #call<M extends Called>(method: M, request: Input<M>, limitMs: number, done: Done, read: (answer: Output<M>) => readonly Seen[]): void {
+    this.#connection.call(definitions[method], request as MessageShape<DescMessage>, limitMs, (error, answer) => {
       if (error === null) return done(null, read(answer as Output<M>));
-      const { reason, message, retryable: refused } = fromServiceError(error, this.#address);
+      const { reason, message, retryable: refused } = fromServiceError(error, this.#options.address);
       done({ reason, message, refused }, []);
     });
   }

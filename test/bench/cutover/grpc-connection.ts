@@ -6,6 +6,7 @@ const detailsKey = 'grpc-status-details-bin';
 const prefixBytes = 5;
 const sweepEveryMs = 5;
 const reconnectAfterMs = 100;
+const reconnectLimitMs = 10_000;
 
 export type Answered = (error: ServiceError | null, answer: unknown) => void;
 
@@ -16,29 +17,26 @@ interface Pending {
 }
 
 /**
- * Unary gRPC calls over one HTTP/2 connection: the protocol and nothing else, so that the clients of a bench take as little as can be of the processors that they share with what they measure. No retry; every call has the same deadline, which the
- * server is told too. A lost connection is told and opened again; calls fail meanwhile.
+ * Unary gRPC calls over one HTTP/2 connection: the protocol and nothing else, so that the clients of a bench take as little as can be of the processors that they share with what they measure. No retry; every call has a limit, which the server is told
+ * too. A lost connection is told and opened again; calls fail meanwhile.
  */
 export class GrpcConnection {
   readonly #address: string;
-  readonly #deadlineMs: number;
   readonly #onLost: () => void;
-  /** In the order of their deadlines. */
   readonly #pending = new Set<Pending>();
   readonly #sweeping: NodeJS.Timeout;
   #session: ClientHttp2Session | null = null;
   #closed = false;
 
-  private constructor(address: string, deadlineMs: number, onLost: () => void) {
+  private constructor(address: string, onLost: () => void) {
     this.#address = address;
-    this.#deadlineMs = deadlineMs;
     this.#onLost = onLost;
     this.#sweeping = setInterval(() => this.#sweep(), sweepEveryMs);
   }
 
   /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
-  static async open(address: string, deadlineMs: number, limitMs: number, onLost: () => void): Promise<GrpcConnection> {
-    const connection = new GrpcConnection(address, deadlineMs, onLost);
+  static async open(address: string, limitMs: number, onLost: () => void): Promise<GrpcConnection> {
+    const connection = new GrpcConnection(address, onLost);
     try {
       await connection.#connect(limitMs);
       return connection;
@@ -48,7 +46,12 @@ export class GrpcConnection {
     }
   }
 
-  call({ path, requestSerialize, responseDeserialize }: RpcMethodDefinition, request: Parameters<RpcMethodDefinition['requestSerialize']>[0], done: Answered): void {
+  call(
+    { path, requestSerialize, responseDeserialize }: RpcMethodDefinition,
+    request: Parameters<RpcMethodDefinition['requestSerialize']>[0],
+    limitMs: number,
+    done: Answered,
+  ): void {
     const session = this.#session;
     if (session === null) {
       process.nextTick(done, serviceError(status.UNAVAILABLE, 'the connection is lost', null), null);
@@ -59,7 +62,7 @@ export class GrpcConnection {
       ':path': path,
       'content-type': 'application/grpc+proto',
       te: 'trailers',
-      'grpc-timeout': `${this.#deadlineMs}m`,
+      'grpc-timeout': `${Math.ceil(limitMs)}m`,
     });
     let body: Buffer | null = null;
     let end: IncomingHttpHeaders | null = null;
@@ -70,7 +73,7 @@ export class GrpcConnection {
       else done(null, responseDeserialize(body.subarray(prefixBytes)));
     };
     const fail = (code: status, details: string): void => settle(serviceError(code, details, null));
-    const pending: Pending = { stream, endsMs: performance.now() + this.#deadlineMs, fail };
+    const pending: Pending = { stream, endsMs: performance.now() + limitMs, fail };
     this.#pending.add(pending);
     stream.on('data', (bytes: Buffer) => {
       body = body === null ? bytes : Buffer.concat([body, bytes]);
@@ -121,14 +124,14 @@ export class GrpcConnection {
 
   #reconnect(): void {
     setTimeout(() => {
-      if (!this.#closed) this.#connect(this.#deadlineMs).catch(() => this.#reconnect());
+      if (!this.#closed) this.#connect(reconnectLimitMs).catch(() => this.#reconnect());
     }, reconnectAfterMs);
   }
 
   #sweep(): void {
     const nowMs = performance.now();
     for (const { stream, endsMs, fail } of this.#pending) {
-      if (endsMs > nowMs) return;
+      if (endsMs > nowMs) continue;
       fail(status.DEADLINE_EXCEEDED, 'the deadline has passed');
       stream.close(constants.NGHTTP2_CANCEL);
     }

@@ -31,6 +31,8 @@ const whole = (row: Partial<WriteRow>, index: number): WriteRow => ({
   bid: 1,
   delta: 100,
   hid: row.kind === undefined || row.kind === 0 ? 0 : index + 1,
+  tries: 1,
+  unknown: 0,
   ...row,
 });
 
@@ -99,6 +101,36 @@ describe('the judge', () => {
     const row = { hid: 9, opId: opIdOf(secret, 4), aid: 1, tid: 2, bid: 1, delta: 100 };
     const counts = { ...run.facts.counts, pgbench_history: run.facts.counts.pgbench_history + 1 };
     expect(verdict({ ...run, facts: { ...run.facts, history: [...run.facts.history, row], counts } })).toEqual([]);
+  });
+
+  test('lets an increment of unknown outcome be done or not, and nothing between', () => {
+    const run = honest({ writes: [{}, { outcome: 2, delta: 30 }, { outcome: 2, delta: 8 }] });
+    const judged = (change: number) => kindsOf(withBalance(run, 'pgbench_accounts', 1, change)).filter((kind) => kind !== 'different');
+    const sumless = (change: number) => verdict(withBalance(run, 'pgbench_accounts', 1, change)).filter(({ what }) => !what.startsWith('the sum'));
+    for (const change of [0, 8, 30, 38]) expect(sumless(change)).toEqual([]);
+    expect(sumless(7)).toMatchObject([{ kind: 'different' }]);
+    expect(judged(-1)).toEqual(['missing']);
+    expect(judged(39)).toEqual(['doubled']);
+  });
+
+  test('lets a transaction of unknown outcome be done or not as a whole', () => {
+    const run = honest({ writes: [{}, { kind: 2, outcome: 2, hid: 0 }] });
+    expect(verdict(run)).toEqual([]);
+    const row = { hid: 9, opId: opIdOf(secret, 1), aid: 1, tid: 2, bid: 1, delta: 100 };
+    const parts: readonly (readonly [CounterTable, number])[] = [
+      ['pgbench_accounts', 1],
+      ['pgbench_tellers', 2],
+      ['pgbench_branches', 1],
+    ];
+    const counts = { ...run.facts.counts, pgbench_history: 1 };
+    const inHistory: Run = { ...run, facts: { ...run.facts, history: [row], counts } };
+    const done = parts.reduce((so, [table, key]) => withBalance(so, table, key, 100), inHistory);
+    const bySum = (one: Run) => verdict(one).filter(({ what }) => !what.startsWith('the sum'));
+    expect(bySum(done)).toEqual([]);
+    for (const [table, key] of parts) {
+      expect(bySum(withBalance(done, table, key, -100))).toMatchObject([{ kind: 'missing' }]);
+      expect(bySum(withBalance(run, table, key, 100)).map(({ kind }) => kind)).toEqual([table === 'pgbench_accounts' ? 'doubled' : 'different']);
+    }
   });
 
   test('catches a history row that is missing', () => {

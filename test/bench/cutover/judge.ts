@@ -1,10 +1,10 @@
-import { counterTables, CounterTimelines } from './counter-timelines.ts';
+import { counterTables, CounterTimelines, type Fate } from './counter-timelines.ts';
 import { type LoadRecord, indexOfOpId, observedTables } from './load-record.ts';
 import type { HistoryRow, StoreFacts } from './store-facts.ts';
 
 /*
  * The verdict over a run: the clients' record against what SQL says, never the product's word. Every increment is positive, so that a counter is bounded at any instant: at least what had been acknowledged before, at most
- * what had been sent by then. An errored call may have been done or not.
+ * what had been sent by then. A call that failed without a refusal may have been done or not; where it wrote a row of history, that row tells which, and all of the call must be so.
  */
 
 /** The worst first. */
@@ -32,6 +32,17 @@ export interface JudgedFacts {
 
 const acknowledged = 1;
 const refused = 3;
+
+/** What became of each write, by its answer, or where that leaves it open by the row of history that it wrote or did not write. */
+function fates({ writes, secret }: LoadRecord, rows: readonly HistoryRow[]): (index: number) => Fate {
+  const stored = new Set(rows.map(({ opId }) => (opId === null ? -2 : indexOfOpId(secret, opId))));
+  return (index) => {
+    if (writes.outcome[index] === acknowledged) return 'acknowledged';
+    if (writes.outcome[index] === refused) return 'undone';
+    if (writes.kind[index] === 0) return 'open';
+    return stored.has(index) ? 'done' : 'undone';
+  };
+}
 
 function judgeHistory(record: LoadRecord, rows: readonly HistoryRow[]): Violation[] {
   const { writes, secret } = record;
@@ -72,8 +83,14 @@ function judgeCounters(timelines: CounterTimelines, facts: StoreFacts): Violatio
     for (const [key, timeline] of timelines.of(table)) {
       const stored = balances.get(key) ?? 0;
       const atMs = timeline.lastEndedMs;
-      if (stored < timeline.acknowledged) found.push({ kind: 'missing', what: `${table} ${key} is ${stored}, ${timeline.acknowledged - stored} less than acknowledged`, atMs });
-      if (stored > timeline.sent) found.push({ kind: 'doubled', what: `${table} ${key} is ${stored}, ${stored - timeline.sent} more than ever sent`, atMs });
+      if (stored < timeline.done) found.push({ kind: 'missing', what: `${table} ${key} is ${stored}, ${timeline.done - stored} less than was done`, atMs });
+      else if (stored > timeline.sent) found.push({ kind: 'doubled', what: `${table} ${key} is ${stored}, ${stored - timeline.sent} more than ever sent`, atMs });
+      else if (!timeline.explains(stored))
+        found.push({
+          kind: 'different',
+          what: `${table} ${key} is ${stored}: ${stored - timeline.done} more than was done, and no choice of the writes of unknown outcome makes that up`,
+          atMs,
+        });
     }
     for (const [key, stored] of balances)
       if (stored !== 0 && !timelines.of(table).has(key)) found.push({ kind: 'different', what: `${table} ${key} is ${stored} and no client ever changed it`, atMs: 0 });
@@ -87,7 +104,7 @@ function judgeSums(record: LoadRecord, timelines: CounterTimelines, facts: Store
   const atMs = record.endedMs;
   const rowsPerScale = { pgbench_accounts: 100_000, pgbench_tellers: 10, pgbench_branches: 1 };
   for (const table of counterTables) {
-    const { acknowledged: low, sent: high } = timelines.sums(table);
+    const { done: low, sent: high } = timelines.sums(table);
     const sum = facts.sums[table];
     if (sum < low || sum > high) found.push({ kind: 'different', what: `the sum over ${table} is ${sum} where the clients know ${low} to ${high}`, atMs });
     const rows = scale * rowsPerScale[table];
@@ -150,7 +167,7 @@ function judgeCopy(primary: StoreFacts, copy: StoreFacts, atMs: number): Violati
 
 /** Every violation of a run, in no particular order. */
 export function judge(record: LoadRecord, facts: JudgedFacts): readonly Violation[] {
-  const timelines = new CounterTimelines(record.writes);
+  const timelines = new CounterTimelines(record.writes, fates(record, facts.primary.history));
   const counted = record.errors.map(
     (error): Violation => ({ kind: 'error', what: `a ${error.call} through gateway ${error.gateway} failed: ${error.reason} ${error.message}`, atMs: error.endedMs }),
   );

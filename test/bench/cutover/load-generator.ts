@@ -1,6 +1,5 @@
-import type { Calls, Done, Failure, Seen } from './calls.ts';
-import { GrpcCalls } from './grpc-calls.ts';
-import { HttpCalls } from './http-calls.ts';
+import type { Calls, Failure, Seen } from './calls.ts';
+import { Gateways, sendRead, sendWrite } from './gateways.ts';
 import type { LoadPlan, LoadProgress } from './load-protocol.ts';
 import {
   type CallError,
@@ -15,16 +14,17 @@ import {
   writeFields,
 } from './load-record.ts';
 import { Pace } from './pace.ts';
-import { type PlannedRead, rowsPerRead, rowsPerWrite, Workload } from './workload.ts';
+import { type Send, sendUntilAnswered } from './repeat.ts';
+import { rowsPerRead, rowsPerWrite, Workload } from './workload.ts';
 
 const keptErrors = 1_000;
 const recentRows = 1_024;
-const connectLimitMs = 10_000;
 const defaultRampMs = 3_000;
 const burstMs = 25;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
+const isUnknown = ({ reason }: Failure): boolean => reason === 'OUTCOME_UNKNOWN';
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
 /**
@@ -34,9 +34,7 @@ export class LoadGenerator {
   readonly #plan: LoadPlan;
   readonly #secret: string;
   readonly #workload: Workload;
-  #gateways: readonly GrpcCalls[] = [];
-  /** The same gateways over HTTP; none: everything goes over gRPC. */
-  #httpGateways: readonly HttpCalls[] = [];
+  #gateways: Gateways | null = null;
   readonly #writePace: Pace;
   readonly #readPace: Pace;
   readonly #writes = new ColumnStore<WriteRow>(writeFields, 1 << 16);
@@ -65,10 +63,7 @@ export class LoadGenerator {
   }
 
   async connect(): Promise<void> {
-    const { deadlineMs, gateways } = this.#plan;
-    const lost = (gateway: number) => (): void => void this.#reconnects.push({ gateway, atMs: nowMs() });
-    this.#gateways = await Promise.all(gateways.map((address, gateway) => GrpcCalls.open(address, deadlineMs, this.#secret, connectLimitMs, lost(gateway))));
-    this.#httpGateways = (this.#plan.httpGateways ?? []).map((address, gateway) => new HttpCalls(address, deadlineMs, this.#secret, lost(gateway)));
+    this.#gateways = await Gateways.connect(this.#plan, this.#secret, (gateway) => this.#reconnects.push({ gateway, atMs: nowMs() }));
   }
 
   run(): void {
@@ -90,7 +85,7 @@ export class LoadGenerator {
     this.#endedMs = nowMs();
     const limit = nowMs() + this.#plan.deadlineMs + 1_000;
     while (this.#pending > 0 && nowMs() < limit) await new Promise((resolve) => setTimeout(resolve, 5));
-    for (const calls of [...this.#gateways, ...this.#httpGateways]) calls.close();
+    this.#gateways?.close();
     return {
       secret: this.#secret,
       startedMs: this.#startedMs,
@@ -121,70 +116,80 @@ export class LoadGenerator {
   }
 
   #write(scheduledMs: number): void {
+    const { deadlineMs, requestIds = false, repeats = false } = this.#plan;
     const write = this.#workload.nextWrite();
-    const gateway = this.#workload.writeGateway();
+    let gateway = this.#workload.writeGateway();
+    const gateways = this.#pickGateways();
     const issuedMs = nowMs();
-    const index = this.#writes.push({ ...write, gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, hid: 0 });
-    const done: Done = (failure, seen) => {
+    const index = this.#writes.push({ ...write, gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, hid: 0, tries: 0, unknown: 0 });
+    let [tries, unknown] = [0, 0];
+    const send: Send = (limitMs, answered) => {
+      if (tries > 0) gateway = this.#workload.writeGateway();
+      tries += 1;
+      sendWrite(write, index, gateways[gateway], limitMs, answered);
+    };
+    const again = (failure: Failure): boolean => {
+      if (isUnknown(failure)) unknown += 1;
+      return repeats && (isUnknown(failure) ? requestIds : failure.refused);
+    };
+    this.#pending += 1;
+    sendUntilAnswered(deadlineMs, send, again, (failure, seen) => {
       const endedMs = nowMs();
       this.#pending -= 1;
-      this.#writes.set('endedMs', index, endedMs);
       this.#slowestWriteMs = Math.max(this.#slowestWriteMs, endedMs - scheduledMs);
-      this.#writes.set('outcome', index, outcomeOf(failure));
+      // A refusal speaks of its own try only.
+      const outcome = failure !== null && unknown > 0 ? 2 : outcomeOf(failure);
+      this.#writes.update(index, { gateway, endedMs, outcome, tries, unknown });
+      if (failure !== null && repeats && !requestIds && isUnknown(failure)) return;
       if (failure !== null) return this.#fail('write', index, gateway, endedMs, failure);
       for (const row of seen) {
         if (row.table === 3) this.#acknowledgeHistory(index, row.key);
         else this.#observations.push({ ...row, issuedMs, endedMs });
       }
-    };
-    this.#pending += 1;
-    const calls = this.#callsOf(gateway);
-    if (write.kind === 0) calls?.add(write, done);
-    else if (write.kind === 1) calls?.insert(write, index, done);
-    else calls?.transact(write, index, done);
+    });
   }
 
-  /** Half of the calls go over HTTP where it is served. */
-  #callsOf(gateway: number): Calls | undefined {
-    const overHttp = this.#httpGateways[gateway];
-    return overHttp !== undefined && this.#workload.pick(2) === 0 ? overHttp : this.#gateways[gateway];
+  #pickGateways(): readonly Calls[] {
+    return this.#gateways?.overEither((below) => this.#workload.pick(below)) ?? [];
   }
 
   #acknowledgeHistory(index: number, hid: number): void {
-    this.#writes.set('hid', index, hid);
+    this.#writes.update(index, { hid });
     this.#recentHids[this.#inserted % recentRows] = hid;
     this.#inserted += 1;
   }
 
   #read(scheduledMs: number): void {
     const read = this.#workload.nextRead();
-    const gateway = this.#workload.readGateway();
-    const issuedMs = nowMs();
-    const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0 });
-    this.#pending += 1;
-    const wanted = this.#workload.rowsOf(read);
-    this.#send(read, this.#callsOf(gateway), (given, seen: readonly Seen[]) => {
-      const isShort = given === null && seen.length !== wanted;
-      const failure: Failure | null = isShort ? { reason: 'ROWS_MISSING', message: `${read.kind} answered ${seen.length} rows of ${wanted}`, refused: false } : given;
-      const endedMs = nowMs();
-      this.#pending -= 1;
-      this.#reads.set('endedMs', index, endedMs);
-      this.#slowestReadMs = Math.max(this.#slowestReadMs, endedMs - scheduledMs);
-      this.#reads.set('outcome', index, outcomeOf(failure));
-      if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
-      this.#reads.set('rows', index, seen.length);
-      for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
-    });
-  }
-
-  #send(read: PlannedRead, calls: Calls | undefined, done: Done): void {
+    let gateway = this.#workload.readGateway();
+    const gateways = this.#pickGateways();
     const hid = this.#recentHids[this.#workload.pick(Math.max(this.#recentHids.length, 1))];
-    if (read.kind === 'history' && hid !== undefined) calls?.history(hid, done);
-    else if (read.kind === 'history') calls?.branch(1, done);
-    else if (read.kind === 'account') calls?.account(read.key, done);
-    else if (read.kind === 'branch') calls?.branch(read.key, done);
-    else if (read.kind === 'accounts') calls?.accounts(read.key, done);
-    else calls?.tellers(read.key, done);
+    let issuedMs = nowMs();
+    const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0, tries: 0 });
+    const wanted = this.#workload.rowsOf(read);
+    let tries = 0;
+    const send: Send = (limitMs, answered) => {
+      if (tries > 0) gateway = this.#workload.readGateway();
+      tries += 1;
+      issuedMs = nowMs();
+      sendRead(read, hid, gateways[gateway], limitMs, answered);
+    };
+    this.#pending += 1;
+    sendUntilAnswered(
+      this.#plan.deadlineMs,
+      send,
+      ({ refused }) => refused && this.#plan.repeats === true,
+      (given, seen: readonly Seen[]) => {
+        const isShort = given === null && seen.length !== wanted;
+        const failure: Failure | null = isShort ? { reason: 'ROWS_MISSING', message: `${read.kind} answered ${seen.length} rows of ${wanted}`, refused: false } : given;
+        const endedMs = nowMs();
+        this.#pending -= 1;
+        this.#slowestReadMs = Math.max(this.#slowestReadMs, endedMs - scheduledMs);
+        this.#reads.update(index, { gateway, endedMs, outcome: outcomeOf(failure), rows: failure === null ? seen.length : 0, tries });
+        if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
+        for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
+      },
+    );
   }
 
   #fail(call: CallError['call'], index: number, gateway: number, endedMs: number, failure: Failure): void {

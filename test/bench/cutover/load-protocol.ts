@@ -16,7 +16,12 @@ export interface LoadPlan {
   readonly scale: number;
   /** Accounts that half of the calls go to, so that reads meet rows that were just written. */
   readonly hotAccounts: number;
+  /** Of every call, all its tries together. */
   readonly deadlineMs: number;
+  /** Every write has a request id. Default false. */
+  readonly requestIds?: boolean;
+  /** A refused call is sent again, to any gateway, until its deadline; a write of unknown outcome too where it has a request id, and where it has none that is no error. Default false: no call is repeated, and every one that fails is an error. */
+  readonly repeats?: boolean;
   /** Time in which the rates grow from nothing to what was asked for: cold processes would not bear them. Default 3,000. */
   readonly rampMs?: number;
   readonly seed: number;

@@ -31,6 +31,10 @@ export interface WriteRow {
   readonly delta: number;
   /** Generated key of the history row as it was acknowledged; 0 where there is none. */
   readonly hid: number;
+  /** How often it was sent. */
+  readonly tries: number;
+  /** Of those: answered with OUTCOME_UNKNOWN. */
+  readonly unknown: number;
 }
 
 export interface ReadRow {
@@ -41,6 +45,8 @@ export interface ReadRow {
   readonly outcome: number;
   /** That were returned, or found missing. */
   readonly rows: number;
+  /** How often it was sent. */
+  readonly tries: number;
 }
 
 /** One row that a call returned. */
@@ -88,8 +94,22 @@ export interface LoadRecord {
   readonly reconnects: readonly Reconnect[];
 }
 
-export const writeFields = ['kind', 'gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome', 'aid', 'tid', 'bid', 'delta', 'hid'] as const satisfies readonly (keyof WriteRow)[];
-export const readFields = ['gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome', 'rows'] as const satisfies readonly (keyof ReadRow)[];
+export const writeFields = [
+  'kind',
+  'gateway',
+  'scheduledMs',
+  'issuedMs',
+  'endedMs',
+  'outcome',
+  'aid',
+  'tid',
+  'bid',
+  'delta',
+  'hid',
+  'tries',
+  'unknown',
+] as const satisfies readonly (keyof WriteRow)[];
+export const readFields = ['gateway', 'scheduledMs', 'issuedMs', 'endedMs', 'outcome', 'rows', 'tries'] as const satisfies readonly (keyof ReadRow)[];
 export const observationFields = ['table', 'key', 'value', 'issuedMs', 'endedMs'] as const satisfies readonly (keyof Observation)[];
 
 /** Append-only columns that double their room when full. */
@@ -117,8 +137,11 @@ export class ColumnStore<Row extends { readonly [F in keyof Row]: number }> {
     return index;
   }
 
-  set(field: keyof Row & string, index: number, value: number): void {
-    this.#columns[field][index] = value;
+  update(index: number, changed: Partial<Row>): void {
+    for (const field of this.#fields) {
+      const value = changed[field];
+      if (value !== undefined) this.#columns[field][index] = value;
+    }
   }
 
   get(field: keyof Row & string, index: number): number {

@@ -21,8 +21,8 @@ function record(): LoadRecord {
   const reads = new ColumnStore<ReadRow>(readFields, 4);
   for (let at = 0; at < 1_000; at += 10) {
     const endedMs = at >= 300 && at <= 340 ? 350 : at + 2;
-    writes.push({ kind: at === 0 ? 2 : 0, gateway: 0, scheduledMs: at, issuedMs: at, endedMs, outcome: 1, aid: 1, tid: 1, bid: 1, delta: 1, hid: 0 });
-    reads.push({ gateway: 0, scheduledMs: at, issuedMs: at, endedMs: at + 1, outcome: 1, rows: 2 });
+    writes.push({ kind: at === 0 ? 2 : 0, gateway: 0, scheduledMs: at, issuedMs: at, endedMs, outcome: 1, aid: 1, tid: 1, bid: 1, delta: 1, hid: 0, tries: 1, unknown: 0 });
+    reads.push({ gateway: 0, scheduledMs: at, issuedMs: at, endedMs: at + 1, outcome: 1, rows: 2, tries: 1 });
   }
   const observations = new ColumnStore<Observation>(observationFields, 4).snapshot();
   return { secret: '', startedMs: 0, endedMs: 1_000, writes: writes.snapshot(), reads: reads.snapshot(), observations, errors: [], errorCount: 0, reconnects: [] };

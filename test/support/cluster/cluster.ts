@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly http?: boolean;
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
+  /** How the keyspace of a store names it. Default: as the store itself does. */
+  readonly shardOf?: (store: ClusterStore) => Promise<ClusterStore['shard']>;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
   readonly logDirectory?: string;
   readonly say?: (line: string) => void;
@@ -239,7 +241,8 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
     await untilServing(control, () => client.listKeyspaces({}));
   }
   const keyspaces = cluster.control(KeyspaceService);
-  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [servers.stores[name].shard] } });
+  const shardOf = options.shardOf ?? (async (store: ClusterStore) => store.shard);
+  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [await shardOf(servers.stores[name])] } });
   await cluster.grant();
   await untilGatewaysApply(cluster);
   return new RealCluster(servers, gateways, controls, stack.move());
