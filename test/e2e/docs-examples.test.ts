@@ -15,8 +15,8 @@ import { examplesOf, type PageExample } from '../support/shell/page-examples.ts'
 
 const root = resolve(import.meta.dirname, '../..');
 const readyLimitMs = 120_000;
-const blockLimitMs = 180_000;
-const testLimitMs = 600_000;
+const blockLimitMs = 300_000;
+const testLimitMs = 900_000;
 const foreground = 'npm run servers -- up';
 const teller = 'node examples/first-move/teller.ts';
 const toStop = 'kill $(jobs -p)';
@@ -31,8 +31,8 @@ const terminals = new AsyncDisposableStack();
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'switchyard-docs-'));
   const [consul, postgres] = await Promise.all([findConsul(), findPostgres()]);
-  // What a reader has installed; a configuration of contexts and an editor of the test's own.
-  env = { ...postgres.env, PATH: [dirname(consul), postgres.folder, process.env.PATH].join(':'), no_proxy: '*', XDG_CONFIG_HOME: directory, VISUAL: '', EDITOR: 'true' };
+  // What a reader has installed, and an editor that leaves all as it is.
+  env = { ...postgres.env, PATH: [dirname(consul), postgres.folder, process.env.PATH].join(':'), no_proxy: '*', VISUAL: '', EDITOR: 'true' };
   readme = await pageOf('README.md');
   const [start] = examplesOf(readme, 'Try it');
   expect(start?.command.trim().split('\n')).toEqual(['npm ci', foreground]);
@@ -46,8 +46,12 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Opens a terminal in the checkout. The last one that was opened is closed first. */
-const openTerminal = (): BashSession => terminals.use(new BashSession(root, env));
+let opened = 0;
+/** Opens a terminal in the checkout, with contexts of its own. The last one that was opened is closed first. */
+function openTerminal(): BashSession {
+  opened += 1;
+  return terminals.use(new BashSession(root, { ...env, XDG_CONFIG_HOME: join(directory, `config-${opened}`) }));
+}
 
 async function type(terminal: BashSession, examples: readonly PageExample[]): Promise<string> {
   let text = '';
