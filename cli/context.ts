@@ -52,9 +52,9 @@ export class Context {
     return createRpcClient(service, this.#control(), { deadlineMs });
   }
 
-  /** Prints a message: as JSON with `-o json`, else as `text` makes it. */
-  print<S extends DescMessage>(schema: S, message: MessageShape<S>, text: (message: MessageShape<S>) => string): void {
-    this.io.out(this.json ? `${JSON.stringify(toJson(schema, message), null, 2)}\n` : `${text(message).trimEnd()}\n`);
+  /** Prints a message: as JSON with `-o json`, else as `text` makes it. One of many goes on one line, as programs read them. */
+  print<S extends DescMessage>(schema: S, message: MessageShape<S>, text: (message: MessageShape<S>) => string, oneOfMany = false): void {
+    this.io.out(this.json ? `${JSON.stringify(toJson(schema, message), null, oneOfMany ? 0 : 2)}\n` : `${text(message).trimEnd()}\n`);
   }
 
   /** Prints what has no message of the API: `value` with `-o json`, else `text`. */
@@ -70,7 +70,7 @@ export class Context {
       const now = JSON.stringify(toJson(schema, message));
       if (now !== shown) {
         if (shown !== null && !this.json) this.io.out('\n');
-        this.print(schema, message, text);
+        this.print(schema, message, text, watch);
       }
       shown = now;
       if (watch) await this.io.pause(watchEveryMs);

@@ -125,7 +125,7 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   const known = (await keyspaces.listKeyspaces({})).keyspaces;
   if (known.length === 0) return [{ what: 'control answers, and there are no keyspaces yet', fix: 'say where your stores are: switchyard keyspace apply -f FILE' }];
   const { rules } = await rulesClient.getRules({});
-  const found: Finding[] = [fine(`control answers and knows ${known.length} keyspaces: ${known.map(({ name }) => name).join(', ')}`)];
+  const found: Finding[] = [fine(`control answers and knows ${known.length} keyspace${known.length === 1 ? '' : 's'}: ${known.map(({ name }) => name).join(', ')}`)];
   found.push(...keyspaceFindings(known));
   if (rules === undefined) return [...found, { what: 'there are no rules', fix: 'apply a keyspace: switchyard keyspace apply -f FILE' }];
   found.push(...rulesFindings(rules), ...gatewayFindings((await gateways.listGateways({})).gateways, rules.version));

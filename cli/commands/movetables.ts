@@ -1,3 +1,4 @@
+import { create } from '@bufbuild/protobuf';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
@@ -26,20 +27,33 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-/** Shows the workflow's line whenever it changes, until `done`. FAILED ends it with WORKFLOW_FAILED. */
-async function watchUntil(client: RpcClient<typeof WorkflowService>, name: string, context: Context, done: (workflow: Workflow) => boolean): Promise<void> {
-  let shown = '';
+/** Gives each state of the workflow to `show`, until `done`. FAILED ends it with WORKFLOW_FAILED. */
+async function watchUntil(
+  client: RpcClient<typeof WorkflowService>,
+  name: string,
+  context: Context,
+  show: (workflow: Workflow) => void,
+  done: (workflow: Workflow) => boolean,
+): Promise<void> {
   for await (const { workflow } of client.watchWorkflow({ name }, { signal: context.io.interrupted })) {
     if (workflow === undefined) continue;
-    const line = workflowLine(workflow);
-    if (!context.json && line !== shown) context.io.err(context.io.terminal ? `\r\u001b[K${line}` : `${line}\n`);
-    shown = line;
+    show(workflow);
     if (done(workflow) || workflow.state === WorkflowState.FAILED) {
       if (!context.json && context.io.terminal) context.io.err('\n');
       if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}`);
       return;
     }
   }
+}
+
+/** Shows people the workflow's line whenever it reads differently; drawn in place on a terminal. Nothing with `-o json`. */
+function progressOf(context: Context): (workflow: Workflow) => void {
+  let shown = '';
+  return (workflow) => {
+    const line = workflowLine(workflow);
+    if (!context.json && line !== shown) context.io.err(context.io.terminal ? `\r\u001b[K${line}` : `${line}\n`);
+    shown = line;
+  };
 }
 
 function addCreate(movetables: Command, context: Context): void {
@@ -83,7 +97,8 @@ function addCreate(movetables: Command, context: Context): void {
           context.print(CreateWorkflowResponseSchema, response, (answer) => `the checks passed; nothing was done\n${answer.workflow?.message ?? ''}`);
           return;
         }
-        if (options.wait) await watchUntil(client, name, context, (workflow) => workflow.state !== WorkflowState.CREATED && workflow.state !== WorkflowState.COPYING);
+        if (options.wait)
+          await watchUntil(client, name, context, progressOf(context), (workflow) => workflow.state !== WorkflowState.CREATED && workflow.state !== WorkflowState.COPYING);
         context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
         context.hint(`next: switchyard movetables verify ${name}`);
       },
@@ -112,8 +127,10 @@ function addStatus(movetables: Command, context: Context): void {
         );
         return;
       }
-      if (options.watch) await watchUntil(client, name, context, () => false);
-      else context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
+      if (options.watch) {
+        const asJson = (workflow: Workflow): void => context.print(GetWorkflowResponseSchema, create(GetWorkflowResponseSchema, { workflow }), () => '', true);
+        await watchUntil(client, name, context, context.json ? asJson : progressOf(context), () => false);
+      } else context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
     });
 }
 
@@ -161,7 +178,10 @@ function addEndings(movetables: Command, context: Context): void {
       context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
       if (verification !== undefined && verification.differences > 0n)
         throw new SwitchyardError('DIFFERENCES_FOUND', `${verification.differences} rows differ; the switch is barred until a verification is clean`);
-      context.hint(`next: switchyard movetables switch-traffic ${name}`);
+      const switched = response.workflow?.state === WorkflowState.SWITCHED;
+      context.hint(
+        switched ? `next: switchyard movetables reverse-traffic ${name}, or switchyard movetables complete ${name}` : `next: switchyard movetables switch-traffic ${name}`,
+      );
     });
   movetables
     .command('complete')

@@ -120,6 +120,6 @@ export class Bounces {
 }
 
 function denied(ref: TableRef, keyspace: string, error: SwitchyardError): SwitchyardError {
-  const message = `the store of keyspace "${keyspace}" denies the gateway a right on table "${ref.table}" that no cutover has taken away: ${error.message}`;
+  const message = `the store of keyspace "${keyspace}" denies the gateway a right on table "${ref.table}" that no cutover has taken away: ${error.message} (run the script that "switchyard keyspace grants ${keyspace}" prints)`;
   return new SwitchyardError('STORE_DENIED', message, { metadata: { table: ref.table, keyspace }, cause: error });
 }

@@ -297,6 +297,26 @@ describe('a move', () => {
   );
 
   test(
+    'status --watch with -o json prints one line a change',
+    async () => {
+      const twoLines = { output: /^.+\n.+\n/, signal: 'SIGINT' } as const;
+      let over = false;
+      const watching = runCommandLine(['-c', control(), '-o', 'json', ...movetables('status', move, '--watch')], { stopAfter: twoLines }).finally(() => {
+        over = true;
+      });
+      // Whenever the watch begins, it sees one of them.
+      for (let turn = 0; !over && turn < 20; turn += 1) await ok(movetables('verify', move));
+      const states = (await watching).out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as unknown);
+      expect(states.length).toBeGreaterThanOrEqual(2);
+      for (const state of states) expect(state).toMatchObject({ workflow: { name: move, verification: { rowsCompared: '11' } } });
+    },
+    caseLimitMs,
+  );
+
+  test(
     'switch-traffic and reverse-traffic: dry run, steps with their times, JSON',
     async () => {
       expect(await ok(movetables('switch-traffic', move, '--dry-run'))).toBe('every pre-check passed; nothing was done\n');

@@ -50,11 +50,11 @@ test(
 
 test('switchyard dev says what to try, that works as it stands, and one Ctrl-C ends all of it', async () => {
   const mark = randomUUID();
-  const running = spawn(join(root, 'cli/bin/switchyard'), ['dev'], { timeout: 60_000, env: { ...process.env, DEMO_MARK: mark } });
+  const running = spawn(join(root, 'cli/bin/switchyard'), ['dev'], { timeout: 140_000, killSignal: 'SIGKILL', env: { ...process.env, DEMO_MARK: mark } });
   let out = '';
   const ended = new Promise<number | null>((done) => running.once('close', done));
   for (const stream of [running.stdout, running.stderr]) stream.on('data', (text: Buffer) => (out += text.toString()));
-  await waitUntil('what to try next', { limitMs: 40_000, everyMs: 100, explain: () => out }, async () => (out.includes('It stays until Ctrl-C') ? true : undefined));
+  await waitUntil('what to try next', { limitMs: 90_000, everyMs: 100, explain: () => out }, async () => (out.includes('It stays until Ctrl-C') ? true : undefined));
 
   // The move itself takes a while, and the demo's test makes it: here it is only checked that it could begin.
   const toType = (/another terminal:\n([\s\S]*?)\n\n/.exec(out)?.[1] ?? '').replace(/create .*/, '$& --dry-run').replaceAll(/^.*(verify|switch-traffic) first\n/gm, '');
@@ -64,7 +64,7 @@ test('switchyard dev says what to try, that works as it stands, and one Ctrl-C e
   running.kill('SIGINT');
   expect({ code: await ended, out }).toEqual({ code: exitCodes.ok, out: expect.stringMatching(/ending …\n$/) });
   await waitUntil('the end of all that it started', { limitMs: 5_000 }, async () => ((await processesWith(mark)).length === 0 ? true : undefined));
-}, 120_000);
+}, 150_000);
 
 test('switchyard dev knows the stores and topologies of the demo, and says so where there is no demo', async () => {
   const { out: help } = await runCommandLine(['dev', '--help']);

@@ -10,6 +10,7 @@ import { type CurlAnswer, curl, startCurl } from '../support/http/curl.ts';
 import { OpenApiDocument } from '../support/http/openapi-check.ts';
 import { SHOP_LOGINS } from '../support/servers/shop.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
+import { examplesOf } from '../support/shell/page-examples.ts';
 
 // Every call goes through curl, a program of somebody else's.
 const schema = `
@@ -462,10 +463,9 @@ test('a column that is added later is found at once', async () => {
 });
 
 test('the examples of docs/http.md, one after the other', async () => {
-  const examples = [...page.matchAll(/```sh\n([\s\S]*?)```\n\n```(?:json)?\n([\s\S]*?)```/g)];
-  expect(examples.length).toBe([...page.matchAll(/^```sh$/gm)].length);
   await stage.sql('old', 'TRUNCATE orders');
-  for (const [, command = '', answer = ''] of examples) {
+  for (const { command, answer } of examplesOf(page)) {
+    if (answer === null) throw new Error(`the page does not say what this prints:\n${command}`);
     const { stdout } = await promisify(execFile)('bash', ['-euc', command], { env: { ...process.env, GATEWAY: base, no_proxy: '*' }, timeout: 20_000 });
     expect(`${command}${stdout.trim()}`).toBe(`${command}${answer.trim()}`);
   }
