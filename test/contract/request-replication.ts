@@ -173,6 +173,8 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
       for (const id of ['a', 'b', 'c', 'd']) await writeOnce(store, schemas, id, [insertNamed(id)]);
       await catchUp(stores, schemas, 1);
       expect(await owner.expireRequests(3_600_000, 10, never())).toBe(0);
+      // An age of 1.1 hours, as its product comes out.
+      expect(await owner.expireRequests(1.1 * 3_600_000, 10, never())).toBe(0);
       expect(await owner.expireRequests(0, 3, never())).toBe(3);
       expect((await held(stores.source)).map(({ id }) => id)).toEqual(['d']);
       expect(await owner.expireRequests(0, 3, never())).toBe(1);
