@@ -143,7 +143,10 @@ export interface ReplicationStore extends AsyncDisposable {
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /** The rows with these keys, in no order; a missing row is left out. */
   readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
-  /** Up to `limit` records of requests that name one of the tables, in order of their key (caller, id, table; by code point) after `after` (null: from the start), one snapshot. */
+  /**
+   * Up to `limit` records of requests that name one of the tables, in order of their key (caller, id, table; by code point) after `after` (null: from the start), one snapshot. Fewer only where there are no more or
+   * their results come to `REQUESTS_CHUNK_BYTES`.
+   */
   readRequests(tables: readonly string[], after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly RequestRecord[]>;
   /** Writes a watermark for the stream into the store's own log, in its own committed transaction. */
   writeWatermark(stream: StreamSpec, id: number, signal: AbortSignal): Promise<void>;

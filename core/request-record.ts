@@ -31,5 +31,8 @@ export interface RequestRecord {
   readonly recordedAtMicros: bigint;
 }
 
+/** A chunk of records ends with the one whose result makes the results of all this large: an answer may be far larger than the rows that it tells of. */
+export const REQUESTS_CHUNK_BYTES = 8 * 1024 * 1024;
+
 /** Under this name a stream's copy of the records is written down; no table can have it. */
 export const REQUESTS = 'switchyard.request';

@@ -1,5 +1,5 @@
 import type { Cell } from '../../core/cell.ts';
-import type { OnceRequest, RequestRecord } from '../../core/request-record.ts';
+import { type OnceRequest, REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../core/request-record.ts';
 import { requestIdsNotKept } from '../request-answer.ts';
 import type { Connection, SqlRow, Statement } from './connection.ts';
 import { isStatementFault } from './errors.ts';
@@ -49,7 +49,12 @@ export function putRequests(connection: Connection, records: readonly RequestRec
 export function requestsStatement(tables: readonly string[], after: readonly Cell[] | null, limit: number): Statement {
   const behind = after === null ? '' : ` AND (${key}) > (?, ?, ?)`;
   return {
-    text: `SELECT ${columns} FROM main.switchyard_request WHERE table_name IN (SELECT value FROM json_each(?))${behind} ORDER BY ${key} LIMIT ?`,
+    // How large a result is the store knows without reading it; so it is read by the record's number, only where it belongs to the chunk.
+    text: `
+      SELECT ${columns} FROM (
+        SELECT number, sum(bytes) OVER (ORDER BY ${key}) - bytes AS bytes_before FROM (
+          SELECT id AS number, ${key}, length(result) AS bytes FROM main.switchyard_request WHERE table_name IN (SELECT value FROM json_each(?))${behind} ORDER BY ${key} LIMIT ?))
+      JOIN main.switchyard_request ON id = number WHERE bytes_before < ${REQUESTS_CHUNK_BYTES} ORDER BY ${key}`,
     values: [nameList(tables), ...(after ?? []).map(String), BigInt(limit)],
   };
 }

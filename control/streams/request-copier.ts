@@ -1,6 +1,6 @@
 import type { CopyProgress, ReplicationStore } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
-import { REQUESTS } from '../../core/request-record.ts';
+import { REQUESTS, REQUESTS_CHUNK_BYTES } from '../../core/request-record.ts';
 import { recordBytes } from './cell-bytes.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
@@ -9,7 +9,7 @@ import { WorkShare } from './work-share.ts';
 export interface RequestCopierOptions {
   readonly tables: readonly string[];
   readonly from: ReplicationStore;
-  readonly player: Player;
+  readonly player: Pick<Player, 'state' | 'applyRequests'>;
   readonly clock: Clock;
   /** Told, under the name `REQUESTS`, of every chunk that is committed on the target. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
@@ -28,7 +28,8 @@ export async function copyRequests({ tables, from, player, clock, onProgress }: 
     const limit = size.rows;
     const records = await from.readRequests(tables, progress.lastKey, limit, signal);
     const last = records.at(-1);
-    progress = { lastKey: last === undefined ? progress.lastKey : [last.caller, last.id, last.table], rows: progress.rows + records.length, done: records.length < limit };
+    const isLast = records.length < limit && records.reduce((sum, { result }) => sum + result.length, 0) < REQUESTS_CHUNK_BYTES;
+    progress = { lastKey: last === undefined ? progress.lastKey : [last.caller, last.id, last.table], rows: progress.rows + records.length, done: isLast };
     await player.applyRequests(records, progress, signal);
     onProgress(REQUESTS, progress);
     if (progress.done) return;

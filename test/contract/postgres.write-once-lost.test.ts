@@ -197,6 +197,25 @@ test('one that waits for the record of the first ends with its signal or its con
   expect((await admin.query('SELECT name FROM item ORDER BY id')).rows.map(({ name }) => name)).toEqual(['counter', 'first']);
 });
 
+test('sent again where it fails by now, and cut off or given up before the record could be looked for, it is not told that failure', async () => {
+  const insert = (through: DataStore, signal = never()): Promise<OnceText> => writeOnce(through, schemas, 'insert', [insertNamed('once')], {}, signal);
+  const first = await insert(store);
+  const isRollback = ({ direction, request }: Piece): boolean => direction === 'request' && request.includes('ROLLBACK');
+  {
+    await using way = await openThrough((piece) => (isRollback(piece) ? { cutAfter: 0 } : 'pass'));
+    expect(await reasonOf(insert(way.through))).toBe('STORE_UNAVAILABLE');
+  }
+  {
+    const controller = new AbortController();
+    await using way = await openThrough((piece) => {
+      if (isRollback(piece)) controller.abort();
+      return 'pass';
+    });
+    expect(await reasonOf(insert(way.through, controller.signal))).toBe('CANCELLED');
+  }
+  expect(await insert(store)).toEqual({ ...first, repeated: true });
+});
+
 test('is refused where the gateway may not keep records, and nothing is written', async () => {
   await admin.query(`REVOKE INSERT ON switchyard.request FROM ${SHOP_LOGINS.gateway.user}`);
   expect(await reasonOf(addOnce())).toBe('REQUEST_IDS_NOT_KEPT');

@@ -1,9 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { ApplyBatch, DataStore, StreamState } from '../../backends/backend.ts';
+import { copyRequests } from '../../control/streams/request-copier.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { ChangeTransaction } from '../../core/change.ts';
-import { REQUESTS, type RequestRecord } from '../../core/request-record.ts';
+import { REQUESTS, REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../core/request-record.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
+import { systemClock } from '../../runtime/clock.ts';
 import type { MoveDialect } from './move-dialect.ts';
 import { arm, catchUp, emptyBatch, FORWARD, type MoveStores, never, reasonOf, type StoreUnderTest } from './move-stores.ts';
 import { insertNamed, recordOf, writeOnce } from './once.ts';
@@ -98,6 +100,16 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
       expect(await stores.target.player.readRequests([], null, 10, never())).toEqual([]);
     });
 
+    test('are copied a few at a time where their results are large, to the last', async () => {
+      await apply(...['a', 'b', 'c'].map((id) => recordOf(id, { result: Buffer.alloc(REQUESTS_CHUNK_BYTES / 2 + 1) })));
+      const { player } = stores.target;
+      const state = await player.takeStream(FORWARD, never());
+      const chunks: (readonly string[])[] = [];
+      const applyRequests = async (records: readonly RequestRecord[]): Promise<void> => void chunks.push(records.map(({ id }) => id));
+      await copyRequests({ tables: ['item'], from: player, player: { state, applyRequests }, clock: systemClock, onProgress: () => {} }, never());
+      expect(chunks).toEqual([['a', 'b'], ['c']]);
+    });
+
     test('are copied in chunks, beside other batches of the stream, whose position stays', async () => {
       const { player } = stores.target;
       let state = await player.takeStream(FORWARD, never());
@@ -173,6 +185,8 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
       for (const id of ['a', 'b', 'c', 'd']) await writeOnce(store, schemas, id, [insertNamed(id)]);
       await catchUp(stores, schemas, 1);
       expect(await owner.expireRequests(3_600_000, 10, never())).toBe(0);
+      // An age of 1.1 hours, as its product comes out.
+      expect(await owner.expireRequests(1.1 * 3_600_000, 10, never())).toBe(0);
       expect(await owner.expireRequests(0, 3, never())).toBe(3);
       expect((await held(stores.source)).map(({ id }) => id)).toEqual(['d']);
       expect(await owner.expireRequests(0, 3, never())).toBe(1);

@@ -56,7 +56,8 @@ export async function commitTransaction(session: Session, steps: readonly Step[]
   if (failure === undefined || failure.ok) return;
   const { error } = failure;
   const step = steps[failed];
-  if (step !== undefined) await endFailed(session, error);
+  // A COMMIT that was cancelled before it began leaves the transaction open, too.
+  await endFailed(session, error);
   if (signal.aborted && sqlState(error) === CANCELED_STATE) throw abortError(signal);
   if (step !== undefined && !isConnectionLoss(error)) throw step.explain(error);
   // Before the report that every step was executed a FATAL error came before the commit; silence tells nothing.

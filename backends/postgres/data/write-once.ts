@@ -3,7 +3,7 @@ import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
 import type { TextRow } from '../batch.ts';
 import { bufferOf, bytesFromText } from '../cells.ts';
-import { sqlState, storeError, unpreparedStates } from '../errors.ts';
+import { abortError, sqlState, storeError, unpreparedStates } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { readOn } from './read.ts';
@@ -34,7 +34,10 @@ export async function runWritesOnce(
   try {
     return await writeAndRecord(session, writes, request, encode, signal);
   } catch (error) {
-    if (signal.aborted || !session.usable || hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
+    if (hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
+    // Nobody has looked: "such a row is there already" may tell of the first one's row.
+    if (signal.aborted) throw abortError(signal);
+    if (!session.usable) throw lostError(error);
     const answer = recordedAnswer(request, recordsFromRows(await readOn(session, findStatement(request), signal)));
     if (answer === null) throw error;
     return answer;
@@ -69,6 +72,18 @@ const recordStatement = ({ caller, id, table, digest }: OnceRequest, result: Uin
 
 const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
   rows.map(([table, digest, result]) => ({ table: table ?? '', digest: digest ?? '', result: bytesFromText(result ?? '') }));
+
+/** What a failure means when the connection was lost before the record could be looked for. */
+function lostError(error: unknown): unknown {
+  if (!(error instanceof SwitchyardError) || error.retryable) return error;
+  return new SwitchyardError(
+    'STORE_UNAVAILABLE',
+    'the connection to the store was lost before it could tell whether the write had been done before; nothing was written now: try again',
+    {
+      cause: error,
+    },
+  );
+}
 
 /** A failure of the record's own statements, which are nothing of the caller's. */
 function recordError(error: unknown): SwitchyardError {

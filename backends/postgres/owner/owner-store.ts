@@ -50,7 +50,7 @@ class PostgresOwnerStore implements OwnerStore {
           ORDER BY recorded_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED)) RETURNING 1)
       SELECT count(*) FROM removed`;
     try {
-      const [row] = await this.#client.query(text, [String(ageMs), String(limit)], signal);
+      const [row] = await this.#client.query(text, [String(Math.round(ageMs)), String(limit)], signal);
       return Number(row?.[0] ?? 0);
     } catch (error) {
       if (error instanceof SwitchyardError && unpreparedStates.includes(sqlState(error.cause))) return 0;

@@ -1,5 +1,5 @@
 import type { Cell } from '../../../core/cell.ts';
-import type { RequestRecord } from '../../../core/request-record.ts';
+import { REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../../core/request-record.ts';
 import { textFromElements } from '../array-text.ts';
 import type { TextRow } from '../batch.ts';
 import { bytesFromText } from '../cells.ts';
@@ -20,11 +20,15 @@ export const recordFromTexts = ([caller, id, table, digest, result, recordedAt]:
   recordedAtMicros: BigInt(recordedAt ?? 0),
 });
 
-/** Up to `limit` records of these tables behind the key `after`. The key's columns are ordered by code point. */
+/** See `ReplicationStore.readRequests`. The key's columns are ordered by code point. How large a result is the store knows without reading it. */
 export function requestsStatement(tables: readonly string[], after: readonly Cell[] | null, limit: number): ChunkStatement {
   const behind = after === null ? '' : 'AND (caller, request_id, table_name) > ($3, $4, $5)';
   return {
-    text: `SELECT ${columns} FROM switchyard.request WHERE table_name = ANY ($1::text[]) ${behind} ORDER BY caller, request_id, table_name LIMIT $2::bigint`,
+    text: `
+      SELECT ${columns} FROM (
+        SELECT ${columns}, sum(octet_length(result)) OVER (ORDER BY caller, request_id, table_name) - octet_length(result) AS bytes_before FROM (
+          SELECT ${columns} FROM switchyard.request WHERE table_name = ANY ($1::text[]) ${behind} ORDER BY caller, request_id, table_name LIMIT $2::bigint) AS chunk) AS sized
+      WHERE bytes_before < ${REQUESTS_CHUNK_BYTES} ORDER BY caller, request_id, table_name`,
     values: [textFromElements(tables), String(limit), ...(after ?? []).map(String)],
   };
 }
