@@ -37,6 +37,17 @@ function callOptions(deadlineMs: number | undefined): CallOptions {
   return deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
 }
 
+/** What every call of the client carries. */
+function metadataOf({ caller }: RpcClientOptions): Metadata {
+  const metadata = new Metadata();
+  try {
+    if (caller !== undefined) metadata.set('switchyard-caller', caller);
+  } catch (cause) {
+    throw new SwitchyardError('ARGUMENT_INVALID', `caller: got "${caller}"; must be 1 to 255 visible ASCII characters without spaces`, { cause });
+  }
+  return metadata;
+}
+
 /** Cancels `call` when the signal aborts; the returned function lets go of the signal. */
 function bindSignal(signal: AbortSignal | undefined, call: { cancel(): void }): () => void {
   if (signal === undefined) return () => {};
@@ -56,13 +67,13 @@ class Caller {
   readonly #client: Client;
   readonly #address: string;
   readonly #deadlineMs: number;
-  readonly #caller: string | undefined;
+  readonly #metadata: Metadata;
 
   constructor(address: string, options: RpcClientOptions) {
+    this.#metadata = metadataOf(options);
     this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, ...options.channel });
     this.#address = address;
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
-    this.#caller = options.caller;
   }
 
   unary(definition: RpcMethodDefinition, request: Message, options: RpcCallOptions): Promise<Message> {
@@ -74,7 +85,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata(),
+      this.#metadata.clone(),
       callOptions(options.deadlineMs ?? this.#deadlineMs),
       (error: ServiceError | null, message?: Message) => {
         release();
@@ -93,7 +104,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata(),
+      this.#metadata.clone(),
       callOptions(options.deadlineMs),
     );
     const release = bindSignal(options.signal, call);
@@ -107,12 +118,6 @@ class Caller {
       call.on('error', () => {});
       call.cancel();
     }
-  }
-
-  #metadata(): Metadata {
-    const metadata = new Metadata();
-    if (this.#caller !== undefined) metadata.set('switchyard-caller', this.#caller);
-    return metadata;
   }
 
   close(): void {

@@ -117,9 +117,15 @@ export class Executor {
     }
   }
 
-  /** Brings writes to the store that serves their tables. */
-  async write<T>(call: Call, { names, prepare, send, repeatable }: WriteCall<T>): Promise<T> {
-    const repetition = repeatable ? new Repetition(this.#options.clock) : null;
+  /** Brings writes to the store that serves their tables; those that are repeatable as often as it takes to know what has become of them. */
+  async write<T>(call: Call, writes: WriteCall<T>): Promise<T> {
+    if (!writes.repeatable) return await this.#writeNow(call, writes);
+    const repetition = new Repetition(this.#options.clock);
+    const send: WriteCall<T>['send'] = (store, prepared, place) => repetition.judged(writes.send(store, prepared, place));
+    return await repetition.run(call, () => this.#writeNow(call, { ...writes, send }));
+  }
+
+  async #writeNow<T>(call: Call, { names, prepare, send }: WriteCall<T>): Promise<T> {
     let ticket: Ticket | null = null;
     let plan: Plan | null = null;
     let last: Bounce | null = null;
@@ -139,15 +145,13 @@ export class Executor {
           if (hasReason(error, 'FENCED')) {
             for (const ref of route.list) this.#options.onFenced(ref.key, 'write');
             last = await this.#bounces.write(call.signal, route.list, route.keyspace, last, error);
-          } else if ((await repetition?.helps(error, call)) !== true) {
+          } else {
             if (reshaped || !isShapeError(error)) throw error;
             reshaped = true;
             if (!(await this.#haveNewShapes(route, call.signal))) throw error;
           }
         }
       }
-    } catch (error) {
-      throw repetition === null ? error : repetition.verdict(error);
     } finally {
       ticket?.done();
     }

@@ -25,7 +25,7 @@ export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(c
     const found = await row.read().catch(missingIsNull);
     if (found === null || !isMatch(condition, rowTag(found))) {
       const error = noMatch(found === null ? 'there is no such row' : 'the row has changed: its ETag is another one');
-      if (request.requestId === '') throw error;
+      if (request.requestId === '' || request.validateOnly) throw error;
       return await write(strict(request, noRow(row.primaryKey))).catch((failure: unknown) => {
         throw hasReason(failure, 'PRECONDITION_FAILED', 'ROW_NOT_FOUND') ? error : failure;
       });

@@ -184,6 +184,11 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  test('what a Mutate refuses in its parts is not in the document', async () => {
+    const { schemas } = ((await get('/openapi.json')).json as { components: { schemas: Record<string, { properties: object }> } }).components;
+    expect(Object.keys(schemas.InsertRequest?.properties ?? {})).toEqual(['table', 'row', 'returning']);
+  });
+
   test('a faulty document would be found out', async () => {
     const text = (await get('/openapi.json')).text;
     const broken = (from: string, to: string): string => {

@@ -62,6 +62,12 @@ describe('the RPC client', () => {
     await expect(client.getWorkflow({ name: 'known' }, { signal: AbortSignal.abort(new SwitchyardError('LOCK_TAKEN', 'gone')) })).rejects.toMatchObject({ reason: 'LOCK_TAKEN' });
   });
 
+  test('refuses a caller that no metadata can carry before there is any call', () => {
+    expect(() => createRpcClient(WorkflowService, address, { caller: 'Zoë' })).toThrow(
+      expect.objectContaining({ reason: 'ARGUMENT_INVALID', message: expect.stringMatching(/^caller: got "Zoë"/) }),
+    );
+  });
+
   test('says that nobody answers', async () => {
     using client = createRpcClient(WorkflowService, '127.0.0.1:1');
     await expect(client.getWorkflow({ name: 'known' }, { deadlineMs: 2_000 })).rejects.toMatchObject({ reason: 'PEER_UNREACHABLE' });

@@ -99,7 +99,8 @@ export class RequestReader {
 
   #setChanges(init: Init, node: JsonNode, at: string, table: string): void {
     const { set, add } = changesFromJson(node, this.#shape(table, at), at);
-    init.row = set;
+    // As over gRPC: an update that only adds has no row.
+    if (Object.keys(set.cells).length > 0) init.row = set;
     if (Object.keys(add.cells).length > 0) init.add = merged(init.add as UpdateRequest['add'], add, at);
   }
 

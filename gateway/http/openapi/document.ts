@@ -141,7 +141,7 @@ function nestedSchema(message: DescMessage, field: DescField, method: string, ta
       if (table !== null && message.fields.some((one) => one.message?.typeName === rowType)) return messageSchema(message, inner(table));
       if (collected[message.name] === undefined) {
         collected[message.name] = {}; // it may hold itself
-        const schema = messageSchema(message, inner(null), ['request_id']);
+        const schema = messageSchema(message, inner(null), ['validate_only', 'request_id']); // of a Mutate's parts: they belong to the whole
         collected[message.name] = message.oneofs.length > 0 ? { ...schema, minProperties: 1, maxProperties: 1 } : schema;
       }
       return ref(message.name);
