@@ -5,7 +5,7 @@ import { placeOf } from '../../../core/keyspace.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 import { altered } from './altered.ts';
-import { breakStore } from './broken-store.ts';
+import { breakStore, pretendMarker } from './broken-store.ts';
 import { LatePlayer } from './late-player.ts';
 
 /** Between READABLE and CLOSED: a coordinator that is slow there, for less than the second after which another one finishes its work. */
@@ -72,7 +72,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
   /** The attempt under way: one workflow at a time. */
   let awaited = attempt(0);
 
-  const alteredSession = (session: FenceSession): FenceSession =>
+  const alteredSession = (session: FenceSession, options: StoreOptions): FenceSession =>
     altered(session, {
       fence: async (asked, lockTimeoutMs, signal) => {
         awaited = asked;
@@ -91,6 +91,10 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
           return state;
         }
         return { ...state, marker: awaited };
+      },
+      ready: async (stream, asked, signal) => {
+        if (broken === 'marker' && options.shard.kind === 'sqlite') pretendMarker(options, stream, asked);
+        await session.ready(stream, asked, signal);
       },
       close: async (asked, signal) => {
         if (disturbance === 'fence') await sleep(slowCloseMs);
@@ -111,11 +115,12 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
     altered(owner, {
       install: async (signal) => {
         await owner.install(signal);
-        if (broken === null) return;
+        // An SQLite store's safeguards are in the processes' own code: broken-sqlite.ts.
+        if (broken === null || options.shard.kind !== 'postgres') return;
         await breakStore(options, broken);
         log(`the store at ${placeOf(options.shard)} has lost its ${broken}`);
       },
-      openFence: async (scope, signal) => alteredSession(await owner.openFence(scope, signal)),
+      openFence: async (scope, signal) => alteredSession(await owner.openFence(scope, signal), options),
     });
 
   const alteredReplication = (store: ReplicationStore, options: StoreOptions): ReplicationStore =>

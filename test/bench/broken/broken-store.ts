@@ -1,6 +1,8 @@
 import pg from 'pg';
-import type { StoreOptions } from '../../../backends/backend.ts';
-import { serverShard } from '../../../core/keyspace.ts';
+import type { StoreOptions, StreamSpec } from '../../../backends/backend.ts';
+import { Connection } from '../../../backends/sqlite/connection.ts';
+import type { Attempt } from '../../../core/ids.ts';
+import { fileShard, serverShard } from '../../../core/keyspace.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 
 /** A change of one of the store's functions: each piece of its text must be there exactly once. */
@@ -38,7 +40,7 @@ export const dropRecords = `
   CREATE OR REPLACE FUNCTION switchyard.drop_record() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
   CREATE OR REPLACE TRIGGER drop_record BEFORE INSERT ON switchyard.request FOR EACH ROW EXECUTE FUNCTION switchyard.drop_record();`;
 
-/** Rebuilds the store's function without the safeguard, with the owner's rights. Throws when the function is not as expected: a test build that is not broken must not pass for one. */
+/** Rebuilds a PostgreSQL store's function without the safeguard, with the owner's rights. Throws when the function is not as expected: a test build that is not broken must not pass for one. */
 export async function breakStore(options: StoreOptions, safeguard: Safeguard): Promise<void> {
   const { host, port, database, owner } = serverShard(options.shard);
   const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
@@ -63,4 +65,10 @@ export async function breakStore(options: StoreOptions, safeguard: Safeguard): P
   } finally {
     await client.end();
   }
+}
+
+/** Lets an SQLite store's `ready` find the marker that it asks for, whether the end of the history is there or not. */
+export function pretendMarker({ shard }: StoreOptions, stream: StreamSpec, attempt: Attempt): void {
+  using connection = Connection.open({ path: fileShard(shard).path });
+  connection.run('UPDATE switchyard_stream SET marker = ? WHERE id = ?', [BigInt(attempt), stream.id]);
 }

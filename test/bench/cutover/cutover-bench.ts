@@ -183,7 +183,7 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     consulProxies: disturbance.needsConsulProxies,
     gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs: config.deadlineMs } },
     ...(connectionCuts === null ? {} : { shardOf: (store) => connectionCuts.shardOf(store) }),
-    ...disturbance.control,
+    ...disturbance.processes,
     ...(config.logDirectory === null ? {} : { logDirectory: config.logDirectory }),
     say,
   });

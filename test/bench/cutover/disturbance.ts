@@ -4,6 +4,7 @@ import type { Cluster, ClusterOptions } from '../../support/cluster/cluster.ts';
 import type { CutoverConfig, Safeguard } from './cutover-config.ts';
 
 const testControl = fileURLToPath(new URL('../broken/control-main.ts', import.meta.url));
+const brokenSqlite = new URL('../broken/broken-sqlite.ts', import.meta.url).href;
 /** How long a cut-off gateway stays so after the cutover was answered: what it still believes must not matter. */
 const stillAwayMs = 1_500;
 
@@ -11,7 +12,7 @@ const stillAwayMs = 1_500;
 export interface Disturbance extends AsyncDisposable {
   readonly needsConsulProxies: boolean;
   readonly readOnlyGateways: readonly number[];
-  readonly control: Pick<ClusterOptions, 'controlMain' | 'controlArguments'>;
+  readonly processes: Pick<ClusterOptions, 'controlMain' | 'controlArguments' | 'moreEnv'>;
   /** The workflow's; null: the product's default. */
   readonly holdBudgetMs: number | null;
   attach(cluster: Cluster): void;
@@ -26,7 +27,7 @@ export interface Disturbance extends AsyncDisposable {
 const undisturbed: Disturbance = {
   needsConsulProxies: false,
   readOnlyGateways: [],
-  control: {},
+  processes: {},
   holdBudgetMs: null,
   attach: () => {},
   prepare: async () => {},
@@ -39,14 +40,14 @@ const undisturbed: Disturbance = {
 class CutOffGateway implements Disturbance {
   readonly needsConsulProxies = true;
   readonly readOnlyGateways: readonly number[];
-  readonly control: Disturbance['control'];
+  readonly processes: Disturbance['processes'];
   /** The test build's coordinator is slow in mid-hold: the longest that there is. */
   readonly holdBudgetMs = 1_000;
   #cluster: Cluster | null = null;
 
-  constructor(readOnly: boolean, control: Disturbance['control']) {
+  constructor(readOnly: boolean, processes: Disturbance['processes']) {
     this.readOnlyGateways = readOnly ? [0] : [];
-    this.control = control;
+    this.processes = processes;
   }
 
   attach(cluster: Cluster): void {
@@ -77,20 +78,21 @@ const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonl
 
 /**
  * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach (the latter with a slow way back); token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
- * during the hold while that gateway writes on; request-id, connections that are cut (`ConnectionCuts`, for the whole load). What control does for them is in its test build, whose stores are the product's own unless `broken`.
+ * during the hold while that gateway writes on; request-id, connections that are cut (`ConnectionCuts`, for the whole load). What control does for them is in its test build, whose stores are the product's own unless `broken`; SQLite's are broken in the gateways too.
  */
 export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {
-  const control = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
+  const altered = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
+  const processes = broken === null ? altered : { ...altered, moreEnv: { SWITCHYARD_TEST_BREAK: broken, NODE_OPTIONS: `--import=${brokenSqlite}` } };
   switch (disturbance) {
     case null:
       return undisturbed;
     case 'fence':
     case 'marker':
-      return new CutOffGateway(false, control);
+      return new CutOffGateway(false, processes);
     case 'read-fence':
-      return new CutOffGateway(true, control);
+      return new CutOffGateway(true, processes);
     case 'token':
     case 'request-id':
-      return { ...undisturbed, control };
+      return { ...undisturbed, processes };
   }
 }

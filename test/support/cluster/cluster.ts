@@ -36,6 +36,8 @@ export interface ClusterOptions {
   readonly controlMain?: string;
   /** Given to every control process after `--config <file>`. */
   readonly controlArguments?: readonly string[];
+  /** Further environment of every gateway and control process. */
+  readonly moreEnv?: Readonly<Record<string, string>>;
   /** Further fields of every gateway's and every control's configuration file. */
   readonly gatewaySettings?: Readonly<Record<string, unknown>>;
   readonly controlSettings?: Readonly<Record<string, unknown>>;
@@ -167,7 +169,7 @@ export async function startGateway(
   const main = join(root, 'gateway/main.ts');
   const httpAddress = httpPort === null ? null : `127.0.0.1:${httpPort}`;
   const config = { ...gatewayConfig(name, address, httpAddress, consul), ...options.gatewaySettings };
-  const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: processEnv('gateway'), ...log(name) }));
+  const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: { ...processEnv('gateway'), ...options.moreEnv }, ...log(name) }));
   return { process, address, httpAddress, consulProxy };
 }
 
@@ -183,7 +185,7 @@ export async function startControl(
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
   const config = { ...controlConfig(name, address, servers.consul.address), ...options.controlSettings };
-  return stack.use(await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: processEnv('control'), ...log(name) }));
+  return stack.use(await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: { ...processEnv('control'), ...options.moreEnv }, ...log(name) }));
 }
 
 /** Waits until `probe` succeeds; ends at once, with the log, when the process does. */
