@@ -145,7 +145,9 @@ export class RulesFollower {
   }
 
   async #take(): Promise<void> {
-    if (this.#keyspaces !== null) await this.#options.stores.apply(this.#keyspaces);
+    const grown = this.#keyspaces !== null && (await this.#options.stores.apply(this.#keyspaces));
+    // The tables of a new keyspace can be named from now on, and those that the rules bring to it are right: without a newer document.
+    if (grown && this.#candidate !== null) await this.#apply(this.#candidate.built.document, this.#candidate.previous);
     const snapshot = this.#newest;
     if (snapshot === null || this.#keyspaces === null) return;
     const { appliedVersion } = this.#options.routing;
@@ -158,11 +160,7 @@ export class RulesFollower {
 
   async #takeDocument(document: RulesDocument): Promise<void> {
     const applied = this.#options.routing.table;
-    if (applied !== null && document.version === applied.version && document.nonce === applied.document.nonce) {
-      // The same document with more keyspaces than before: tables that named an unknown one may be right now.
-      if (this.#candidate !== null && this.#candidate.problems.length > 0) await this.#apply(document, this.#candidate.previous);
-      return;
-    }
+    if (applied !== null && document.version === applied.version && document.nonce === applied.document.nonce) return;
     if (applied !== null && document.version <= applied.version) {
       this.#refuse(document.version, 'RULES_STALE', `version ${document.version} is not higher than ${applied.version}, which is applied; write the change with a higher version`);
       return;

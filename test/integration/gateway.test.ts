@@ -96,6 +96,17 @@ describe('rules', () => {
     expect(await readPlain()).toBe('new');
   });
 
+  test('a keyspace that comes later is served without a newer document, and mends the rules that named it', async () => {
+    const version = await setTables({ ...moved('old'), plain: { primary: 'later', attempt: 0, writes: 'open', names: [] } });
+    await stage.registration(running.gateway, ({ appliedVersion, problems }) => appliedVersion === version && problems[0]?.reason === 'KEYSPACE_UNKNOWN');
+    await stage.topology.putKeyspace({ name: 'later', shards: [stage.shard('new')] }, never);
+    await stage.registration(running.gateway, ({ problems }) => problems.length === 0);
+    expect(await readPlain()).toBe('new');
+    await stage.topology.putKeyspace({ name: 'latest', shards: [stage.shard('new')] }, never);
+    const read = async () => cell((await running.client.get({ table: 'latest.plain', key: id(1) })).row, 'place');
+    expect(await waitUntil('the tables of the keyspace', { limitMs: 5_000 }, () => read().catch(() => undefined))).toBe('new');
+  });
+
   test('malformed, stale and partly wrong documents are refused, named, and harmless', async () => {
     const { document, index } = await getRules(stage.consul);
     await putRules(stage.consul, JSON.stringify({ ...document, version: document.version + 1, tabels: {} }), index);

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import type { StoreOptions, StreamSpec } from '../../../backends/backend.ts';
 import { Connection } from '../../../backends/sqlite/connection.ts';
+import { INSTALL_LOCK } from '../../../backends/postgres/owner/install.ts';
 import type { Attempt } from '../../../core/ids.ts';
 import { fileShard, serverShard } from '../../../core/keyspace.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
@@ -46,8 +47,10 @@ export async function breakStore(options: StoreOptions, safeguard: Safeguard): P
   const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
   await client.connect();
   try {
+    // Every control process breaks the store, while another one may be installing it.
+    await client.query(`BEGIN; SELECT pg_advisory_xact_lock(${INSTALL_LOCK})`);
     if (safeguard === 'request-id') {
-      await client.query(dropRecords);
+      await client.query(`${dropRecords}; COMMIT`);
       return;
     }
     const { functionName, cuts } = surgeries[safeguard];
@@ -62,6 +65,7 @@ export async function breakStore(options: StoreOptions, safeguard: Safeguard): P
     }
     if (!text.includes(`/* ${safeguard} */`)) text = text.replace(/^BEGIN/m, `/* ${safeguard} */\nBEGIN`);
     await client.query(text);
+    await client.query('COMMIT');
   } finally {
     await client.end();
   }

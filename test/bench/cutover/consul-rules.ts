@@ -49,8 +49,10 @@ export async function editRules(consul: TopologyServer, reason: string, edit: (d
   throw new Error('the rules changed faster than they could be edited', { cause: last });
 }
 
-async function read(consul: TopologyServer, query: string): Promise<string> {
+/** `missing` is what a key that is not there, or a folder without keys, stands for; left out: an error. */
+async function read(consul: TopologyServer, query: string, missing?: string): Promise<string> {
   const response = await fetch(`${consul.address}/v1/kv/${query}`, { signal: AbortSignal.timeout(5_000) });
+  if (response.status === 404 && missing !== undefined) return missing;
   if (!response.ok) throw new Error(`Consul answered ${response.status} for ${query}`);
   return response.text();
 }
@@ -60,8 +62,8 @@ export const readRules = async (consul: TopologyServer): Promise<RulesDocument> 
 export const readWorkflow = async (consul: TopologyServer, name: string): Promise<WorkflowDocument> =>
   JSON.parse(await read(consul, `${prefix}workflows/${name}?raw&consistent`)) as WorkflowDocument;
 
-/** Every gateway's own words about the rules. */
+/** Every gateway's own words about the rules; a gateway that has just started may not have said any. */
 export async function readRegistrations(consul: TopologyServer): Promise<readonly Registration[]> {
-  const entries = JSON.parse(await read(consul, `${prefix}gateways/?recurse&consistent`)) as readonly { readonly Value: string }[];
+  const entries = JSON.parse(await read(consul, `${prefix}gateways/?recurse&consistent`, '[]')) as readonly { readonly Value: string }[];
   return entries.map(({ Value }) => registrationSchema.parse(JSON.parse(Buffer.from(Value, 'base64').toString('utf8'))));
 }

@@ -185,7 +185,9 @@ export async function startControl(
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
   const config = { ...controlConfig(name, address, servers.consul.address), ...options.controlSettings };
-  return stack.use(await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: { ...processEnv('control'), ...options.moreEnv }, ...log(name) }));
+  return stack.use(
+    await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: { ...processEnv('control'), ...options.moreEnv }, ...log(name) }),
+  );
 }
 
 /** Waits until `probe` succeeds; ends at once, with the log, when the process does. */
