@@ -89,6 +89,7 @@ test('requests that come at once down one connection are done one after the othe
   caller.socket.write(put(1) + put(2) + request('/v1/tables/t/rows/3'));
   end('2');
   end('3');
+  while (events.length === 0) await systemClock.sleep(5);
   await systemClock.sleep(50);
   expect(events).toEqual(['begins 1']);
   end('1');
