@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { type CallOptions, type ChannelOptions, Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { CALLER_KEY } from '../core/request-record.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { fromServiceError } from './rpc-error.ts';
@@ -41,7 +42,7 @@ function callOptions(deadlineMs: number | undefined): CallOptions {
 function metadataOf({ caller }: RpcClientOptions): Metadata {
   const metadata = new Metadata();
   try {
-    if (caller !== undefined) metadata.set('switchyard-caller', caller);
+    if (caller !== undefined) metadata.set(CALLER_KEY, caller);
   } catch (cause) {
     throw new SwitchyardError('ARGUMENT_INVALID', `caller: got "${caller}"; must be 1 to 255 visible ASCII characters without spaces`, { cause });
   }

@@ -1,5 +1,8 @@
 import type { WriteResult } from './operation.ts';
 
+/** Header (HTTP) and metadata key (gRPC) with which a caller says who it is. */
+export const CALLER_KEY = 'switchyard-caller';
+
 /** A write that is to be done once, however often and through whichever gateway it is sent. */
 export interface OnceRequest {
   /** Whose id it is: two callers may use the same. Empty: callers that do not tell who they are share this one. */

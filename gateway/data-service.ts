@@ -5,7 +5,7 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
 import { encodePageToken } from './codec/page-token.ts';
-import { writesOf } from './codec/prepare-writes.ts';
+import { routed, writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
@@ -31,7 +31,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
   ): Promise<MessageInitShape<O>> =>
     observer.observe(methodName(kind), request.table, context, async (call) => {
       checkWrite(request);
-      const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), handleOf(handles, request.table));
+      const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), routed(handles, request.table));
       return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
 
@@ -79,7 +79,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
         const answer = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => ({
           results: writes.map(({ name, kind }, index) => {
             const result = at(results, index);
-            return { ...rowAnswer(result, handleOf(handles, name)), deleted: kind === 'delete' && result.found };
+            return { ...rowAnswer(result, routed(handles, name)), deleted: kind === 'delete' && result.found };
           }),
         });
         return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
@@ -102,12 +102,6 @@ function at(results: readonly WriteResult[], index: number): WriteResult {
   const result = results[index];
   if (result === undefined) throw new Error('the store answered with fewer results than there were writes');
   return result;
-}
-
-function handleOf(handles: ReadonlyMap<string, TableHandle>, name: string): TableHandle {
-  const handle = handles.get(name);
-  if (handle === undefined) throw new Error(`table ${name} of a write was not routed`);
-  return handle;
 }
 
 const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });

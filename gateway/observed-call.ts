@@ -1,9 +1,9 @@
 import { isSpanContextValid, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace, TraceFlags, type Tracer } from '@opentelemetry/api';
 import type { Clock } from '../core/clock.ts';
+import { CALLER_KEY } from '../core/request-record.ts';
 import type { Hold } from '../core/rules-document.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext } from '../runtime/grpc-server.ts';
-import { callerKey } from './codec/once.ts';
 import type { Call } from './flow/call.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Routing } from './rules/routing.ts';
@@ -40,7 +40,7 @@ export class CallObserver {
     const call: Call = {
       signal: context.signal,
       deadline: context.deadline,
-      caller: context.metadata.get(callerKey)[0]?.toString() ?? '',
+      caller: context.metadata.get(CALLER_KEY)[0]?.toString() ?? '',
       onRepeated: () => metrics.repeated(protocol),
       onUnfit: (error) => context.onUnfit?.(error),
       onHeld: (waitedMs, hold) => {

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type DescMessage, type JsonValue, type MessageShape, toJson } from '@bufbuild/protobuf';
+import { CALLER_KEY } from '../../core/request-record.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 
-/** Header (HTTP) and metadata key (gRPC) with which a caller says who it is. */
-export const callerKey = 'switchyard-caller';
 const namePattern = /^[\x21-\x7e]{1,255}$/;
 const form = '1 to 255 visible ASCII characters without spaces';
 
@@ -15,7 +14,7 @@ export function checkRequestId(requestId: string): void {
 
 /** Checks as whom the caller of a write with a request id presents itself; empty: it does not say. */
 export function checkCaller(caller: string): void {
-  if (caller !== '' && !namePattern.test(caller)) throw new SwitchyardError('ARGUMENT_INVALID', `${callerKey}: got "${caller.slice(0, 64)}"; must be ${form}`);
+  if (caller !== '' && !namePattern.test(caller)) throw new SwitchyardError('ARGUMENT_INVALID', `${CALLER_KEY}: got "${caller.slice(0, 64)}"; must be ${form}`);
 }
 
 /** A digest of everything that a request asks for, its id apart: equal for equal content however the message was put together. `beside` is what belongs to the content and is not in the message. */

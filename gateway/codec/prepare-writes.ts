@@ -41,19 +41,21 @@ export function writesOf(request: MutateRequest): readonly NamedWrite[] {
 export const preparerOf =
   (writes: readonly NamedWrite[]): PrepareWrites =>
   (handles, refs): PreparedWrites => {
-    const decoded = writes.map((write) => ({ write, decoded: decodeWrite(at(handles, write.name), write.kind, write.request, write.at) }));
+    const decoded = writes.map((write) => ({ write, decoded: decodeWrite(routed(handles, write.name), write.kind, write.request, write.at) }));
     const schemas = new Map<string, TableSchema>();
     for (const handle of handles.values()) schemas.set(handle.schema.name, handle.schema);
     const operations: WriteOperation[] = decoded.map(({ decoded: { operation } }) => operation);
     return {
       schemas,
       operations,
-      orderKeys: () => decoded.flatMap(({ write, decoded: { keys } }: { write: NamedWrite; decoded: DecodedWrite }) => keys.map((key) => orderKey(at(refs, write.name).key, key))),
+      orderKeys: () =>
+        decoded.flatMap(({ write, decoded: { keys } }: { write: NamedWrite; decoded: DecodedWrite }) => keys.map((key) => orderKey(routed(refs, write.name).key, key))),
       bytes: () => operations.reduce((sum, operation) => sum + sizeOf(operation), 0),
     };
   };
 
-function at<T extends TableHandle | TableRef>(map: ReadonlyMap<string, T>, name: string): T {
+/** What the route has found for a table, by the name that its caller gave. */
+export function routed<T extends TableHandle | TableRef>(map: ReadonlyMap<string, T>, name: string): T {
   const found = map.get(name);
   if (found === undefined) throw new Error(`table ${name} of a write was not routed`);
   return found;

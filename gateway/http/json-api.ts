@@ -1,12 +1,13 @@
 import type { DescField, DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
+import { CALLER_KEY } from '../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';
-import { callerKey, contentDigest } from '../codec/once.ts';
+import { contentDigest } from '../codec/once.ts';
 import type { TableHandle } from '../codec/table-handle.ts';
 import type { Executor } from '../flow/executor.ts';
 import type { CallObserver } from '../observed-call.ts';
@@ -196,7 +197,7 @@ function requestOf(head: HttpHead, parts: HttpParts, shapes: Shapes): AnyMessage
 /** The call as the service knows it; of the headers only the trace's parent and the caller's name are passed on. */
 function contextOf({ headers, signal, deadline }: HttpHead): RpcContext {
   const metadata = new Metadata();
-  for (const name of ['traceparent', callerKey]) {
+  for (const name of ['traceparent', CALLER_KEY]) {
     const value = headers[name];
     if (typeof value === 'string') metadata.set(name, value);
   }

@@ -1,4 +1,4 @@
-import type { DescField, DescMessage } from '@bufbuild/protobuf';
+import type { DescField, DescMessage, DescMethod } from '@bufbuild/protobuf';
 import type { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { HttpBinding } from '../bindings.ts';
 import { fieldSchema, messageSchema, ref, type Schema } from './json-schema.ts';
@@ -25,6 +25,7 @@ const header = (description: string, schema: Schema): Schema => ({ description, 
 const etagHeader = header('Changes whenever the row does', { type: 'string' });
 const timeoutParameter = { $ref: '#/components/parameters/XRequestTimeout' };
 const requestIdParameters = ['IdempotencyKey', 'SwitchyardCaller'].map((name) => ({ $ref: `#/components/parameters/${name}` }));
+const takesRequestId = ({ input }: DescMethod): boolean => input.fields.some((field) => field.name === 'request_id');
 const failure = { $ref: '#/components/responses/Problem' };
 
 /** The document for these tables. Tables that cannot be served are simply not among them. */
@@ -87,7 +88,7 @@ function operation(binding: HttpBinding, table: DocumentedTable | null, collecte
     ...[...new Set(binding.parameters.values())].filter((field) => field.name !== 'request_id').map((field) => queryParameter(field, schemaOf)),
     ...(method.name === 'Get' ? [{ name: 'If-None-Match', in: 'header', schema: { type: 'string' } }] : []),
     ...(method.name === 'Update' || method.name === 'Delete' ? [{ name: 'If-Match', in: 'header', schema: { type: 'string' } }] : []),
-    ...(method.input.fields.some((field) => field.name === 'request_id') ? requestIdParameters : []),
+    ...(takesRequestId(method) ? requestIdParameters : []),
     timeoutParameter,
   ];
   const bodySchema = body === '*' ? messageSchema(method.input, schemaOf, ['table', 'request_id']) : body === null ? null : fieldSchema(body, schemaOf);
@@ -111,7 +112,7 @@ function responses({ method, responseBody }: HttpBinding, table: string | null, 
   if (method.name === 'Get') more[304] = { description: 'The row is the one that If-None-Match names', headers: { ETag: etagHeader } };
   if (method.name === 'Insert') more[201] = { ...ok, headers: { ETag: etagHeader, Location: header('Path of the new row', { type: 'string' }) } };
   if (method.name === 'Update' || method.name === 'Delete') more[412] = failure;
-  if (method.input.fields.some((field) => field.name === 'request_id')) more[422] = failure;
+  if (takesRequestId(method)) more[422] = failure;
   return { 200: isRow ? { ...ok, headers: { ETag: etagHeader } } : ok, ...more, default: failure };
 }
 
