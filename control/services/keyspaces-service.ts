@@ -1,4 +1,4 @@
-import { type Keyspace, placeOf } from '../../core/keyspace.ts';
+import { type Keyspace, placeOf, type Shard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { isActive } from '../../core/workflow-document.ts';
 import type { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
@@ -19,7 +19,11 @@ export function keyspacesService({ topology, controlId }: ControlDeps, stores: S
     async applyKeyspace({ keyspace: message, validateOnly }, { signal }) {
       const keyspace = decodeKeyspace(message);
       for (const shard of keyspace.shards) stores.backendOf(shard, keyspace.name);
-      await checkNotMoving({ keyspace, topology }, signal);
+      const stored = (await topology.keyspaces(signal)).map((entry) => entry.value);
+      if (placesOf(stored.find(({ name }) => name === keyspace.name)) !== placesOf(keyspace)) {
+        checkStoreIsFree(keyspace, stored);
+        await checkNotMoving(keyspace, topology, signal);
+      }
       if (!validateOnly) {
         await topology.putKeyspace(keyspace, signal);
         await topology.initialRules({ by: `control ${controlId}`, reason: `first keyspace ${keyspace.name}` }, keyspace.name, signal);
@@ -37,15 +41,24 @@ export function keyspacesService({ topology, controlId }: ControlDeps, stores: S
   };
 }
 
+const placesOf = (keyspace: Keyspace | undefined): string => JSON.stringify(keyspace?.shards.map((shard) => [shard.kind, placeOf(shard)]));
+
+/** A store belongs to one keyspace: its schema `switchyard` is installed for one gateway and one player login, and under a second name a table would have a route of its own. */
+function checkStoreIsFree({ name, shards }: Keyspace, stored: readonly Keyspace[]): void {
+  const taken = (shard: Shard) => stored.find((other) => other.name !== name && other.shards.some((its) => its.kind === shard.kind && placeOf(its) === placeOf(shard)));
+  for (const [index, shard] of shards.entries()) {
+    const owner = taken(shard);
+    if (owner === undefined) continue;
+    throw new SwitchyardError(
+      'KEYSPACE_INVALID',
+      `keyspace.shards.${index}: the store ${placeOf(shard)} is keyspace "${owner.name}" already: use that name, or give another database`,
+    );
+  }
+}
+
 /** A workflow's stores must stay the same ones: fences and streams live in them. */
-async function checkNotMoving({ keyspace, topology }: { readonly keyspace: Keyspace; readonly topology: ControlDeps['topology'] }, signal: AbortSignal): Promise<void> {
-  const stored = (await topology.keyspaces(signal)).find((entry) => entry.value.name === keyspace.name);
-  const places = (of: Keyspace): string => JSON.stringify(of.shards.map((shard) => [shard.kind, placeOf(shard)]));
-  if (stored === undefined || places(stored.value) === places(keyspace)) return;
-  const moving = (await topology.workflows(signal)).find(({ value }) => isActive(value.state) && (value.source === keyspace.name || value.target === keyspace.name));
+async function checkNotMoving({ name }: Keyspace, topology: ControlDeps['topology'], signal: AbortSignal): Promise<void> {
+  const moving = (await topology.workflows(signal)).find(({ value }) => isActive(value.state) && (value.source === name || value.target === name));
   if (moving === undefined) return;
-  throw new SwitchyardError(
-    'WORKFLOW_STATE',
-    `workflow ${moving.value.name} moves tables of keyspace ${keyspace.name}: complete or cancel it before the keyspace gets another store`,
-  );
+  throw new SwitchyardError('WORKFLOW_STATE', `workflow ${moving.value.name} moves tables of keyspace ${name}: complete or cancel it before the keyspace gets another store`);
 }

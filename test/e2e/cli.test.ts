@@ -83,6 +83,8 @@ describe('keyspaces', () => {
     await refused(apply, exitCodes.usage, 'KEYSPACE_INVALID', /document 1: .*colour/, yaml({ colour: 'red' }));
     await refused(['keyspace', 'apply', '-f', '/no/such/file'], exitCodes.usage, 'ARGUMENT_INVALID', /\/no\/such\/file cannot be read/);
     await refused(apply, exitCodes.usage, 'KEYSPACE_INVALID', /no kind of store "papyrus"; known are postgres/, yaml({ kind: 'papyrus' }));
+    const second = stringify({ name: 'attic', shards: [postgresShard(cluster.old, cluster.database)] });
+    await refused(apply, exitCodes.usage, 'KEYSPACE_INVALID', /shards\.0: the store \S+ is keyspace "old" already: use that name, or give another database/, second);
   });
 
   test('get: one, all, and an unknown one', async () => {
