@@ -12,12 +12,16 @@ import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
 import type { StoreKind } from '../support/cluster/store.ts';
 import type { TopologyServerKind } from '../support/servers/topology-server.ts';
 import { Observer } from './observer.ts';
-import { pictureOf } from './picture.ts';
+import { lineOf, pictureOf } from './picture.ts';
 import type { Outcome } from './report.ts';
 import type { Screen } from './screen.ts';
 
 /** Rows a second: enough to meet every moment of a cutover, little enough for a laptop that runs everything. */
 const rate = 150;
+/** Calls under way at once: a second of them, more than wait during a hold. A machine that is busy with other things slows the services down instead of burying itself in their calls. */
+const mostPending = 100;
+/** Without a terminal, how long nothing may be said. */
+const silenceMs = 10_000;
 const rampMs = 4_000;
 const betweenMs = 3_000;
 const mostOrders = 5;
@@ -40,7 +44,11 @@ export interface Stage {
 /** Runs the whole story and resolves to what came of it. Rejects when a part of the set-up fails; everything that it started has ended then. */
 export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
   const startedMs = performance.now();
-  const say = (text: string): void => screen.say(`${((performance.now() - startedMs) / 1_000).toFixed(1).padStart(6)} s  ${text}`);
+  let saidMs = startedMs;
+  const say = (text: string): void => {
+    saidMs = performance.now();
+    screen.say(`${((saidMs - startedMs) / 1_000).toFixed(1).padStart(6)} s  ${text}`);
+  };
   say(`starting two stores (${stage.old}, ${stage.new}), the topology (${stage.topology}), two gateways and two control processes, all on this machine`);
   await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology, http: true });
   await using load = await Load.connect({
@@ -51,14 +59,18 @@ export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
     readsPerSecond: rate,
     scale,
     hotAccounts: 200,
-    deadlineMs: 10_000,
+    deadlineMs: 30_000,
+    mostPending,
     rampMs,
     seed: Date.now(),
   });
   load.run();
   say(`services run now: they write ${rate} and read ${rate} rows a second through the gateways, over gRPC and over HTTP, and remember everything`);
   const stores = Object.entries(cluster.stores).map(([name, { title }]) => ({ name, kind: title }));
-  await using observer = new Observer(cluster, load, stores, 'traffic', (scene) => screen.draw(pictureOf(scene)));
+  await using observer = new Observer(cluster, load, stores, 'traffic', (scene) => {
+    screen.draw(pictureOf(scene));
+    if (!screen.isTerminal && performance.now() - saidMs > silenceMs) say(lineOf(scene));
+  });
   await sleep(rampMs);
   const warmUpMs = benchNowMs();
 

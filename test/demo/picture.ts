@@ -25,6 +25,17 @@ function bar(part: bigint, whole: bigint): string {
   return `${'█'.repeat(full)}${'░'.repeat(barWidth - full)}`;
 }
 
+const servicesOf = (scene: Scene): string =>
+  `services: ${scene.writesPerSecond} rows written and ${scene.readsPerSecond} read a second, ${thousands(scene.errors)} errors; slowest write ${duration(scene.slowestWriteMs)}, read ${duration(scene.slowestReadMs)}`;
+
+const isCopying = ({ rowsCopied, rowsTotal }: Scene): boolean => rowsTotal > 0n && rowsCopied < rowsTotal;
+
+/** The same moment in one line, for where nothing can be redrawn. */
+export function lineOf(scene: Scene): string {
+  const copied = isCopying(scene) ? `${percent(scene.rowsCopied, scene.rowsTotal)} copied; ` : '';
+  return `  … ${copied}${servicesOf(scene)}`;
+}
+
 /** The picture of one moment, line by line. Pure, so that it can be looked at in a test. */
 export function pictureOf(scene: Scene): readonly string[] {
   const { stores, held } = scene;
@@ -34,13 +45,7 @@ export function pictureOf(scene: Scene): readonly string[] {
     const here = name === primary;
     return `    ${here ? `gateways ${arrow}`.padEnd(26) : ''.padEnd(26)} ${here ? '●' : '○'} ${name.padEnd(4)} ${kind}`;
   });
-  const copy = scene.rowsTotal > 0n && scene.rowsCopied < scene.rowsTotal ? `  copied ${bar(scene.rowsCopied, scene.rowsTotal)} ${percent(scene.rowsCopied, scene.rowsTotal)}` : '';
+  const copy = isCopying(scene) ? `  copied ${bar(scene.rowsCopied, scene.rowsTotal)} ${percent(scene.rowsCopied, scene.rowsTotal)}` : '';
   const lag = scene.lagMs === null ? '' : `   the other store is ${duration(scene.lagMs)} behind`;
-  return [
-    '',
-    `  ${scene.act}   ${scene.secondsIn.toFixed(0)} s`,
-    `    services: ${scene.writesPerSecond} rows written and ${scene.readsPerSecond} read a second, ${thousands(scene.errors)} errors; slowest write ${duration(scene.slowestWriteMs)}, read ${duration(scene.slowestReadMs)}`,
-    ...lines,
-    `  ${copy}${lag}`,
-  ];
+  return ['', `  ${scene.act}   ${scene.secondsIn.toFixed(0)} s`, `    ${servicesOf(scene)}`, ...lines, `  ${copy}${lag}`];
 }

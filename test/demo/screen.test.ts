@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { type Scene, pictureOf } from './picture.ts';
+import { lineOf, type Scene, pictureOf } from './picture.ts';
 import { Screen } from './screen.ts';
 
 function screenOn(terminal: boolean): { readonly screen: Screen; readonly written: () => string } {
@@ -70,4 +70,9 @@ test('the picture shows where the calls go, how far the copy is and when writes 
   expect(picture({ primary: 'new' })).toMatch(/○ old +PostgreSQL\n.*▶ +● new/);
   expect(picture({ held: true })).toContain('writes wait');
   expect(picture({ rowsCopied: 0n, rowsTotal: 0n })).not.toContain('copied');
+});
+
+test('one line says how far the copy is and how the services fare', () => {
+  expect(lineOf(scene)).toMatch(/^ {2}… 50 % copied; services: 150 rows written and 149 read a second, 0 errors; slowest write 12.0 ms, read 9.00 ms$/);
+  expect(lineOf({ ...scene, rowsTotal: 0n })).not.toContain('copied');
 });

@@ -21,6 +21,7 @@ const keptErrors = 1_000;
 const recentRows = 1_024;
 const defaultRampMs = 3_000;
 const burstMs = 25;
+const busyPauseMs = 5;
 
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
@@ -28,7 +29,7 @@ const isUnknown = ({ reason }: Failure): boolean => reason === 'OUTCOME_UNKNOWN'
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
 /**
- * The clients: an open loop on a fixed schedule. When each call is due was settled before the first, whatever became of the calls before it; what the loop is late by counts as latency.
+ * The clients: an open loop on a fixed schedule. When each call is due was settled before the first, whatever became of the calls before it; what the loop is late by counts as latency. With a bound on the calls under way, the schedule is put off by the time in which it is reached.
  */
 export class LoadGenerator {
   readonly #plan: LoadPlan;
@@ -50,6 +51,8 @@ export class LoadGenerator {
   #slowestWriteMs = 0;
   #slowestReadMs = 0;
   #startedMs = 0;
+  /** Where the schedule begins: the start, and later by every time in which it stood still. */
+  #scheduleMs = 0;
   #endedMs = 0;
   #stopping = false;
 
@@ -68,6 +71,7 @@ export class LoadGenerator {
 
   run(): void {
     this.#startedMs = nowMs();
+    this.#scheduleMs = this.#startedMs;
     this.#tick();
   }
 
@@ -101,17 +105,26 @@ export class LoadGenerator {
 
   #tick(): void {
     if (this.#stopping) return;
-    const passedMs = nowMs() - this.#startedMs;
+    const { mostPending = Number.POSITIVE_INFINITY } = this.#plan;
+    const beganMs = nowMs();
+    const passedMs = beganMs - this.#scheduleMs;
     for (;;) {
+      if (this.#pending >= mostPending) {
+        setTimeout(() => {
+          this.#scheduleMs += nowMs() - beganMs;
+          this.#tick();
+        }, busyPauseMs);
+        return;
+      }
       const writeMs = this.#writePace.timeOf(this.#writes.length);
       const readMs = this.#readPace.timeOf(this.#reads.length);
       const nextMs = Math.min(writeMs, readMs);
       if (nextMs > passedMs) {
-        setTimeout(() => this.#tick(), Math.max(1, this.#startedMs + nextMs - nowMs()));
+        setTimeout(() => this.#tick(), Math.max(1, this.#scheduleMs + nextMs - nowMs()));
         return;
       }
-      if (writeMs <= readMs) this.#write(this.#startedMs + writeMs);
-      else this.#read(this.#startedMs + readMs);
+      if (writeMs <= readMs) this.#write(this.#scheduleMs + writeMs);
+      else this.#read(this.#scheduleMs + readMs);
     }
   }
 

@@ -22,6 +22,8 @@ export interface LoadPlan {
   readonly requestIds?: boolean;
   /** A refused call is sent again, to any gateway, until its deadline; a write of unknown outcome too where it has a request id, and where it has none that is no error. Default false: no call is repeated, and every one that fails is an error. */
   readonly repeats?: boolean;
+  /** Calls under way at once, as of a service with so many workers: while all are busy the schedule stands still. Default: no bound, and what the clients are late by counts as latency. */
+  readonly mostPending?: number;
   /** Time in which the rates grow from nothing to what was asked for: cold processes would not bear them. Default 3,000. */
   readonly rampMs?: number;
   readonly seed: number;
