@@ -22,6 +22,8 @@ const rate = 150;
 const mostPending = 100;
 /** Without a terminal, how long nothing may be said. */
 const silenceMs = 10_000;
+/** Waits as long as the services do: on a machine that has just started all of this, a thread for scans may take seconds. */
+const gatewaySettings = { pool: { size: 6, acquireTimeoutMs: 10_000 } };
 const rampMs = 4_000;
 const betweenMs = 3_000;
 const mostOrders = 5;
@@ -50,7 +52,7 @@ export async function runDemo(screen: Screen, stage: Stage): Promise<Outcome> {
     screen.say(`${((saidMs - startedMs) / 1_000).toFixed(1).padStart(6)} s  ${text}`);
   };
   say(`starting two stores (${stage.old}, ${stage.new}), the topology (${stage.topology}), two gateways and two control processes, all on this machine`);
-  await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology, http: true });
+  await using cluster = await startCluster({ gateways: 2, controls: 2, scale, stores: { old: stage.old, new: stage.new }, topology: stage.topology, http: true, gatewaySettings });
   await using load = await Load.connect({
     gateways: cluster.gateways.map(({ address }) => address),
     httpGateways: cluster.gateways.flatMap(({ httpAddress }) => (httpAddress === null ? [] : [httpAddress])),
