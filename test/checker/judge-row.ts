@@ -4,6 +4,7 @@ import { search } from './search.ts';
 import { shrink } from './shrink.ts';
 import { stateSeen } from './row-model.ts';
 import { fateOf, type Violation, type ViolationKind } from './violation.ts';
+import { showState } from './wording.ts';
 import { type Conflict, judgeZones } from './zones.ts';
 
 export interface RowVerdict {
@@ -14,20 +15,18 @@ export interface RowVerdict {
 /** Conflicts of one row that are told of; one bad write can make hundreds. */
 const mostOfOneRow = 10;
 
-const shown = (state: State | undefined): string => (state === null ? 'no row' : JSON.stringify(state));
-
 function ofConflict(key: string, conflict: Conflict): Violation {
   if (conflict.kind === 'unwritten') {
     const { read, write } = conflict;
     const whose = write === null ? 'which nobody wrote' : write.outcome === 'failed' ? 'whose write had been refused' : 'whose write had not begun';
-    return { kind: 'phantom', key, at: read.responded, said: `${shown(stateSeen(read))} was read, ${whose}`, operations: write === null ? [read] : [write, read] };
+    return { kind: 'phantom', key, at: read.responded, said: `${showState(stateSeen(read))} was read, ${whose}`, operations: write === null ? [read] : [write, read] };
   }
   const { older, newer } = conflict;
   const [missing, proof] = [older.last as RowOperation, newer.first as RowOperation];
   const kind = fateOf(missing.invoked, newer.lastSeen?.invoked ?? null);
-  const ofNewer = newer.write?.kind === 'delete' ? 'the delete' : shown(newer.write === null ? stateSeen(proof) : 'value' in newer.write ? newer.write.value : null);
+  const ofNewer = newer.write?.kind === 'delete' ? 'the delete' : showState(newer.write === null ? stateSeen(proof) : 'value' in newer.write ? newer.write.value : null);
   const since = { stale: 'and is seen again later', lost: 'and is never seen again', unapplied: 'and was never seen' }[kind];
-  const said = `${shown(stateSeen(missing))} was seen though ${ofNewer} had been ${proof === newer.write ? 'acknowledged' : 'seen'} before, ${since}`;
+  const said = `${showState(stateSeen(missing))} was seen though ${ofNewer} had been ${proof === newer.write ? 'acknowledged' : 'seen'} before, ${since}`;
   const witnesses = [older.write, older.first, newer.write, proof, ...(kind === 'unapplied' ? [] : [newer.lastSeen])].filter(
     (operation) => operation !== null && operation !== missing,
   );
@@ -57,7 +56,7 @@ export function judgeRow(key: string, operations: readonly RowOperation[], initi
   const { kind, culprit } = nameFault(operations, shrunk, initial, perTrial);
   const unwritten = kind === 'phantom' && culprit?.outcome !== 'failed';
   const what = culprit === null ? 'these answers' : `the ${culprit.kind} by ${culprit.process}`;
-  const said = unwritten ? `${shown(culprit === null ? undefined : stateSeen(culprit))} was read, which nobody wrote` : `${what} ${told[kind]}`;
+  const said = unwritten ? `${showState(culprit === null ? undefined : stateSeen(culprit))} was read, which nobody wrote` : `${what} ${told[kind]}`;
   const witnesses = new Set([...shrunk.context, ...shrunk.claims, ...(culprit === null ? [] : [culprit])]);
   const ordered = [...witnesses].filter((operation) => operation !== result.at).sort((a, b) => a.invoked - b.invoked);
   return { outcome: 'violated', violations: [{ kind, key, at: result.at.responded, said, operations: [...ordered, result.at] }] };

@@ -37,6 +37,8 @@ function anyOperations(kinds: readonly RowOperation['kind'][], { unique, most }:
           return { ...draft, kind, expected: seen, value, ...(outcome === 'ok' ? { swapped: flag } : {}) };
         case 'increment':
           return { ...draft, kind, by, ...(flag && typeof set === 'number' ? { saw: set + by } : {}) };
+        default:
+          return kind satisfies never;
       }
     }),
   );

@@ -72,36 +72,47 @@ export function simulateRow(calls: readonly PlannedCall[], initial: State, plant
     const draft: Draft = { process: `p${call.process}`, key: 'row', invoked, responded, outcome, action: { kind: call.kind } };
     drafts.push(draft);
     const value = `v${index}`;
-    if (call.kind === 'write') draft.action['value'] = value;
-    if (call.kind === 'increment') draft.action['by'] = call.by;
+    if (call.kind === 'write') draft.action.value = value;
+    if (call.kind === 'increment') draft.action.by = call.by;
     if (call.kind === 'swap') {
-      draft.action['value'] = value;
-      draft.action['expected'] = null;
-      events.push({ at: invoked, run: () => (draft.action['expected'] = call.informed ? state : `v${index - 3}`) });
+      draft.action.value = value;
+      draft.action.expected = null;
+      events.push({
+        at: invoked,
+        run: () => {
+          draft.action.expected = call.informed ? state : `v${index - 3}`;
+        },
+      });
     }
-    if (call.kind === 'read') draft.action['saw'] = null;
+    if (call.kind === 'read') draft.action.saw = null;
     const takesEffect = call.way === 'refused' ? here === 'done-though-refused' : call.way !== 'call-lost' && here !== 'not-applied';
     const at = call.way === 'late' ? responded + call.pauses[1] * 5 : effect;
     const run = () => {
       const before = state;
       if (call.kind === 'read') {
         const older = past.findLast((each) => each.at < invoked - 12)?.before ?? initial;
-        draft.action['saw'] = here === 'old-read' ? older : here === 'invented-read' ? 'nobody' : state;
+        draft.action.saw = here === 'old-read' ? older : here === 'invented-read' ? 'nobody' : state;
       } else if (call.kind === 'swap') {
-        const swapped = state === draft.action['expected'];
-        if (outcome === 'ok') draft.action['swapped'] = swapped;
+        const swapped = state === draft.action.expected;
+        if (outcome === 'ok') draft.action.swapped = swapped;
         if (swapped) change(value, at);
       } else if (call.kind === 'increment') {
         const sum = (typeof state === 'number' ? state : 0) + call.by;
         change(sum, at);
-        if (call.informed && outcome === 'ok') draft.action['saw'] = sum;
+        if (call.informed && outcome === 'ok') draft.action.saw = sum;
         if (here === 'twice') change(sum + call.by, at);
       } else change(call.kind === 'write' ? value : null, at);
       if (here === 'undone')
         events.push({ at: responded + 10, run: () => change(typeof before === 'number' || call.kind === 'increment' ? Number(state) - call.by : before, responded + 10) });
     };
     if (takesEffect) events.push({ at, run });
-    else if (here === 'not-applied') events.push({ at, run: () => call.kind === 'swap' && (draft.action['swapped'] = state === draft.action['expected']) });
+    else if (here === 'not-applied' && call.kind === 'swap')
+      events.push({
+        at,
+        run: () => {
+          draft.action.swapped = state === draft.action.expected;
+        },
+      });
   });
   // Earliest first; a fault may add one later.
   while (events.length > 0) {
