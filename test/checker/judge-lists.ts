@@ -11,8 +11,8 @@ import { showList } from './wording.ts';
 
 interface Append {
   readonly writer: Transaction;
-  /** Whether its transaction appends no more to that list. */
-  readonly last: boolean;
+  /** What its transaction appends to that list next. */
+  readonly next: Element | undefined;
 }
 
 interface Read {
@@ -30,6 +30,8 @@ class ListJudge {
   readonly #reads = new Map<string, Read[]>();
   /** Of each list the longest that was read: its elements in the order of their appends. */
   readonly #orders = new Map<string, readonly Element[]>();
+  /** Elements of each list that have been told of. */
+  readonly #told = new Map<string, Set<Element>>();
   /** Transactions that took effect: acknowledged, or seen. */
   readonly #done: Set<Transaction>;
 
@@ -50,14 +52,10 @@ class ListJudge {
       // A read that missed what was acknowledged before is such a cycle, and has been told of by a better name.
       if (missing && anomaly.endsWith('-realtime')) continue;
       const cycle = withoutInstants(edges, nodes);
-      const steps = cycle.map(({ from, to, edge }) => this.#why(from, to, edge));
-      this.#tell(
-        'cycle',
-        cycle[0]?.edge.key ?? '',
-        steps.join('; '),
-        cycle.map(({ from }) => from),
-        anomaly,
-      );
+      const said = cycle.map(({ from, to, edge }) => why(from, to, edge)).join('; ');
+      const inPart = cycle.length === 2 && cycle.some(({ edge }) => edge.dependency === 'wr') && cycle.some(({ edge }) => edge.dependency === 'rw');
+      const operations = cycle.map(({ from }) => from);
+      this.#tell(inPart ? 'torn' : 'cycle', cycle[0]?.edge.key ?? '', said, operations, anomaly);
     }
     return this.violations;
   }
@@ -80,8 +78,8 @@ class ListJudge {
         if (step.kind !== 'append') continue;
         const appends = this.#appends.get(step.key) ?? new Map<Element, Append>();
         if (appends.has(step.value)) throw new Error(`${JSON.stringify(step.value)} was appended to ${step.key} by two calls: the history cannot be judged`);
-        const last = !writer.steps.slice(place + 1).some((later) => later.kind === 'append' && later.key === step.key);
-        this.#appends.set(step.key, appends.set(step.value, { writer, last }));
+        const next = writer.steps.slice(place + 1).find((later) => later.kind === 'append' && later.key === step.key);
+        this.#appends.set(step.key, appends.set(step.value, { writer, next: next?.kind === 'append' ? next.value : undefined }));
       }
     }
   }
@@ -111,24 +109,30 @@ class ListJudge {
     }
   }
 
+  /** Whether the elements of others can have been there. What is wrong with an element is told once, however many reads see it. */
   #isSound(reader: Transaction, key: string, saw: readonly Element[]): boolean {
     const appends = this.#appends.get(key);
+    const told = this.#told.get(key) ?? new Set<Element>();
+    this.#told.set(key, told);
+    const tell = (kind: Violation['kind'], element: Element, said: string, anomaly?: Violation['anomaly']) => {
+      const writer = appends?.get(element)?.writer;
+      if (!told.has(element)) this.#tell(kind, key, `${JSON.stringify(element)} ${said}: ${showList(saw)}`, writer === undefined ? [reader] : [writer, reader], anomaly);
+      told.add(element);
+    };
     const distinct = new Set(saw);
     const twice = distinct.size === saw.length ? undefined : saw.find((element) => !distinct.delete(element));
     if (twice !== undefined) {
-      const writer = appends?.get(twice)?.writer;
-      this.#tell('doubled', key, `${JSON.stringify(twice)} was appended once and is there more than once: ${showList(saw)}`, writer === undefined ? [reader] : [writer, reader]);
+      tell('doubled', twice, 'is there more than once');
       return false;
     }
     for (const [place, element] of saw.entries()) {
       const append = appends?.get(element);
-      if (append === undefined) this.#tell('phantom', key, `${JSON.stringify(element)} was read, which nobody appended`, [reader]);
-      else if (append.writer.outcome === 'failed') this.#tell('phantom', key, `${JSON.stringify(element)} was read, whose append had been refused`, [append.writer, reader], 'G1a');
-      else if (append.writer === reader || reader.responded < append.writer.invoked)
-        this.#tell('phantom', key, `${JSON.stringify(element)} was read before it was appended`, [append.writer, reader]);
+      if (append === undefined) tell('phantom', element, 'was read, which nobody appended');
+      else if (append.writer.outcome === 'failed') tell('phantom', element, 'was read, whose append had been refused', 'G1a');
+      else if (append.writer === reader || reader.responded < append.writer.invoked) tell('phantom', element, 'was read before it was appended');
       if (append === undefined || append.writer === reader) return false;
-      if (place === saw.length - 1 && !append.last)
-        this.#tell('torn', key, `${JSON.stringify(element)} was read without what its transaction appended after it`, [append.writer, reader], 'G1b');
+      if (append.next !== undefined && saw[place + 1] !== append.next)
+        tell('torn', element, `was read without ${JSON.stringify(append.next)} after it, which its transaction appended next`, 'G1b');
       this.#done.add(append.writer);
     }
     return true;
@@ -235,19 +239,19 @@ class ListJudge {
       if (instant !== null) link(instant, nodeOf.get(transaction) as number);
     }
   }
+}
 
-  #why(from: Transaction, to: Transaction, { dependency, key }: Edge): string {
-    const [one, other] = [from.process, to.process];
-    switch (dependency) {
-      case 'ww':
-        return `${one} appended to ${key} before ${other}`;
-      case 'wr':
-        return `${other} saw what ${one} appended to ${key}`;
-      case 'rw':
-        return `${one} did not see what ${other} appended to ${key}`;
-      case 'rt':
-        return `${one} was answered before ${other} began`;
-    }
+function why(from: Transaction, to: Transaction, { dependency, key }: Edge): string {
+  const [one, other] = [from.process, to.process];
+  switch (dependency) {
+    case 'ww':
+      return `${one} appended to ${key} before ${other}`;
+    case 'wr':
+      return `${other} saw what ${one} appended to ${key}`;
+    case 'rw':
+      return `${one} did not see what ${other} appended to ${key}`;
+    case 'rt':
+      return `${one} was answered before ${other} began`;
   }
 }
 

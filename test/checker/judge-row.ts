@@ -4,7 +4,7 @@ import { search } from './search.ts';
 import { shrink } from './shrink.ts';
 import { stateSeen } from './row-model.ts';
 import { fateOf, type Violation, type ViolationKind } from './violation.ts';
-import { showState } from './wording.ts';
+import { showState, showTime } from './wording.ts';
 import { type Conflict, judgeZones } from './zones.ts';
 
 export interface RowVerdict {
@@ -55,7 +55,7 @@ export function judgeRow(key: string, operations: readonly RowOperation[], initi
   const shrunk = shrink(operations, initial, result.at, perTrial);
   const { kind, culprit } = nameFault(operations, shrunk, initial, perTrial);
   const unwritten = kind === 'phantom' && culprit?.outcome !== 'failed';
-  const what = culprit === null ? 'these answers' : `the ${culprit.kind} by ${culprit.process}`;
+  const what = culprit === null ? 'these answers' : `the ${culprit.kind} by ${culprit.process} at ${showTime(culprit.invoked)}`;
   const said = unwritten ? `${showState(culprit === null ? undefined : stateSeen(culprit))} was read, which nobody wrote` : `${what} ${told[kind]}`;
   const witnesses = new Set([...shrunk.context, ...shrunk.claims, ...(culprit === null ? [] : [culprit])]);
   const ordered = [...witnesses].filter((operation) => operation !== result.at).sort((a, b) => a.invoked - b.invoked);

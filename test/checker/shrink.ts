@@ -49,13 +49,26 @@ export function shrink(operations: readonly RowOperation[], initial: State, at: 
       else start += size;
     }
   }
-  const claimed = new Set(claims);
-  const values = new Set<State | undefined>(claims.map(stateSeen).filter((seen) => seen !== undefined));
-  const counts = claims.some(({ kind, invoked }) => kind === 'increment' || (kind === 'read' && begun.some((other) => other.kind === 'increment' && other.invoked <= invoked)));
-  const explains = (operation: RowOperation) => (operation.kind === 'increment' ? counts : values.has(stateSet(operation)));
+  claims.sort((a, b) => a.invoked - b.invoked);
   return {
-    claims: claims.toSorted((a, b) => a.invoked - b.invoked),
-    context: begun.filter((operation) => !claimed.has(operation) && explains(operation)),
-    weakened: claimOnly(begun, claimed),
+    claims,
+    context: contextOf(claims, begun),
+    weakened: claimOnly(begun, new Set(claims)),
   };
+}
+
+/** For each value that a claim saw, the last write of it before that was answered; all increments where it is a sum. */
+function contextOf(claims: readonly RowOperation[], begun: readonly RowOperation[]): RowOperation[] {
+  const context = new Set<RowOperation>();
+  for (const claim of claims) {
+    const seen = stateSeen(claim);
+    if (seen === undefined && claim.kind !== 'increment') continue;
+    const before = begun.filter((operation) => operation !== claim && operation.invoked <= claim.responded);
+    const write = before
+      .filter((operation) => seen !== undefined && stateSet(operation) === seen)
+      .reduce<RowOperation | null>((last, other) => (last === null || other.invoked > last.invoked ? other : last), null);
+    if (write !== null) context.add(write);
+    for (const operation of before) if (operation.kind === 'increment') context.add(operation);
+  }
+  return [...context].filter((operation) => !claims.includes(operation));
 }

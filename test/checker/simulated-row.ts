@@ -102,8 +102,13 @@ export function simulateRow(calls: readonly PlannedCall[], initial: State, plant
         if (call.informed && outcome === 'ok') draft.action.saw = sum;
         if (here === 'twice') change(sum + call.by, at);
       } else change(call.kind === 'write' ? value : null, at);
-      if (here === 'undone')
-        events.push({ at: responded + 10, run: () => change(typeof before === 'number' || call.kind === 'increment' ? Number(state) - call.by : before, responded + 10) });
+      if (here === 'undone') {
+        const undo = () => {
+          if (call.kind === 'increment') change(Number(state) - call.by, responded + 10);
+          else if (state === value) change(before, responded + 10);
+        };
+        events.push({ at: responded + 10, run: undo });
+      }
     };
     if (takesEffect) events.push({ at, run });
     else if (here === 'not-applied' && call.kind === 'swap')

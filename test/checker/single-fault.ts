@@ -88,7 +88,7 @@ export function nameFault(operations: readonly RowOperation[], shrunk: Shrunk, i
   // A value that was written tells besides whether anybody ever saw it.
   const { culprit } = fault;
   const value = stateSet(culprit);
-  if (value === undefined || value === null || operations.some((other) => other !== culprit && stateSet(other) === value)) return fault;
+  if (culprit.kind === 'increment' || value === undefined || value === null || operations.some((other) => other !== culprit && stateSet(other) === value)) return fault;
   const lastSeen = operations.reduce<number | null>((last, other) => (stateSeen(other) === value ? Math.max(last ?? other.invoked, other.invoked) : last), null);
   const missedAt = Math.max(...shrunk.claims.map(({ invoked }) => invoked));
   return { kind: fateOf(missedAt, lastSeen), culprit };
