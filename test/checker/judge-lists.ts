@@ -2,7 +2,7 @@ import { findCycles } from './cycles.ts';
 import { DependencyGraph, type Edge } from './dependency-graph.ts';
 import { type Element, end, precedes, type Transaction } from './history.ts';
 import { fateOf, type Violation } from './violation.ts';
-import { showList } from './wording.ts';
+import { showList, showTime } from './wording.ts';
 
 /*
  * Strict serializability of transactions that append to lists and read them, as Elle does it (Kingsbury and Alvaro, VLDB 14(3), 2020): a read of a list tells the order of everything appended so far, so who depends on whom is
@@ -54,7 +54,7 @@ class ListJudge {
       const cycle = withoutInstants(edges, nodes);
       const said = cycle.map(({ from, to, edge }) => why(from, to, edge)).join('; ');
       const inPart = cycle.length === 2 && cycle.some(({ edge }) => edge.dependency === 'wr') && cycle.some(({ edge }) => edge.dependency === 'rw');
-      const operations = cycle.map(({ from }) => from);
+      const operations = cycle.map(({ from }) => from).sort((a, b) => a.invoked - b.invoked);
       this.#tell(inPart ? 'torn' : 'cycle', cycle[0]?.edge.key ?? '', said, operations, anomaly);
     }
     return this.violations;
@@ -242,7 +242,7 @@ class ListJudge {
 }
 
 function why(from: Transaction, to: Transaction, { dependency, key }: Edge): string {
-  const [one, other] = [from.process, to.process];
+  const [one, other] = [from, to].map(({ process, invoked }) => `${process} at ${showTime(invoked)}`);
   switch (dependency) {
     case 'ww':
       return `${one} appended to ${key} before ${other}`;

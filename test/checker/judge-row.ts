@@ -56,7 +56,7 @@ export function judgeRow(key: string, operations: readonly RowOperation[], initi
   const { kind, culprit } = nameFault(operations, shrunk, initial, perTrial);
   const unwritten = kind === 'phantom' && culprit?.outcome !== 'failed';
   const what = culprit === null ? 'these answers' : `the ${culprit.kind} by ${culprit.process} at ${showTime(culprit.invoked)}`;
-  const said = unwritten ? `${showState(culprit === null ? undefined : stateSeen(culprit))} was read, which nobody wrote` : `${what} ${told[kind]}`;
+  const said = unwritten ? `${showState(culprit === null ? undefined : stateSeen(culprit))} was read, which the row cannot have held` : `${what} ${told[kind]}`;
   const witnesses = new Set([...shrunk.context, ...shrunk.claims, ...(culprit === null ? [] : [culprit])]);
   const ordered = [...witnesses].filter((operation) => operation !== result.at).sort((a, b) => a.invoked - b.invoked);
   return { outcome: 'violated', violations: [{ kind, key, at: result.at.responded, said, operations: [...ordered, result.at] }] };

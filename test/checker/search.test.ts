@@ -118,6 +118,22 @@ test.each([
   );
 });
 
+test('hundreds of writes of unknown outcome are no burden where nobody saw their values', () => {
+  const operations: RowOperation[] = [];
+  const call = { process: 'p', key: 'row' };
+  for (let index = 0; index < 400; index += 1) {
+    const at = index * 10;
+    operations.push({ ...call, invoked: at, responded: at + 3, outcome: 'unknown', kind: 'write', value: `lost ${index}` });
+    operations.push({ ...call, invoked: at + 1, responded: at + 4, outcome: 'unknown', kind: 'swap', expected: `kept ${index - 1}`, value: `swapped ${index}` });
+    operations.push({ ...call, invoked: at + 5, responded: at + 6, outcome: 'ok', kind: 'write', value: `kept ${index}` });
+    operations.push({ ...call, invoked: at + 7, responded: at + 8, outcome: 'ok', kind: 'swap', expected: `kept ${index}`, value: 'never', swapped: false });
+  }
+  expect(search(operations, null, 20_000)).toEqual({ outcome: 'clean' });
+  // Each condition that was false takes one of those that nobody saw, and they are used up.
+  const without = operations.filter(({ outcome }) => outcome === 'ok');
+  expect(search(without, null, 20_000)).toMatchObject({ outcome: 'violated' });
+});
+
 test('a search that comes to its limit is undecided, never clean', () => {
   // Which of 40 different increments of unknown outcome make up the sum is a problem without a short cut.
   const calls = Array.from(

@@ -1,5 +1,5 @@
 import { end, type RowOperation, type State } from './history.ts';
-import { actionKey, apply, illegal, observes, stateSeen } from './row-model.ts';
+import { actionKey, apply, illegal, observes, stateSeen, stateSet } from './row-model.ts';
 
 /*
  * Linearizability of one row by search, for what zones cannot judge: conditional writes, increments, values that come twice. It goes through the history by time and keeps every configuration in which the row can be: its state, and
@@ -118,15 +118,23 @@ class UnderWay {
   }
 }
 
-/** Without what can have no part: what failed, reads without an answer and, where only values that were seen matter, writes of unknown outcome of other values. */
+/** Stands for every value that nobody was told of. */
+const unseen = '\u0000 unseen';
+
+/**
+ * Without what can have no part: what failed, and reads without an answer. Of the writes of unknown outcome, those of a value that nothing saw or expected differ in nothing, and serve for nothing but to make a condition false; so they
+ * are made alike, or left out where no condition was false. (An increment sees every value.)
+ */
 function relevant(operations: readonly RowOperation[]): RowOperation[] {
   const told = operations.filter(({ outcome, kind }) => outcome === 'ok' || (outcome === 'unknown' && kind !== 'read'));
-  if (told.some((operation) => operation.kind === 'increment' || (operation.kind === 'swap' && operation.swapped === false))) return told;
+  if (told.some(({ kind }) => kind === 'increment')) return told;
+  const conditionFailed = told.some((operation) => operation.kind === 'swap' && observes(operation));
   const mattering = new Set<State | undefined>(told.map((operation) => (operation.kind === 'swap' ? operation.expected : stateSeen(operation))));
-  return told.filter(
-    (operation) =>
-      operation.outcome === 'ok' || mattering.has(operation.kind === 'delete' ? null : operation.kind === 'write' || operation.kind === 'swap' ? operation.value : undefined),
-  );
+  return told.flatMap((operation) => {
+    const serves = operation.outcome === 'ok' || mattering.has(stateSet(operation));
+    if (serves || (operation.kind !== 'write' && operation.kind !== 'swap')) return serves || conditionFailed ? [operation] : [];
+    return conditionFailed ? [{ ...operation, value: unseen }] : [];
+  });
 }
 
 /** Judges the operations on one row, looking at no more than `limit` configurations. */

@@ -45,14 +45,18 @@ function* suppositions(history: readonly RowOperation[], suspects: readonly RowO
     if (culprit.kind === 'increment') yield { kind: 'lost', culprit, history: [...history, unseenEffect(culprit, culprit.responded, { kind: 'increment', by: -culprit.by })] };
     else for (const value of states) yield { kind: 'lost', culprit, history: [...history, unseenEffect(culprit, culprit.responded, { kind: 'write', value })] };
   }
+  // What is stale would have been right some time before.
   for (const culprit of suspects) {
     if (culprit.outcome !== 'ok') continue;
-    if (observes(culprit)) yield { kind: 'stale', culprit, history: replaced(history, culprit) };
+    const earlier = { ...culprit, invoked: Number.NEGATIVE_INFINITY };
+    if (observes(culprit)) yield { kind: 'stale', culprit, history: replaced(history, culprit, earlier) };
     else if (culprit.kind === 'swap') {
-      const { process, key, invoked, responded, outcome, value } = culprit;
-      yield { kind: 'stale', culprit, history: replaced(history, culprit, { process, key, invoked, responded, outcome, kind: 'write', value }) };
+      const { process, key, invoked, responded, outcome, expected, value } = culprit;
+      const call = { process, key, invoked, responded, outcome };
+      yield { kind: 'stale', culprit, history: replaced(history, culprit, { ...call, invoked: earlier.invoked, kind: 'read', saw: expected }, { ...call, kind: 'write', value }) };
     }
   }
+  for (const culprit of suspects) if (culprit.kind === 'read') yield { kind: 'phantom', culprit, history: replaced(history, culprit) };
 }
 
 /** More suppositions than this are not tried on one history. */
