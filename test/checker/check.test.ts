@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { check } from './check.ts';
 import { explain } from './explain.ts';
 import { type Call, type Element, History, type RowAction, type RowOperation, type State } from './history.ts';
-import { plannedCalls, simulateRow } from './simulated-row.ts';
+import { plannedCalls, simulateRow } from './simulated/simulated-row.ts';
 
 const seed = 20_261_128;
 

@@ -1,7 +1,11 @@
 import type { History } from './history.ts';
-import { judgeLists } from './judge-lists.ts';
-import { judgeRow } from './judge-row.ts';
+import { judgeLists } from './lists/judge-lists.ts';
+import { judgeRow } from './rows/judge-row.ts';
 import type { Violation } from './violation.ts';
+
+/*
+ * The way from a run to a verdict: `new History()`, `add` each call as it was answered or given up, `addFinalRows` and `addFinalLists` with what the stores hold once all is quiet, `check`, and `explain` of the verdict. Only `clean` is a pass.
+ */
 
 export interface Verdict {
   /** `undecided` where nothing is violated and some row's search came to its limit: that is no pass. */

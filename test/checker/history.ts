@@ -32,7 +32,7 @@ export type RowAction =
   | { readonly kind: 'delete' }
   /** A conditional write; an insert is one that expects null. Answered with ok it says whether its condition held; a failed one was turned away before its condition was looked at. */
   | { readonly kind: 'swap'; readonly expected: State; readonly value: State; readonly swapped?: boolean }
-  /** A row that is not there counts as 0. `saw` is what the row held afterwards, where the answer tells. */
+  /** By a whole number; sums stay below 2^53. A row that is not there counts as 0. `saw` is what the row held afterwards, where the answer tells. */
   | { readonly kind: 'increment'; readonly by: number; readonly saw?: number };
 
 export type RowOperation = Call & { readonly key: string } & RowAction;

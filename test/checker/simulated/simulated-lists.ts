@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { Element, Step, Transaction } from './history.ts';
+import type { Element, Step, Transaction } from '../history.ts';
 import type { Way } from './simulated-row.ts';
 
 /*

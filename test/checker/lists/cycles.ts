@@ -1,5 +1,5 @@
 import type { Dependency, DependencyGraph, Edge } from './dependency-graph.ts';
-import type { Anomaly } from './violation.ts';
+import type { Anomaly } from '../violation.ts';
 
 /*
  * Cycles of dependencies by their names: G0 of writes alone, G1c of writes and reads, G-single with one anti-dependency (rw), G2 with more; "realtime" where it takes the order of answers and calls besides.

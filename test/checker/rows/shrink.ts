@@ -1,4 +1,4 @@
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 import { stateSeen, stateSet } from './row-model.ts';
 import { search } from './search.ts';
 

@@ -1,10 +1,10 @@
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 import { nameFault } from './single-fault.ts';
 import { search } from './search.ts';
 import { shrink } from './shrink.ts';
 import { stateSeen } from './row-model.ts';
-import { fateOf, type Violation, type ViolationKind } from './violation.ts';
-import { showState, showTime } from './wording.ts';
+import { fateOf, type Violation, type ViolationKind } from '../violation.ts';
+import { showState, showTime } from '../wording.ts';
 import { type Conflict, judgeZones } from './zones.ts';
 
 export interface RowVerdict {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { check } from './check.ts';
-import { explain } from './explain.ts';
-import { History, type RowOperation, type State } from './history.ts';
-import { type Planted, type PlannedCall, plannedCalls, simulateRow } from './simulated-row.ts';
-import type { Violation } from './violation.ts';
+import { check } from '../check.ts';
+import { explain } from '../explain.ts';
+import { History, type RowOperation, type State } from '../history.ts';
+import { type Planted, type PlannedCall, plannedCalls, simulateRow } from '../simulated/simulated-row.ts';
+import type { Violation } from '../violation.ts';
 
 /*
  * One fault in a history that is right but for it. Where what was answered shows the fault beyond doubt (by rules that are not the checker's) it must be caught, and by its name; enough of the histories must show it.

@@ -1,8 +1,8 @@
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 import { observes, stateSeen, stateSet } from './row-model.ts';
 import { search } from './search.ts';
 import { type Shrunk, withUnknownOutcome } from './shrink.ts';
-import { fateOf, type ViolationKind } from './violation.ts';
+import { fateOf, type ViolationKind } from '../violation.ts';
 
 /*
  * What went wrong on a row whose history no order explains, found by supposing it: the one fault with which the history would be in order. First all of the history is tried, and where one fault does not explain all of it, the

@@ -1,4 +1,4 @@
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 import { stateSeen, stateSet } from './row-model.ts';
 
 /*
@@ -108,7 +108,8 @@ function overlaps(clusters: readonly Cluster[]): Conflict[] {
 export function judgeZones(operations: readonly RowOperation[], initial: State): ZoneVerdict | null {
   const clusters = clustersOf(operations, initial);
   if (clusters === null) return null;
-  const conflicts: Conflict[] = [];
+  /** By the value read: one that should not be there is told of once. */
+  const unwritten = new Map<State, Conflict>();
   let exact = true;
   for (const operation of operations) {
     if (operation.kind === 'swap' && operation.outcome !== 'failed') exact = false;
@@ -120,11 +121,11 @@ export function judgeZones(operations: readonly RowOperation[], initial: State):
     }
     const cluster = clusters.of(seen);
     if (cluster === undefined || operation.responded < (cluster.write?.invoked ?? Number.NEGATIVE_INFINITY)) {
-      conflicts.push({ kind: 'unwritten', read: operation, write: cluster?.write ?? null });
+      if (!unwritten.has(seen)) unwritten.set(seen, { kind: 'unwritten', read: operation, write: cluster?.write ?? null });
       continue;
     }
-    if (cluster.write?.outcome === 'failed') conflicts.push({ kind: 'unwritten', read: operation, write: cluster.write });
+    if (cluster.write?.outcome === 'failed' && !unwritten.has(seen)) unwritten.set(seen, { kind: 'unwritten', read: operation, write: cluster.write });
     cluster.see(operation);
   }
-  return { conflicts: [...conflicts, ...overlaps(clusters.all)], exact };
+  return { conflicts: [...unwritten.values(), ...overlaps(clusters.all)], exact };
 }

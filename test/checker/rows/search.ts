@@ -1,4 +1,4 @@
-import { end, type RowOperation, type State } from './history.ts';
+import { end, type RowOperation, type State } from '../history.ts';
 import { actionKey, apply, illegal, observes, stateSeen, stateSet } from './row-model.ts';
 
 /*

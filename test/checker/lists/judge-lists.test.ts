@@ -1,12 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { someOrderExplains } from './brute-force.ts';
-import { check } from './check.ts';
-import { explain } from './explain.ts';
-import { type Element, History, type Step, type Transaction } from './history.ts';
+import { someOrderExplains } from '../simulated/brute-force.ts';
+import { check } from '../check.ts';
+import { explain } from '../explain.ts';
+import { type Element, History, type Step, type Transaction } from '../history.ts';
 import { judgeLists } from './judge-lists.ts';
-import { type PlantedInLists, type PlannedTransaction, plannedTransactions, simulateLists } from './simulated-lists.ts';
-import type { Violation } from './violation.ts';
+import { type PlantedInLists, type PlannedTransaction, plannedTransactions, simulateLists } from '../simulated/simulated-lists.ts';
+import type { Violation } from '../violation.ts';
 
 const seed = 20_261_128;
 

@@ -1,4 +1,4 @@
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 
 /** What an operation gives where what it was told cannot be true of the row's state. */
 export const illegal = Symbol('illegal');

@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { someOrderExplains } from './brute-force.ts';
-import type { RowOperation, State } from './history.ts';
+import { someOrderExplains } from '../simulated/brute-force.ts';
+import type { RowOperation, State } from '../history.ts';
 import { search } from './search.ts';
-import { plannedCalls, simulateRow } from './simulated-row.ts';
+import { plannedCalls, simulateRow } from '../simulated/simulated-row.ts';
 import { judgeZones } from './zones.ts';
 
 const limit = 100_000;

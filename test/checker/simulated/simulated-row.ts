@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { RowOperation, State } from './history.ts';
+import type { RowOperation, State } from '../history.ts';
 
 /*
  * A row that is right by construction, for the checker's own tests: every call takes effect at one instant between its invocation and its answer, or, where the answer is lost, whenever it likes. It shares nothing with the checker but the form

@@ -1,4 +1,4 @@
-import type { Operation, State } from './history.ts';
+import type { Operation, State } from '../history.ts';
 
 /*
  * Whether some order explains a history, by trying all of them: to be compared with the checker on histories of a few operations. It has rules of its own.

@@ -1,8 +1,8 @@
 import { findCycles } from './cycles.ts';
 import { DependencyGraph, type Edge } from './dependency-graph.ts';
-import { type Element, end, precedes, type Transaction } from './history.ts';
-import { fateOf, type Violation } from './violation.ts';
-import { showList, showTime } from './wording.ts';
+import { type Element, end, precedes, type Transaction } from '../history.ts';
+import { fateOf, type Violation } from '../violation.ts';
+import { showList, showTime } from '../wording.ts';
 
 /*
  * Strict serializability of transactions that append to lists and read them, as Elle does it (Kingsbury and Alvaro, VLDB 14(3), 2020): a read of a list tells the order of everything appended so far, so who depends on whom is
