@@ -252,6 +252,17 @@ describe('Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experi
     expect(check(history).outcome).toBe('clean');
   });
 
+  test('section 4, cycles that take real time: a long fork of which one reader is known to have come after one writer', () => {
+    const history = new History();
+    const add = (process: string, invoked: number, responded: number, steps: readonly Step[]) =>
+      history.add({ kind: 'transaction', keyspace: 'k', process, invoked, responded, outcome: 'ok', steps });
+    add('T1', 0, 10, [append('x', 1)]);
+    add('T2', 1, 2, [append('y', 1)]);
+    add('T3', 3, 4, [saw('x')]);
+    add('T4', 0, 10, [saw('x', 1), saw('y')]);
+    expect(anomalies(history)).toEqual(['G2-realtime']);
+  });
+
   test('a read of nothing after an append was acknowledged', () => {
     const history = transactions({ T1: [append('x', 1)], T2: [saw('x')] }, { inOrder: true });
     expect(anomalies(history)).toEqual(['unapplied']);

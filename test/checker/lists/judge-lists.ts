@@ -18,8 +18,6 @@ interface Append {
 interface Read {
   readonly reader: Transaction;
   readonly saw: readonly Element[];
-  /** How many of them others appended; the rest are its own. */
-  readonly others: number;
 }
 
 class ListJudge {
@@ -104,7 +102,7 @@ class ListJudge {
       seen.set(step.key, others);
       if (!this.#isSound(reader, step.key, others)) continue;
       const reads = this.#reads.get(step.key) ?? [];
-      reads.push({ reader, saw: step.saw, others: others.length });
+      reads.push({ reader, saw: step.saw });
       this.#reads.set(step.key, reads);
     }
   }
@@ -211,8 +209,8 @@ class ListJudge {
       const unread = [...appends].filter(([element, { writer }]) => !placed.has(element) && this.#done.has(writer)).map(([, { writer }]) => writer);
       for (const [place, writer] of writers.entries()) link(writer, writers[place + 1], 'ww', key);
       for (const writer of unread) link(writers.at(-1), writer, 'ww', key);
-      for (const { reader, saw, others } of this.#reads.get(key) ?? []) {
-        link(writers[others - 1], reader, 'wr', key);
+      for (const { reader, saw } of this.#reads.get(key) ?? []) {
+        link(writers[saw.length - 1], reader, 'wr', key);
         if (saw.length < order.length) link(reader, writers[saw.length], 'rw', key);
         else for (const writer of unread) link(reader, writer, 'rw', key);
       }

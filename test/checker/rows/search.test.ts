@@ -53,6 +53,7 @@ describe('search and brute force agree', () => {
   test.each([
     ['reads and writes', ['read', 'read', 'write'], 7],
     ['conditional writes and deletes', ['read', 'read', 'swap', 'swap', 'write', 'delete'], 7],
+    ['conditional writes', ['read', 'read', 'swap', 'write'], 8],
     ['increments', ['read', 'increment', 'increment', 'delete'], 7],
     ['everything', ['read', 'write', 'delete', 'swap', 'increment'], 6],
   ] as const)('on any histories of %s', (_name, kinds, most) => {
@@ -116,6 +117,32 @@ test.each([
     }),
     { numRuns: 500, seed },
   );
+});
+
+test('what used a write of unknown outcome does not take the place of what has not used it yet', () => {
+  const ok = { process: 'p', key: 'row', outcome: 'ok' } as const;
+  const operations: RowOperation[] = [
+    { ...ok, invoked: 0, responded: 8, kind: 'write', value: 1 },
+    { ...ok, invoked: 3, responded: 6, kind: 'swap', expected: 0, value: 1 },
+    { ...ok, invoked: 5, responded: 7, outcome: 'unknown', kind: 'swap', expected: 1, value: 0 },
+    { ...ok, invoked: 5, responded: 13, kind: 'read', saw: 0 },
+    { ...ok, invoked: 9, responded: 9, kind: 'swap', expected: 1, value: 1 },
+    { ...ok, invoked: 10, responded: 13, kind: 'read', saw: 0 },
+  ];
+  expect(search(operations, 0, limit)).toEqual({ outcome: 'clean' });
+  expect(someOrderExplains(operations, 0)).toBe(true);
+});
+
+test('a refused write that was done long after its answer is told of, and nothing else', () => {
+  const call = { process: 'p', key: 'row' };
+  const operations: RowOperation[] = [
+    { ...call, invoked: 1, responded: 2, outcome: 'failed', kind: 'write', value: 'refused' },
+    { ...call, invoked: 3, responded: 4, outcome: 'ok', kind: 'write', value: 'good' },
+    { ...call, invoked: 5, responded: 6, outcome: 'ok', kind: 'read', saw: 'good' },
+    { ...call, invoked: 7, responded: 8, outcome: 'ok', kind: 'read', saw: 'refused' },
+    { ...call, invoked: 9, responded: 10, outcome: 'ok', kind: 'read', saw: 'refused' },
+  ];
+  expect(judgeZones(operations, null)?.conflicts).toMatchObject([{ kind: 'unwritten', write: operations[0], read: operations[3] }]);
 });
 
 test('hundreds of writes of unknown outcome are no burden where nobody saw their values', () => {
