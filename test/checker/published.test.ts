@@ -187,7 +187,7 @@ describe('Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experi
     ]);
   });
 
-  test('section 7.1, TiDB: G-single, read skew, after a retry without a check', () => {
+  test('section 7, TiDB: G-single, read skew, after a retry without a check', () => {
     const history = transactions({
       T0: [append('34', 2), append('34', 1)],
       T1: [saw('34', 2, 1), append('36', 5), append('34', 4)],
@@ -197,7 +197,7 @@ describe('Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experi
     expect(anomalies(history)).toEqual(['G-single']);
   });
 
-  test('section 7.2, YugaByte DB: G2, two transactions that each miss what the other appends', () => {
+  test('section 7, YugaByte DB: G2, two transactions that each miss what the other appends', () => {
     const history = transactions({
       T0: [append('3', 836), append('4', 883)],
       T1: [append('3', 837), saw('4', 883)],
@@ -206,11 +206,11 @@ describe('Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experi
     expect(anomalies(history)).toEqual(['G2']);
   });
 
-  test('section 7.3, FaunaDB: internal, a transaction that misses its own append', () => {
+  test('section 7, FaunaDB: internal, a transaction that misses its own append', () => {
     expect(anomalies(transactions({ T1: [append('0', 6), saw('0')] }))).toEqual(['internal']);
   });
 
-  test('section 7.4, Dgraph, as lists: G-single by way of a reader that saw the younger of two writes', () => {
+  test('section 7, Dgraph, as lists: G-single by way of a reader that saw the younger of two writes', () => {
     const history = transactions({ T1: [saw('2432', 10), saw('2434')], T2: [append('2434', 10)], T3: [append('2432', 10), saw('2434', 10)] });
     expect(anomalies(history)).toEqual(['G-single']);
   });
@@ -252,7 +252,7 @@ describe('Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experi
     expect(check(history).outcome).toBe('clean');
   });
 
-  test('section 4, cycles that take real time: a long fork of which one reader is known to have come after one writer', () => {
+  test('section 5.1, real time: a long fork of which one reader is known to have come after one writer', () => {
     const history = new History();
     const add = (process: string, invoked: number, responded: number, steps: readonly Step[]) =>
       history.add({ kind: 'transaction', keyspace: 'k', process, invoked, responded, outcome: 'ok', steps });
