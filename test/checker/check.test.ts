@@ -126,6 +126,25 @@ test('a row whose search came to its limit is no pass, and hides no violation', 
   expect(check(history, 2_000)).toMatchObject({ outcome: 'violated', undecided: ['hard'], violations: [{ key: 'easy', kind: 'phantom' }] });
 });
 
+test('in a long history the newest part that is violated by itself is looked at, and told with what was there before it', () => {
+  const history = new History(() => 0);
+  const calls = 20_000;
+  const lost = 18_001;
+  for (let index = 0, sum = 0; index < calls; index += 1) {
+    const at = index * 10;
+    if (index % 4 === 0) history.add({ ...call('r', at, at + 5), key: 'n', ...read(sum) });
+    else {
+      sum += index === lost ? 0 : 1;
+      history.add({ ...call(`p${index % 4}`, at, at + 5), key: 'n', ...add(1) });
+    }
+  }
+  const [violation, ...others] = check(history).violations;
+  expect(others).toEqual([]);
+  expect(violation).toMatchObject({ kind: 'unapplied', key: 'n' });
+  expect(violation?.said).toMatch(/; before these it held 13[0-9]{3}/);
+  expect(violation?.operations.length).toBeLessThan(400);
+});
+
 test('times that make no sense are not taken', () => {
   const history = new History();
   expect(() => history.add({ ...call('p', 2, 1), key: 'a', ...write(1) })).toThrow(RangeError);

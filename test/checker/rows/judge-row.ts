@@ -1,7 +1,7 @@
 import type { RowOperation, State } from '../history.ts';
 import { nameFault } from './single-fault.ts';
 import { search } from './search.ts';
-import { shrink } from './shrink.ts';
+import { recentPart, shrink } from './shrink.ts';
 import { stateSeen } from './row-model.ts';
 import { fateOf, type Violation, type ViolationKind } from '../violation.ts';
 import { showState, showTime } from '../wording.ts';
@@ -49,15 +49,20 @@ export function judgeRow(key: string, operations: readonly RowOperation[], initi
   const zones = judgeZones(operations, initial);
   if (zones !== null && zones.conflicts.length > 0) return { outcome: 'violated', violations: zones.conflicts.slice(0, mostOfOneRow).map((conflict) => ofConflict(key, conflict)) };
   if (zones?.exact) return { outcome: 'clean', violations: [] };
-  const result = search(operations, initial, limit);
+  const result = search(operations, [initial], limit);
   if (result.outcome !== 'violated') return { outcome: result.outcome, violations: [] };
   const perTrial = Math.min(limit, 20_000);
-  const shrunk = shrink(operations, initial, result.at, perTrial);
-  const { kind, culprit } = nameFault(operations, shrunk, initial, perTrial);
+  const recent = recentPart(operations, initial, result.at, result.checkpoints, perTrial);
+  const shrunk = shrink(recent.operations, recent.initials, result.at, perTrial);
+  const { kind, culprit } = nameFault(operations, initial, recent, shrunk, perTrial);
   const unwritten = kind === 'phantom' && culprit?.outcome !== 'failed';
   const what = culprit === null ? 'these answers' : `the ${culprit.kind} by ${culprit.process} at ${showTime(culprit.invoked)}`;
   const said = unwritten ? `${showState(culprit === null ? undefined : stateSeen(culprit))} was read, which the row cannot have held` : `${what} ${told[kind]}`;
-  const witnesses = new Set([...shrunk.context, ...shrunk.claims, ...(culprit === null ? [] : [culprit])]);
+  // Where the history was cut, what was under way then is there as if its answer were not known.
+  const asAnswered = (operation: RowOperation) =>
+    operations.find(({ process, invoked, kind: done }) => process === operation.process && invoked === operation.invoked && done === operation.kind) ?? operation;
+  const witnesses = new Set([...shrunk.context, ...shrunk.claims, ...(culprit === null ? [] : [culprit])].map(asAnswered));
   const ordered = [...witnesses].filter((operation) => operation !== result.at).sort((a, b) => a.invoked - b.invoked);
-  return { outcome: 'violated', violations: [{ kind, key, at: result.at.responded, said, operations: [...ordered, result.at] }] };
+  const before = recent.initials.length === 1 && recent.initials[0] === initial ? '' : `; before these it held ${recent.initials.slice(0, 3).map(showState).join(' or ')}`;
+  return { outcome: 'violated', violations: [{ kind, key, at: result.at.responded, said: `${said}${before}`, operations: [...ordered, result.at] }] };
 }

@@ -60,7 +60,7 @@ describe('search and brute force agree', () => {
     const verdicts: boolean[] = [];
     fc.assert(
       fc.property(anyOperations(kinds, { unique: false, most }), fc.constantFrom(null, 0), (operations, initial) => {
-        const violated = search(operations, initial, limit).outcome === 'violated';
+        const violated = search(operations, [initial], limit).outcome === 'violated';
         verdicts.push(violated);
         expect(violated).toBe(!someOrderExplains(operations, initial));
       }),
@@ -80,7 +80,7 @@ describe('zones and search agree', () => {
         expect(zones?.exact).toBe(true);
         const violated = (zones?.conflicts.length ?? 0) > 0;
         verdicts.push(violated);
-        expect(search(operations, initial, limit).outcome).toBe(violated ? 'violated' : 'clean');
+        expect(search(operations, [initial], limit).outcome).toBe(violated ? 'violated' : 'clean');
       }),
       { numRuns: 8_000, seed },
     );
@@ -92,7 +92,7 @@ describe('zones and search agree', () => {
     fc.assert(
       fc.property(anyOperations(['read', 'read', 'read', 'write', 'swap', 'delete'], { unique: true, most: 8 }), fc.constantFrom(null, 'begin'), (operations, initial) => {
         const zones = judgeZones(operations, initial);
-        const { outcome } = search(operations, initial, limit);
+        const { outcome } = search(operations, [initial], limit);
         if ((zones?.conflicts.length ?? 0) > 0) expect(outcome).toBe('violated');
         else if (zones?.exact) expect(outcome).toBe('clean');
         else inexact += 1;
@@ -112,7 +112,7 @@ test.each([
   fc.assert(
     fc.property(plannedCalls(kinds, { min: 1, max: 60 }), (calls) => {
       const operations = simulateRow(calls, null);
-      expect(search(operations, null, limit)).toEqual({ outcome: 'clean' });
+      expect(search(operations, [null], limit)).toEqual({ outcome: 'clean' });
       expect(judgeZones(operations, null)?.conflicts ?? []).toEqual([]);
     }),
     { numRuns: 500, seed },
@@ -129,7 +129,7 @@ test('what used a write of unknown outcome does not take the place of what has n
     { ...ok, invoked: 9, responded: 9, kind: 'swap', expected: 1, value: 1 },
     { ...ok, invoked: 10, responded: 13, kind: 'read', saw: 0 },
   ];
-  expect(search(operations, 0, limit)).toEqual({ outcome: 'clean' });
+  expect(search(operations, [0], limit)).toEqual({ outcome: 'clean' });
   expect(someOrderExplains(operations, 0)).toBe(true);
 });
 
@@ -155,10 +155,10 @@ test('hundreds of writes of unknown outcome are no burden where nobody saw their
     operations.push({ ...call, invoked: at + 5, responded: at + 6, outcome: 'ok', kind: 'write', value: `kept ${index}` });
     operations.push({ ...call, invoked: at + 7, responded: at + 8, outcome: 'ok', kind: 'swap', expected: `kept ${index}`, value: 'never', swapped: false });
   }
-  expect(search(operations, null, 20_000)).toEqual({ outcome: 'clean' });
+  expect(search(operations, [null], 20_000)).toEqual({ outcome: 'clean' });
   // Each condition that was false takes one of those that nobody saw, and they are used up.
   const without = operations.filter(({ outcome }) => outcome === 'ok');
-  expect(search(without, null, 20_000)).toMatchObject({ outcome: 'violated' });
+  expect(search(without, [null], 20_000)).toMatchObject({ outcome: 'violated' });
 });
 
 test('a search that comes to its limit is undecided, never clean', () => {
@@ -168,5 +168,5 @@ test('a search that comes to its limit is undecided, never clean', () => {
     (_, index): RowOperation => ({ process: 'p', key: 'row', invoked: 0, responded: 1, outcome: 'unknown', kind: 'increment', by: 1_000_003 * (index + 7) ** 3 }),
   );
   const read: RowOperation = { process: 'p', key: 'row', invoked: 2, responded: 3, outcome: 'ok', kind: 'read', saw: 17 };
-  expect(search([...calls, read], 0, 2_000)).toEqual({ outcome: 'undecided' });
+  expect(search([...calls, read], [0], 2_000)).toEqual({ outcome: 'undecided' });
 });

@@ -17,7 +17,16 @@ export type SearchResult =
   /** The limit was reached: there may be an order or not. */
   | { readonly outcome: 'undecided' }
   /** No order of what had begun by the end of `at` explains its answer; before, the row can only have held one of `states`. */
-  | { readonly outcome: 'violated'; readonly at: RowOperation; readonly states: readonly State[] };
+  | { readonly outcome: 'violated'; readonly at: RowOperation; readonly states: readonly State[]; readonly checkpoints: readonly Checkpoint[] };
+
+/** What the row can have held once everything answered before `time` had taken effect. */
+export interface Checkpoint {
+  readonly time: number;
+  readonly states: readonly State[];
+}
+
+/** Answers from one checkpoint to the next. */
+const checkpointEvery = 100;
 
 interface Pending {
   readonly operation: RowOperation;
@@ -137,17 +146,18 @@ function relevant(operations: readonly RowOperation[]): RowOperation[] {
   });
 }
 
-/** Judges the operations on one row, looking at no more than `limit` configurations. */
-export function search(operations: readonly RowOperation[], initial: State, limit: number): SearchResult {
+/** Judges the operations on one row that begins as one of `initials`, looking at no more than `limit` configurations. */
+export function search(operations: readonly RowOperation[], initials: readonly State[], limit: number): SearchResult {
   const told = relevant(operations);
   const beginnings = told.toSorted((a, b) => a.invoked - b.invoked);
   const endings = told.filter(({ outcome }) => outcome === 'ok').sort((a, b) => a.responded - b.responded);
   const underWay = new UnderWay();
   let frontier = new Frontier();
-  frontier.add({ state: initial, done: 0n, spent: 0n });
+  for (const state of initials) frontier.add({ state, done: 0n, spent: 0n });
+  const checkpoints: Checkpoint[] = [];
   let looked = 0;
   let begun = 0;
-  for (const ending of endings) {
+  for (const [index, ending] of endings.entries()) {
     for (let next = beginnings[begun]; next !== undefined && next.invoked <= ending.responded; next = beginnings[begun]) {
       begun += 1;
       const { bit } = underWay.begin(next);
@@ -172,8 +182,9 @@ export function search(operations: readonly RowOperation[], initial: State, limi
       waiting.push(...underWay.after(configuration));
     }
     underWay.finish(pending);
-    if (after.states.length === 0) return { outcome: 'violated', at: ending, states: frontier.states };
+    if (after.states.length === 0) return { outcome: 'violated', at: ending, states: frontier.states, checkpoints };
     frontier = after;
+    if (index % checkpointEvery === checkpointEvery - 1) checkpoints.push({ time: ending.responded, states: frontier.states });
   }
   return { outcome: 'clean' };
 }

@@ -1,7 +1,7 @@
 import type { RowOperation, State } from '../history.ts';
 import { observes, stateSeen, stateSet } from './row-model.ts';
 import { search } from './search.ts';
-import { type Shrunk, withUnknownOutcome } from './shrink.ts';
+import { type Recent, type Shrunk, withUnknownOutcome } from './shrink.ts';
 import { fateOf, type ViolationKind } from '../violation.ts';
 
 /*
@@ -33,7 +33,7 @@ function unseenEffect(
 
 /** What may have gone wrong, the likeliest first; culprits are sought among `suspects`, the newest first. */
 function* suppositions(history: readonly RowOperation[], suspects: readonly RowOperation[]): IterableIterator<Supposition> {
-  for (const refused of history)
+  for (const refused of history.toReversed())
     if (refused.outcome === 'failed' && refused.kind !== 'read') yield { kind: 'phantom', culprit: refused, history: replaced(history, refused, withUnknownOutcome(refused)) };
   for (const culprit of suspects)
     if (culprit.kind === 'increment' && culprit.outcome !== 'failed')
@@ -59,15 +59,15 @@ function* suppositions(history: readonly RowOperation[], suspects: readonly RowO
   for (const culprit of suspects) if (culprit.kind === 'read') yield { kind: 'phantom', culprit, history: replaced(history, culprit) };
 }
 
-/** More suppositions than this are not tried on one history. */
-const mostSuppositions = 100;
+/** More suppositions than this of one kind are not tried on one history. */
+const mostOfOneKind = 60;
 
-function explaining(history: readonly RowOperation[], suspects: readonly RowOperation[], initial: State, limit: number): Fault | null {
-  let tried = 0;
+function explaining(history: readonly RowOperation[], suspects: readonly RowOperation[], initials: readonly State[], limit: number): Fault | null {
+  const tried = new Map<ViolationKind, number>();
   for (const { kind, culprit, history: supposed } of suppositions(history, suspects)) {
-    tried += 1;
-    if (tried > mostSuppositions) return null;
-    if (search(supposed, initial, limit).outcome === 'clean') return { kind, culprit };
+    const count = (tried.get(kind) ?? 0) + 1;
+    tried.set(kind, count);
+    if (count <= mostOfOneKind && search(supposed, initials, limit).outcome === 'clean') return { kind, culprit };
   }
   return null;
 }
@@ -82,12 +82,12 @@ function unwritten(operations: readonly RowOperation[], claims: readonly RowOper
     : { kind: 'phantom', culprit: operations.find((operation) => operation.outcome === 'failed' && stateSet(operation) === stateSeen(culprit)) ?? culprit };
 }
 
-/** Names what went wrong in `operations`, which are violated by what is left in `shrunk`. */
-export function nameFault(operations: readonly RowOperation[], shrunk: Shrunk, initial: State, limit: number): Fault {
+/** Names what went wrong in `operations`, the recent part of which is violated, by what is left of it in `shrunk`. */
+export function nameFault(operations: readonly RowOperation[], initial: State, recent: Recent, shrunk: Shrunk, limit: number): Fault {
   const suspects = [...shrunk.claims, ...shrunk.context].sort((a, b) => b.invoked - a.invoked);
   const fault = unwritten(operations, shrunk.claims, initial) ??
-    explaining(operations, suspects, initial, limit) ??
-    explaining(shrunk.weakened, suspects, initial, limit) ?? { kind: 'impossible', culprit: null };
+    explaining(recent.operations, suspects, recent.initials, limit) ??
+    explaining(shrunk.weakened, suspects, recent.initials, limit) ?? { kind: 'impossible', culprit: null };
   if (fault.culprit === null || fault.kind !== 'unapplied') return fault;
   // A value that was written tells besides whether anybody ever saw it.
   const { culprit } = fault;
