@@ -40,20 +40,21 @@
 #define OPEN_ANY_ATTEMPT    19  /* `open` of an attempt that is over */
 #define OPEN_UNCHECKED      20  /* `open` in every state, of every attempt */
 
+/* Sizes: gateways with their operations one after the other, attempts, players of the first direction beside the known one, times that a player takes its stream. */
 #ifndef GATEWAYS
 #define GATEWAYS 1
 #endif
 #ifndef OPERATIONS
-#define OPERATIONS 2    /* of each gateway, one after the other */
+#define OPERATIONS 2
 #endif
 #ifndef ATTEMPTS
 #define ATTEMPTS 2
 #endif
 #ifndef FORGOTTEN
-#define FORGOTTEN 1     /* players of the first direction beside the known one */
+#define FORGOTTEN 1
 #endif
 #ifndef STARTS
-#define STARTS 1        /* times that a player takes its stream */
+#define STARTS 1
 #endif
 
 /* A store: its fence row, its data, writers at work, the end of its log. */

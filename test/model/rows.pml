@@ -15,14 +15,13 @@
 #include "words.pml"
 
 #define NO_TOMBSTONE        1   /* an ended workflow takes its rows with it */
-#define NO_CLAIM            2   /* a row has any number of owners */
-#define NO_OWNER            3   /* transitions do not ask whose the rows are, and any stream's marker will do */
-#define ATTEMPTS_RESTART    4   /* the rows of a new workflow begin with attempt 0, and no transition asks whose they are */
-#define SWITCH_UNCOPIED     5   /* a cutover does not wait for the end of the copy */
-#define CLAIM_OPEN_TARGET   6   /* a store that serves may be claimed as a target */
-#define END_DROPS_FIRST     7   /* an ending drops streams and tables before the row that serves is given up */
-#define GIVE_UP_CLOSED      8   /* the row that serves is given up also when it does not serve any more */
-#define END_UNWATCHED       9   /* nobody repairs a workflow that is being ended */
+#define NO_OWNER            2   /* transitions do not ask whose the rows are, and any stream's marker will do */
+#define ATTEMPTS_RESTART    3   /* the rows of a new workflow begin with attempt 0, and no transition asks whose they are */
+#define SWITCH_UNCOPIED     4   /* a cutover does not wait for the end of the copy */
+#define CLAIM_OPEN_TARGET   5   /* a store that serves may be claimed as a target */
+#define END_DROPS_FIRST     6   /* an ending drops streams and tables before the row that serves is given up */
+#define GIVE_UP_CLOSED      7   /* the row that serves is given up also when it does not serve any more */
+#define END_UNWATCHED       8   /* nobody repairs a workflow that is being ended */
 
 #ifndef WRITES
 #define WRITES 2
@@ -54,7 +53,7 @@ byte committed;
 #define FROM(w) ((w) == 0 -> 0 : SECOND_FROM)
 #define TO(w) ((w) == 0 -> 1 : SECOND_TO)
 #define ACCEPTS(k) (table[k] && (!row[k] || st[k] == OPEN))
-#define OWNS(w, k) (row[k] && (own[k] == (w) || WEAKENED(NO_CLAIM) || WEAKENED(NO_OWNER) || WEAKENED(ATTEMPTS_RESTART)))
+#define OWNS(w, k) (row[k] && (own[k] == (w) || WEAKENED(NO_OWNER) || WEAKENED(ATTEMPTS_RESTART)))
 #define MARKED(w, k, a) (recorded[INTO(w, k)] == (a) || ((WEAKENED(NO_OWNER) || WEAKENED(ATTEMPTS_RESTART)) && (recorded[INTO(0, k)] == (a) || recorded[INTO(1, k)] == (a))))
 
 proctype Writer() {
@@ -67,7 +66,7 @@ proctype Writer() {
   od
 }
 
-#define CARRIES(w, s, d) (stream[INTO(w, d)] && row[d] && (own[d] == (w) || WEAKENED(NO_CLAIM)) && st[d] == CLOSED && table[d] && row[s] && st[s] != CLOSED && ((!carried[s] && val[d] != val[s]) || (markOf[s] == (w) && recorded[INTO(w, d)] != mark[s])))
+#define CARRIES(w, s, d) (stream[INTO(w, d)] && row[d] && (own[d] == (w)) && st[d] == CLOSED && table[d] && row[s] && st[s] != CLOSED && ((!carried[s] && val[d] != val[s]) || (markOf[s] == (w) && recorded[INTO(w, d)] != mark[s])))
 #define CARRY(w, s, d) atomic { CARRIES(w, s, d) -> if :: !carried[s] && val[d] != val[s] -> val[d] = val[s]; carried[d] = 1 :: else fi; if :: markOf[s] == (w) -> recorded[INTO(w, d)] = mark[s] :: else fi; \
   printf("@ stream of workflow %d: store %d is as store %d, marker %d\n", w, d, s, recorded[INTO(w, d)]) }
 
@@ -83,7 +82,7 @@ end: do
   od
 }
 
-#define FREE(k) (!row[k] || own[k] == NOBODY || WEAKENED(NO_CLAIM))
+#define FREE(k) (!row[k] || own[k] == NOBODY)
 /* `serves` is the end that a `complete` or a `cancel` is refused without: seen before the ending is written down, and not again. */
 #define SERVES (cancelled[w] -> from : to)
 #define OTHER (cancelled[w] -> to : from)
@@ -96,7 +95,7 @@ proctype Life(byte w) {
   atomic { from = FROM(w); to = TO(w) }
 end: do
   /* create: one workflow at a time has the tables in the rules. The target is claimed before its table is there. */
-  :: atomic { life[w] == NONE && !targetClaimed && (w == 0 || life[0] == ENDED || WEAKENED(NO_CLAIM)) && FREE(to) && (!row[to] || st[to] == CLOSED || WEAKENED(CLAIM_OPEN_TARGET)) && (row[to] || !table[to]) ->
+  :: atomic { life[w] == NONE && !targetClaimed && (w == 0 || life[0] == ENDED) && FREE(to) && (!row[to] || st[to] == CLOSED || WEAKENED(CLAIM_OPEN_TARGET)) && (row[to] || !table[to]) ->
        if :: !row[to] -> row[to] = 1; st[to] = CLOSED; at[to] = 0 :: WEAKENED(CLAIM_OPEN_TARGET) && row[to] -> st[to] = CLOSED :: else fi;
        own[to] = w; table[to] = 1; targetClaimed = 1; if :: WEAKENED(ATTEMPTS_RESTART) -> at[to] = 0 :: else fi; printf("@ workflow %d: claims store %d as its target\n", w, to) }
   :: atomic { life[w] == NONE && targetClaimed && FREE(from) && (!row[from] || st[from] == OPEN) && table[from] ->

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -14,7 +14,7 @@ export interface SearchLimits {
 
 /** What a search found. `incomplete`: it ended before it had seen every state, and says nothing. */
 export type SearchResult =
-  | { readonly kind: 'clean' | 'caught'; readonly states: number; readonly depth: number; readonly seconds: number; /** What failed, for people. */ readonly message: string }
+  | { readonly kind: 'clean' | 'caught'; readonly states: number; readonly depth: number; readonly seconds: number /** What failed, for people. */; readonly message: string }
   | { readonly kind: 'incomplete'; readonly states: number; readonly depth: number; readonly seconds: number; readonly message: string };
 
 /** Steps of one run at most; a longer one makes the search incomplete. */
@@ -41,14 +41,16 @@ export class Search implements AsyncDisposable {
   static async build(subject: Subject, models: string, limits: SearchLimits): Promise<Search> {
     const folder = await mkdtemp(join(tmpdir(), 'switchyard-model-'));
     try {
-      const file = join(models, `${subject.model}.pml`);
+      // Spin looks for what a model includes, and leaves the history of an error, beside the model.
+      await cp(models, folder, { recursive: true, filter: (path) => path === models || path.endsWith('.pml') });
+      const file = `${subject.model}.pml`;
       const sizes = Object.entries(subject.sizes).map(([name, value]) => `-D${name}=${value}`);
       const live = subject.property !== 'assertions';
       const spun = await run('spin', ['-a', ...sizes, ...(live ? ['-DLIVE'] : []), file], { cwd: folder, timeout: buildLimitMs });
       if (/error/i.test(spun.stdout + spun.stderr)) throw new Error(spun.stdout + spun.stderr);
       const options = live ? [`-DNFAIR=${fairProcesses}`] : ['-DSAFETY'];
       await run('gcc', ['-O1', '-w', '-DCOLLAPSE', `-DMEMLIM=${limits.memoryMiB}`, ...options, '-o', 'pan', 'pan.c'], { cwd: folder, timeout: buildLimitMs });
-      return new Search(subject, folder, safeguardsOf(await readFile(file, 'utf8')));
+      return new Search(subject, folder, safeguardsOf(await readFile(join(folder, file), 'utf8')));
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
       throw new Error(`model "${subject.model}" cannot be built: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
@@ -66,7 +68,9 @@ export class Search implements AsyncDisposable {
   async history(weakness: string | null): Promise<readonly string[]> {
     const output = await this.#pan(weakness, ['-r'], historyLimitMs);
     const lines = output.split('\n').map((line) => line.trim());
-    return lines.filter((line) => line.startsWith('@ ') || line.includes('START OF CYCLE')).map((line) => (line.startsWith('@ ') ? line.slice(2) : '… and from here on again and again:'));
+    return lines
+      .filter((line) => line.startsWith('@ ') || line.includes('START OF CYCLE'))
+      .map((line) => (line.startsWith('@ ') ? line.slice(2) : '… and from here on again and again:'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -84,7 +88,13 @@ export class Search implements AsyncDisposable {
     const number = weakness === null ? 0 : this.#safeguards.get(weakness);
     if (number === undefined) throw new Error(`model "${this.#subject.model}" has no safeguard "${weakness}"`);
     return new Promise((resolve, reject) => {
-      const child = spawn(join(this.#folder, 'pan'), options, { cwd: this.#folder, env: { WEAK: String(number) }, timeout: timeoutMs, killSignal: 'SIGKILL', stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(join(this.#folder, 'pan'), options, {
+        cwd: this.#folder,
+        env: { WEAK: String(number) },
+        timeout: timeoutMs,
+        killSignal: 'SIGKILL',
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
       let output = '';
       for (const stream of [child.stdout, child.stderr])
         stream.setEncoding('utf8').on('data', (text: string) => {

@@ -18,6 +18,7 @@
 #define RESTART_ANY_STATE   3   /* a stream begins anew also when its tables have been switched meanwhile */
 #define NO_LOG_CHECK        4   /* a player does not ask whether the log reaches back to its position */
 
+/* Sizes: writes, attempts of a switch, times that each leader makes a stream. */
 #ifndef WRITES
 #define WRITES 2
 #endif
@@ -25,7 +26,7 @@
 #define SWITCHES 2
 #endif
 #ifndef TURNS
-#define TURNS 2         /* times that each leader makes a stream */
+#define TURNS 2
 #endif
 
 mtype st[2];

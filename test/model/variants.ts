@@ -20,6 +20,10 @@ export interface Subject {
 const small = { sizes: {}, property: 'assertions', whole: true, full: false } as const;
 const full = { ...small, weaknesses: [], full: true } as const;
 
+/** Ends of the second workflow of rows.pml: the same way once more, and the other way round. The model's own are the next store of a chain. */
+const again = { SECOND_FROM: 0, SECOND_TO: 1 };
+const back = { SECOND_FROM: 1, SECOND_TO: 0 };
+
 /** Everything that is searched, in this order. */
 export const subjects: readonly Subject[] = [
   {
@@ -48,7 +52,14 @@ export const subjects: readonly Subject[] = [
     ],
   },
   { ...small, model: 'streams', sizes: { WRITES: 1 }, weaknesses: ['RESTART_BLIND', 'RESTART_ANY_TOKEN', 'RESTART_ANY_STATE', 'NO_LOG_CHECK'] },
+  { ...small, model: 'rows', weaknesses: ['NO_TOMBSTONE', 'ATTEMPTS_RESTART', 'SWITCH_UNCOPIED'] },
+  { ...small, model: 'rows', sizes: again, weaknesses: ['NO_OWNER'] },
+  { ...small, model: 'rows', sizes: back, property: { ltl: 'flows' }, weaknesses: ['CLAIM_OPEN_TARGET', 'END_DROPS_FIRST', 'GIVE_UP_CLOSED', 'END_UNWATCHED'] },
   { ...full, model: 'cutover', sizes: { ATTEMPTS: 3 }, weaknesses: ['OPEN_ANY_ATTEMPT'] },
   { ...full, model: 'cutover', sizes: { GATEWAYS: 2, OPERATIONS: 1 } },
   { ...full, model: 'streams' },
+  { ...full, model: 'rows', sizes: { ATTEMPTS: 3 } },
+  { ...full, model: 'rows', sizes: { ...again, ATTEMPTS: 3 } },
+  { ...full, model: 'rows', property: { ltl: 'flows' } },
+  { ...full, model: 'rows', sizes: again, property: { ltl: 'flows' } },
 ];
