@@ -71,7 +71,11 @@ const recordStatement = ({ caller, id, table, digest }: OnceRequest, result: Uin
 });
 
 const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
-  rows.map(([table, digest, result]) => ({ table: table ?? '', digest: digest ?? '', result: bytesFromText(result ?? '') }));
+  rows.map(([table, digest, text]) => {
+    const result = bytesFromText(text ?? '');
+    if (result === null) throw new SwitchyardError('STORE_FAILED', 'the store holds a record of a request whose result is none; nothing was written');
+    return { table: table ?? '', digest: digest ?? '', result };
+  });
 
 /** What a failure means when the connection was lost before the record could be looked for. */
 function lostError(error: unknown): unknown {

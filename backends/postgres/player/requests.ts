@@ -1,5 +1,6 @@
 import type { Cell } from '../../../core/cell.ts';
 import { REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../../core/request-record.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { textFromElements } from '../array-text.ts';
 import type { TextRow } from '../batch.ts';
 import { bytesFromText } from '../cells.ts';
@@ -10,15 +11,13 @@ export const requestColumns = ['caller', 'request_id', 'table_name', 'digest', '
 
 const columns = requestColumns.join(', ');
 
-/** A record of its columns' texts. */
-export const recordFromTexts = ([caller, id, table, digest, result, recordedAt]: TextRow): RequestRecord => ({
-  caller: caller ?? '',
-  id: id ?? '',
-  table: table ?? '',
-  digest: digest ?? '',
-  result: bytesFromText(result ?? ''),
-  recordedAtMicros: BigInt(recordedAt ?? 0),
-});
+/** A record of its columns' texts. STORE_FAILED: they are none of a record. */
+export function recordFromTexts([caller, id, table, digest, resultText, recordedAt]: TextRow): RequestRecord {
+  const result = bytesFromText(resultText ?? '');
+  if (typeof caller !== 'string' || typeof id !== 'string' || typeof table !== 'string' || typeof digest !== 'string' || result === null || !/^-?\d+$/.test(recordedAt ?? ''))
+    throw new SwitchyardError('STORE_FAILED', 'the store holds a record of a request that is none: the columns of switchyard.request are not what Switchyard made');
+  return { caller, id, table, digest, result, recordedAtMicros: BigInt(recordedAt ?? '') };
+}
 
 /** See `ReplicationStore.readRequests`. The key's columns are ordered by code point. How large a result is the store knows without reading it. */
 export function requestsStatement(tables: readonly string[], after: readonly Cell[] | null, limit: number): ChunkStatement {
