@@ -1,6 +1,6 @@
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import { type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
+import { notARecord, type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
 import type { TextRow } from '../batch.ts';
 import { bufferOf, bytesFromText } from '../cells.ts';
 import { abortError, sqlState, storeError, unpreparedStates } from '../errors.ts';
@@ -73,7 +73,7 @@ const recordStatement = ({ caller, id, table, digest }: OnceRequest, result: Uin
 const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
   rows.map(([table, digest, text]) => {
     const result = bytesFromText(text ?? '');
-    if (result === null) throw new SwitchyardError('STORE_FAILED', 'the store holds a record of a request whose result is none; nothing was written');
+    if (result === null) throw notARecord();
     return { table: table ?? '', digest: digest ?? '', result };
   });
 

@@ -1,9 +1,9 @@
 import type { Cell } from '../../../core/cell.ts';
 import { REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../../core/request-record.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { textFromElements } from '../array-text.ts';
 import type { TextRow } from '../batch.ts';
 import { bytesFromText } from '../cells.ts';
+import { notARecord } from '../../request-answer.ts';
 import type { ChunkStatement } from './chunk.ts';
 
 /** Columns of `switchyard.request`, in the order that `recordFromTexts` takes them. */
@@ -15,7 +15,7 @@ const columns = requestColumns.join(', ');
 export function recordFromTexts([caller, id, table, digest, resultText, recordedAt]: TextRow): RequestRecord {
   const result = bytesFromText(resultText ?? '');
   if (typeof caller !== 'string' || typeof id !== 'string' || typeof table !== 'string' || typeof digest !== 'string' || result === null || !/^-?\d+$/.test(recordedAt ?? ''))
-    throw new SwitchyardError('STORE_FAILED', 'the store holds a record of a request that is none: the columns of switchyard.request are not what Switchyard made');
+    throw notARecord();
   return { caller, id, table, digest, result, recordedAtMicros: BigInt(recordedAt ?? '') };
 }
 
