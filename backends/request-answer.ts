@@ -17,6 +17,10 @@ export function recordedAnswer(request: OnceRequest, found: readonly FoundRecord
   });
 }
 
+/** Somebody else than Switchyard wrote the record. */
+export const notARecord = (): SwitchyardError =>
+  new SwitchyardError('STORE_FAILED', 'the store holds a record of a request that is none: correct or remove it in the store; nothing was written');
+
 /** The store has no table for records, or gives no right on it. */
 export function requestIdsNotKept(cause: unknown): SwitchyardError {
   const fix =

@@ -1,5 +1,6 @@
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
+import { ownMember } from '../core/own-member.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Io } from './context.ts';
 
@@ -33,7 +34,7 @@ export async function writeContexts({ settings }: Io, contexts: Contexts): Promi
 
 /** The address of a named context's control process. ARGUMENT_INVALID when there is none of that name. */
 export function controlOf({ contexts }: Contexts, name: string): string {
-  const found = contexts[name];
+  const found = ownMember(contexts, name);
   if (found !== undefined) return found.control;
   const known = Object.keys(contexts).join(', ');
   throw new SwitchyardError(

@@ -24,6 +24,21 @@ function reasonOf(act: () => unknown): string {
   return 'none';
 }
 
+describe('names that every object has', () => {
+  test('are no rules before somebody writes them', () => {
+    const { tables, keyspaces } = rules(1, { tables: { orders: { primary: 'old' } } });
+    for (const name of ['constructor', 'toString', '__proto__']) expect([tables[name], keyspaces[name]]).toEqual([undefined, undefined]);
+    expect(build(2, { tables: { constructor: { primary: 'new' } } }, build(1, {}).routing).routing.resolve('constructor').keyspace).toBe('new');
+    // A wrong rule of a table that had none: it goes on without one.
+    const { routing, problems } = build(2, { tables: { toString: { primary: 'nowhere' } } }, build(1, {}).routing);
+    expect([problems.length, reasonOf(() => routing.resolve('toString')), routing.resolve('old.toString').keyspace]).toEqual([1, 'none', 'old']);
+  });
+
+  test('are refused where they would be left out', () => {
+    for (const field of ['tables', 'keyspaces']) expect(() => rules(1, JSON.parse(`{"${field}":{"__proto__":{"primary":"old"}}}`) as object)).toThrow(/__proto__/);
+  });
+});
+
 describe('names', () => {
   test('without a rule a bare name means the default keyspace, a qualified one its own', () => {
     const { routing } = build(1, {});

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type DescMethod, type DescService, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { create, type DescMessage, type DescMethod, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 
 /** A method as grpc-js wants it: its path and the codecs of both messages. */
 export interface RpcMethodDefinition {
@@ -34,9 +34,4 @@ export function rpcMethodDefinition(method: DescMethod): RpcMethodDefinition {
     responseSerialize: encoder(method.output),
     responseDeserialize: decoder(method.output),
   };
-}
-
-/** All methods of a service by their local (lower camel case) name. */
-export function rpcServiceDefinition(service: DescService): Record<string, RpcMethodDefinition> {
-  return Object.fromEntries(service.methods.map((method) => [method.localName, rpcMethodDefinition(method)]));
 }

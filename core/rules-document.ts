@@ -4,6 +4,15 @@ const name = z.string().regex(/^[a-zA-Z_][a-zA-Z0-9_-]{0,62}$/, 'must be a lette
 const tableName = z.string().min(1).max(127);
 const count = z.number().int().nonnegative();
 
+const hasPrototype = (given: unknown): boolean => typeof given === 'object' && given !== null && Object.hasOwn(given, '__proto__');
+
+/** Values by name. What is not in it is undefined under any name: a table may be called "constructor". "__proto__" is refused, for zod would leave it out silently. */
+const byName = <V extends z.ZodType>(key: z.ZodString, value: V) =>
+  z
+    .custom<unknown>((given) => !hasPrototype(given), '"__proto__" is no name')
+    .pipe(z.record(key, value))
+    .transform((found): typeof found => Object.assign(Object.create(null), found));
+
 export const movementSchema = z.strictObject({
   workflow: name,
   source: name,
@@ -45,8 +54,8 @@ export const rulesDocumentSchema = z.strictObject({
   reason: z.string().max(1024).default(''),
   defaultKeyspace: name,
   /** Whole keyspaces redirected: name → keyspace that serves it. A table's rule beats it. */
-  keyspaces: z.record(name, name).default({}),
-  tables: z.record(tableName, tableRuleSchema).default({}),
+  keyspaces: byName(name, name).prefault({}),
+  tables: byName(tableName, tableRuleSchema).prefault({}),
 });
 
 export type Movement = z.infer<typeof movementSchema>;

@@ -93,6 +93,7 @@ export class Schemas {
 
 /** Waits for something shared, but no longer than the caller does. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  promise.catch(() => {}); // a failure that nobody waits for any more must not end the process
   signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);

@@ -1,5 +1,6 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { WriteResult } from '../core/operation.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import { checkCaller, contentDigest } from './codec/once.ts';
 import { type NamedWrite, preparerOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
@@ -38,6 +39,15 @@ export async function runWrites<I extends DescMessage, O extends DescMessage>(ex
   return await executor.write(call, { ...parts, send, repeatable: false });
 }
 
+/** The answer that a record holds. */
+function recordedMessage<I extends DescMessage, O extends DescMessage>({ output }: WriteMethod<I, O>, result: Uint8Array): MessageShape<O> {
+  try {
+    return fromBinary(output, result);
+  } catch (cause) {
+    throw new SwitchyardError('STORE_FAILED', `the store's record of this request holds no ${output.typeName}: the write was done, and its answer cannot be shown`, { cause });
+  }
+}
+
 function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { method, request, answer, ...given }: WriteToDo<I, O>): WriteCall<MessageShape<O>>['send'] {
   const { caller, signal } = call;
   checkCaller(caller);
@@ -48,6 +58,6 @@ function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { 
     const encode = (results: readonly WriteResult[]): Uint8Array => toBinary(method.output, create(method.output, answer(results, handles)));
     const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode }, signal);
     if (repeated) call.onRepeated();
-    return fromBinary(method.output, result);
+    return recordedMessage(method, result);
   };
 }

@@ -1,4 +1,4 @@
-import type { DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -10,7 +10,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Clock } from '../core/clock.ts';
-import { rpcServiceDefinition } from '../core/rpc-definition.ts';
+import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
@@ -69,6 +69,24 @@ function openContext(call: AnyCall, options: RpcServiceOptions): { context: RpcC
   return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata }, close };
 }
 
+/** What stands for a request whose bytes are no message of its type. grpc-js would answer such a call by itself, without a reason. */
+class UndecodableRequest {
+  readonly error: SwitchyardError;
+
+  constructor({ input }: DescMethod, cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    this.error = new SwitchyardError('ARGUMENT_INVALID', `the request's bytes are no ${input.typeName}: ${why}`, { cause });
+  }
+}
+
+/** A method's definition whose requests are messages or `UndecodableRequest`s. */
+type ServerMethodDefinition = Omit<RpcMethodDefinition, 'requestDeserialize'> & { readonly requestDeserialize: (bytes: Buffer) => unknown };
+
+function decodedRequest(request: unknown): never {
+  if (request instanceof UndecodableRequest) throw request.error;
+  return request as never;
+}
+
 function reportFault(options: RpcServiceOptions, method: string, error: unknown): void {
   if (!(error instanceof SwitchyardError) || error.reason === 'INTERNAL') options.onFault(method, error);
 }
@@ -76,7 +94,7 @@ function reportFault(options: RpcServiceOptions, method: string, error: unknown)
 function unary(name: string, handler: (request: never, context: RpcContext) => Promise<unknown>, options: RpcServiceOptions): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
     const { context, close } = openContext(call, options);
-    handler(call.request as never, context).then(
+    Promise.try(() => handler(decodedRequest(call.request), context)).then(
       (response) => {
         close();
         callback(null, response);
@@ -98,7 +116,7 @@ function serverStreaming(
   return async (call) => {
     const { context, close } = openContext(call, options);
     try {
-      for await (const message of handler(call.request as never, context)) {
+      for await (const message of handler(decodedRequest(call.request), context)) {
         if (call.cancelled) break;
         if (!call.write(message))
           await new Promise<void>((resolve) => {
@@ -117,18 +135,33 @@ function serverStreaming(
   };
 }
 
+function serverDefinition(method: DescMethod): ServerMethodDefinition {
+  const definition = rpcMethodDefinition(method);
+  return {
+    ...definition,
+    requestDeserialize: (bytes) => {
+      try {
+        return definition.requestDeserialize(bytes);
+      } catch (error) {
+        return new UndecodableRequest(method, error);
+      }
+    },
+  };
+}
+
 /** Puts a protobuf-es service on a grpc-js server. Handlers throw SwitchyardErrors; anything else becomes INTERNAL and is reported. */
 export function addService<S extends DescService>(server: Server, service: S, implementation: RpcImplementation<S>, options: RpcServiceOptions): void {
-  const definition = rpcServiceDefinition(service);
+  const definitions: Record<string, ServerMethodDefinition> = {};
   const handlers: UntypedServiceImplementation = {};
   const methods = implementation as unknown as Record<string, (request: never, context: RpcContext) => never>;
   for (const method of service.methods) {
     const handler = methods[method.localName];
     if (handler === undefined) throw new Error(`${service.typeName}.${method.name} has no handler`);
     const bound = handler.bind(implementation);
+    definitions[method.localName] = serverDefinition(method);
     handlers[method.localName] = method.methodKind === 'server_streaming' ? serverStreaming(method.name, bound, options) : unary(method.name, bound, options);
   }
-  server.addService(definition as unknown as ServiceDefinition, handlers);
+  server.addService(definitions as unknown as ServiceDefinition, handlers);
 }
 
 /** Binds without TLS; port 0 takes a free one. Returns the port taken. */

@@ -99,6 +99,15 @@ describe('a cell', () => {
     [column('timestamp'), 'Sat Mar 15 2044'],
     [column('array', 'int32'), '1,2'],
     [column('array', 'text'), '{"open}'],
+    [column('int16'), 'seven'],
+    [column('int32'), ''],
+    [column('int64'), '0x10'],
+    [column('uint64'), '1.5'],
+    [column('float32'), '1,5'],
+    [column('float64'), ''],
+    [column('bytes'), '\\x0'],
+    [column('bytes'), '\\x0g'],
+    [column('array', 'int64'), '{1,two}'],
   ])('in another form than our sessions have is a failure of the store', (schema, stored) => {
     expect(() => cellFromText(schema, stored)).toThrow(expect.objectContaining({ reason: 'STORE_FAILED' }));
   });

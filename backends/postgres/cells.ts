@@ -14,6 +14,8 @@ import {
   timestampFromMicros,
 } from './date-text.ts';
 
+const integerPattern = /^-?\d+$/;
+
 /**
  * What a column's text, as a session with the settings of connection.ts sends it, means. VALUE_INVALID: the stored value has no exact cell (an array of several
  * dimensions or another lower bound than 1, a timestamp after the year 294246). STORE_FAILED: the text is not of the column's type.
@@ -52,20 +54,21 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
       return text;
     case 'int16':
     case 'int32':
+      if (!integerPattern.test(text)) throw notUnderstood(column, text);
       return Number(text);
     case 'int64':
     case 'uint64':
+      if (!integerPattern.test(text)) throw notUnderstood(column, text);
       return BigInt(text);
     case 'float32':
-      return Math.fround(Number(text));
+      return Math.fround(floatFromText(column, text));
     case 'float64':
-      return Number(text);
+      return floatFromText(column, text);
     case 'bool':
       if (text !== 't' && text !== 'f') throw notUnderstood(column, text);
       return text === 't';
     case 'bytes':
-      if (!text.startsWith('\\x')) throw notUnderstood(column, text);
-      return bytesFromText(text);
+      return bytesFromText(text) ?? fail(notUnderstood(column, text));
     case 'date':
       return isoDateFromText(text) ?? fail(notUnderstood(column, text));
     case 'time':
@@ -122,8 +125,17 @@ function scalarToText(column: ColumnSchema, kind: ScalarKind, cell: Cell): strin
   }
 }
 
-/** What the text of a bytea stands for. */
-export const bytesFromText = (text: string): Uint8Array => new Uint8Array(Buffer.from(text.slice(2), 'hex'));
+/** What the text of a bytea stands for; null: not such a text. */
+export function bytesFromText(text: string): Uint8Array | null {
+  const bytes = new Uint8Array(Buffer.from(text.slice(2), 'hex'));
+  return text.startsWith('\\x') && bytes.length * 2 === text.length - 2 ? bytes : null;
+}
+
+function floatFromText(column: ColumnSchema, text: string): number {
+  const value = Number(text);
+  if (text === '' || (Number.isNaN(value) && text !== 'NaN')) throw notUnderstood(column, text);
+  return value;
+}
 
 /** The same memory as a Buffer. */
 export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,6 +1,6 @@
 import type { Cell } from '../../core/cell.ts';
 import { type OnceRequest, REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../core/request-record.ts';
-import { requestIdsNotKept } from '../request-answer.ts';
+import { notARecord, requestIdsNotKept } from '../request-answer.ts';
 import type { Connection, SqlRow, Statement } from './connection.ts';
 import { isStatementFault } from './errors.ts';
 import { nameList, tableExists } from './owner/names.ts';
@@ -14,15 +14,12 @@ const key = 'caller, request_id, table_name';
 /** Whether the file was prepared to keep records. */
 export const keepsRequests = (connection: Connection): boolean => tableExists(connection, 'switchyard_request');
 
-/** The columns of a record, as the statements here select them. */
-export const recordFromRow = ([caller, id, table, digest, result, recordedAt]: SqlRow): RequestRecord => ({
-  caller: String(caller),
-  id: String(id),
-  table: String(table),
-  digest: String(digest),
-  result: result as Uint8Array,
-  recordedAtMicros: recordedAt as bigint,
-});
+/** The columns of a record, as the statements here select them. STORE_FAILED: they are none of a record; a file takes any value in any column. */
+export function recordFromRow([caller, id, table, digest, result, recordedAt]: SqlRow): RequestRecord {
+  if (!(result instanceof Uint8Array) || typeof recordedAt !== 'bigint') throw notARecord();
+  if (typeof caller !== 'string' || typeof id !== 'string' || typeof table !== 'string' || typeof digest !== 'string') throw notARecord();
+  return { caller, id, table, digest, result, recordedAtMicros: recordedAt };
+}
 
 /** The records of a caller's id, whatever table they name. REQUEST_IDS_NOT_KEPT: the file has no table for them. */
 export function findRequests(connection: Connection, { caller, id }: Pick<OnceRequest, 'caller' | 'id'>): readonly RequestRecord[] {

@@ -1,6 +1,7 @@
 import { clone, toJson } from '@bufbuild/protobuf';
 import type { Command } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
+import { ownMember } from '../../core/own-member.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
 import { type RoutingRules, RoutingRulesSchema, RulesService, type TableRule, UpdateRulesResponseSchema } from '../../gen/switchyard/control/v1/rules_pb.ts';
@@ -30,10 +31,10 @@ export function rolledBack(current: RoutingRules, old: RoutingRules): { readonly
   rules.defaultKeyspace = old.defaultKeyspace;
   rules.keyspaces = { ...old.keyspaces };
   const names = new Set([...Object.keys(current.tables), ...Object.keys(old.tables)]);
-  const owned = [...names].filter((name) => isMoved(current.tables[name]) || isMoved(old.tables[name])).toSorted();
+  const owned = [...names].filter((name) => isMoved(ownMember(current.tables, name)) || isMoved(ownMember(old.tables, name))).toSorted();
   for (const name of names) {
     if (owned.includes(name)) continue;
-    const rule = old.tables[name];
+    const rule = ownMember(old.tables, name);
     if (rule === undefined) delete rules.tables[name];
     else rules.tables[name] = rule;
   }

@@ -7,6 +7,12 @@ import { rulesDifference } from './rules-text.ts';
 const movement = { workflow: 'move', source: 'old', target: 'new', want: Movement_Side.SOURCE };
 const rules = (fields: object) => create(RoutingRulesSchema, { version: 7n, defaultKeyspace: 'old', ...fields });
 
+test('a table may have the name of something that every object has', () => {
+  const [without, within] = [rules({}), rules({ tables: { constructor: { primary: 'old' } }, keyspaces: { toString: 'old' } })];
+  expect(rulesDifference(without, within)).toEqual(['~ keyspace toString: served by itself → old', expect.stringContaining('+ table constructor')]);
+  expect(Object.keys(rolledBack(within, without).rules.tables)).toEqual([]);
+});
+
 test('a difference names what is new, gone and changed, and nothing else', () => {
   const before = rules({ changedBy: 'a', tables: { gone: { primary: 'old' }, moved: { primary: 'old', movement }, same: { primary: 'old' } }, keyspaces: { a: 'old' } });
   const after = rules({

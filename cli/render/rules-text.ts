@@ -1,3 +1,4 @@
+import { ownMember } from '../../core/own-member.ts';
 import { Movement_Side, type RoutingRules, type TableRule } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import { moment } from './figures.ts';
 import { textTable } from './text-table.ts';
@@ -42,8 +43,9 @@ export function rulesDifference(before: RoutingRules, after: RoutingRules): read
   return [
     ...(before.defaultKeyspace === after.defaultKeyspace ? [] : [`~ default keyspace ${before.defaultKeyspace} → ${after.defaultKeyspace}`]),
     ...keys(before.keyspaces, after.keyspaces)
-      .filter((name) => before.keyspaces[name] !== after.keyspaces[name])
-      .map((name) => `~ keyspace ${name}: served by ${before.keyspaces[name] ?? 'itself'} → ${after.keyspaces[name] ?? 'itself'}`),
-    ...keys(before.tables, after.tables).flatMap((name) => tableDifference(name, before.tables[name], after.tables[name])),
+      .map((name) => ({ name, from: ownMember(before.keyspaces, name), to: ownMember(after.keyspaces, name) }))
+      .filter(({ from, to }) => from !== to)
+      .map(({ name, from, to }) => `~ keyspace ${name}: served by ${from ?? 'itself'} → ${to ?? 'itself'}`),
+    ...keys(before.tables, after.tables).flatMap((name) => tableDifference(name, ownMember(before.tables, name), ownMember(after.tables, name))),
   ];
 }

@@ -85,6 +85,14 @@ test('the closest name is one that a typing error explains', () => {
 });
 
 describe('page tokens', () => {
+  test('carry keys that are arrays', () => {
+    const array = { ...column('array', 'text'), name: 'id' };
+    const handle = tableHandle('shop', { name: 'item', columns: [array], primaryKey: ['id'], uniqueKeys: [], fingerprint: '' });
+    const order = [{ column: 'id', descending: false }];
+    const digest = queryDigest('shop.item', undefined, order);
+    expect(decodePageToken(handle, order, digest, encodePageToken(handle, order, digest, [['a', null]]))).toEqual([['a', null]]);
+  });
+
   const handle = tableHandle('old', {
     name: 't',
     columns: [

@@ -25,7 +25,7 @@ export function encodePageToken(handle: TableHandle, orderBy: readonly OrderTerm
   const elements = orderBy.map(({ column: name }, index) => {
     const column = handle.columns.get(name);
     if (column === undefined) throw new Error(`order column ${name} is not a column`);
-    return encodeCell(column.kind, last[index] ?? null);
+    return encodeCell(column.kind, last[index] ?? null, column.elementKind);
   });
   const cells = toBinary(ArrayValueSchema, create(ArrayValueSchema, { elements }));
   return Buffer.concat([Uint8Array.of(formVersion), digest, cells]).toString('base64url');

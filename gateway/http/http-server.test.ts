@@ -60,6 +60,18 @@ class Caller {
 const request = (path: string, host = 'localhost'): string => `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
 const put = (key: number): string => `PUT /v1/tables/t/rows/${key} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`;
 
+test.each([
+  ['without a Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
+  ['that expects something unknown', 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nExpect: wonders\r\n\r\n', 417],
+])('a request %s is refused with a reason', async (_, text, status) => {
+  const door = await serve();
+  const caller = new Caller(door);
+  caller.socket.end(text);
+  await caller.closed;
+  await door.close(0);
+  expect(caller.text).toMatch(new RegExp(`^HTTP/1.1 ${status} .*"reason":"HTTP_REQUEST_INVALID"`, 's'));
+});
+
 /** An API whose calls, named by their keys, end when they are told to. */
 function gated() {
   const events: string[] = [];

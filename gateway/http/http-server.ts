@@ -51,10 +51,13 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
     requestTimeout: httpLimits.requestTimeoutMs,
     keepAliveTimeout: httpLimits.keepAliveMs,
     connectionsCheckingInterval: 1_000,
+    // The server would refuse it without a reason.
+    requireHostHeader: false,
   });
   const connections = new Connections(server);
   server.on('request', (request, response) => connections.enter(request, response, () => requests.handle(request, response)));
   server.on('checkContinue', (request, response) => connections.enter(request, response, () => requests.handle(request, response, () => response.writeContinue())));
+  server.on('checkExpectation', (request, response) => connections.enter(request, response, () => requests.handle(request, response)));
   server.maxConnections = options.maxConnections ?? httpLimits.connections;
   // One more than is allowed, so that too many are seen and not cut off silently.
   server.maxHeadersCount = httpLimits.headers + 1;
@@ -106,7 +109,8 @@ class HttpRequests {
     let answer: HttpAnswer;
     try {
       if (request.rawHeaders.length / 2 > httpLimits.headers) throw new HttpError(431, `too many headers; at most ${httpLimits.headers} are taken`);
-      this.#checkHost(request.headers.host);
+      this.#checkHost(request);
+      checkExpectation(request.headers.expect);
       const timeoutMs = askedTimeoutMs(request.headers) ?? this.#options.defaultDeadlineMs;
       cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
       answer = await this.#answer(request, controller.signal, clock.monotonic() + timeoutMs, askForBody);
@@ -129,7 +133,8 @@ class HttpRequests {
     );
   }
 
-  #checkHost(host: string | undefined): void {
+  #checkHost({ httpVersion, headers: { host } }: IncomingMessage): void {
+    if (host === undefined && httpVersion === '1.1') throw new HttpError(400, 'Host: missing; HTTP/1.1 asks for it');
     if (isOwnHost(host, this.#hostNames)) return;
     throw new HttpError(
       421,
@@ -165,6 +170,12 @@ class HttpRequests {
       response.destroy();
     }
   }
+}
+
+/** "100-continue" is what a caller may wait for; nobody knows of anything else. */
+function checkExpectation(expect: string | undefined): void {
+  if (expect === undefined || expect.trim().toLowerCase() === '100-continue') return;
+  throw new HttpError(417, `Expect: got "${expect.slice(0, 64)}"; only "100-continue" is understood`);
 }
 
 /** What never became a request: malformed, too large or too slow. */

@@ -7,7 +7,7 @@ import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateReque
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';
-import { contentDigest } from '../codec/once.ts';
+import { checkCaller, contentDigest } from '../codec/once.ts';
 import type { TableHandle } from '../codec/table-handle.ts';
 import type { Executor } from '../flow/executor.ts';
 import type { CallObserver } from '../observed-call.ts';
@@ -195,11 +195,16 @@ function requestOf(head: HttpHead, parts: HttpParts, shapes: Shapes): AnyMessage
 }
 
 /** The call as the service knows it; of the headers only the trace's parent and the caller's name are passed on. */
+/** Values that metadata may have. */
+const carriable = /^[ -~]*$/;
+
 function contextOf({ headers, signal, deadline }: HttpHead): RpcContext {
   const metadata = new Metadata();
   for (const name of ['traceparent', CALLER_KEY]) {
     const value = headers[name];
-    if (typeof value === 'string') metadata.set(name, value);
+    if (typeof value !== 'string') continue;
+    if (carriable.test(value)) metadata.set(name, value);
+    else if (name === CALLER_KEY) checkCaller(value); // a trace that cannot be continued is begun anew
   }
   return { signal, deadline, metadata, protocol: 'http' };
 }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Server } from '@grpc/grpc-js';
+import { Client, credentials, Server, type ServiceError } from '@grpc/grpc-js';
 import { createRpcClient } from '../../client/rpc-client.ts';
+import { fromServiceError } from '../../client/rpc-error.ts';
+import { rpcMethodDefinition } from '../../core/rpc-definition.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { WorkflowService } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -53,6 +55,15 @@ describe('the RPC client', () => {
     const error = await client.getWorkflow({ name: 'other' }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(SwitchyardError);
     expect(error).toMatchObject({ reason: 'WORKFLOW_UNKNOWN', message: 'no workflow "other"', retryAfterMs: 250, metadata: { workflow: 'other' } });
+  });
+
+  test.each(['getWorkflow', 'watchWorkflow'] as const)('a request that is no message of %s is refused with a reason', async (name) => {
+    const { path } = rpcMethodDefinition(WorkflowService.method[name]);
+    const client = new Client(address, credentials.createInsecure());
+    const same = (bytes: Buffer): Buffer => bytes;
+    const error = await new Promise<ServiceError>((resolve) => client.makeServerStreamRequest(path, same, same, Buffer.from([0xff])).on('error', resolve));
+    client.close();
+    expect(fromServiceError(error, address)).toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringMatching(/no switchyard\.control\.v1\.\w+Request/) });
   });
 
   test('keeps its deadline and its signal', async () => {

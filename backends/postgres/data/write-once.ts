@@ -1,6 +1,6 @@
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import { type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
+import { notARecord, type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
 import type { TextRow } from '../batch.ts';
 import { bufferOf, bytesFromText } from '../cells.ts';
 import { abortError, sqlState, storeError, unpreparedStates } from '../errors.ts';
@@ -71,7 +71,11 @@ const recordStatement = ({ caller, id, table, digest }: OnceRequest, result: Uin
 });
 
 const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
-  rows.map(([table, digest, result]) => ({ table: table ?? '', digest: digest ?? '', result: bytesFromText(result ?? '') }));
+  rows.map(([table, digest, text]) => {
+    const result = bytesFromText(text ?? '');
+    if (result === null) throw notARecord();
+    return { table: table ?? '', digest: digest ?? '', result };
+  });
 
 /** What a failure means when the connection was lost before the record could be looked for. */
 function lostError(error: unknown): unknown {

@@ -1,3 +1,5 @@
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+
 /*
  * Decoder of what PostgreSQL's logical replication sends: the frames of the replication protocol (XLogData, keepalive) and the messages of the pgoutput plugin, protocol version 1 with
  * texts. Pure; see "Streaming Replication Protocol" and "Logical Replication Message Formats" in PostgreSQL's documentation.
@@ -42,8 +44,12 @@ export type Message =
   /** Origin, type and message frames carry nothing that we need. */
   | { readonly kind: 'ignored' };
 
-/** The bytes are not what the protocol says. */
-export class ProtocolFault extends Error {}
+/** The log is not what the protocol says: STREAM_FAILED, for the same bytes would come again. */
+export class ProtocolFault extends SwitchyardError {
+  constructor(message: string) {
+    super('STREAM_FAILED', `the log is not what the protocol says: ${message}`, { metadata: { problem: 'PROTOCOL' } });
+  }
+}
 
 export function decodeFrame(bytes: Buffer): Frame {
   const reader = new Reader(bytes);
@@ -167,7 +173,7 @@ function tuple(reader: Reader): Tuple {
   });
 }
 
-/** Reads in order; running out of bytes is a RangeError of Buffer. */
+/** Reads in order. */
 class Reader {
   readonly #bytes: Buffer;
   #at = 0;
@@ -215,7 +221,6 @@ class Reader {
   sizedText(): string {
     const length = this.uint32();
     const start = this.#advance(length);
-    if (this.#at > this.#bytes.length) throw new ProtocolFault('a value is longer than its message');
     return this.#bytes.toString('utf8', start, this.#at);
   }
 
@@ -225,6 +230,7 @@ class Reader {
 
   #advance(count: number): number {
     const at = this.#at;
+    if (at + count > this.#bytes.length) throw new ProtocolFault('a message is cut off');
     this.#at += count;
     return at;
   }

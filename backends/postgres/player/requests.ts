@@ -3,6 +3,7 @@ import { REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../../core/request-
 import { textFromElements } from '../array-text.ts';
 import type { TextRow } from '../batch.ts';
 import { bytesFromText } from '../cells.ts';
+import { notARecord } from '../../request-answer.ts';
 import type { ChunkStatement } from './chunk.ts';
 
 /** Columns of `switchyard.request`, in the order that `recordFromTexts` takes them. */
@@ -10,15 +11,13 @@ export const requestColumns = ['caller', 'request_id', 'table_name', 'digest', '
 
 const columns = requestColumns.join(', ');
 
-/** A record of its columns' texts. */
-export const recordFromTexts = ([caller, id, table, digest, result, recordedAt]: TextRow): RequestRecord => ({
-  caller: caller ?? '',
-  id: id ?? '',
-  table: table ?? '',
-  digest: digest ?? '',
-  result: bytesFromText(result ?? ''),
-  recordedAtMicros: BigInt(recordedAt ?? 0),
-});
+/** A record of its columns' texts. STORE_FAILED: they are none of a record. */
+export function recordFromTexts([caller, id, table, digest, resultText, recordedAt]: TextRow): RequestRecord {
+  const result = bytesFromText(resultText ?? '');
+  if (typeof caller !== 'string' || typeof id !== 'string' || typeof table !== 'string' || typeof digest !== 'string' || result === null || !/^-?\d+$/.test(recordedAt ?? ''))
+    throw notARecord();
+  return { caller, id, table, digest, result, recordedAtMicros: BigInt(recordedAt ?? '') };
+}
 
 /** See `ReplicationStore.readRequests`. The key's columns are ordered by code point. How large a result is the store knows without reading it. */
 export function requestsStatement(tables: readonly string[], after: readonly Cell[] | null, limit: number): ChunkStatement {

@@ -7,7 +7,7 @@ import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { cellFromText } from '../cells.ts';
 import { recordFromTexts, requestColumns } from './requests.ts';
-import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
+import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, ProtocolFault, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
 
 /** A table of the stream as its log must describe it: the columns that are sent, i.e. all but generated ones, in order. */
 export interface TableShape {
@@ -30,6 +30,8 @@ interface StreamTable {
   readonly keyIndexes: readonly number[];
   /** For each column of the schema its place in a tuple, −1 for a generated one. */
   readonly places: readonly number[];
+  /** Values in every tuple. */
+  readonly sent: number;
 }
 
 interface OpenTransaction {
@@ -125,7 +127,9 @@ export class TransactionAssembler {
 
   #addSignal(open: OpenTransaction, signal: Extract<Relation, { kind: 'marker' | 'watermark' }>, row: Tuple): void {
     const owner = row[signal.owner];
-    const value = Number(row[signal.value]);
+    const text = row[signal.value];
+    const value = typeof text === 'string' && /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!Number.isSafeInteger(value)) throw new ProtocolFault(`a ${signal.kind} without its number`);
     if (signal.kind === 'marker' && owner === this.#stream.workflow) open.events.push({ kind: 'marker', attempt: attempt(value) });
     if (signal.kind === 'watermark' && owner === this.#stream.id) open.events.push({ kind: 'watermark', id: value });
   }
@@ -176,7 +180,7 @@ export class TransactionAssembler {
 
 function streamTable(shape: TableShape): StreamTable {
   const places = shape.schema.columns.map((column) => shape.columns.findIndex((sent) => sent.name === column.name));
-  return { schema: shape.schema, keyIndexes: keyIndexes(shape.schema), places };
+  return { schema: shape.schema, keyIndexes: keyIndexes(shape.schema), places, sent: shape.columns.length };
 }
 
 function shapeDifference(shape: TableShape, columns: readonly RelationColumn[], replicaIdentity: string): string | null {
@@ -215,6 +219,7 @@ function rowChange(table: StreamTable, message: Extract<Message, { kind: 'insert
 const isKeyPlace = (table: StreamTable, place: number): boolean => table.keyIndexes.some((i) => table.places[i] === place);
 
 function changedRow(table: StreamTable, tuple: Tuple): readonly ChangedCell[] {
+  if (tuple.length !== table.sent) throw new ProtocolFault(`${tuple.length} values for a row of table "${table.schema.name}", which has ${table.sent}`);
   return table.schema.columns.map((column, i) => {
     const place = table.places[i] ?? -1;
     const text: TupleCell = place === -1 ? null : (tuple[place] ?? null);
@@ -224,7 +229,7 @@ function changedRow(table: StreamTable, tuple: Tuple): readonly ChangedCell[] {
 
 function wholeRow(table: StreamTable, tuple: Tuple): readonly Cell[] {
   return changedRow(table, tuple).map((cell) => {
-    if (cell === unchanged) throw new SwitchyardError('INTERNAL', `the log of table "${table.schema.name}" left a value out of a new row`);
+    if (cell === unchanged) throw new ProtocolFault(`a new row of table "${table.schema.name}" lacks a value`);
     return cell;
   });
 }
@@ -233,7 +238,7 @@ function keyOf(table: StreamTable, tuple: Tuple): readonly Cell[] {
   const row = changedRow(table, tuple);
   return table.keyIndexes.map((i) => {
     const cell = row[i];
-    if (cell === undefined || cell === unchanged) throw new SwitchyardError('INTERNAL', `the log of table "${table.schema.name}" left a part of a key out`);
+    if (cell === undefined || cell === unchanged) throw new ProtocolFault(`a key of table "${table.schema.name}" lacks a part`);
     return cell;
   });
 }

@@ -6,7 +6,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { cellFromValue, selected } from '../cells.ts';
-import type { Connection, SqlRow } from '../connection.ts';
+import type { Connection, SqlRow, SqlValue } from '../connection.ts';
 import { nowMs } from '../owner/store-sql.ts';
 import { loggedRequests } from '../request-records.ts';
 
@@ -63,11 +63,21 @@ export class LogReader {
       const ageMs = Math.max(0, Number(age));
       const known = found.get(id as bigint);
       if (known !== undefined) return [{ id: id as bigint, ageMs, ...known }];
-      if (kind === 'marker' && name === this.#stream.workflow) return [{ id: id as bigint, ageMs, event: { kind: 'marker', attempt: attempt(Number(number)) }, bytes: 50 }];
-      if (kind === 'watermark' && name === this.#stream.id) return [{ id: id as bigint, ageMs, event: { kind: 'watermark', id: Number(number) }, bytes: 50 }];
+      if (kind === 'marker' && name === this.#stream.workflow)
+        return [{ id: id as bigint, ageMs, event: { kind: 'marker', attempt: attempt(this.#numberOf(kind, number)) }, bytes: 50 }];
+      if (kind === 'watermark' && name === this.#stream.id) return [{ id: id as bigint, ageMs, event: { kind: 'watermark', id: this.#numberOf(kind, number) }, bytes: 50 }];
       return [];
     });
     return { entries, reached };
+  }
+
+  /** The number of a marker or watermark; a file takes any value in any column. */
+  #numberOf(kind: string, value: SqlValue | undefined): number {
+    const number = typeof value === 'bigint' ? Number(value) : Number.NaN;
+    if (Number.isSafeInteger(number) && number >= 0) return number;
+    throw new SwitchyardError('STREAM_FAILED', `the log holds a ${kind} without its number: somebody else has written to switchyard_change. Create the workflow anew`, {
+      metadata: { stream: this.#stream.id, problem: 'PROTOCOL' },
+    });
   }
 
   /** The rows' cells, read table by table: what a cell means depends on its column. */

@@ -8,9 +8,9 @@ import { tableExists } from '../owner/names.ts';
 import { logsFully } from '../owner/triggers.ts';
 import { describeTable } from '../schema.ts';
 
-/** The id that a position of ours is. INTERNAL: it is none. */
+/** The id that a position of ours is. STREAM_FAILED: it is none; somebody has changed the stream's row. */
 export function parsePosition(position: Position): bigint {
-  if (!/^\d{1,19}$/.test(position)) throw new SwitchyardError('INTERNAL', `"${position}" is no position in a log of SQLite`);
+  if (!/^\d{1,19}$/.test(position)) throw new SwitchyardError('STREAM_FAILED', `"${position}" is no position in a log of SQLite`, { metadata: { problem: 'POSITION' } });
   return BigInt(position);
 }
 

@@ -38,7 +38,13 @@ export class TopologyServer implements AsyncDisposable {
 
   private constructor(options: TopologyServerOptions) {
     this.#options = options;
-    this.#server = createServer({ keepAliveTimeout: IDLE_CONNECTION_MS, requestTimeout: REQUEST_LIMIT_MS, headersTimeout: HEADERS_LIMIT_MS, noDelay: true });
+    this.#server = createServer({
+      keepAliveTimeout: IDLE_CONNECTION_MS,
+      requestTimeout: REQUEST_LIMIT_MS,
+      headersTimeout: HEADERS_LIMIT_MS,
+      noDelay: true,
+      requireHostHeader: false,
+    });
     this.#server.maxConnections = options.maxConnections;
     this.#server.on('request', (request, response) => this.#take(request, response));
   }
@@ -105,6 +111,7 @@ export class TopologyServer implements AsyncDisposable {
     try {
       if (this.#running.size >= MAX_REQUESTS) throw new Refusal(429, `more than ${MAX_REQUESTS} requests at once`);
       const { host } = request.headers;
+      if (host === undefined && request.httpVersion === '1.1') throw new Refusal(400, 'missing required Host header');
       if (!isOwnHost(host, [this.#options.listen.host.toLowerCase()]))
         throw new Refusal(
           421,

@@ -1,0 +1,93 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Finding } from '../target.ts';
+
+/** Names that would be SQL if anybody took them for that: of a table and of its columns, all of them served. */
+export const sqlTable = 'x"; DROP TABLE canary; --';
+export const sqlColumn = 'y" = 1; DELETE FROM canary; --';
+
+export const tableNames = ['item', 'line', sqlTable, 'shop.item', 'shop.line'];
+export const columnNames = [
+  'id',
+  'name',
+  'amount',
+  'price',
+  'seen',
+  'wall',
+  'day',
+  'at_time',
+  'doc',
+  'raw',
+  'ref',
+  'mood',
+  'ratio',
+  'part',
+  'flag',
+  'huge',
+  'small',
+  'twice',
+  'item_id',
+  'line',
+  sqlColumn,
+];
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+// Without a primary key a table is not served: no call can change the canary but by SQL.
+const tables = `
+CREATE TABLE item (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, amount BIGINT NOT NULL DEFAULT 0 CHECK (amount >= -1000), price DECIMAL_TEXT(12,4), seen TIMESTAMPTZ_TEXT, wall TIMESTAMP_TEXT, day DATE_TEXT, at_time TIME_TEXT,
+  doc JSON_TEXT, raw BLOB, ref UUID_TEXT, mood ENUM_TEXT, ratio REAL, part FLOAT32, flag BOOLEAN, huge UNSIGNED64_TEXT, small SMALLINT, twice BIGINT GENERATED ALWAYS AS (amount * 2) STORED);
+CREATE TABLE line (item_id BIGINT NOT NULL REFERENCES item, line TEXT NOT NULL, amount INT32 NOT NULL DEFAULT 1, PRIMARY KEY (item_id, line));
+CREATE TABLE ${quoted(sqlTable)} (id BIGINT PRIMARY KEY NOT NULL, ${quoted(sqlColumn)} TEXT NOT NULL);
+CREATE TABLE canary (note TEXT);
+INSERT INTO canary VALUES ('nobody may touch this'), ('nor this');
+INSERT INTO item (id, name, amount, price) VALUES (1, 'one', 1, '1.0000'), (2, 'two', 2, NULL), (3, 'three', 3, NULL);
+INSERT INTO line VALUES (1, 'a', 1), (1, 'b', 2);
+INSERT INTO ${quoted(sqlTable)} VALUES (1, 'a');`;
+
+/** A SQLite file with tables that are served and one, the canary, that no call can reach. */
+export class ShopFile implements AsyncDisposable {
+  readonly directory: string;
+  readonly path: string;
+  #untouched = '';
+
+  private constructor(directory: string) {
+    this.directory = directory;
+    this.path = join(directory, 'shop.db');
+  }
+
+  static async create(): Promise<ShopFile> {
+    const file = new ShopFile(await mkdtemp(join(tmpdir(), 'switchyard-fuzz-')));
+    using database = file.connect();
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${tables}`);
+    return file;
+  }
+
+  connect(): DatabaseSync {
+    return new DatabaseSync(this.path, { timeout: 5_000 });
+  }
+
+  /** Remembers what must not change from now on. */
+  seal(): void {
+    this.#untouched = this.#digest();
+  }
+
+  /** A finding when the canary, or the shape of anything in the file, is not what it was. */
+  checkUntouched(): void {
+    if (this.#digest() !== this.#untouched) throw new Finding('state', "the canary's rows or the file's schema have changed: a text of a caller was taken for SQL");
+  }
+
+  #digest(): string {
+    using database = this.connect();
+    const rows = [...database.prepare('SELECT name, sql FROM sqlite_master ORDER BY name').all(), ...database.prepare('SELECT rowid, note FROM canary ORDER BY rowid').all()];
+    return createHash('sha256').update(JSON.stringify(rows)).digest('hex');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
