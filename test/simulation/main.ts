@@ -2,6 +2,8 @@ import { noteText } from './world/journal.ts';
 import { makePlan } from './world/plan.ts';
 import { runSeed } from './run-seed.ts';
 
+// Every error would cost more than what it tells of: nobody looks at where they come from.
+Error.stackTraceLimit = process.argv[4] === 'talk' ? 10 : 0;
 const first = Number(process.argv[2] ?? 1);
 const count = Number(process.argv[3] ?? 1);
 const talk = process.argv[4] === 'talk';

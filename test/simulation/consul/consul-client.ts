@@ -16,7 +16,8 @@ export class SimKvClient implements KvClient, AsyncDisposable {
   readonly #network: Network;
   readonly #scheduler: Scheduler;
   readonly #ttls = new Map<string, number>();
-  readonly #closed = new AbortController();
+  readonly #live = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(process: SimProcess, server: ConsulServer, network: Network, scheduler: Scheduler) {
     this.#process = process;
@@ -65,7 +66,8 @@ export class SimKvClient implements KvClient, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed.abort(new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'Consul: the connection was closed'));
+    this.#isClosed = true;
+    for (const call of this.#live) call.abort(closed());
   }
 
   #read(mode: ReadMode, read: Parameters<ConsulServer['read']>[1], signal: AbortSignal): Promise<KvReading> {
@@ -74,18 +76,25 @@ export class SimKvClient implements KvClient, AsyncDisposable {
 
   async #call<T>(work: () => Promise<T>, within: number, signal: AbortSignal): Promise<T> {
     if (signal.aborted) throw abortError(signal);
-    const limit = new AbortController();
-    const stop = this.#process.clock.after(within, () => limit.abort());
+    if (this.#isClosed) throw closed();
+    const end = new AbortController();
+    const onAbort = (): void => end.abort(abortError(signal));
+    const stop = this.#process.clock.after(within, () => end.abort(new SwitchyardError('TOPOLOGY_UNAVAILABLE', `Consul: no answer within ${within} ms`)));
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.#live.add(end);
     const connection = new Connection<ServerSession>(this.#process, this.#server, this.#network, this.#scheduler);
     try {
-      return await connection.send(work, { signal: AbortSignal.any([signal, limit.signal, this.#closed.signal]), patienceMs: 0 });
+      return await connection.send(work, { signal: end.signal, onAbort: 'leave' });
     } catch (error) {
-      if (signal.aborted) throw abortError(signal);
-      if (error instanceof SwitchyardError) throw error;
-      throw new SwitchyardError('TOPOLOGY_UNAVAILABLE', `Consul: ${limit.signal.aborted ? `no answer within ${within} ms` : String(error)}`);
+      if (end.signal.aborted) throw end.signal.reason;
+      throw error instanceof SwitchyardError ? error : new SwitchyardError('TOPOLOGY_UNAVAILABLE', `Consul: ${String(error)}`);
     } finally {
       stop();
+      signal.removeEventListener('abort', onAbort);
+      this.#live.delete(end);
       connection.release();
     }
   }
 }
+
+const closed = (): SwitchyardError => new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'Consul: the connection was closed');

@@ -39,14 +39,19 @@ export class GivenUp extends Error {
 
 export interface SendOptions {
   readonly signal: AbortSignal;
-  /** After an abort the server is asked to end what it does, and its answer awaited for so long; 0: nothing is asked and nothing awaited. */
-  readonly patienceMs: number;
+  /** What an abort does: the caller leaves at once; or it waits a little, asks the server to end what it does, and waits for the answer for a while; or the same without asking. */
+  readonly onAbort: 'leave' | 'cancel' | 'wait';
 }
+
+/** How long an answer is waited for after an abort, before the server is asked to cancel and after it. */
+const cancelAfterMs = 200;
+const cancelLimitMs = 1_000;
 
 /** A connection, whatever it leads to. */
 export type AnyConnection = Pick<Connection<ServerSession>, 'break' | 'drop' | 'isOrphaned'>;
 
 const refused = 'the connection was refused';
+const brokenText = 'the connection broke';
 
 interface Pending {
   readonly settle: (act: () => void) => void;
@@ -77,7 +82,7 @@ export class Connection<S extends ServerSession> {
   }
 
   /** Runs `work` at the server and brings back what it resolves to or rejects with. ConnectionLost; GivenUp. */
-  send<T>(work: (session: S) => Promise<T>, { signal, patienceMs }: SendOptions): Promise<T> {
+  send<T>(work: (session: S) => Promise<T>, { signal, onAbort: whenAborted }: SendOptions): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     if (this.#lost !== null) return Promise.reject(new ConnectionLost(this.#lost, false));
     let isSettled = false;
@@ -98,17 +103,27 @@ export class Connection<S extends ServerSession> {
       this.drop();
     };
     const onAbort = (): void => {
-      if (patienceMs === 0) giveUp();
+      const { clock } = this.#client;
+      if (whenAborted === 'leave') giveUp();
       else {
-        this.#toServer((session) => session.cancel());
-        patience = this.#client.clock.after(patienceMs, giveUp);
+        patience = clock.after(cancelAfterMs, () => {
+          if (whenAborted === 'cancel') this.#toServer((session) => session.cancel());
+          patience = clock.after(cancelLimitMs, giveUp);
+        });
       }
     };
     this.#pending = pending;
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
     this.#toServer((session) => {
-      const answer = (act: () => void): void => this.#network.send(this.#host.place, this.#client.name, this.#client, () => pending.settle(act));
+      const answer = (act: () => void): void =>
+        this.#network.send(
+          this.#host.place,
+          this.#client.name,
+          this.#client,
+          () => pending.settle(act),
+          () => this.#lose(brokenText),
+        );
       work(session).then(
         (value) => answer(() => resolve(value)),
         (error: unknown) => answer(() => reject(error)),
@@ -144,7 +159,7 @@ export class Connection<S extends ServerSession> {
   /** Brings a message to the server's session, if what ran there when the connection was made still does. */
   #toServer(act: (session: S) => void, closed = false): void {
     const { place } = this.#host;
-    this.#network.send(this.#client.name, place, everlasting, () => {
+    const deliver = (): void => {
       const server = this.#server ?? this.#connect(closed);
       if (server === null || !server.isAlive || this.#session === null) {
         if (!closed) this.#reset(place, server === null ? refused : 'the server no longer knows the connection');
@@ -153,6 +168,9 @@ export class Connection<S extends ServerSession> {
       const session = this.#session;
       if (server.isRunning) act(session);
       else this.#scheduler.schedule(0, server, () => act(session));
+    };
+    this.#network.send(this.#client.name, place, everlasting, deliver, () => {
+      if (!closed) this.#lose(brokenText);
     });
   }
 
@@ -166,12 +184,16 @@ export class Connection<S extends ServerSession> {
   }
 
   #reset(from: string, why: string): void {
-    this.#network.send(from, this.#client.name, this.#client, () => {
-      this.#lost ??= why;
-      this.#host.connections.delete(this);
-      const pending = this.#pending;
-      pending?.settle(() => pending.reject(new ConnectionLost(why, why !== refused)));
-    });
+    this.#network.send(from, this.#client.name, this.#client, () => this.#lose(why));
+  }
+
+  /** The client hears that the connection is gone. */
+  #lose(why: string): void {
+    if (!this.#client.isAlive) return;
+    this.#lost ??= why;
+    this.#host.connections.delete(this);
+    const pending = this.#pending;
+    pending?.settle(() => pending.reject(new ConnectionLost(why, why !== refused)));
   }
 }
 

@@ -6,6 +6,7 @@ interface Held {
   readonly to: string;
   readonly owner: Owner;
   readonly deliver: () => void;
+  readonly lost: () => void;
 }
 
 const meanMs = 0.3;
@@ -14,8 +15,8 @@ const spikeChance = 0.004;
 const spikeMs = 120;
 
 /**
- * Messages between places, each on a connection of its own: so any two may overtake each other, and none comes twice. A way that is cut, in one direction or both, keeps what is sent on it, as TCP does, until it is whole again or the
- * connection is given up; whether it then still arrives nobody can say.
+ * Messages between places, each on a connection of its own: so any two may overtake each other, and none comes twice. A way that is cut, in one direction or both, keeps what is sent on it, as TCP does, until it is whole again; then it
+ * arrives late, or its connection turns out to be gone.
  */
 export class Network {
   readonly #scheduler: Scheduler;
@@ -29,10 +30,10 @@ export class Network {
     this.#random = random;
   }
 
-  /** Brings a message from one place to another; `deliver` runs in the name of its owner, the receiving process. */
-  send(from: string, to: string, owner: Owner, deliver: () => void): void {
+  /** Brings a message from one place to another; `deliver` runs in the name of its owner, the receiving process. `lost` is called when it never will: its connection is gone. */
+  send(from: string, to: string, owner: Owner, deliver: () => void, lost: () => void = () => {}): void {
     if (this.isCut(from, to)) {
-      this.#held.push({ from, to, owner, deliver });
+      this.#held.push({ from, to, owner, deliver, lost });
       return;
     }
     this.#scheduler.schedule(this.#latencyMs(), owner, deliver);
@@ -68,7 +69,7 @@ export class Network {
     this.#held = [];
     for (const message of held) {
       if (this.isCut(message.from, message.to)) this.#held.push(message);
-      else if (this.#random.chance(0.6)) this.#scheduler.schedule(this.#latencyMs() + this.#random.exponential(50), message.owner, message.deliver);
+      else this.#scheduler.schedule(this.#latencyMs() + this.#random.exponential(50), message.owner, this.#random.chance(0.6) ? message.deliver : message.lost);
     }
   }
 

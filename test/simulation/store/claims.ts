@@ -68,7 +68,8 @@ export async function saveRights(transaction: Transaction, scope: FenceScope, ri
   for (const [table, privileges] of rights) {
     await transaction.lockRow('fence', table, 'exclusive');
     const row = transaction.readNewest<FenceRow>('fence', table);
-    if (row?.workflow !== scope.workflow || row.peer !== scope.peer) throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" does not belong to workflow "${scope.workflow}"`);
+    if (row?.workflow !== scope.workflow || row.peer !== scope.peer)
+      throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" does not belong to workflow "${scope.workflow}"`);
     transaction.put('rights', table, privileges);
   }
 }
@@ -95,7 +96,8 @@ function takeTable(transaction: Transaction, table: string, side: 'source' | 'ta
     return;
   }
   transaction.beginStatement();
-  if (transaction.scan(rowsOf(table)).length > 0) throw new SwitchyardError('PRECHECK_FAILED', `table "${table}" exists in the target and holds rows that no workflow has brought there`);
+  if (transaction.scan(rowsOf(table)).length > 0)
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table}" exists in the target and holds rows that no workflow has brought there`);
   transaction.put('trigger', table, true);
   transaction.put('acl', table, []);
 }

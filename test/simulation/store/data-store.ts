@@ -64,7 +64,7 @@ export class SimDataStore implements DataStore {
       const results = await this.#link.request(connection, 'nothing', signal, (session) =>
         session.begin('gateway', 'read committed', (transaction) => writeAll(this.#link, transaction, operations)),
       );
-      await this.#link.request(connection, 'commits', signal, (session) => session.commit(async () => {}));
+      await this.#link.request(connection, 'commit', signal, (session) => session.commit(async () => {}));
       return results;
     });
   }

@@ -1,7 +1,7 @@
 import type { ChangeFeed, StreamSpec } from '../../../backends/backend.ts';
 import type { ChangeTransaction } from '../../../core/change.ts';
 import { type Position, position } from '../../../core/ids.ts';
-import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../kernel/connection.ts';
 import type { LogEntry, LoggedEvent } from './engine.ts';
@@ -23,6 +23,7 @@ export class SimChangeFeed implements ChangeFeed {
   readonly #end = new AbortController();
   readonly #connection: Connection<StoreSession>;
   #reader: LogReader | null = null;
+  #isDisposed = false;
   #at: number;
   #confirmed: number;
 
@@ -44,7 +45,7 @@ export class SimChangeFeed implements ChangeFeed {
     try {
       for (;;) {
         const group = await this.#next();
-        if (this.#end.signal.aborted) return;
+        if (this.#isDisposed) return;
         yield group;
       }
     } finally {
@@ -53,30 +54,31 @@ export class SimChangeFeed implements ChangeFeed {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#end.abort();
+    this.#isDisposed = true;
+    this.#end.abort(new SwitchyardError('CANCELLED', 'the feed has ended'));
     this.#connection.drop();
   }
 
   async #next(): Promise<readonly ChangeTransaction[]> {
     if (this.#signal.aborted) throw abortError(this.#signal);
-    const silent = new AbortController();
-    const stop = this.#link.process.clock.after(silenceLimitMs, () => silent.abort(new SwitchyardError('STORE_UNAVAILABLE', 'the server has been silent for too long')));
-    const { server } = this.#link;
+    const { server, process } = this.#link;
+    const stop = process.clock.after(silenceLimitMs, () => this.#end.abort(new SwitchyardError('STORE_UNAVAILABLE', 'the server has been silent for too long')));
+    const onAbort = (): void => this.#end.abort(abortError(this.#signal));
+    this.#signal.addEventListener('abort', onAbort, { once: true });
     const [from, confirmed] = [this.#at, this.#confirmed];
     try {
-      const signal = AbortSignal.any([this.#signal, this.#end.signal, silent.signal]);
-      const { transactions, at } = await this.#link.request(this.#connection, 'nothing', signal, () => {
+      const { transactions, at } = await this.#link.request(this.#connection, 'nothing', this.#end.signal, () => {
         this.#reader ??= new LogReader(server, this.#stream, this.#schemas);
         return this.#reader.next(from, confirmed);
       });
       this.#at = at;
       return transactions;
     } catch (error) {
-      if (this.#signal.aborted) throw abortError(this.#signal);
-      if (hasReason(error, 'CANCELLED') && this.#end.signal.aborted) return [];
+      if (this.#isDisposed && !this.#signal.aborted) return [];
       throw error;
     } finally {
       stop();
+      this.#signal.removeEventListener('abort', onAbort);
     }
   }
 }

@@ -26,7 +26,8 @@ export class SimFenceSession implements FenceSession {
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {
     const { process, server } = this.#link;
     const deadline = process.clock.monotonic() + lockTimeoutMs;
-    const late = (cause?: unknown): SwitchyardError => new SwitchyardError('LOCK_TIMEOUT', `the source's writers did not drain within ${lockTimeoutMs} ms; nothing changed`, { cause });
+    const late = (cause?: unknown): SwitchyardError =>
+      new SwitchyardError('LOCK_TIMEOUT', `the source's writers did not drain within ${lockTimeoutMs} ms; nothing changed`, { cause });
     for (;;) {
       const leftMs = Math.floor(deadline - process.clock.monotonic());
       if (leftMs < 1) throw late();

@@ -82,7 +82,9 @@ export class SimReplicationStore implements ReplicationStore {
       const token = streamToken(row.token + 1);
       transaction.put('stream', stream.id, { ...row, token });
       transaction.beginStatement();
-      const copied = transaction.scan<CopyProgress>('copy').flatMap(([key, progress]) => (key.startsWith(`${stream.id} `) ? [[key.slice(stream.id.length + 1), progress] as const] : []));
+      const copied = transaction
+        .scan<CopyProgress>('copy')
+        .flatMap(([key, progress]) => (key.startsWith(`${stream.id} `) ? [[key.slice(stream.id.length + 1), progress] as const] : []));
       return { token, position: row.position, marker: row.marker, copied: new Map(copied) };
     });
   }

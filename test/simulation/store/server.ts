@@ -11,6 +11,8 @@ import type { Transaction } from './transaction.ts';
 /** Which safeguard of a store is out of order, for showing that it is needed. */
 export type StoreFault = 'fence' | 'read-fence' | 'old-snapshots' | 'token' | 'marker';
 
+/** Within this a client finds out that the machine at the other end has forgotten the connection. */
+const keepAliveMs = 10_000;
 const pauseChance = 0.06;
 const longPauseChance = 0.03;
 
@@ -28,6 +30,8 @@ export class StoreServer implements Host<StoreSession> {
   readonly #random: Random;
   #process: SimProcess;
   #locks = new LockTable();
+  /** Connections whose clients have not heard of the crash. */
+  #unaware: Connection<StoreSession>[] = [];
 
   constructor(engine: Engine, scheduler: Scheduler, random: Random, faults: ReadonlySet<StoreFault>) {
     this.place = engine.name;
@@ -75,10 +79,12 @@ export class StoreServer implements Host<StoreSession> {
     this.#process.kill();
     const broken = [...this.connections];
     this.connections.clear();
-    if (!silently) for (const connection of broken) connection.break();
+    if (silently) this.#unaware = broken;
+    else for (const connection of broken) connection.break();
   }
 
   restart(): void {
+    for (const connection of this.#unaware.splice(0)) this.#scheduler.schedule(this.#random.between(0, keepAliveMs), null, () => connection.break());
     this.#locks = new LockTable();
     this.transactions.clear();
     this.#process = new SimProcess(this.place, this.#scheduler, this.#random);

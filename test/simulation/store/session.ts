@@ -5,6 +5,9 @@ import { type Isolation, type Role, StoreRefusal, Transaction } from './transact
 /** A transaction that its client leaves alone for so long is rolled back. */
 const idleTransactionMs = 2_000;
 
+/** A statement whose client is gone is ended when the server looks for it next. */
+const orphanCheckMs = 2_000;
+
 /** One connection at the server, with at most one transaction. */
 export class StoreSession implements ServerSession {
   readonly server: StoreServer;
@@ -60,7 +63,8 @@ export class StoreSession implements ServerSession {
 
   close(): void {
     this.#isClosed = true;
-    if (!this.#isBusy) this.#end();
+    if (this.#isBusy) this.server.after(orphanCheckMs, () => this.cancel());
+    else this.#end();
   }
 
   #begin(role: Role, isolation: Isolation): Transaction {

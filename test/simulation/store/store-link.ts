@@ -7,11 +7,8 @@ import type { StoreServer } from './server.ts';
 import type { StoreSession } from './session.ts';
 import { StoreRefusal } from './transaction.ts';
 
-/** How long a cancelled statement's answer is waited for. */
-const patienceMs = 200;
-
-/** Whether a request may commit something: then the loss of its answer leaves the outcome unknown. */
-export type Effect = 'nothing' | 'commits';
+/** Whether a request may commit something: then the loss of its answer leaves the outcome unknown. A mere commit is not cancelled. */
+export type Effect = 'nothing' | 'commits' | 'commit';
 
 /** One process's way to one store. */
 export class StoreLink {
@@ -45,7 +42,7 @@ export class StoreLink {
   async request<T>(connection: Connection<StoreSession>, effect: Effect, signal: AbortSignal, work: (session: StoreSession) => Promise<T>): Promise<T> {
     if (signal.aborted) throw abortError(signal);
     try {
-      return await connection.send(work, { signal, patienceMs });
+      return await connection.send(work, { signal, onAbort: effect === 'commit' ? 'wait' : 'cancel' });
     } catch (error) {
       throw storeError(error, effect, signal);
     }
@@ -64,7 +61,7 @@ function storeError(error: unknown, effect: Effect, signal: AbortSignal): unknow
     return new SwitchyardError('OUTCOME_UNKNOWN', 'the call ended after the write was sent, and the store did not tell in time whether it was done', { cause: signal.reason });
   }
   if (!(error instanceof ConnectionLost)) return error;
-  if (error.sent && effect === 'commits') return new SwitchyardError('OUTCOME_UNKNOWN', `the connection to the store was lost before it confirmed the write: ${error.message}`);
+  if (error.sent && effect !== 'nothing') return new SwitchyardError('OUTCOME_UNKNOWN', `the connection to the store was lost before it confirmed the write: ${error.message}`);
   return new SwitchyardError('STORE_UNAVAILABLE', `the connection to the store was lost: ${error.message}`);
 }
 

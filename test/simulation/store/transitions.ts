@@ -71,7 +71,14 @@ export async function closeFence(transaction: Transaction, scope: FenceScope, at
   });
 }
 
-async function simple(transaction: Transaction, scope: FenceScope, from: Condition, next: Pick<FenceRow, 'state'>, attempt: Attempt, after: () => void = () => {}): Promise<boolean> {
+async function simple(
+  transaction: Transaction,
+  scope: FenceScope,
+  from: Condition,
+  next: Pick<FenceRow, 'state'>,
+  attempt: Attempt,
+  after: () => void = () => {},
+): Promise<boolean> {
   const rows = await lockedRows(transaction, scope);
   if (!all(rows, from)) return rows.length > 0 && all(rows, (row) => row.state === next.state && row.attempt === attempt);
   await transaction.pause();
@@ -114,7 +121,14 @@ export async function relaxTable(transaction: Transaction, scope: FenceScope, ta
 }
 
 /** The player's first statement of every apply. */
-export async function advance(server: StoreServer, transaction: Transaction, stream: StreamSpec, token: StreamToken, position: Position | null, marker: Attempt | null): Promise<void> {
+export async function advance(
+  server: StoreServer,
+  transaction: Transaction,
+  stream: StreamSpec,
+  token: StreamToken,
+  position: Position | null,
+  marker: Attempt | null,
+): Promise<void> {
   await transaction.lockRow('stream', stream.id, 'exclusive');
   const row = transaction.readNewest<StreamRow>('stream', stream.id);
   const isBroken = server.faults.has('token');

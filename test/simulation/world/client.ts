@@ -40,7 +40,8 @@ type Told<T> = { readonly outcome: 'ok'; readonly value: T } | { readonly outcom
 
 const callDeadlineMs = 3_000;
 /** With these nobody knows whether a write was done. */
-const isUnknown = (error: unknown): boolean => !(error instanceof SwitchyardError) || hasReason(error, 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'CANCELLED', 'PEER_UNREACHABLE', 'INTERNAL', 'STORE_FAILED');
+const isUnknown = (error: unknown): boolean =>
+  !(error instanceof SwitchyardError) || hasReason(error, 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'CANCELLED', 'PEER_UNREACHABLE', 'INTERNAL', 'STORE_FAILED');
 
 /** A caller of gateways: one operation after another, through whichever gateway comes; some writes carry a request id and are sent again when nobody knows what became of them. */
 export class Client {
@@ -102,14 +103,17 @@ export class Client {
     const get: Act<State> = async (service, context) => valueOf(await found(service.get(create(GetRequestSchema, { table: 'item', key: rowKey(key) }), context)));
     const invoked = this.#options.scheduler.now;
     const told = await this.#once(gateway, deadlineMs, get);
-    if (told.outcome === 'ok') this.#tell({ process: this.process.name, invoked, responded: this.#options.scheduler.now, outcome: 'ok', key: `item ${key}`, kind: 'read', saw: told.value });
+    if (told.outcome === 'ok')
+      this.#tell({ process: this.process.name, invoked, responded: this.#options.scheduler.now, outcome: 'ok', key: `item ${key}`, kind: 'read', saw: told.value });
     return told;
   }
 
   async #write(gateway: GatewayNode, key: bigint): Promise<void> {
     if (this.#random.chance(0.12)) {
       await this.#record(`item ${key}`, { kind: 'delete' }, (requestId) =>
-        this.#send(gateway, requestId, (service, context) => service.delete(create(DeleteRequestSchema, { table: 'item', key: rowKey(key), allowMissing: true, requestId }), context)),
+        this.#send(gateway, requestId, (service, context) =>
+          service.delete(create(DeleteRequestSchema, { table: 'item', key: rowKey(key), allowMissing: true, requestId }), context),
+        ),
       );
       return;
     }
@@ -174,7 +178,8 @@ export class Client {
       return valueOf(entries?.[0] as GetResponse | undefined);
     };
     const told = await this.#once(gateway, callDeadlineMs, get);
-    if (told.outcome === 'ok') this.#tell({ process: this.process.name, invoked, responded: this.#options.scheduler.now, outcome: 'ok', key: 'pair', kind: 'read', saw: told.value });
+    if (told.outcome === 'ok')
+      this.#tell({ process: this.process.name, invoked, responded: this.#options.scheduler.now, outcome: 'ok', key: 'pair', kind: 'read', saw: told.value });
   }
 
   async #record<T>(key: string, intended: RowAction, act: (requestId: string) => Promise<Told<T>>, claimed?: (value: T) => RowAction): Promise<Told<T>> {
@@ -213,7 +218,7 @@ export class Client {
     const limit = new AbortController();
     const stop = this.process.clock.after(deadlineMs + 500, () => limit.abort());
     try {
-      return { outcome: 'ok', value: await connection.send((session) => session.call(deadlineMs, this.process.name, act), { signal: limit.signal, patienceMs: 0 }) };
+      return { outcome: 'ok', value: await connection.send((session) => session.call(deadlineMs, this.process.name, act), { signal: limit.signal, onAbort: 'leave' }) };
     } catch (error) {
       if (error instanceof ConnectionLost) return { outcome: error.sent ? 'unknown' : 'failed', error };
       return { outcome: error instanceof GivenUp || isUnknown(error) ? 'unknown' : 'failed', error };

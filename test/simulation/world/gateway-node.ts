@@ -100,12 +100,14 @@ export class GatewayNode implements Host<GatewaySession> {
     const backends = new Map<string, Backend>([[backend.kind, backend]]);
     const plane = openDataPlane({ ...config, id: this.place }, { topology, backends, clock: process.clock, log, newId, env: this.#parts.env }, createMetrics(), disk);
     this.#isReady = false;
-    plane.start({ id: this.place, address: this.place }, () => {}).then(
-      () => {
-        if (process === this.#process) this.#isReady = true;
-      },
-      (error: unknown) => log.error({ err: error }, 'the gateway could not start'),
-    );
+    plane
+      .start({ id: this.place, address: this.place }, () => {})
+      .then(
+        () => {
+          if (process === this.#process) this.#isReady = true;
+        },
+        (error: unknown) => log.error({ err: error }, 'the gateway could not start'),
+      );
     return [process, plane];
   }
 }

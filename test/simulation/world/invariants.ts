@@ -46,7 +46,8 @@ export class Invariants {
   }
 
   #opened(engine: Engine, row: FenceRow, other: FenceRow): void {
-    if (other.state !== 'CLOSED' || other.attempt !== row.attempt) this.#violated(`${row.table} is OPEN(${row.attempt}) in ${engine.name} and ${other.state}(${other.attempt}) in the other store`);
+    if (other.state !== 'CLOSED' || other.attempt !== row.attempt)
+      this.#violated(`${row.table} is OPEN(${row.attempt}) in ${engine.name} and ${other.state}(${other.attempt}) in the other store`);
     const hasMarker = engine.keys('stream').some((id) => (engine.read('stream', id, engine.lastCommit) as StreamRow | undefined)?.marker === row.attempt);
     if (!hasMarker) this.#violated(`${row.table} is OPEN(${row.attempt}) in ${engine.name}, where the marker of that attempt has not been applied`);
   }

@@ -33,8 +33,14 @@ function change(rules: RulesDocument, how: 'flip' | 'drop' | 'hold' | 'leap'): R
     case 'drop':
       return { ...next, tables: Object.fromEntries(entries.slice(1)) };
     case 'flip':
-      return { ...next, tables: Object.fromEntries(entries.map(([table, rule]) => [table, { ...rule, primary: rule.primary === 'old' ? 'new' : 'old', attempt: rule.attempt + 50 }])) };
+      return {
+        ...next,
+        tables: Object.fromEntries(entries.map(([table, rule]) => [table, { ...rule, primary: rule.primary === 'old' ? 'new' : 'old', attempt: rule.attempt + 50 }])),
+      };
     case 'hold':
-      return { ...next, tables: Object.fromEntries(entries.map(([table, rule]) => [table, { ...rule, writes: 'held' as const, hold: { holdMs: 1_000, attempt: rule.attempt + 70 } }])) };
+      return {
+        ...next,
+        tables: Object.fromEntries(entries.map(([table, rule]) => [table, { ...rule, writes: 'held' as const, hold: { holdMs: 1_000, attempt: rule.attempt + 70 } }])),
+      };
   }
 }

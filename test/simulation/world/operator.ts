@@ -103,7 +103,7 @@ export class Operator {
     const { controls, network, scheduler } = this.#options;
     const control = controls.find(({ process }) => process.isRunning) ?? controls[0];
     if (control === undefined) throw new Error('there is no control');
-    return new Connection<ControlSession>(this.#process, control, network, scheduler).send(act, { signal, patienceMs: 0 });
+    return new Connection<ControlSession>(this.#process, control, network, scheduler).send(act, { signal, onAbort: 'leave' });
   }
 
   #limit(ms: number): AbortSignal {

@@ -102,7 +102,10 @@ function lengthOf(action: FaultAction, random: Random): number {
 
 /** A fault in one line. */
 export function faultText({ when, action, forMs }: Fault): string {
-  const at = when.kind === 'time' ? `at ${(when.atMs / 1_000).toFixed(1)} s` : `${when.delayMs.toFixed(1)} ms after ${when.kind === 'fence' ? when.state : `step ${when.step}`} no. ${when.nth}`;
+  const at =
+    when.kind === 'time'
+      ? `at ${(when.atMs / 1_000).toFixed(1)} s`
+      : `${when.delayMs.toFixed(1)} ms after ${when.kind === 'fence' ? when.state : `step ${when.step}`} no. ${when.nth}`;
   const { kind, ...what } = action;
   return `${kind} ${Object.values(what)
     .map((value) => (typeof value === 'number' ? value.toFixed(1) : String(value)))
