@@ -4,7 +4,7 @@ import type { RowOperation } from './world/history.ts';
 import { Operator } from './world/operator.ts';
 import type { Plan } from './world/plan.ts';
 import { servingStore, unsettled } from './world/settlement.ts';
-import { World } from './world/world.ts';
+import { type Prepared, World } from './world/world.ts';
 
 export interface SeedResult {
   readonly violations: readonly string[];
@@ -30,9 +30,19 @@ const settleLimitMs = 90_000;
 const probeEveryMs = 100;
 const quietMs = 500;
 
+let prepared: Promise<Prepared> | null = null;
+
+/** A world in which the workflow has been made without any fault: made once, and always the same. */
+async function prepare(): Promise<Prepared> {
+  const world = new World({ plan: { seed: 0, faults: [], fromScratch: true, switches: 0, restMs: 100 }, broken: new Set(), isTalkative: false, prepared: null });
+  if (!(await runUntil(world, operatorOf(world).setUp(), setUpLimitMs)) || world.violations.length > 0) throw new Error(`no workflow without any fault: ${world.violations.join('; ')}`);
+  return world.remains;
+}
+
 /** Runs one world from its beginning to its end and judges it. Whatever is thrown on the way is a violation as well. */
 export async function runSeed(plan: Plan, { broken, isTalkative }: RunOptions): Promise<SeedResult> {
-  const world = new World({ plan, broken, isTalkative });
+  prepared ??= prepare();
+  const world = new World({ plan, broken, isTalkative, prepared: plan.fromScratch ? null : await prepared });
   const onUnhandled = (error: unknown): void => world.violate(`a promise was rejected and nobody listened: ${String(error)}`);
   process.on('unhandledRejection', onUnhandled);
   try {
@@ -48,13 +58,12 @@ export async function runSeed(plan: Plan, { broken, isTalkative }: RunOptions): 
 
 async function live(world: World, plan: Plan): Promise<void> {
   const { scheduler, nemesis, journal } = world;
-  const operator = new Operator({ started: world.startProcess('operator'), controls: world.controls, network: world.network, scheduler, journal });
-  if (!(await runUntil(world, operator.setUp(), setUpLimitMs))) return world.violate('the workflow was not set up in time');
-  world.consul.backUp();
-  journal.note('world', 'set up');
+  const operator = operatorOf(world);
   world.startClients();
   nemesis.begin();
   const beganAt = scheduler.now;
+  if (plan.fromScratch && !(await runUntil(world, operator.setUp(), setUpLimitMs))) return world.violate('the workflow was not set up in time');
+  world.consul.backUp();
   await runUntil(world, operator.switchToAndFro(plan.switches), chaosLimitMs);
   await scheduler.run(() => scheduler.now - beganAt >= Math.min(nemesis.lastTimeMs, chaosLimitMs));
   nemesis.end();
@@ -68,6 +77,9 @@ async function live(world: World, plan: Plan): Promise<void> {
   await settles(world);
   world.readFinalRows(servingStore(world));
 }
+
+const operatorOf = (world: World): Operator =>
+  new Operator({ started: world.startProcess('operator'), controls: world.controls, network: world.network, scheduler: world.scheduler, journal: world.journal });
 
 /** Every gateway takes a write and a read again, soon. */
 async function trafficFlows(world: World): Promise<void> {

@@ -28,14 +28,16 @@ export class ConsulServer implements Host<ServerSession> {
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #waiters = new Set<Waiter>();
-  #state = new ConsulState();
+  #state: ConsulState;
   /** What the leader of before still answers with. */
   #deposed: ConsulState | null = null;
   #hasLeader = true;
   #backup: ConsulState | null = null;
+  /** Ids of sessions are never given twice, whatever was restored. */
   #sessions = 0;
 
-  constructor(scheduler: Scheduler, random: Random) {
+  constructor(scheduler: Scheduler, random: Random, state?: ConsulState) {
+    this.#state = state ?? new ConsulState();
     this.#scheduler = scheduler;
     this.#random = random;
     this.process = new SimProcess(this.place, scheduler, random);
@@ -75,7 +77,7 @@ export class ConsulServer implements Host<ServerSession> {
 
   async createSession(ttlMs: number): Promise<string> {
     this.#sessions += 1;
-    const id = `session-${this.#sessions}`;
+    const id = `session-${this.#sessions}-${this.#random.int(1_000_000)}`;
     this.#leader().createSession(id, ttlMs, this.#expiryOf(ttlMs));
     return id;
   }

@@ -29,6 +29,13 @@ export class ConsulState {
     return new ConsulState(this);
   }
 
+  /** The same without sessions. */
+  withoutSessions(): ConsulState {
+    const copied = this.copy();
+    for (const id of copied.sessionIds) copied.endSession(id);
+    return copied;
+  }
+
   get(key: string): KvReading {
     const item = this.#items.get(key);
     return { items: item === undefined ? [] : [item], index: item?.modifyIndex ?? this.#kvIndex };

@@ -48,6 +48,16 @@ export class Engine {
     this.name = name;
   }
 
+  /** A store of the same content, log and slots, which goes its own way from here on. Commits were made `earlierMs` ago. */
+  copy(earlierMs: number): Engine {
+    const copied = new Engine(this.name);
+    copied.#lastCommit = this.#lastCommit;
+    for (const [id, slot] of this.slots) copied.slots.set(id, { ...slot });
+    for (const [relation, rows] of this.#relations) copied.#relations.set(relation, new Map([...rows].map(([key, versions]) => [key, [...versions]])));
+    copied.#log.push(...this.#log.map((entry) => ({ ...entry, atMs: entry.atMs - earlierMs })));
+    return copied;
+  }
+
   get lastCommit(): number {
     return this.#lastCommit;
   }

@@ -23,6 +23,11 @@ export class Invariants {
     return Math.max(0, ...[...this.#known.values()].map((row) => row.attempt));
   }
 
+  /** Takes in what a store holds already. */
+  learn(engine: Engine): void {
+    for (const table of engine.keys('fence')) this.#known.set(`${engine.name}.${table}`, engine.read('fence', table, engine.lastCommit) as FenceRow);
+  }
+
   committed(engine: Engine, transaction: Transaction): void {
     for (const [relation, rows] of transaction.writes) {
       if (relation === 'fence') for (const row of rows.values()) this.#fenceChanged(engine, row as FenceRow);

@@ -14,7 +14,7 @@ export class Nemesis {
   readonly #counts = new Map<string, number>();
   readonly #undo = new Set<Undo>();
   #isOver = false;
-  #beganAtMs = 0;
+  #hasBegun = false;
   /** Faults that have happened so far. */
   happened = 0;
 
@@ -25,7 +25,7 @@ export class Nemesis {
 
   /** From here on times count and triggers fire. */
   begin(): void {
-    this.#beganAtMs = this.#scheduler.now;
+    this.#hasBegun = true;
     for (const fault of this.#faults) if (fault.when.kind === 'time') this.#later(fault, fault.when.atMs);
   }
 
@@ -56,7 +56,7 @@ export class Nemesis {
   }
 
   #count(what: string): void {
-    if (this.#beganAtMs === 0) return;
+    if (!this.#hasBegun) return;
     const count = (this.#counts.get(what) ?? 0) + 1;
     this.#counts.set(what, count);
     for (const fault of this.#faults) {

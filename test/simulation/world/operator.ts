@@ -27,7 +27,7 @@ export interface OperatorOptions {
 }
 
 const callLimitMs = 20_000;
-const pollMs = 100;
+const pollMs = 200;
 const retryMs = 250;
 /** How long a switch is waited for before the next one is asked for. */
 const patienceMs = 7_000;

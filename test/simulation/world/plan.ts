@@ -30,6 +30,8 @@ export interface Fault {
 export interface Plan {
   readonly seed: number;
   readonly faults: readonly Fault[];
+  /** Whether the faults begin before the workflow is made, or when it runs already. */
+  readonly fromScratch: boolean;
   /** How often traffic is switched, to and fro. */
   readonly switches: number;
   /** Pause between two operations of one client while nothing is going on, in ms. */
@@ -49,7 +51,7 @@ export function makePlan(seed: number): Plan {
   const random = new Random(`plan ${seed}`);
   const switches = 1 + random.int(3);
   const count = random.chance(0.06) ? 0 : 1 + random.int(6);
-  return { seed, switches, restMs: random.between(60, 250), faults: Array.from({ length: count }, () => makeFault(random, switches)) };
+  return { seed, switches, fromScratch: random.chance(0.08), restMs: random.between(60, 250), faults: Array.from({ length: count }, () => makeFault(random, switches)) };
 }
 
 function makeFault(random: Random, switches: number): Fault {

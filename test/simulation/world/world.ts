@@ -1,6 +1,7 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import { ConsulServer } from '../consul/consul-server.ts';
+import type { ConsulState } from '../consul/consul-state.ts';
 import { Network } from '../kernel/network.ts';
 import type { SimProcess } from '../kernel/process.ts';
 import { Random } from '../kernel/random.ts';
@@ -29,6 +30,15 @@ export interface WorldOptions {
   readonly broken: ReadonlySet<StoreFault>;
   /** Whether processes' information is kept for people, not only their errors. */
   readonly isTalkative: boolean;
+  /** A world to begin with in which the workflow runs already; null: nothing is there but the old store's tables. */
+  readonly prepared: Prepared | null;
+}
+
+/** What is left of a world when every process has ended. */
+export interface Prepared {
+  readonly engines: ReadonlyMap<string, Engine>;
+  readonly consul: ConsulState;
+  readonly atMs: number;
 }
 
 /** How long clients hurry after something has happened to a fence. */
@@ -56,13 +66,13 @@ export class World {
   #busyUntilMs = 0;
   #strangers = 0;
 
-  constructor({ plan, broken, isTalkative }: WorldOptions) {
+  constructor({ plan, broken, isTalkative, prepared }: WorldOptions) {
     const { scheduler, journal } = this;
     this.#plan = plan;
     this.random = new Random(`world ${plan.seed}`);
     this.network = new Network(scheduler, this.random.fork('network'));
-    this.consul = new ConsulServer(scheduler, this.random.fork('consul'));
-    this.stores = new Map(stores.map((name) => [name, new StoreServer(new Engine(name), scheduler, this.random.fork(name), broken)]));
+    this.consul = new ConsulServer(scheduler, this.random.fork('consul'), prepared?.consul.copy());
+    this.stores = new Map(stores.map((name) => [name, new StoreServer(prepared?.engines.get(name)?.copy(prepared.atMs) ?? new Engine(name), scheduler, this.random.fork(name), broken)]));
     const engines = new Map([...this.stores].map(([name, { engine }]) => [name, engine]));
     this.invariants = new Invariants(
       engines,
@@ -77,10 +87,16 @@ export class World {
       server.pretendedMarker = () => attempt(this.invariants.highestAttempt);
     }
     this.nemesis = new Nemesis(this, plan.faults);
-    this.#fillOldStore();
+    if (prepared === null) this.#fillOldStore();
+    else for (const { engine } of this.stores.values()) this.invariants.learn(engine);
     this.#parts = new ProcessParts({ scheduler, network: this.network, random: this.random.fork('processes'), consul: this.consul, stores: this.stores, journal, isTalkative });
     this.gateways = gateways.map((place) => new GatewayNode(place, this.#parts));
     this.controls = controls.map((place) => new ControlNode(place, this.#parts, (by, to, step) => this.#stepDone(by, to, step)));
+  }
+
+  /** What would be left if everything ended now. */
+  get remains(): Prepared {
+    return { engines: new Map([...this.stores].map(([name, { engine }]) => [name, engine])), consul: this.consul.state.withoutSessions(), atMs: this.scheduler.now };
   }
 
   violate(said: string): void {
