@@ -1,6 +1,7 @@
+import { judge } from './judge.ts';
 import type { StoreFault } from './store/server.ts';
 import type { Note } from './world/journal.ts';
-import type { RowOperation } from './world/history.ts';
+import type { RowOperation } from '../checker/history.ts';
 import { Operator } from './world/operator.ts';
 import type { Plan } from './world/plan.ts';
 import { servingStore, unsettled } from './world/settlement.ts';
@@ -15,6 +16,8 @@ export interface SeedResult {
   readonly steps: number;
   readonly virtualMs: number;
   readonly faults: number;
+  /** Rows on which the checker found nothing and came to the end of its search. */
+  readonly undecided: number;
 }
 
 export interface RunOptions {
@@ -35,7 +38,8 @@ let prepared: Promise<Prepared> | null = null;
 /** A world in which the workflow has been made without any fault: made once, and always the same. */
 async function prepare(): Promise<Prepared> {
   const world = new World({ plan: { seed: 0, faults: [], fromScratch: true, switches: 0, restMs: 100 }, broken: new Set(), isTalkative: false, prepared: null });
-  if (!(await runUntil(world, operatorOf(world).setUp(), setUpLimitMs)) || world.violations.length > 0) throw new Error(`no workflow without any fault: ${world.violations.join('; ')}`);
+  if (!(await runUntil(world, operatorOf(world).setUp(), setUpLimitMs)) || world.violations.length > 0)
+    throw new Error(`no workflow without any fault: ${world.violations.join('; ')}`);
   return world.remains;
 }
 
@@ -53,7 +57,18 @@ export async function runSeed(plan: Plan, { broken, isTalkative }: RunOptions): 
     process.off('unhandledRejection', onUnhandled);
   }
   const { scheduler, journal, history, violations, nemesis } = world;
-  return { violations, notes: journal.notes, history, trace: scheduler.trace, steps: scheduler.steps, virtualMs: scheduler.now, faults: nemesis.happened };
+  const judgement = judge(history);
+  for (const said of judgement.violations) world.violate(said);
+  return {
+    undecided: judgement.undecided,
+    violations,
+    notes: journal.notes,
+    history,
+    trace: scheduler.trace,
+    steps: scheduler.steps,
+    virtualMs: scheduler.now,
+    faults: nemesis.happened,
+  };
 }
 
 async function live(world: World, plan: Plan): Promise<void> {
@@ -67,6 +82,8 @@ async function live(world: World, plan: Plan): Promise<void> {
   await runUntil(world, operator.switchToAndFro(plan.switches), chaosLimitMs);
   await scheduler.run(() => scheduler.now - beganAt >= Math.min(nemesis.lastTimeMs, chaosLimitMs));
   nemesis.end();
+  // A rules key that is gone is for people to bring back; and a keyspace that is applied again does it.
+  await runUntil(world, operator.restoreRules(), settleLimitMs);
   journal.note('world', 'no more faults');
   if (world.violations.length > 0) return;
   await trafficFlows(world);

@@ -18,7 +18,7 @@ import { SimProcess } from '../kernel/process.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Scheduler } from '../kernel/scheduler.ts';
 import type { GatewayNode, GatewaySession } from './gateway-node.ts';
-import type { RowAction, RowOperation, State } from './history.ts';
+import type { RowAction, RowOperation, State } from '../../checker/history.ts';
 import { counters, pairKey, registers, swaps } from './tables.ts';
 
 export interface ClientOptions {

@@ -8,7 +8,7 @@ import type { StoreServer } from '../store/server.ts';
 import { StoreLink } from '../store/store-link.ts';
 import type { Isolation } from '../store/transaction.ts';
 import { hasReason } from '../../../core/switchyard-error.ts';
-import type { RowOperation } from './history.ts';
+import type { RowOperation } from '../../checker/history.ts';
 import { registers } from './tables.ts';
 
 /** Somebody with the gateway's login and a console: a transaction that reads, stays open, writes, stays open once more, and commits. What it writes is as good as any other write. */

@@ -14,7 +14,7 @@ import { keyText } from '../../../core/cell.ts';
 import { Client } from './client.ts';
 import { ControlNode } from './control-node.ts';
 import { GatewayNode } from './gateway-node.ts';
-import type { RowOperation } from './history.ts';
+import type { RowOperation } from '../../checker/history.ts';
 import { Invariants } from './invariants.ts';
 import { Journal } from './journal.ts';
 import { meddleWithRules } from './meddling.ts';
@@ -72,7 +72,9 @@ export class World {
     this.random = new Random(`world ${plan.seed}`);
     this.network = new Network(scheduler, this.random.fork('network'));
     this.consul = new ConsulServer(scheduler, this.random.fork('consul'), prepared?.consul.copy());
-    this.stores = new Map(stores.map((name) => [name, new StoreServer(prepared?.engines.get(name)?.copy(prepared.atMs) ?? new Engine(name), scheduler, this.random.fork(name), broken)]));
+    this.stores = new Map(
+      stores.map((name) => [name, new StoreServer(prepared?.engines.get(name)?.copy(prepared.atMs) ?? new Engine(name), scheduler, this.random.fork(name), broken)]),
+    );
     const engines = new Map([...this.stores].map(([name, { engine }]) => [name, engine]));
     this.invariants = new Invariants(
       engines,
