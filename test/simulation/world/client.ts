@@ -100,7 +100,7 @@ export class Client {
   }
 
   async #read(gateway: GatewayNode, deadlineMs: number, key: bigint): Promise<Told<State>> {
-    const get: Act<State> = async (service, context) => valueOf(await found(service.get(create(GetRequestSchema, { table: 'item', key: rowKey(key) }), context)));
+    const get: Act<State> = async (service, context) => stateOf(await found(service.get(create(GetRequestSchema, { table: 'item', key: rowKey(key) }), context)));
     const invoked = this.#options.scheduler.now;
     const told = await this.#once(gateway, deadlineMs, get);
     if (told.outcome === 'ok')
@@ -124,7 +124,7 @@ export class Client {
   async #increment(gateway: GatewayNode, key: bigint): Promise<void> {
     const add: (requestId: string) => Act<number> = (requestId) => async (service, context) => {
       const answer = await service.update(create(UpdateRequestSchema, { table: 'item', key: rowKey(key), add: row(1), returning: ['value'], requestId }), context);
-      return Number(valueOf(answer as GetResponse));
+      return Number(stateOf(answer as GetResponse));
     };
     await this.#record(
       `item ${key}`,
@@ -175,7 +175,7 @@ export class Client {
     const invoked = this.#options.scheduler.now;
     const get: Act<State> = async (service, context) => {
       const { entries } = await service.batchGet(create(BatchGetRequestSchema, { table, keys: [rowKey(pairKey)] }), context);
-      return valueOf(entries?.[0] as GetResponse | undefined);
+      return stateOf(entries?.[0] as GetResponse | undefined);
     };
     const told = await this.#once(gateway, callDeadlineMs, get);
     if (told.outcome === 'ok')
@@ -252,7 +252,7 @@ async function found(answer: Promise<unknown>): Promise<GetResponse | undefined>
 }
 
 /** The row's value; null for no row, and for a row without one. */
-function valueOf(answer: Pick<GetResponse, 'row'> | undefined): State {
+function stateOf(answer: Pick<GetResponse, 'row'> | undefined): State {
   const kind = answer?.row?.cells?.value?.kind;
   return kind?.case === 'int64Value' ? Number(kind.value) : null;
 }
