@@ -1,6 +1,5 @@
 import { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import type { Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
@@ -8,40 +7,13 @@ import { addService, closeGrpc, listenGrpc } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
-import type { Topology } from '../topo/topology.ts';
 import type { GatewayConfig } from './config.ts';
-import { dataService } from './data-service.ts';
-import { WriteBuffer } from './flow/buffer.ts';
-import { Executor } from './flow/executor.ts';
-import { Holds } from './flow/hold.ts';
-import { InFlight } from './flow/in-flight.ts';
+import { type DataPlane, type GatewayDeps, openDataPlane } from './data-plane.ts';
 import { bindingsOf } from './http/bindings.ts';
 import { type HttpDoor, serveHttp } from './http/http-server.ts';
 import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
-import { TableList } from './list-tables.ts';
-import { GatewayMetrics } from './metrics.ts';
-import { CallObserver } from './observed-call.ts';
-import { Registrar } from './registration.ts';
-import { FenceView } from './rules/fence-view.ts';
-import { Routing } from './rules/routing.ts';
-import { RulesFollower } from './rules/rules-follower.ts';
-import { RulesFile } from './rules/saved-rules.ts';
-import { Schemas } from './schemas.ts';
-import { Stores } from './stores.ts';
-import { WarmUp } from './warm-up.ts';
-
-export interface GatewayDeps {
-  /** Stays the caller's: the gateway does not dispose of it. */
-  readonly topology: Topology;
-  readonly backends: ReadonlyMap<string, Backend>;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** A new random text every time, at most 64 characters. */
-  readonly newId: () => string;
-  /** Where secrets named "env:NAME" are found. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-}
+import { rulesDirectory } from './rules/rules-directory.ts';
 
 /** A running gateway. Disposing of it drains it: no new calls, those under way finish within the configured limit, the registration goes. */
 export interface Gateway extends AsyncDisposable {
@@ -56,32 +28,29 @@ export interface Gateway extends AsyncDisposable {
   readonly appliedVersion: number;
 }
 
-const warmConnections = 8;
 const maxMessageBytes = 16 * 1024 * 1024;
 const dataServiceName = DataService.typeName;
 
 /** Starts a gateway. Resolves when it listens and has applied the first rules, or knows that there are none yet: then it answers GATEWAY_NOT_READY and its health is NOT_SERVING until there are. */
 export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Promise<Gateway> {
-  const { topology, clock, log, newId } = deps;
-  const parts = assemble(config, deps);
-  const { routing, stores, buffer, holds, follower, warmUp, health, server } = parts;
+  const { clock, log } = deps;
+  const registry = createMetrics();
+  const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
+  const { routing } = plane;
+  const { health, server, http } = protocols(config, plane, clock, log);
   const port = await listenGrpc(server, config.listen);
   const address = formatHostPort({ host: config.listen.host, port });
-  const door = await openHttp(config, parts.http, clock).catch((error: unknown) => {
+  const door = await openHttp(config, http, clock).catch((error: unknown) => {
     server.forceShutdown();
     throw error;
   });
   const id = config.id ?? `gateway-${address}`;
-  const metricsServer = config.metrics === null ? null : await serveMetrics(parts.registry, config.metrics);
-  const registrar = new Registrar({ topology, routing, clock, log, newId, id, address });
-  parts.onRules(() => {
+  const metricsServer = config.metrics === null ? null : await serveMetrics(registry, config.metrics);
+  let isDraining = false;
+  await plane.start({ id, address }, () => {
+    if (isDraining) return;
     for (const name of ['', dataServiceName]) health.setStatus(name, routing.table === null ? 'NOT_SERVING' : 'SERVING');
-    registrar.update();
-    warmUp.rulesApplied();
   });
-  await follower.start();
-  registrar.start();
-  warmUp.start();
   log.info({ id, address, http: door?.address, version: routing.appliedVersion }, 'gateway listens');
 
   return {
@@ -94,22 +63,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
     },
     async [Symbol.asyncDispose]() {
       log.info('gateway drains');
-      parts.onRules(() => {});
+      isDraining = true;
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
       await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
-      buffer.close();
-      await registrar.leave();
-      warmUp.close();
-      await follower[Symbol.asyncDispose]();
-      holds.close();
-      await stores[Symbol.asyncDispose]();
+      await plane[Symbol.asyncDispose]();
       await metricsServer?.[Symbol.asyncDispose]();
       log.info('gateway has ended');
     },
   };
 }
 
-async function openHttp(config: GatewayConfig, parts: ReturnType<typeof assemble>['http'], clock: Clock): Promise<HttpDoor | null> {
+async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocols>['http'], clock: Clock): Promise<HttpDoor | null> {
   const { http: listen, httpHosts: hostNames, defaultDeadlineMs } = config;
   if (listen === null) return null;
   try {
@@ -120,42 +84,15 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof assemble
   }
 }
 
-function assemble(config: GatewayConfig, { topology, backends, clock, log, env }: GatewayDeps) {
-  const registry = createMetrics();
-  const inFlight = new InFlight();
-  const routing = new Routing();
-  const { size: poolSize, acquireTimeoutMs } = config.pool;
-  const stores = new Stores({ backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName: `switchyard ${config.id ?? 'gateway'}` });
-  const schemas = new Schemas(stores, clock, log);
-  const buffer = new WriteBuffer({ clock, ...config.buffer });
-  const metrics = new GatewayMetrics(registry, { routing, inFlight, buffer: () => buffer.counts, pools: () => stores.poolStatus() });
-  const fenceView = new FenceView({ read: (keyspace, tables, signal) => stores.lookUp(keyspace, (store) => store.fenceRows(tables, signal)), clock, log });
-  const onEnd = (group: string, heldMs: number, how: 'rows' | 'expired' | 'rules' | 'unused'): void => {
-    metrics.holdEnded(how, heldMs);
-    log.info({ group, heldMs, how }, 'hold ended');
-  };
-  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: (group) => routing.tablesOf(group), onEnd });
-  let onChange = (): void => {};
-  const file = new RulesFile(config.stateDir ?? null, (error) =>
-    log.error({ err: error }, 'the last good rules could not be saved; this gateway could not start while Consul is away'),
-  );
-  const follower = new RulesFollower({ topology, stores, routing, fenceView, holds, file, clock, log, onChange: () => onChange() });
-  const warmUp = new WarmUp({ routing, schemas, stores, fenceView, clock, log, connections: Math.min(warmConnections, poolSize) });
-  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced: (key, operation) => metrics.fenced(key, operation) });
-  const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
-
+/** The data API over gRPC, not yet listening, and what serves it over HTTP. */
+function protocols(config: GatewayConfig, { executor, observer, routing, service, tables }: DataPlane, clock: Clock, log: Logger) {
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes, 'grpc.enable_channelz': 0 });
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
-  const tables = new TableList(stores, routing, fenceView);
-  const service = dataService({ executor, observer, tables });
   addService(server, DataService, service, { clock, defaultDeadlineMs: config.defaultDeadlineMs, onFault });
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
-  const onRules = (act: () => void): void => {
-    onChange = act;
-  };
-  return { registry, routing, stores, buffer, holds, follower, warmUp, health, server, http, onRules };
+  return { server, health, http };
 }

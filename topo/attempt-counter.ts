@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { compareAndSet } from './compare-and-set.ts';
-import { CONSISTENT } from './consul-client.ts';
+import { CONSISTENT } from './kv-client.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import { withLimit } from './time-limit.ts';
 import { CHANGE_LIMIT_MS, CHANGE_TRIES, type TopologyContext } from './topology-context.ts';

@@ -1,4 +1,4 @@
-import { CONSISTENT, type KvItem, type KvReading, type ReadMode } from './consul-client.ts';
+import { CONSISTENT, type KvItem, type KvReading, type ReadMode } from './kv-client.ts';
 import type { TopologyContext } from './topology-context.ts';
 
 /** Pause after a blocking query that brought nothing new: one on a missing key wakes up at every write to any key. */

@@ -1,5 +1,5 @@
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import { CONSISTENT } from './consul-client.ts';
+import { CONSISTENT } from './kv-client.ts';
 import type { TopologyContext } from './topology-context.ts';
 
 /** `lost`: somebody else changed the key. */

@@ -1,37 +1,7 @@
 import Consul from 'consul';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { ConsulTransport, HttpAnswer, HttpCall } from './consul-transport.ts';
-
-/** A key as Consul holds it. `createIndex` and `modifyIndex` are Raft indexes; `session` is there while a session holds the key. */
-export interface KvItem {
-  readonly key: string;
-  readonly value: Buffer;
-  readonly createIndex: number;
-  readonly modifyIndex: number;
-  readonly session?: string;
-}
-
-/** What a read returns, with the index that a blocking query continues from (at least 1). */
-export interface KvReading {
-  readonly items: readonly KvItem[];
-  readonly index: number;
-}
-
-/** `consistent`: the leader proves that it still is one. `default`: the leader answers, an old one may for a moment. `stale`: any server. `blocking`: default, but waits until something is newer than `index`. */
-export type ReadMode = { readonly kind: 'consistent' | 'default' | 'stale' } | { readonly kind: 'blocking'; readonly index: number; readonly waitMs: number };
-export const CONSISTENT: ReadMode = { kind: 'consistent' };
-
-/** One operation of a transaction. `cas` with index 0: the key must not exist. */
-export type KvWrite =
-  | { readonly verb: 'set'; readonly key: string; readonly value: Buffer }
-  | { readonly verb: 'cas'; readonly key: string; readonly value: Buffer; readonly index: number }
-  | { readonly verb: 'lock' | 'unlock'; readonly key: string; readonly value: Buffer; readonly session: string }
-  | { readonly verb: 'delete'; readonly key: string };
-
-/** `refused`: nothing was written; `operations` are the positions of those that failed, `message` is Consul's, for people. */
-export type WriteOutcome =
-  | { readonly kind: 'written'; readonly modifyIndex: number }
-  | { readonly kind: 'refused'; readonly operations: readonly number[]; readonly message: string };
+import type { KvClient, KvItem, KvReading, KvWrite, ReadMode, WriteOutcome } from './kv-client.ts';
 
 export interface ConsulClientOptions {
   readonly transport: ConsulTransport;
@@ -101,25 +71,22 @@ class ConsulOverTransport extends Consul {
   }
 }
 
-/**
- * Typed calls to Consul. Each has a limit and a signal, and rejects with TOPOLOGY_UNAVAILABLE (no answer, no leader, an answer that is not Consul's), TOPOLOGY_DENIED, TOPOLOGY_TOO_LARGE or the signal's reason. A write that
- * rejects with TOPOLOGY_UNAVAILABLE or because of its signal may or may not have been done.
- */
-export class ConsulClient {
+/** Typed calls to Consul over HTTP. */
+export class ConsulClient implements KvClient, AsyncDisposable {
+  readonly #transport: ConsulTransport;
   readonly #consul: ConsulOverTransport;
   readonly #requestTimeoutMs: number;
 
   constructor(options: ConsulClientOptions) {
+    this.#transport = options.transport;
     this.#consul = new ConsulOverTransport(options.transport);
     this.#requestTimeoutMs = options.requestTimeoutMs;
   }
 
-  /** One key: one item or none. */
   async get(key: string, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
     return this.#read(key, { key }, mode, signal);
   }
 
-  /** Every key that begins with `prefix`, sorted by key. Consul leaves out what the token may not read; that nothing came back for want of rights is found out and denied unless blocking. */
   async list(prefix: string, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {
     const reading = await this.#read(prefix, { key: prefix, recurse: true }, mode, signal);
     // Asking for one key is answered with 403 where listing is answered with nothing.
@@ -127,7 +94,6 @@ export class ConsulClient {
     return reading;
   }
 
-  /** Names of the keys that begin with `prefix`, sorted; consistent. */
   async keys(prefix: string, signal: AbortSignal): Promise<readonly string[]> {
     const context = this.#context(signal);
     const options = { key: prefix, consistent: true, ctx: context };
@@ -139,7 +105,6 @@ export class ConsulClient {
     return keys;
   }
 
-  /** Every key that begins with one of the prefixes (at most 64), as of one moment, consistent. Keys that may not be read are left out. */
   async snapshot(prefixes: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, KvItem>> {
     const context = this.#context(signal);
     const operations = prefixes.map((prefix) => ({ KV: { Verb: 'get-tree', Key: prefix } }));
@@ -148,7 +113,6 @@ export class ConsulClient {
     return new Map(transactionItems(context.body).map((item) => [item.key, item]));
   }
 
-  /** All of the operations or none. Refused before it is sent when it is larger than Consul takes. */
   async write(operations: readonly KvWrite[], signal: AbortSignal): Promise<WriteOutcome> {
     const encoded = operations.map(encodeWrite);
     const bytes = Buffer.byteLength(JSON.stringify(encoded));
@@ -168,7 +132,6 @@ export class ConsulClient {
     return { kind: 'written', modifyIndex: Math.max(0, ...transactionItems(context.body).map((item) => item.modifyIndex)) };
   }
 
-  /** Creates a session that releases its locks when it ends, with no delay after that. Returns its id. */
   async createSession(name: string, ttlMs: number, signal: AbortSignal): Promise<string> {
     const options = { name, ttl: `${ttlMs}ms`, lockdelay: '0s', behavior: 'release' as const, ctx: this.#context(signal) };
     const created: unknown = await this.#consul.session.create(options);
@@ -176,7 +139,6 @@ export class ConsulClient {
     return created.ID;
   }
 
-  /** False: there is no such session (any more). */
   async renewSession(id: string, signal: AbortSignal, limitMs: number): Promise<boolean> {
     const context = this.#context(signal, limitMs);
     const options = { id, ctx: context };
@@ -189,18 +151,21 @@ export class ConsulClient {
     }
   }
 
-  /** Ends a session and releases its locks. One that does not exist is success. */
   async destroySession(id: string, signal: AbortSignal, limitMs?: number): Promise<void> {
     const options = { id, ctx: this.#context(signal, limitMs) };
     await this.#consul.session.destroy(options);
   }
 
-  /** Ids of all sessions that exist; consistent. */
   async sessionIds(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const options = { consistent: true, ctx: this.#context(signal) };
     const sessions: unknown = await this.#consul.session.list(options as never);
     if (!Array.isArray(sessions)) throw malformed('a list of sessions');
     return new Set(sessions.flatMap((session) => (isRecord(session) && typeof session.ID === 'string' ? [session.ID] : [])));
+  }
+
+  /** Closes the transport, which is the client's. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]();
   }
 
   async #read(key: string, what: { key: string; recurse?: true }, mode: ReadMode, signal: AbortSignal): Promise<KvReading> {

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { ErrorReason } from '../core/error-catalogue.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { watchItems } from './blocking-watch.ts';
-import { CONSISTENT, type KvItem } from './consul-client.ts';
+import { CONSISTENT, type KvItem } from './kv-client.ts';
 import { decodeDocument, describeIssues, encodeDocument } from './document-codec.ts';
 import type { Stored } from './topology.ts';
 import type { TopologyContext } from './topology-context.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import { CONSISTENT, type KvItem } from './consul-client.ts';
+import { CONSISTENT, type KvItem } from './kv-client.ts';
 import { abortError } from './consul-transport.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import { withLimit } from './time-limit.ts';

@@ -3,7 +3,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { z } from 'zod';
 import { type RulesDocument, rulesDocumentSchema } from '../core/rules-document.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import type { KvItem, KvWrite } from './consul-client.ts';
+import type { KvItem, KvWrite } from './kv-client.ts';
 import { decodeDocument, encodeDocument } from './document-codec.ts';
 import type { HistoryEntry } from './topology.ts';
 import { CHANGE_LIMIT_MS, CHANGE_TRIES, type TopologyContext } from './topology-context.ts';

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { rulesDocumentSchema } from '../core/rules-document.ts';
-import type { KvItem } from './consul-client.ts';
+import type { KvItem } from './kv-client.ts';
 import { decodeDocument } from './document-codec.ts';
 import type { RulesSnapshot } from './topology.ts';
 

@@ -3,7 +3,7 @@ import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import { watchItems } from './blocking-watch.ts';
 import { outcomeUnknown } from './compare-and-set.ts';
-import { CONSISTENT, type KvWrite } from './consul-client.ts';
+import { CONSISTENT, type KvWrite } from './kv-client.ts';
 import { describeIssues, encodeDocument } from './document-codec.ts';
 import type { KvDocuments } from './kv-documents.ts';
 import { entryName, type Recorded, RulesHistory } from './rules-history.ts';

@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import type { BackOff } from './back-off.ts';
-import type { ConsulClient } from './consul-client.ts';
+import type { KvClient } from './kv-client.ts';
 import type { ConsulKeys } from './consul-keys.ts';
 
 /** What every part of the topology works with. */
 export interface TopologyContext {
-  readonly client: ConsulClient;
+  readonly client: KvClient;
   readonly keys: ConsulKeys;
   readonly clock: Clock;
   readonly newNonce: () => string;

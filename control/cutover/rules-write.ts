@@ -53,10 +53,14 @@ export async function settleRules(deps: ControlDeps, goal: RulesGoal, options: S
 async function settleOnce(deps: ControlDeps, goal: RulesGoal, options: SettleOptions, replaces: RulesMark | null, signal: AbortSignal): Promise<Settled | 'stale'> {
   const { topology } = deps;
   let base = replaces;
+  let isInvalid = false;
   if (base === null) {
     const snapshot = await topology.readRules(signal);
     if (!(await options.confirm(signal))) return 'superseded';
+    isInvalid = snapshot.kind === 'invalid';
     if (snapshot.kind === 'valid') base = snapshot.document;
+    // A document that cannot be read gives way to the last good one, also where that one was right.
+    else if (isInvalid) base = (await topology.history(1, null, signal))[0]?.document ?? null;
   }
   let result: Settled | 'stale' = 'stale';
   await topology.updateRules(
@@ -66,7 +70,7 @@ async function settleOnce(deps: ControlDeps, goal: RulesGoal, options: SettleOpt
         result = 'stale';
         return null;
       }
-      result = rulesProblem(current, goal) === null ? 'right' : 'written';
+      result = rulesProblem(current, goal) === null && !isInvalid ? 'right' : 'written';
       return result === 'right' ? null : openRules(current, goal);
     },
     signal,

@@ -10,7 +10,7 @@ import type { Stores } from '../stores.ts';
 import type { FenceView } from './fence-view.ts';
 import type { Routing } from './routing.ts';
 import { type Answers, answersOf, fenceProblems, type Questions, questionsOf } from './rules-check.ts';
-import type { RulesFile } from './saved-rules.ts';
+import type { SavedRulesKeeper } from './saved-rules.ts';
 
 export interface RulesFollowerOptions {
   readonly topology: Topology;
@@ -18,7 +18,7 @@ export interface RulesFollowerOptions {
   readonly routing: Routing;
   readonly fenceView: FenceView;
   readonly holds: Holds;
-  readonly file: RulesFile;
+  readonly saved: SavedRulesKeeper;
   readonly clock: Clock;
   readonly log: Logger;
   /** Told at once of every applied version and every change of the problems. */
@@ -103,7 +103,7 @@ export class RulesFollower {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#working;
-    await this.#options.file.flush();
+    await this.#options.saved.flush();
   }
 
   #follow<T>(what: string, watch: AsyncIterable<T>, take: (value: T) => void, heardBoth: () => void): void {
@@ -169,7 +169,7 @@ export class RulesFollower {
   }
 
   async #apply(document: RulesDocument, previous: RoutingTable | null): Promise<void> {
-    const { stores, holds, fenceView, log, file } = this.#options;
+    const { stores, holds, fenceView, log, saved } = this.#options;
     const built = buildRoutingTable(document, stores.known(), previous);
     if (built.routing === null) {
       this.#refusal = built.problems[0] ?? null;
@@ -187,7 +187,7 @@ export class RulesFollower {
     holds.rowsLearned();
     holds.endOthers(held);
     log.info({ version: document.version, by: document.changedBy, reason: document.reason, asked: asked.length }, 'rules applied');
-    file.keep({ rules: document, keyspaces: [...(this.#keyspaces ?? [])] });
+    saved.keep({ rules: document, keyspaces: [...(this.#keyspaces ?? [])] });
   }
 
   /** Puts the candidate in force, as far as its answers go. */
@@ -233,9 +233,9 @@ export class RulesFollower {
   }
 
   async #startFromDisk(): Promise<void> {
-    const { file, stores, log } = this.#options;
+    const { saved: keeper, stores, log } = this.#options;
     try {
-      const saved = await file.load();
+      const saved = await keeper.load();
       if (saved === null || !this.#hasNoRules) return;
       log.warn({ version: saved.rules.version }, 'Consul does not answer, or its rules cannot be read: starting with the last good rules from disk');
       this.#keyspaces ??= saved.keyspaces;

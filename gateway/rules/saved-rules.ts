@@ -1,5 +1,3 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { z } from 'zod';
 import { keyspaceSchema } from '../../core/keyspace.ts';
 import { rulesDocumentSchema } from '../../core/rules-document.ts';
@@ -9,24 +7,31 @@ const savedSchema = z.strictObject({ rules: rulesDocumentSchema, keyspaces: z.ar
 /** The last good rules with the keyspaces that they name. Holds no secret. */
 export type SavedRules = z.infer<typeof savedSchema>;
 
-const fileName = 'last-good-rules.json';
+/** Where the text of the last good rules outlives the process. */
+export interface RulesDisk {
+  /** Null: there is none yet. Rejects when there is one that cannot be read. */
+  read(): Promise<string | null>;
+  /** Replaces it as a whole: a crash leaves the old or the new one. */
+  write(text: string): Promise<void>;
+}
 
-/** Keeps the last good rules in a directory, so that a gateway can start while Consul is away. Null directory: keeps nothing. */
-export class RulesFile {
-  readonly #directory: string | null;
+/** Keeps the last good rules, so that a gateway can start while Consul is away. Without a disk: keeps nothing. */
+export class SavedRulesKeeper {
+  readonly #disk: RulesDisk | null;
   readonly #onError: (error: unknown) => void;
   #next: SavedRules | null = null;
   #writing: Promise<void> | null = null;
 
-  constructor(directory: string | null, onError: (error: unknown) => void) {
-    this.#directory = directory;
+  constructor(disk: RulesDisk | null, onError: (error: unknown) => void) {
+    this.#disk = disk;
     this.#onError = onError;
   }
 
   /** Writes in the background, so that nobody waits for a disk; of what comes meanwhile only the newest is written. */
   keep(saved: SavedRules): void {
+    if (this.#disk === null) return;
     this.#next = saved;
-    this.#writing ??= this.#writeAll();
+    this.#writing ??= this.#writeAll(this.#disk);
   }
 
   /** Resolves when everything is on disk. */
@@ -34,36 +39,22 @@ export class RulesFile {
     await this.#writing;
   }
 
-  /** Null when there is no file. Rejects when there is one that cannot be used. */
+  /** Null when nothing was saved. Rejects when what was cannot be used. */
   async load(): Promise<SavedRules | null> {
-    if (this.#directory === null) return null;
-    try {
-      return savedSchema.parse(JSON.parse(await readFile(join(this.#directory, fileName), 'utf8')));
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-      throw error;
-    }
+    const text = (await this.#disk?.read()) ?? null;
+    return text === null ? null : savedSchema.parse(JSON.parse(text));
   }
 
-  async #writeAll(): Promise<void> {
+  async #writeAll(disk: RulesDisk): Promise<void> {
     while (this.#next !== null) {
       const saved = this.#next;
       this.#next = null;
       try {
-        await this.#write(saved);
+        await disk.write(JSON.stringify(saved, null, 2));
       } catch (error) {
         this.#onError(error);
       }
     }
     this.#writing = null;
-  }
-
-  /** Replaces the file as a whole: a crash leaves the old or the new one. */
-  async #write(saved: SavedRules): Promise<void> {
-    if (this.#directory === null) return;
-    await mkdir(this.#directory, { recursive: true });
-    const path = join(this.#directory, fileName);
-    await writeFile(`${path}.new`, JSON.stringify(saved, null, 2), { mode: 0o600, flush: true });
-    await rename(`${path}.new`, path);
   }
 }

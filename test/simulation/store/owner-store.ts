@@ -1,0 +1,196 @@
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
+import type { FenceRow } from '../../../core/fence.ts';
+import { attempt, type Position, position, streamToken } from '../../../core/ids.ts';
+import type { RequestRecord } from '../../../core/request-record.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import { claimTables, createTables, disownTables, dropTables, saveRights } from './claims.ts';
+import { SimFenceSession } from './fence-session.ts';
+import { fenceRowsOf, sequencesOf } from './owner-reads.ts';
+import type { StoreLink } from './store-link.ts';
+import { type StreamRow, relaxTable } from './transitions.ts';
+import type { Transaction } from './transaction.ts';
+
+const slotLimitMs = 30_000;
+const slotPollMs = 5;
+
+/** The simulated store under its owner's login. */
+export class SimOwnerStore implements OwnerStore {
+  readonly #link: StoreLink;
+
+  constructor(link: StoreLink) {
+    this.#link = link;
+  }
+
+  install(signal: AbortSignal): Promise<void> {
+    return this.#run(signal, async (transaction) => {
+      await transaction.lockRow('installation', '', 'exclusive');
+      if (transaction.readNewest('installation', '') === undefined) transaction.put('installation', '', true);
+    });
+  }
+
+  expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
+    return this.#run(signal, async (transaction) => {
+      transaction.beginStatement();
+      const before = BigInt(Math.round((this.#link.server.now - ageMs) * 1_000));
+      const old = transaction
+        .scan<RequestRecord>('request')
+        .filter(([, record]) => record.recordedAtMicros < before)
+        .slice(0, limit);
+      for (const [key] of old) {
+        await transaction.lockRow('request', key, 'exclusive');
+        transaction.put('request', key, null);
+      }
+      return old.length;
+    });
+  }
+
+  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+    return this.#run(signal, async (transaction) =>
+      tables.flatMap((table) => {
+        const schema = transaction.readNewest<TableSchema>('table', table);
+        if (schema === undefined) return side === 'target' ? [] : [{ table, message: 'there is no such table', fix: 'create it' }];
+        return schema.primaryKey.length > 0 ? [] : [{ table, message: 'it has no primary key', fix: 'give it one' }];
+      }),
+    );
+  }
+
+  checkQuiet(_tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+    const { server } = this.#link;
+    return this.#run(signal, async (own) => {
+      const old = [...server.transactions].filter((each) => each !== own && each.writes.size > 0 && server.now - each.beganAt > transactionAgeMs);
+      return old.map(() => ({ table: null, message: 'a transaction has been open for too long', fix: 'end it' }));
+    });
+  }
+
+  define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
+    return this.#run(signal, async (transaction) =>
+      tables.map((table) => {
+        const schema = transaction.readNewest<TableSchema>('table', table);
+        if (schema === undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`);
+        return { schema, more: [], native: { kind: 'simulated', detail: null } };
+      }),
+    );
+  }
+
+  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+    return definitions.map(({ schema }) => `CREATE TABLE ${schema.name}`);
+  }
+
+  createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => createTables(transaction, scope, definitions));
+  }
+
+  dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => dropTables(transaction, scope));
+  }
+
+  claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => claimTables(transaction, scope, side));
+  }
+
+  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => disownTables(transaction, scope));
+  }
+
+  saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => saveRights(transaction, scope, rights));
+  }
+
+  gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>> {
+    return this.#run(signal, async (transaction) => new Map(tables.map((table) => [table, transaction.readNewest<readonly string[]>('acl', table) ?? []])));
+  }
+
+  /** A new slot begins when the transactions that have written something by now have ended. */
+  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
+    const { server } = this.#link;
+    const { engine } = server;
+    return this.#run(signal, async (own) => {
+      const present = engine.slots.get(stream.id);
+      if (present !== undefined && !renew) return position(String(present.confirmed));
+      engine.slots.delete(stream.id);
+      const running = [...server.transactions].filter((each) => each !== own && each.writes.size > 0);
+      for (let waitedMs = 0; running.some((each) => server.transactions.has(each)); waitedMs += slotPollMs) {
+        if (waitedMs > slotLimitMs) throw new SwitchyardError('PRECHECK_FAILED', 'the log could not begin because transactions stayed open');
+        await new Promise<void>((resolve) => server.after(slotPollMs, resolve));
+      }
+      engine.slots.set(stream.id, { confirmed: engine.lastCommit });
+      return position(String(engine.lastCommit));
+    });
+  }
+
+  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, async () => {
+      this.#link.server.engine.slots.delete(stream.id);
+    });
+  }
+
+  createStream(stream: StreamSpec, from: Position, restart: boolean, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, async (transaction) => {
+      await transaction.lockRow('stream', stream.id, 'exclusive');
+      const row = transaction.readNewest<StreamRow>('stream', stream.id);
+      if (row === undefined) transaction.put('stream', stream.id, { workflow: stream.workflow, token: streamToken(1), position: from, marker: attempt(0) } satisfies StreamRow);
+      else if (restart || row.position === '') transaction.put('stream', stream.id, { ...row, workflow: stream.workflow, position: from, token: streamToken(row.token + 1) });
+    });
+  }
+
+  dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+    return this.#run(signal, async (transaction) => {
+      await transaction.lockRow('stream', stream.id, 'exclusive');
+      const row = transaction.readNewest<StreamRow>('stream', stream.id);
+      if (row !== undefined && row.position !== '') transaction.put('stream', stream.id, { ...row, position: '', token: streamToken(row.token + 1) });
+      transaction.beginStatement();
+      for (const [key] of transaction.scan('copy')) if (key.startsWith(`${stream.id} `)) transaction.put('copy', key, null);
+    });
+  }
+
+  sequences(tables: readonly string[], signal: AbortSignal): Promise<readonly SequenceState[]> {
+    return this.#run(signal, async (transaction) => sequencesOf(transaction, tables));
+  }
+
+  raiseSequences(states: readonly SequenceState[], signal: AbortSignal): Promise<void> {
+    return this.#run(signal, async (transaction) => {
+      for (const state of states) {
+        const key = `${state.table}.${state.column}`;
+        await transaction.lockRow('sequence', key, 'exclusive');
+        const present = transaction.readNewest<SequenceState>('sequence', key);
+        if (present === undefined || present.value < state.value) transaction.put('sequence', key, state);
+      }
+    });
+  }
+
+  fenceRows(tables: readonly string[] | null, signal: AbortSignal): Promise<readonly FenceRow[]> {
+    return this.#run(signal, async (transaction) => {
+      transaction.beginStatement();
+      return fenceRowsOf(transaction, tables);
+    });
+  }
+
+  async openFence(scope: FenceScope, signal: AbortSignal): Promise<FenceSession> {
+    const session = new SimFenceSession(this.#link, scope);
+    try {
+      await session.fenceRows(signal);
+      return session;
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async relaxFence(scope: FenceScope, signal: AbortSignal): Promise<void> {
+    for (const table of scope.tables) {
+      try {
+        await this.#run(signal, (transaction) => relaxTable(transaction, scope, table));
+      } catch (error) {
+        // The table is busy: its writes keep a check that costs them little.
+        if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw error;
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #run<T>(signal: AbortSignal, act: (transaction: Transaction) => Promise<T>): Promise<T> {
+    return this.#link.once('nothing', signal, (session) => session.run('owner', act));
+  }
+}
