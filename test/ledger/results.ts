@@ -1,0 +1,68 @@
+import Table from 'cli-table3';
+import { type Entry, type RunKind, runKinds } from './entry.ts';
+import { type CodeState, codeState } from './fingerprint.ts';
+import { readLedger } from './ledger.ts';
+import { type Sum, sumUp } from './sums.ts';
+
+/** What the ledger of one kind says today. */
+export interface KindResults {
+  readonly kind: RunKind;
+  /** Of the code as it is now: what counts. */
+  readonly current: readonly Sum[];
+  /** Of code that has changed since: counts for nothing, and says what is to be run again. */
+  readonly stale: readonly Sum[];
+  readonly unreadable: number;
+}
+
+/** Every ledger against the work tree as it is. */
+export async function readResults(root: string): Promise<readonly KindResults[]> {
+  const states = new Map<string, CodeState | null>();
+  const isCurrent = async ({ code }: Entry): Promise<boolean> => {
+    const key = code.paths.join('\0');
+    // Code that is not there any more has changed.
+    if (!states.has(key)) states.set(key, await codeState(root, code.paths).catch(() => null));
+    return states.get(key)?.fingerprint === code.fingerprint;
+  };
+  const results: KindResults[] = [];
+  for (const kind of runKinds) {
+    const { entries, unreadable } = await readLedger(kind, root);
+    const marked: { entry: Entry; current: boolean }[] = [];
+    for (const entry of entries) marked.push({ entry, current: await isCurrent(entry) });
+    const of = (current: boolean): readonly Sum[] => sumUp(marked.filter((mark) => mark.current === current).map(({ entry }) => entry));
+    results.push({ kind, current: of(true), stale: of(false), unreadable });
+  }
+  return results;
+}
+
+const number = (value: number): string => (value === 0 ? '' : value.toLocaleString('en-US', { maximumFractionDigits: 1 }));
+const row = (counts: string, sum: Sum): string[] => [
+  counts,
+  sum.subject,
+  String(sum.runs),
+  number(sum.failed),
+  number(sum.seeds),
+  number(sum.minutes),
+  Object.entries(sum.figures)
+    .map(([name, value]) => `${name} ${number(value) || 0}`)
+    .join(', '),
+  sum.latest.slice(0, 16),
+];
+
+/** The results for people. */
+export function renderResults(results: readonly KindResults[]): string {
+  return results.map(renderKind).join('\n\n');
+}
+
+function renderKind({ kind, current, stale, unreadable }: KindResults): string {
+  const broken = unreadable === 0 ? '' : `\n${unreadable} lines of test/results/${kind}.jsonl are no entries`;
+  if (current.length + stale.length === 0) return `${kind}: nothing has been run${broken}`;
+  const table = new Table({ head: ['counts', 'subject', 'runs', 'failed', 'seeds', 'minutes', 'figures', 'latest (UTC)'], style: { head: [], border: [] } });
+  for (const sum of current) table.push(row('yes', sum));
+  for (const sum of stale) table.push(row('no', sum));
+  const failed = current.reduce((all, sum) => all + sum.failed, 0);
+  const verdict =
+    current.length === 0
+      ? 'nothing counts: the code has changed since all of it'
+      : `${current.length} subjects count, ${failed} failures; ${stale.length} are of code that has changed since`;
+  return `${kind}: ${verdict}\n${table.toString()}${broken}`;
+}
