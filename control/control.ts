@@ -45,11 +45,11 @@ const drainMs = 2_000;
 
 /** Starts everything that a control process does; resolves when it listens. */
 export async function startControl(config: ControlConfig, parts: ControlParts): Promise<Control> {
-  const { topology, clock, log, backends, env } = parts;
+  const { topology, clock, log, backends, env, controlId } = parts;
   await using starting = new AsyncDisposableStack();
   const registry = createMetrics();
   const metrics = new ControlMetrics(registry);
-  const stores = new Stores({ topology, backends, env, clock, log, ...config.stores });
+  const stores = new Stores({ topology, backends, env, clock, log, controlId, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
   const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours });

@@ -22,6 +22,12 @@ export interface LoadPlan {
   readonly requestIds?: boolean;
   /** A refused call is sent again, to any gateway, until its deadline; a write of unknown outcome too where it has a request id, and where it has none that is no error. Default false: no call is repeated, and every one that fails is an error. */
   readonly repeats?: boolean;
+  /** Longest time of one try. Default: what is left of the deadline. */
+  readonly tryLimitMs?: number;
+  /** With `repeats`: what got no answer at all is sent again too, a read always, a write where it has a request id. Default false. */
+  readonly persistent?: boolean;
+  /** A connection on which nothing has come back for so long is opened anew. Default: never. */
+  readonly silenceLimitMs?: number;
   /** Time in which the rates grow from nothing to what was asked for: cold processes would not bear them. Default 3,000. */
   readonly rampMs?: number;
   readonly seed: number;
