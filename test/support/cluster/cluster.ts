@@ -56,7 +56,7 @@ export interface ClusterOptions {
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
   /** How the keyspace of a store names it. Default: as the store itself does. */
-  readonly shardOf?: (store: ClusterStore) => Promise<ClusterStore['shard']>;
+  readonly shardOf?: (store: ClusterStore, keyspace: 'old' | 'new') => Promise<ClusterStore['shard']>;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
   readonly logDirectory?: string;
   readonly say?: (line: string) => void;
@@ -266,7 +266,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
   const keyspaces = cluster.control(KeyspaceService);
   const shardOf = options.shardOf ?? (async (store: ClusterStore) => store.shard);
-  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [await shardOf(servers.stores[name])] } });
+  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [await shardOf(servers.stores[name], name)] } });
   await cluster.grant();
   await untilGatewaysApply(cluster);
   return new RealCluster(servers, gateways, controls, stack.move());
