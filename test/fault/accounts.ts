@@ -11,6 +11,8 @@ export interface Strike {
   readonly fromMs: number;
   /** When all was healed. */
   readonly toMs: number;
+  /** When all was seen to flow again. */
+  readonly flowingMs: number;
   readonly excuses: Excuses;
 }
 
@@ -52,9 +54,9 @@ export function settleAccounts(tries: readonly FailedTry[], strikes: readonly St
   const unexplained: FailedTry[] = [];
   for (const failed of tries) {
     byReason[failed.reason] = (byReason[failed.reason] ?? 0) + 1;
-    const explains = ({ fromMs, toMs, excuses }: Strike): boolean => {
+    const explains = ({ fromMs, toMs, flowingMs, excuses }: Strike): boolean => {
       const { gateways, stores, lingersMs = 0 } = excuses;
-      if (failed.endedMs < fromMs || failed.issuedMs > toMs + flowLimitMs + lingersMs) return false;
+      if (failed.endedMs < fromMs || failed.issuedMs > Math.max(toMs + flowLimitMs + lingersMs, flowingMs)) return false;
       if (connectionReasons.has(failed.reason) && gateways.includes(failed.gateway)) return true;
       if (!isRetryable(failed.reason) && !storeReasons.has(failed.reason)) return false;
       const wanted = needed(orders, failed.issuedMs, failed.endedMs);

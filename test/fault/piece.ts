@@ -11,6 +11,7 @@ import { readSettledState } from '../support/moves/move-state.ts';
 import { settleAccounts } from './accounts.ts';
 import { clientPlan, pgbenchScale } from './clients.ts';
 import { differenceFrom, footprint, leftOf } from './leftovers.ts';
+import { MachineShare } from './machine-share.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
 import { type Round, strikeFor } from './schedule.ts';
 import { keyspaceOf, type Order, Shuttle } from './shuttle.ts';
@@ -40,6 +41,8 @@ export interface Verdict {
   readonly differing: number;
   readonly unresolved: number;
   readonly longestWithoutFlowMs: number;
+  /** Of the machine at worst after a healing: by so much a limit is longer there. */
+  readonly slowdown: number;
   readonly faults: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
   readonly refusals: Readonly<Record<string, number>>;
@@ -74,8 +77,10 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
   load.run();
   shuttle.start();
   await sleep(2_000);
+  await using share = new MachineShare();
+  await sleep(1_000);
   const startedMs = performance.now();
-  const rounds = await strikeFor(world, nemeses, minutes, dice, say);
+  const rounds = await strikeFor(world, { nemeses, minutes, dice, share, say });
   const struckMinutes = (performance.now() - startedMs) / 60_000;
 
   const problems: string[] = [];
@@ -156,6 +161,7 @@ function verdictOf({ struckMinutes, rounds, shuttle, record, violations, problem
     differing: count('different'),
     unresolved,
     longestWithoutFlowMs: Math.round(Math.max(0, ...rounds.map(({ flowMs }) => flowMs))),
+    slowdown: Math.round(Math.max(1, ...rounds.map((round) => round.slowdown)) * 10) / 10,
     faults: counted(strikes.map(({ name }) => name)),
     errors: accounts.byReason,
     refusals: counted(refusedOrders(shuttle.orders)),

@@ -13,6 +13,8 @@ export interface FaultReport {
   readonly differing: number;
   readonly unresolved: number;
   readonly longestWithoutFlowMs: number;
+  /** How much slower than alone a process was served at worst after a healing. */
+  readonly slowdown: number;
   readonly faults: Readonly<Record<string, number>>;
   readonly errors: Readonly<Record<string, number>>;
   /** Orders of cutovers that were refused or came to nothing, by reason: the operator said "again". */
@@ -52,6 +54,7 @@ export function reportOf(before: readonly Entry[], run: readonly { readonly seed
     differing: sum('differing'),
     unresolved: sum('unresolved'),
     longestWithoutFlowMs: Math.max(0, ...before.map((entry) => figure(entry, 'longestWithoutFlowMs')), ...verdicts.map((verdict) => verdict.longestWithoutFlowMs)),
+    slowdown: Math.max(1, ...before.map((entry) => figure(entry, 'slowdown')), ...verdicts.map((verdict) => verdict.slowdown)),
     faults: group('faults'),
     errors: group('errors'),
     refusals: group('refusals'),

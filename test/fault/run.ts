@@ -2,13 +2,11 @@ import { join } from 'node:path';
 import type { Entry } from '../ledger/entry.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { nextSeed } from '../ledger/sums.ts';
+import { codePaths } from './code-paths.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
 import { allNemeses } from './nemeses/registry.ts';
 import { runPiece, type Verdict } from './piece.ts';
 import { reportOf, type FaultReport } from './report.ts';
-
-/** What decides what a run does. */
-const codePaths = ['backends', 'client', 'control', 'core', 'gateway', 'gen', 'runtime', 'topo', 'test/bench', 'test/fault', 'test/support', 'package-lock.json'];
 
 export interface RunOptions {
   readonly minutes: number;

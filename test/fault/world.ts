@@ -12,6 +12,8 @@ import { Network } from './network.ts';
 export const gatewayCount = 3;
 /** To each store. */
 const connectionsPerGateway = 8;
+/** On a busy machine a store that is up can be slow for longer than the product's own 2 s. */
+const acquireTimeoutMs = 10_000;
 
 export interface WorldOptions {
   readonly seed: number;
@@ -63,7 +65,7 @@ export class World implements AsyncDisposable {
     const cluster = stack.use(
       await startCluster({
         gateways: gatewayCount,
-        gatewaySettings: { pool: { size: connectionsPerGateway } },
+        gatewaySettings: { pool: { size: connectionsPerGateway, acquireTimeoutMs } },
         stateDirectory: join(directory, 'state'),
         ...(options.processes ?? faultyControlOptions(directory)),
         ...(clocks === null ? {} : { moreEnv: (name: string) => clocks.envOf(name) }),

@@ -1,7 +1,13 @@
+import { clockJump } from './clock-jump.ts';
 import { consulKill, consulLeader, consulPause, consulQuorum } from './consul-servers.ts';
+import { coordinator } from './coordinator.ts';
+import { diskFull } from './disk-full.ts';
 import { cut, delay, halfOpen, oneWay, reset } from './links.ts';
 import type { Nemesis } from './nemesis.ts';
+import { partition } from './partition.ts';
 import { controlKill, controlPause, gatewayKill, gatewayPause } from './processes.ts';
+import { keyDeleted, rulesOverwritten, snapshotRestored } from './rules.ts';
+import { bypassWriter, lockHolder, longTransaction } from './sessions.ts';
 import { storePause, storeRestart } from './stores.ts';
 
 /** All that can strike. */
@@ -21,4 +27,14 @@ export const allNemeses: readonly Nemesis[] = [
   reset,
   halfOpen,
   oneWay,
+  partition,
+  coordinator,
+  keyDeleted,
+  rulesOverwritten,
+  snapshotRestored,
+  longTransaction,
+  lockHolder,
+  bypassWriter,
+  clockJump,
+  diskFull,
 ];

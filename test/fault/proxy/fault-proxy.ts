@@ -51,7 +51,10 @@ export class FaultProxy implements AsyncDisposable {
     const join = (first: Buffer): void => {
       new ProxiedConnection(near, this.#options, this.#options.linkOf(first), first);
     };
-    if (this.#options.oneParty) return join(Buffer.alloc(0));
+    if (this.#options.oneParty) {
+      join(Buffer.alloc(0));
+      return;
+    }
     near.on('error', () => {});
     near.once('data', join);
   }

@@ -37,7 +37,10 @@ class Pipe {
   #inTurn(delayMs: number, act: () => void): void {
     const nowMs = performance.now();
     this.#lastMs = Math.max(this.#lastMs, nowMs + delayMs);
-    if (this.#lastMs <= nowMs && this.#waiting.length === 0) return act();
+    if (this.#lastMs <= nowMs && this.#waiting.length === 0) {
+      act();
+      return;
+    }
     this.#waiting.push(act);
     // Timers of different lengths that end at once come in any order; each brings whatever is first.
     setTimeout(() => this.#waiting.shift()?.(), this.#lastMs - nowMs);
