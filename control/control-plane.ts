@@ -29,8 +29,8 @@ export interface ControlPlane extends AsyncDisposable {
 
 /** Starts everything that a control process does by itself. */
 export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'requestIds'>, parts: ControlParts, metrics: ControlMetrics): ControlPlane {
-  const { topology, clock, log, backends, env } = parts;
-  const stores = new Stores({ topology, backends, env, clock, log, ...config.stores });
+  const { topology, clock, log, backends, env, controlId } = parts;
+  const stores = new Stores({ topology, backends, env, clock, log, controlId, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
   const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours });

@@ -20,6 +20,8 @@ export interface StoresOptions {
   /** Connections to one store under one identity, at most. */
   readonly poolSize: number;
   readonly acquireTimeoutMs: number;
+  /** This process, for whoever looks at a store's sessions. */
+  readonly controlId: string;
 }
 
 /** One keyspace's store opened under both of control's identities. */
@@ -85,7 +87,7 @@ export class Stores {
   }
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {
-    const { clock, env, log, poolSize, acquireTimeoutMs } = this.#options;
+    const { clock, env, log, poolSize, acquireTimeoutMs, controlId } = this.#options;
     const credential = credentialOf(shard, identity);
     return {
       shard,
@@ -93,7 +95,7 @@ export class Stores {
       password: credential === null ? '' : await resolveSecret(credential.password, env),
       poolSize,
       acquireTimeoutMs,
-      applicationName: `switchyard control ${identity}`,
+      applicationName: `switchyard ${controlId} ${identity}`,
       onBackgroundError: (error) => log.info({ err: error, keyspace, identity }, 'a connection to a store was lost'),
     };
   }

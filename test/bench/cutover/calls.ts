@@ -21,6 +21,8 @@ export interface CallsOptions {
   readonly secret: string;
   /** Every write has its op_id for a request id. */
   readonly requestIds: boolean;
+  /** A connection on which nothing has come back for so long is given up. Null: none is. HTTP has the limit of the call. */
+  readonly silenceLimitMs: number | null;
   /** Called whenever a connection breaks that was up. */
   readonly onLost: () => void;
 }

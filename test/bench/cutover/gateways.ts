@@ -17,8 +17,8 @@ export class Gateways {
   }
 
   /** Connects to each, once. `onLost` is called with the gateway's index whenever a connection breaks that was up. */
-  static async connect({ gateways, httpGateways = [], requestIds = false }: LoadPlan, secret: string, onLost: (gateway: number) => void): Promise<Gateways> {
-    const optionsOf = (address: string, gateway: number): CallsOptions => ({ address, secret, requestIds, onLost: () => onLost(gateway) });
+  static async connect({ gateways, httpGateways = [], requestIds = false, silenceLimitMs }: LoadPlan, secret: string, onLost: (gateway: number) => void): Promise<Gateways> {
+    const optionsOf = (address: string, gateway: number): CallsOptions => ({ address, secret, requestIds, silenceLimitMs: silenceLimitMs ?? null, onLost: () => onLost(gateway) });
     const grpc = await Promise.all(gateways.map((address, gateway) => GrpcCalls.open(optionsOf(address, gateway), connectLimitMs)));
     return new Gateways(
       grpc,

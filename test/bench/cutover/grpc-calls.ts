@@ -40,7 +40,7 @@ export class GrpcCalls implements Calls {
 
   /** Resolves once the connection is up. */
   static async open(options: CallsOptions, limitMs: number): Promise<GrpcCalls> {
-    return new GrpcCalls(await GrpcConnection.open(options.address, limitMs, options.onLost), options);
+    return new GrpcCalls(await GrpcConnection.open({ ...options, limitMs }), options);
   }
 
   close(): void {

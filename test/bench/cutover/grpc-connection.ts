@@ -6,7 +6,19 @@ const detailsKey = 'grpc-status-details-bin';
 const prefixBytes = 5;
 const sweepEveryMs = 5;
 const reconnectAfterMs = 100;
-const reconnectLimitMs = 10_000;
+const reconnectLimitMs = 3_000;
+const pingEveryMs = 1_000;
+
+export interface GrpcConnectionOptions {
+  /** "host:port". */
+  readonly address: string;
+  /** Of the first connecting. */
+  readonly limitMs: number;
+  /** The connection is asked for a sign of life every second, and is lost when it has given none for so long. Null: nobody asks. */
+  readonly silenceLimitMs: number | null;
+  /** Called whenever it goes down. */
+  readonly onLost: () => void;
+}
 
 export type Answered = (error: ServiceError | null, answer: unknown) => void;
 
@@ -21,24 +33,22 @@ interface Pending {
  * too. A lost connection is told and opened again; calls fail meanwhile.
  */
 export class GrpcConnection {
-  readonly #address: string;
-  readonly #onLost: () => void;
+  readonly #options: GrpcConnectionOptions;
   readonly #pending = new Set<Pending>();
   readonly #sweeping: NodeJS.Timeout;
   #session: ClientHttp2Session | null = null;
   #closed = false;
 
-  private constructor(address: string, onLost: () => void) {
-    this.#address = address;
-    this.#onLost = onLost;
+  private constructor(options: GrpcConnectionOptions) {
+    this.#options = options;
     this.#sweeping = setInterval(() => this.#sweep(), sweepEveryMs);
   }
 
-  /** Resolves once the connection is up; from then on `onLost` is called whenever it goes down. */
-  static async open(address: string, limitMs: number, onLost: () => void): Promise<GrpcConnection> {
-    const connection = new GrpcConnection(address, onLost);
+  /** Resolves once the connection is up. */
+  static async open(options: GrpcConnectionOptions): Promise<GrpcConnection> {
+    const connection = new GrpcConnection(options);
     try {
-      await connection.#connect(limitMs);
+      await connection.#connect(options.limitMs);
       return connection;
     } catch (error) {
       connection.close();
@@ -99,26 +109,41 @@ export class GrpcConnection {
 
   #connect(limitMs: number): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const session = connect(`http://${this.#address}`);
-    const late = setTimeout(() => session.destroy(new Error(`no connection to ${this.#address} within ${limitMs} ms`)), limitMs);
+    const session = connect(`http://${this.#options.address}`);
+    const late = setTimeout(() => session.destroy(new Error(`no connection to ${this.#options.address} within ${limitMs} ms`)), limitMs);
     session.on('error', reject);
     session.on('close', () => {
       clearTimeout(late);
-      reject(new Error(`no connection to ${this.#address}`));
+      reject(new Error(`no connection to ${this.#options.address}`));
       this.#lost(session);
     });
     session.once('connect', () => {
       clearTimeout(late);
       this.#session = session;
+      this.#watch(session);
       resolve();
     });
     return promise;
   }
 
+  #watch(session: ClientHttp2Session): void {
+    const { silenceLimitMs } = this.#options;
+    if (silenceLimitMs === null) return;
+    let heardMs = performance.now();
+    const asking = setInterval(() => {
+      if (performance.now() - heardMs > silenceLimitMs) session.destroy();
+      else
+        session.ping((error) => {
+          if (error === null) heardMs = performance.now();
+        });
+    }, pingEveryMs);
+    session.once('close', () => clearInterval(asking));
+  }
+
   #lost(session: ClientHttp2Session): void {
     if (this.#session !== session || this.#closed) return;
     this.#session = null;
-    this.#onLost();
+    this.#options.onLost();
     this.#reconnect();
   }
 

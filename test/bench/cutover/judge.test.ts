@@ -75,6 +75,7 @@ function honest({ writes, observations = [], part = {} }: Plan): Run {
     observations: seen.snapshot(),
     errors: [],
     errorCount: 0,
+    failedTries: [],
     reconnects: [],
     ...part,
   };

@@ -4,6 +4,7 @@ import type { LoadPlan, LoadProgress } from './load-protocol.ts';
 import {
   type CallError,
   ColumnStore,
+  type FailedTry,
   type LoadRecord,
   type Observation,
   observationFields,
@@ -18,6 +19,7 @@ import { type Send, sendUntilAnswered } from './repeat.ts';
 import { rowsPerRead, rowsPerWrite, Workload } from './workload.ts';
 
 const keptErrors = 1_000;
+const keptTries = 100_000;
 const recentRows = 1_024;
 const defaultRampMs = 3_000;
 const burstMs = 25;
@@ -26,6 +28,8 @@ const busyPauseMs = 5;
 /** Index into outcomes. */
 const outcomeOf = (failure: Failure | null): number => (failure === null ? 1 : failure.refused ? 3 : 2);
 const isUnknown = ({ reason }: Failure): boolean => reason === 'OUTCOME_UNKNOWN';
+/** Nobody has said anything of the call: it may have been done. */
+const isUnanswered = ({ reason }: Failure): boolean => reason === 'PEER_UNREACHABLE' || reason === 'DEADLINE_EXCEEDED' || reason === 'CANCELLED';
 const nowMs = (): number => performance.timeOrigin + performance.now();
 
 /**
@@ -42,6 +46,7 @@ export class LoadGenerator {
   readonly #reads = new ColumnStore<ReadRow>(readFields, 1 << 16);
   readonly #observations = new ColumnStore<Observation>(observationFields, 1 << 17);
   readonly #errors: CallError[] = [];
+  readonly #failedTries: FailedTry[] = [];
   readonly #reconnects: Reconnect[] = [];
   /** Generated keys acknowledged last, a ring. */
   readonly #recentHids: number[] = [];
@@ -99,6 +104,7 @@ export class LoadGenerator {
       observations: this.#observations.snapshot(),
       errors: this.#errors,
       errorCount: this.#errorCount + this.#pending,
+      failedTries: this.#failedTries,
       reconnects: this.#reconnects,
     };
   }
@@ -129,20 +135,24 @@ export class LoadGenerator {
   }
 
   #write(scheduledMs: number): void {
-    const { deadlineMs, requestIds = false, repeats = false } = this.#plan;
+    const { deadlineMs, requestIds = false, repeats = false, persistent = false, tryLimitMs = deadlineMs } = this.#plan;
     const write = this.#workload.nextWrite();
     let gateway = this.#workload.writeGateway();
     const gateways = this.#pickGateways();
     const issuedMs = nowMs();
     const index = this.#writes.push({ ...write, gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, hid: 0, tries: 0, unknown: 0 });
-    let [tries, unknown] = [0, 0];
+    let [tries, unknown, mayBeDone, sentMs] = [0, 0, false, issuedMs];
     const send: Send = (limitMs, answered) => {
       if (tries > 0) gateway = this.#workload.writeGateway();
       tries += 1;
-      sendWrite(write, index, gateways[gateway], limitMs, answered);
+      sentMs = nowMs();
+      sendWrite(write, index, gateways[gateway], Math.min(limitMs, tryLimitMs), answered);
     };
     const again = (failure: Failure): boolean => {
       if (isUnknown(failure)) unknown += 1;
+      mayBeDone ||= isUnknown(failure) || isUnanswered(failure);
+      this.#tryFailed('write', gateway, sentMs, failure);
+      if (isUnanswered(failure)) return repeats && persistent && requestIds;
       return repeats && (isUnknown(failure) ? requestIds : failure.refused);
     };
     this.#pending += 1;
@@ -151,7 +161,7 @@ export class LoadGenerator {
       this.#pending -= 1;
       this.#slowestWriteMs = Math.max(this.#slowestWriteMs, endedMs - scheduledMs);
       // A refusal speaks of its own try only.
-      const outcome = failure !== null && unknown > 0 ? 2 : outcomeOf(failure);
+      const outcome = failure !== null && mayBeDone ? 2 : outcomeOf(failure);
       this.#writes.update(index, { gateway, endedMs, outcome, tries, unknown });
       if (failure !== null && repeats && !requestIds && isUnknown(failure)) return;
       if (failure !== null) return this.#fail('write', index, gateway, endedMs, failure);
@@ -160,6 +170,10 @@ export class LoadGenerator {
         else this.#observations.push({ ...row, issuedMs, endedMs });
       }
     });
+  }
+
+  #tryFailed(call: FailedTry['call'], gateway: number, issuedMs: number, { reason, message }: Failure): void {
+    if (this.#plan.repeats === true && this.#failedTries.length < keptTries) this.#failedTries.push({ call, gateway, issuedMs, endedMs: nowMs(), reason, message });
   }
 
   #pickGateways(): readonly Calls[] {
@@ -180,29 +194,29 @@ export class LoadGenerator {
     let issuedMs = nowMs();
     const index = this.#reads.push({ gateway, scheduledMs, issuedMs, endedMs: 0, outcome: 0, rows: 0, tries: 0 });
     const wanted = this.#workload.rowsOf(read);
+    const { deadlineMs, repeats = false, persistent = false, tryLimitMs = deadlineMs } = this.#plan;
     let tries = 0;
     const send: Send = (limitMs, answered) => {
       if (tries > 0) gateway = this.#workload.readGateway();
       tries += 1;
       issuedMs = nowMs();
-      sendRead(read, hid, gateways[gateway], limitMs, answered);
+      sendRead(read, hid, gateways[gateway], Math.min(limitMs, tryLimitMs), answered);
+    };
+    const again = (failure: Failure): boolean => {
+      this.#tryFailed('read', gateway, issuedMs, failure);
+      return repeats && (failure.refused || (persistent && isUnanswered(failure)));
     };
     this.#pending += 1;
-    sendUntilAnswered(
-      this.#plan.deadlineMs,
-      send,
-      ({ refused }) => refused && this.#plan.repeats === true,
-      (given, seen: readonly Seen[]) => {
-        const isShort = given === null && seen.length !== wanted;
-        const failure: Failure | null = isShort ? { reason: 'ROWS_MISSING', message: `${read.kind} answered ${seen.length} rows of ${wanted}`, refused: false } : given;
-        const endedMs = nowMs();
-        this.#pending -= 1;
-        this.#slowestReadMs = Math.max(this.#slowestReadMs, endedMs - scheduledMs);
-        this.#reads.update(index, { gateway, endedMs, outcome: outcomeOf(failure), rows: failure === null ? seen.length : 0, tries });
-        if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
-        for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
-      },
-    );
+    sendUntilAnswered(deadlineMs, send, again, (given, seen: readonly Seen[]) => {
+      const isShort = given === null && seen.length !== wanted;
+      const failure: Failure | null = isShort ? { reason: 'ROWS_MISSING', message: `${read.kind} answered ${seen.length} rows of ${wanted}`, refused: false } : given;
+      const endedMs = nowMs();
+      this.#pending -= 1;
+      this.#slowestReadMs = Math.max(this.#slowestReadMs, endedMs - scheduledMs);
+      this.#reads.update(index, { gateway, endedMs, outcome: outcomeOf(failure), rows: failure === null ? seen.length : 0, tries });
+      if (failure !== null) return this.#fail('read', index, gateway, endedMs, failure);
+      for (const row of seen) this.#observations.push({ ...row, issuedMs, endedMs });
+    });
   }
 
   #fail(call: CallError['call'], index: number, gateway: number, endedMs: number, failure: Failure): void {

@@ -24,6 +24,12 @@ export interface LoadPlan {
   readonly repeats?: boolean;
   /** Calls under way at once, as of a service with so many workers: while all are busy the schedule stands still. Default: no bound, and what the clients are late by counts as latency. */
   readonly mostPending?: number;
+  /** Longest time of one try. Default: what is left of the deadline. */
+  readonly tryLimitMs?: number;
+  /** With `repeats`: what got no answer at all is sent again too, a read always, a write where it has a request id. Default false. */
+  readonly persistent?: boolean;
+  /** A connection on which nothing has come back for so long is opened anew. Default: never. */
+  readonly silenceLimitMs?: number;
   /** Time in which the rates grow from nothing to what was asked for: cold processes would not bear them. Default 3,000. */
   readonly rampMs?: number;
   readonly seed: number;

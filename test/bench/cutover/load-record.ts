@@ -70,6 +70,16 @@ export interface CallError {
   readonly message: string;
 }
 
+/** One try of a call that failed, whatever became of the call. */
+export interface FailedTry {
+  readonly call: 'read' | 'write';
+  readonly gateway: number;
+  readonly issuedMs: number;
+  readonly endedMs: number;
+  readonly reason: string;
+  readonly message: string;
+}
+
 /** A connection that was up and then was not. */
 export interface Reconnect {
   readonly gateway: number;
@@ -91,6 +101,8 @@ export interface LoadRecord {
   /** The first thousand. */
   readonly errors: readonly CallError[];
   readonly errorCount: number;
+  /** Of calls that may be repeated: the first hundred thousand. */
+  readonly failedTries: readonly FailedTry[];
   readonly reconnects: readonly Reconnect[];
 }
 

@@ -25,7 +25,7 @@ function record(): LoadRecord {
     reads.push({ gateway: 0, scheduledMs: at, issuedMs: at, endedMs: at + 1, outcome: 1, rows: 2, tries: 1 });
   }
   const observations = new ColumnStore<Observation>(observationFields, 4).snapshot();
-  return { secret: '', startedMs: 0, endedMs: 1_000, writes: writes.snapshot(), reads: reads.snapshot(), observations, errors: [], errorCount: 0, reconnects: [] };
+  return { secret: '', startedMs: 0, endedMs: 1_000, writes: writes.snapshot(), reads: reads.snapshot(), observations, errors: [], errorCount: 0, failedTries: [], reconnects: [] };
 }
 const cutovers: OrderedCutover[] = [
   { direction: 'switch', orderedMs: 290, answeredMs: 360, attempts: 1, holdStartMs: 300, holdMs: 50, stepsMs: { fence: 2 } },

@@ -5,7 +5,7 @@ import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
 import { GatewayService } from '../../../gen/switchyard/control/v1/gateways_pb.ts';
 import { KeyspaceService } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { findFreePorts } from '../servers/free-port.ts';
-import { type PostgresServer, startPostgres } from '../servers/postgres.ts';
+import { type PostgresOptions, type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../servers/shop.ts';
 import { startTopologyServer } from '../servers/start-topology-server.ts';
 import type { TopologyServer, TopologyServerKind } from '../servers/topology-server.ts';
@@ -36,19 +36,27 @@ export interface ClusterOptions {
   readonly controlMain?: string;
   /** Given to every control process after `--config <file>`. */
   readonly controlArguments?: readonly string[];
-  /** Further environment of every gateway and control process. */
-  readonly moreEnv?: Readonly<Record<string, string>>;
+  /** Further environment of every gateway and control process, or of each by its name. */
+  readonly moreEnv?: Readonly<Record<string, string>> | ((process: string) => Readonly<Record<string, string>>);
   /** Further fields of every gateway's and every control's configuration file. */
   readonly gatewaySettings?: Readonly<Record<string, unknown>>;
   readonly controlSettings?: Readonly<Record<string, unknown>>;
   /** What holds the rules. Default: Consul. */
   readonly topology?: TopologyServerKind;
+  /** Starts what holds the rules instead; it ends with the cluster. */
+  readonly startTopology?: () => Promise<TopologyServer>;
+  /** Where the gateway or control process of this name finds Consul. Default: at its own address. */
+  readonly consulFor?: (process: string) => Promise<string>;
+  /** Every gateway keeps its last good rules in a folder of its name in here. Default: nowhere. */
+  readonly stateDirectory?: string;
+  /** Further settings of both PostgreSQL servers' configuration, and the size of the disk that each has to itself. Default: the machine's. */
+  readonly postgres?: Pick<PostgresOptions, 'settings' | 'diskMiB'>;
   /** Every gateway serves HTTP too. Default false. */
   readonly http?: boolean;
   /** Gives every gateway a relay of its own on its way to Consul, which can be frozen. Default false. */
   readonly consulProxies?: boolean;
   /** How the keyspace of a store names it. Default: as the store itself does. */
-  readonly shardOf?: (store: ClusterStore) => Promise<ClusterStore['shard']>;
+  readonly shardOf?: (store: ClusterStore, keyspace: 'old' | 'new') => Promise<ClusterStore['shard']>;
   /** Where every process's and server's log goes and stays. Default: they go with the processes. */
   readonly logDirectory?: string;
   readonly say?: (line: string) => void;
@@ -142,15 +150,18 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
   const startStore = async (name: 'old' | 'new'): Promise<ClusterStore> => {
     const scale = scaleOf(name);
     if (options.stores?.[name] === 'sqlite') return stack.use(await SqliteStore.create(name, scale));
-    const server = stack.use(await startPostgres({ name, durable: options.durable ?? false, ...log(`postgres-${name}`) }));
+    const server = stack.use(await startPostgres({ name, durable: options.durable ?? false, ...options.postgres, ...log(`postgres-${name}`) }));
     await createShop(server, scale === null ? { tables: false, database } : { tables: true, scale, database });
     return new PostgresStore(server, database);
   };
   const startTopology = async (): Promise<TopologyServer> =>
-    stack.use(await startTopologyServer(options.topology ?? 'consul', { persistent: options.topology === 'embedded', ...log('consul') }));
+    stack.use(await (options.startTopology?.() ?? startTopologyServer(options.topology ?? 'consul', { persistent: options.topology === 'embedded', ...log('consul') })));
   const [consul, oldStore, newStore] = await Promise.all([startTopology(), startStore('old'), startStore('new')]);
   return { consul, stores: { old: oldStore, new: newStore } };
 }
+
+const envOf = (name: string, { moreEnv = {} }: ClusterOptions): Readonly<Record<string, string>> => (typeof moreEnv === 'function' ? moreEnv(name) : moreEnv);
+const consulOf = async (name: string, { consul }: Pick<Servers, 'consul'>, { consulFor }: ClusterOptions): Promise<string> => (await consulFor?.(name)) ?? consul.address;
 
 export async function startGateway(
   index: number,
@@ -164,12 +175,13 @@ export async function startGateway(
   const name = `gateway-${index + 1}`;
   const { hostname: host, port: consulPort } = new URL(servers.consul.address);
   const consulProxy = options.consulProxies === true ? stack.use(await FreezableProxy.start({ host, port: Number(consulPort) })) : null;
-  const consul = consulProxy === null ? servers.consul.address : `http://127.0.0.1:${consulProxy.port}`;
+  const consul = consulProxy === null ? await consulOf(name, servers, options) : `http://127.0.0.1:${consulProxy.port}`;
   const address = `127.0.0.1:${port}`;
   const main = join(root, 'gateway/main.ts');
   const httpAddress = httpPort === null ? null : `127.0.0.1:${httpPort}`;
-  const config = { ...gatewayConfig(name, address, httpAddress, consul), ...options.gatewaySettings };
-  const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: { ...processEnv('gateway'), ...options.moreEnv }, ...log(name) }));
+  const stateDir = options.stateDirectory === undefined ? {} : { stateDir: join(options.stateDirectory, name) };
+  const config = { ...gatewayConfig(name, address, httpAddress, consul), ...stateDir, ...options.gatewaySettings };
+  const process = stack.use(await ClusterProcess.start({ name, main, address, config, env: { ...processEnv('gateway'), ...envOf(name, options) }, ...log(name) }));
   return { process, address, httpAddress, consulProxy };
 }
 
@@ -184,9 +196,17 @@ export async function startControl(
   const name = `control-${index + 1}`;
   const address = `127.0.0.1:${port}`;
   const main = options.controlMain ?? join(root, 'control/main.ts');
-  const config = { ...controlConfig(name, address, servers.consul.address), ...options.controlSettings };
+  const config = { ...controlConfig(name, address, await consulOf(name, servers, options)), ...options.controlSettings };
   return stack.use(
-    await ClusterProcess.start({ name, main, address, config, moreArguments: options.controlArguments ?? [], env: { ...processEnv('control'), ...options.moreEnv }, ...log(name) }),
+    await ClusterProcess.start({
+      name,
+      main,
+      address,
+      config,
+      moreArguments: options.controlArguments ?? [],
+      env: { ...processEnv('control'), ...envOf(name, options) },
+      ...log(name),
+    }),
   );
 }
 
@@ -246,7 +266,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
   const keyspaces = cluster.control(KeyspaceService);
   const shardOf = options.shardOf ?? (async (store: ClusterStore) => store.shard);
-  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [await shardOf(servers.stores[name])] } });
+  for (const name of ['old', 'new'] as const) await keyspaces.applyKeyspace({ keyspace: { name, shards: [await shardOf(servers.stores[name], name)] } });
   await cluster.grant();
   await untilGatewaysApply(cluster);
   return new RealCluster(servers, gateways, controls, stack.move());

@@ -50,7 +50,10 @@ export class FaultyControls {
       await Promise.all([planned, fired].map((file) => rm(file, { force: true })));
       await armed.start();
     };
-    return new ArmedControl(armed, survivor, fired, end);
+    const disarm = async (): Promise<void> => {
+      await Promise.all([planned, fired].map((file) => rm(file, { force: true })));
+    };
+    return new ArmedControl(armed, survivor, fired, { end, disarm });
   }
 
   /** Consul itself ends the session some 10 to 20 s after the death of its holder: from then on another process may run the workflow. */
@@ -66,14 +69,14 @@ export class ArmedControl implements AsyncDisposable {
   readonly process: ClusterProcess;
   readonly survivor: ClusterProcess;
   readonly #firedFile: string;
-  readonly #end: () => Promise<void>;
+  readonly #ways: Readonly<Record<'end' | 'disarm', () => Promise<void>>>;
   #ended = false;
 
-  constructor(process: ClusterProcess, survivor: ClusterProcess, firedFile: string, end: () => Promise<void>) {
+  constructor(process: ClusterProcess, survivor: ClusterProcess, firedFile: string, ways: Readonly<Record<'end' | 'disarm', () => Promise<void>>>) {
     this.process = process;
     this.survivor = survivor;
     this.#firedFile = firedFile;
-    this.#end = end;
+    this.#ways = ways;
   }
 
   get hasFired(): boolean {
@@ -89,7 +92,13 @@ export class ArmedControl implements AsyncDisposable {
   async end(): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
-    await this.#end();
+    await this.#ways.end();
+  }
+
+  /** Takes the fault back, where it has not come, and leaves the process and its session to themselves. Instead of `end`. */
+  async disarm(): Promise<void> {
+    this.#ended = true;
+    await this.#ways.disarm();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,9 +16,17 @@ const CONNECTIONS = 8_192;
 // From here on an agent opens one more port unless it is told not to, and before, it does not know the setting.
 const FIRST_WITH_GRPC_TLS = { major: 1, minor: 14 };
 
+export interface ConsulPorts {
+  readonly http: number;
+  readonly serf: number;
+  readonly rpc: number;
+}
+
 export interface ConsulOptions {
   /** Keep the data over `restart`. Default false: then the agent holds it in memory only, and elects a leader in 0.2 s instead of 2. */
   readonly persistent?: boolean;
+  /** All ports of the agent, for servers that have to find each other. A port that is taken is an error. */
+  readonly ports?: ConsulPorts;
   /** Port of the HTTP API. Default: a random free one. A fixed port that is taken is an error. */
   readonly port?: number;
   /** More settings of the agent's configuration file, such as `acl` or `session_ttl_min`. */
@@ -121,7 +129,7 @@ export async function startConsul(options: ConsulOptions = {}): Promise<ConsulSe
   for (let attempt = 1; ; attempt += 1) {
     const process = await SupervisedProcess.open({ prefix: 'switchyard-consul-', killSignal: 'SIGKILL' });
     try {
-      const [http = 0, serf = 0, rpc = 0] = options.port === undefined ? await findFreePorts(3) : [options.port, ...(await findFreePorts(2))];
+      const { http, serf, rpc } = options.ports ?? (await freePorts(options.port));
       const config = join(process.directory, 'config.json');
       const data = join(process.directory, 'data');
       await mkdir(data);
@@ -134,12 +142,17 @@ export async function startConsul(options: ConsulOptions = {}): Promise<ConsulSe
     } catch (error) {
       const portTaken = /address already in use/.test(await process.logTail());
       await process.dispose();
-      if (!portTaken || options.port !== undefined || attempt === PORT_ATTEMPTS) throw error;
+      if (!portTaken || options.port !== undefined || options.ports !== undefined || attempt === PORT_ATTEMPTS) throw error;
     }
   }
 }
 
-function configurationFor(options: ConsulOptions, ports: { http: number; serf: number; rpc: number }, data: string, grpcTls: boolean) {
+async function freePorts(port: number | undefined): Promise<ConsulPorts> {
+  const [serf = 0, rpc = 0, http = 0] = await findFreePorts(3);
+  return { http: port ?? http, serf, rpc };
+}
+
+function configurationFor(options: ConsulOptions, ports: ConsulPorts, data: string, grpcTls: boolean) {
   return {
     // The agent without persistence is a server by its flag, which does not want the rest.
     ...(options.persistent === true ? { server: true, bootstrap_expect: 1, data_dir: data, performance: { raft_multiplier: 1 } } : {}),

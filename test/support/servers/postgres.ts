@@ -23,6 +23,8 @@ export interface PostgresOptions {
   readonly superuserPassword?: string;
   /** Default: a random free one. A fixed port that is taken is an error. */
   readonly port?: number;
+  /** The server gets a disk of its own of this size, in memory, which can be full. For root on Linux. Default: it writes where the system has its temporary files. */
+  readonly diskMiB?: number;
   /** Wait for the disk at every commit, as production does. Default false: crashes of the server are survived, those of the machine not. */
   readonly durable?: boolean;
   /** Where the server's log goes; default: into its own directory, which is removed with it. */
@@ -141,6 +143,29 @@ export class PostgresServer implements AsyncDisposable {
     await this.#process.stop(mode === 'fast' ? 'SIGINT' : 'SIGQUIT', STOP_LIMIT_MS);
   }
 
+  /** Freezes the server with all its processes: connections stay, new ones are taken by the kernel alone, nothing answers. */
+  async pause(): Promise<void> {
+    await this.#signalAll('SIGSTOP');
+  }
+
+  async resume(): Promise<void> {
+    await this.#signalAll('SIGCONT');
+  }
+
+  /** The main process first, so that it starts no others meanwhile. */
+  async #signalAll(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+    const { pid } = this;
+    if (pid === undefined) return;
+    this.#process.signal(signal);
+    for (const child of await childrenOf(pid)) {
+      try {
+        process.kill(child, signal);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+  }
+
   /** Starts a stopped server again with its data, on the same port. Rejects when it is not ready after 30 s. */
   async start(): Promise<void> {
     const data = join(this.#process.directory, 'data');
@@ -179,7 +204,12 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const template = await preparePostgresTemplate(programs, user);
   for (let attempt = 1; ; attempt += 1) {
     const prefix = `switchyard-postgres-${options.name === undefined ? '' : `${options.name}-`}`;
-    const process = await SupervisedProcess.open({ prefix, killSignal: 'SIGQUIT', ...(user === undefined ? {} : { user }) });
+    const process = await SupervisedProcess.open({
+      prefix,
+      killSignal: 'SIGQUIT',
+      ...(options.diskMiB === undefined ? {} : { diskMiB: options.diskMiB }),
+      ...(user === undefined ? {} : { user }),
+    });
     try {
       const port = options.port ?? (await findFreePorts(1))[0] ?? 0;
       const data = join(process.directory, 'data');
@@ -215,6 +245,14 @@ function settingsText(settings: Readonly<Record<string, string>>): string {
 async function readStatus(data: string, pid: number | undefined): Promise<string | undefined> {
   const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
   return Number(lines[0]) === pid ? lines[7]?.trim() : undefined;
+}
+
+/** Linux only. */
+async function childrenOf(pid: number): Promise<readonly number[]> {
+  return (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'))
+    .split(' ')
+    .map(Number)
+    .filter((child) => child > 0);
 }
 
 export function quoteIdentifier(name: string): string {

@@ -20,6 +20,8 @@ export interface SupervisedOptions {
   readonly prefix: string;
   readonly user?: UnixUser;
   readonly killSignal: NodeJS.Signals;
+  /** The directory is a disk of its own of this size, in memory. For root on Linux. */
+  readonly diskMiB?: number;
 }
 
 /**
@@ -47,8 +49,8 @@ export class SupervisedProcess implements AsyncDisposable {
 
   /** Starts the supervisor and makes the directory; no server yet. Rejects after 20 s. */
   static async open(options: SupervisedOptions): Promise<SupervisedProcess> {
-    const { prefix, user, killSignal } = options;
-    const spec: SupervisorSpec = { parentDirectory: tmpdir(), prefix, killSignal, ...(user === undefined ? {} : { user }) };
+    const { prefix, user, killSignal, diskMiB } = options;
+    const spec: SupervisorSpec = { parentDirectory: tmpdir(), prefix, killSignal, ...(diskMiB === undefined ? {} : { diskMiB }), ...(user === undefined ? {} : { user }) };
     const supervisor = fork(SUPERVISOR, [JSON.stringify(spec)], {
       execArgv: ['--disable-warning=ExperimentalWarning'],
       detached: true,

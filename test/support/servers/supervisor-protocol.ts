@@ -9,6 +9,8 @@ export interface SupervisorSpec {
   readonly user?: UnixUser;
   /** Sent to the server when it has to go because its starter is gone. */
   readonly killSignal: NodeJS.Signals;
+  /** Size of a disk of its own, in memory, that the directory is. Left out: the directory is on the parent's. */
+  readonly diskMiB?: number;
 }
 
 export interface UnixUser {

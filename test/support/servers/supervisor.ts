@@ -13,6 +13,7 @@ const GRACE_MS = 5_000;
 
 const spec = JSON.parse(process.argv[2] ?? '') as SupervisorSpec;
 const directory = mkdtempSync(join(spec.parentDirectory, spec.prefix));
+if (spec.diskMiB !== undefined) mount(directory, spec.diskMiB);
 if (spec.user !== undefined) chownSync(directory, spec.user.uid, spec.user.gid);
 
 let server: ChildProcess | undefined;
@@ -21,6 +22,11 @@ let ending = false;
 function report(message: SupervisorReport): void {
   // The starter may go away at any moment; its 'disconnect' says so and is where that is handled.
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+function mount(folder: string, sizeMiB: number): void {
+  const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${sizeMiB}m`, 'switchyard-test', folder], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`no disk of its own for ${folder}: ${stderr}`);
 }
 
 function hasSetpriv(): boolean {
@@ -71,6 +77,7 @@ async function end(): Promise<void> {
   if (ending) return;
   ending = true;
   if (server !== undefined) await kill(server);
+  if (spec.diskMiB !== undefined) spawnSync('umount', ['--lazy', directory]);
   // Retries: the server's own children may still be on their way out and hold or write a last file.
   await rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   process.exit(0);

@@ -1,0 +1,78 @@
+import { movedTables, workflowName } from '../bench/cutover/bench-move.ts';
+import type { Cluster } from '../support/cluster/cluster.ts';
+import { clusterName } from '../support/cluster/process-config.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+
+const settleLimitMs = 30_000;
+const tables = movedTables.map((table) => `'${table}'`).join(', ');
+
+/** What a store has of Switchyard's beside the rows; nothing here counts upwards, so that equal states have equal texts. */
+const storeQuery = `
+  SELECT 'fence ' || table_name || ' ' || state || ' ' || coalesce(peer, '-') || ' ' || coalesce(workflow, '-') FROM switchyard.fence
+  UNION ALL SELECT 'slot ' || slot_name || CASE WHEN active THEN ' active' ELSE '' END FROM pg_replication_slots
+  UNION ALL SELECT 'publication ' || pubname FROM pg_publication
+  UNION ALL SELECT 'stream ' || id FROM switchyard.stream
+  UNION ALL SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text IN (${tables})
+  UNION ALL SELECT 'right ' || p || ' on ' || t FROM unnest(ARRAY[${tables}]) t, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p WHERE has_table_privilege('shop_gateway', t, p)
+  UNION ALL SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts
+  UNION ALL SELECT 'lock on ' || relation::regclass || ' by ' || application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE mode IN ('ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock') AND locktype = 'relation' AND relation::regclass::text IN (${tables})
+  ORDER BY 1;`;
+
+interface KeyValue {
+  readonly Key: string;
+  readonly Value: string | null;
+  readonly Session?: string;
+}
+
+async function heldLocks({ consul }: Cluster): Promise<readonly string[]> {
+  const prefix = `switchyard/${clusterName}/locks/`;
+  const response = await fetch(`${consul.address}/v1/kv/${prefix}?recurse&consistent`, { signal: AbortSignal.timeout(5_000) });
+  if (response.status === 404) return [];
+  if (!response.ok) throw new Error(`Consul answered ${response.status} for its locks`);
+  const entries = (await response.json()) as readonly KeyValue[];
+  return entries.filter(({ Session }) => Session !== undefined).map(({ Key }) => `held lock ${Key.slice(prefix.length)}`);
+}
+
+/** Locks in Consul, and in both stores slots, publications, streams, triggers, rights, fence rows, transactions: one line each. */
+export async function footprint(cluster: Cluster): Promise<readonly string[]> {
+  const stores = await Promise.all(
+    (['old', 'new'] as const).map(async (name) =>
+      (await cluster[name].psql(cluster.database, storeQuery))
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => `${name}: ${line}`),
+    ),
+  );
+  return [...(await heldLocks(cluster)), ...stores.flat()].toSorted();
+}
+
+/** Resolves to what is there that should not be, and what is missing, once nothing of that changes any more for the better: [] within 30 s, or the difference. */
+export async function differenceFrom(cluster: Cluster, expected: readonly string[]): Promise<readonly string[]> {
+  return settled(async () => {
+    const found = await footprint(cluster);
+    return [
+      ...found.filter((line) => !expected.includes(line)).map((line) => `left over: ${line}`),
+      ...expected.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`),
+    ];
+  });
+}
+
+/** What is left of a workflow that has ended: no lock, slot or publication may be (a stream's row stays, so that its tokens never begin anew). */
+export async function leftOf(cluster: Cluster): Promise<readonly string[]> {
+  const gone = [`held lock workflow/${workflowName}`, 'held lock keyspace/', ': slot ', ': publication ', ': prepared transaction ', ': lock on '];
+  return settled(async () => (await footprint(cluster)).filter((line) => gone.some((part) => line.includes(part))).map((line) => `left over: ${line}`));
+}
+
+async function settled(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
+  let last: readonly string[] = [];
+  try {
+    await waitUntil('an end without leftovers', { limitMs: settleLimitMs, everyMs: 500 }, async () => {
+      last = await look();
+      return last.length === 0 ? true : undefined;
+    });
+    return [];
+  } catch {
+    return last;
+  }
+}

@@ -1,0 +1,51 @@
+// npm run fault -- --minutes M --nemesis LIST [--json]
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { runEachStep } from './coordinator/coordinator-run.ts';
+import { runFaults } from './run.ts';
+import { allNemeses } from './nemeses/registry.ts';
+
+const shownViolations = 20;
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('must be a number above 0.');
+  return value;
+}
+
+interface Options {
+  readonly minutes: number;
+  readonly nemesis: string;
+  readonly seed?: number;
+  readonly consulServers?: '1' | '3';
+  readonly pieceMinutes: number;
+  readonly logDirectory?: string;
+  readonly record: boolean;
+  readonly eachStep?: number;
+  readonly json?: boolean;
+}
+
+await new Command('fault')
+  .description(
+    'Strikes real processes, servers and connections under load while tables move to and fro, and judges what clients saw and stores hold. Exits non-zero when a guarantee was broken.',
+  )
+  .option('--minutes <n>', 'minutes under strikes, in all: what was recorded for the same code counts', positive, 3)
+  .option('--piece-minutes <n>', 'minutes of one piece, each with processes and a seed of its own', positive, 3)
+  .option('--nemesis <list>', `"all", or some of: ${allNemeses.map(({ name }) => name).join(', ')}`, 'all')
+  .option('--seed <n>', 'seed of the first piece; default: the first that was not run', Number)
+  .option('--each-step <n>', 'with --nemesis coordinator: so many deaths and pauses of the coordinator after each step of a cutover, instead of minutes', positive)
+  .addOption(new Option('--consul-servers <n>', 'default: as the nemeses need, and by the seed').choices(['1', '3']))
+  .option('--log-directory <path>', "keep every process's log here")
+  .option('--no-record', 'neither count what was recorded nor record what is run')
+  .option('--json', 'print one JSON object as the last line')
+  .action(async (options: Options) => {
+    const say = (line: string): void => console.error(`${new Date().toISOString().slice(11, 23)} ${line}`);
+    const { eachStep } = options;
+    if (eachStep !== undefined && options.nemesis !== 'coordinator') throw new InvalidArgumentError('--each-step goes with --nemesis coordinator');
+    const { violations, ...report } = await (eachStep === undefined ? runFaults({ ...options, say }) : runEachStep({ ...options, eachStep, say }));
+    for (const violation of violations.slice(0, shownViolations)) console.error(`VIOLATION ${violation}`);
+    if (violations.length > shownViolations) console.error(`… and ${violations.length - shownViolations} more violations`);
+    if (options.json === true) console.log(JSON.stringify({ ...report, violations: violations.slice(0, shownViolations) }));
+    else for (const [name, value] of Object.entries(report)) console.log(`${name}: ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`);
+    if (violations.length > 0) process.exitCode = 1;
+  })
+  .parseAsync();

@@ -1,0 +1,40 @@
+import { clockJump } from './clock-jump.ts';
+import { consulKill, consulLeader, consulPause, consulQuorum } from './consul-servers.ts';
+import { coordinator } from './coordinator.ts';
+import { diskFull } from './disk-full.ts';
+import { cut, delay, halfOpen, oneWay, reset } from './links.ts';
+import type { Nemesis } from './nemesis.ts';
+import { partition } from './partition.ts';
+import { controlKill, controlPause, gatewayKill, gatewayPause } from './processes.ts';
+import { keyDeleted, rulesOverwritten, snapshotRestored } from './rules.ts';
+import { bypassWriter, lockHolder, longTransaction } from './sessions.ts';
+import { storePause, storeRestart } from './stores.ts';
+
+/** All that can strike. */
+export const allNemeses: readonly Nemesis[] = [
+  gatewayKill,
+  gatewayPause,
+  controlKill,
+  controlPause,
+  consulKill,
+  consulPause,
+  consulLeader,
+  consulQuorum,
+  storeRestart,
+  storePause,
+  cut,
+  delay,
+  reset,
+  halfOpen,
+  oneWay,
+  partition,
+  coordinator,
+  keyDeleted,
+  rulesOverwritten,
+  snapshotRestored,
+  longTransaction,
+  lockHolder,
+  bypassWriter,
+  clockJump,
+  diskFull,
+];
