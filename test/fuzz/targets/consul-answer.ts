@@ -1,7 +1,8 @@
 import { createServer, type Socket } from 'node:net';
 import { systemClock } from '../../../runtime/clock.ts';
-import { ConsulClient, CONSISTENT } from '../../../topo/consul-client.ts';
+import { ConsulClient } from '../../../topo/consul-client.ts';
 import { ConsulTransport } from '../../../topo/consul-transport.ts';
+import { CONSISTENT } from '../../../topo/kv-client.ts';
 import { type Json, randomJson, strayJson } from '../inputs/random-json.ts';
 import { type FuzzTarget, must } from '../target.ts';
 import { outcomeOf } from '../verdict.ts';

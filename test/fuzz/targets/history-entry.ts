@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { systemClock } from '../../../runtime/clock.ts';
-import type { KvItem } from '../../../topo/consul-client.ts';
+import type { KvItem } from '../../../topo/kv-client.ts';
 import { RulesHistory } from '../../../topo/rules-history.ts';
 import type { TopologyContext } from '../../../topo/topology-context.ts';
 import { type Json, strayJson } from '../inputs/random-json.ts';

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { buildRoutingTable } from '../../../core/routing-table.ts';
-import { RulesFile } from '../../../gateway/rules/saved-rules.ts';
+import { rulesDirectory } from '../../../gateway/rules/rules-directory.ts';
+import { SavedRulesKeeper } from '../../../gateway/rules/saved-rules.ts';
 import { type Json, strayJson } from '../inputs/random-json.ts';
 import { type FuzzTarget, must } from '../target.ts';
 import { outcomeOf } from '../verdict.ts';
@@ -39,10 +40,10 @@ export const target: FuzzTarget = {
       run: async (input) => {
         await writeFile(join(directory, 'last-good-rules.json'), input);
         return await outcomeOf(async () => {
-          const saved = await new RulesFile(directory, fail).load();
+          const saved = await new SavedRulesKeeper(rulesDirectory(directory), fail).load();
           must(saved !== null, 'there is a file, and nothing was read');
           buildRoutingTable(saved.rules, new Set(saved.keyspaces.map(({ name }) => name)), null);
-          const file = new RulesFile(again, fail);
+          const file = new SavedRulesKeeper(rulesDirectory(again), fail);
           file.keep(saved);
           await file.flush();
           must(isDeepStrictEqual(await file.load(), saved), 'the rules are not read as they are written');
