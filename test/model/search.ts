@@ -18,7 +18,7 @@ export type SearchResult =
   | { readonly kind: 'incomplete'; readonly states: number; readonly depth: number; readonly seconds: number; readonly message: string };
 
 /** Steps of one run at most; a longer one makes the search incomplete. */
-const deepest = 2_000_000;
+const deepest = 100_000;
 /** Processes that fairness is told of, at most; the build needs a number. */
 const fairProcesses = 5;
 const buildLimitMs = 120_000;
@@ -79,7 +79,7 @@ export class Search implements AsyncDisposable {
 
   #panOptions(): readonly string[] {
     const { property } = this.#subject;
-    const bounds = [`-m${deepest}`, '-w22'];
+    const bounds = [`-m${deepest}`, '-w20'];
     return property === 'assertions' ? [...bounds, '-E'] : [...bounds, '-a', '-f', '-N', property.ltl];
   }
 
