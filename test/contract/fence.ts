@@ -384,7 +384,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await source.close(attempt(1), never());
     });
 
-    testWhere(has.manyWriters, "the store shows nobody's transactions; the next test is its own")(
+    testWhere(has.preparedTransactions, "the store shows nobody's transactions; the next test is its own")(
       'open transactions that a hold would wait for are named, old readers are not',
       async () => {
         const quiet = () => stores.source.owner.checkQuiet(TABLES, 30, never());

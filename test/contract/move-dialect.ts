@@ -45,11 +45,15 @@ export interface MoveDialect {
     readonly rights: boolean;
     /** Writers of one store at the same time. */
     readonly manyWriters: boolean;
+    /** Transactions that wait, prepared, for somebody to commit them; and a view of everybody's transactions. */
+    readonly preparedTransactions: boolean;
     /** A log that tells where each transaction ends. */
     readonly transactionsInLog: boolean;
     /** Updates that leave out large values that did not change. */
     readonly unchangedCells: boolean;
     readonly truncate: boolean;
+    /** Unique keys beside the primary one, and checks of values. */
+    readonly constraints: boolean;
     readonly autovacuum: boolean;
   };
 }

@@ -66,7 +66,7 @@ export const postgresDialect: MoveDialect = {
     ['CREATE RULE mine AS ON DELETE TO item DO ALSO NOTHING', /rule "mine"/, 'DROP RULE mine ON item'],
     ['ALTER SEQUENCE line_line_seq CYCLE', /sequence "line_line_seq"/, 'ALTER SEQUENCE line_line_seq NO CYCLE'],
   ],
-  has: { rights: true, manyWriters: true, transactionsInLog: true, unchangedCells: true, truncate: true, autovacuum: true },
+  has: { rights: true, manyWriters: true, preparedTransactions: true, transactionsInLog: true, unchangedCells: true, truncate: true, constraints: true, autovacuum: true },
 };
 
 const template = 'template_move';

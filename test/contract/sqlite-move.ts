@@ -67,7 +67,7 @@ export const sqliteDialect: MoveDialect = {
       'ALTER TABLE item DROP COLUMN mine; DROP TABLE mine',
     ],
   ],
-  has: { rights: false, manyWriters: false, transactionsInLog: false, unchangedCells: false, truncate: false, autovacuum: false },
+  has: { rights: false, manyWriters: false, preparedTransactions: false, transactionsInLog: false, unchangedCells: false, truncate: false, constraints: true, autovacuum: false },
 };
 
 /** A folder of files; every test gets two new ones. */

@@ -4,7 +4,7 @@ import type { KvClient, KvItem, KvReading, KvWrite, ReadMode, WriteOutcome } fro
 import { Connection, type ServerSession } from '../kernel/connection.ts';
 import type { Network } from '../kernel/network.ts';
 import type { SimProcess } from '../kernel/process.ts';
-import type { Scheduler } from '../kernel/scheduler.ts';
+import type { Timeline } from '../kernel/scheduler.ts';
 import type { ConsulServer } from './consul-server.ts';
 
 const limitMs = 2_000;
@@ -14,12 +14,12 @@ export class SimKvClient implements KvClient, AsyncDisposable {
   readonly #process: SimProcess;
   readonly #server: ConsulServer;
   readonly #network: Network;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   readonly #ttls = new Map<string, number>();
   readonly #live = new Set<AbortController>();
   #isClosed = false;
 
-  constructor(process: SimProcess, server: ConsulServer, network: Network, scheduler: Scheduler) {
+  constructor(process: SimProcess, server: ConsulServer, network: Network, scheduler: Timeline) {
     this.#process = process;
     this.#server = server;
     this.#network = network;

@@ -3,7 +3,7 @@ import type { KvItem, KvReading, KvWrite, ReadMode, WriteOutcome } from '../../.
 import type { Connection, Host, ServerSession } from '../kernel/connection.ts';
 import { SimProcess } from '../kernel/process.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Scheduler } from '../kernel/scheduler.ts';
+import type { Timeline } from '../kernel/scheduler.ts';
 import { ConsulState } from './consul-state.ts';
 
 /** How far a server that is no leader may be behind. */
@@ -25,7 +25,7 @@ export class ConsulServer implements Host<ServerSession> {
   readonly place = 'consul';
   readonly process: SimProcess;
   readonly connections = new Set<Connection<ServerSession>>();
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   readonly #random: Random;
   readonly #waiters = new Set<Waiter>();
   #state: ConsulState;
@@ -36,7 +36,7 @@ export class ConsulServer implements Host<ServerSession> {
   /** Ids of sessions are never given twice, whatever was restored. */
   #sessions = 0;
 
-  constructor(scheduler: Scheduler, random: Random, state?: ConsulState) {
+  constructor(scheduler: Timeline, random: Random, state?: ConsulState) {
     this.#state = state ?? new ConsulState();
     this.#scheduler = scheduler;
     this.#random = random;

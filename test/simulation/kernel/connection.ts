@@ -1,6 +1,6 @@
 import type { Network } from './network.ts';
 import type { SimProcess } from './process.ts';
-import type { Scheduler } from './scheduler.ts';
+import type { Timeline } from './scheduler.ts';
 
 /** What a server keeps for one connection. */
 export interface ServerSession {
@@ -63,14 +63,14 @@ export class Connection<S extends ServerSession> {
   readonly #client: SimProcess;
   readonly #host: Host<S>;
   readonly #network: Network;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   #session: S | null = null;
   /** What ran at the host when the connection was made. */
   #server: SimProcess | null = null;
   #lost: string | null = null;
   #pending: Pending | null = null;
 
-  constructor(client: SimProcess, host: Host<S>, network: Network, scheduler: Scheduler) {
+  constructor(client: SimProcess, host: Host<S>, network: Network, scheduler: Timeline) {
     this.#client = client;
     this.#host = host;
     this.#network = network;

@@ -1,5 +1,5 @@
 import type { Random } from './random.ts';
-import type { Owner, Scheduler } from './scheduler.ts';
+import type { Owner, Timeline } from './scheduler.ts';
 
 interface Held {
   readonly from: string;
@@ -19,13 +19,13 @@ const spikeMs = 120;
  * arrives late, or its connection turns out to be gone.
  */
 export class Network {
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   readonly #random: Random;
   readonly #cuts = new Map<string, number>();
   #held: Held[] = [];
   #slowness = 1;
 
-  constructor(scheduler: Scheduler, random: Random) {
+  constructor(scheduler: Timeline, random: Random) {
     this.#scheduler = scheduler;
     this.#random = random;
   }

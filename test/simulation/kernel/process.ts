@@ -1,9 +1,7 @@
 import type { Clock } from '../../../core/clock.ts';
 import type { Random } from './random.ts';
-import type { Owner, Scheduler, Task } from './scheduler.ts';
+import type { Owner, Timeline, Task } from './scheduler.ts';
 
-/** Where virtual time begins for people: 2026-01-01T00:00:00Z. */
-const epochMs = 1_767_225_600_000;
 /** Timers never fire early and seldom to the millisecond. */
 const timerLatenessMs = 0.3;
 
@@ -14,12 +12,12 @@ const timerLatenessMs = 0.3;
 export class SimProcess implements Owner {
   readonly name: string;
   readonly clock: Clock;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   readonly #deferred: Task[] = [];
   #state: 'running' | 'stopped' | 'dead' = 'running';
   #skewMs: number;
 
-  constructor(name: string, scheduler: Scheduler, random: Random) {
+  constructor(name: string, scheduler: Timeline, random: Random) {
     this.name = name;
     this.#scheduler = scheduler;
     this.#skewMs = random.between(-500, 500);
@@ -67,7 +65,7 @@ export class SimProcess implements Owner {
     const bornAt = scheduler.now;
     const start = (ms: number, act: () => void): Task => scheduler.schedule(Math.max(0, ms) / rate + random.next() * timerLatenessMs, this, act);
     return {
-      now: () => epochMs + scheduler.now + this.#skewMs,
+      now: () => scheduler.epochMs + scheduler.now + this.#skewMs,
       monotonic: () => 1_000 + (scheduler.now - bornAt) * rate,
       sleep: (ms, signal) =>
         new Promise((resolve, reject) => {

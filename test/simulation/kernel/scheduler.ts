@@ -14,6 +14,18 @@ export interface Task {
   cancelled: boolean;
 }
 
+/** Time as the simulated parts see it. */
+export interface Timeline {
+  /** In ms since the beginning. */
+  readonly now: number;
+  /** The beginning, in ms since 1970-01-01T00:00:00Z. */
+  readonly epochMs: number;
+  /** Runs `run` after `delayMs`, in the name of its owner. */
+  schedule(delayMs: number, owner: Owner | null, run: () => void): Task;
+  /** A deferred task is due now, after everything that was deferred before it. */
+  resume(task: Task): void;
+}
+
 /** Immediates queued at once: Node empties the queue of microtasks between two of them without going through the event loop. */
 const ahead = 64;
 
@@ -21,14 +33,15 @@ const ahead = 64;
  * Virtual time. One task runs at a time, and the next one only when no promise has anything left to do: so the order of everything is the order of the tasks, which the seed decides. Nothing that runs inside may wait for
  * anything real.
  */
-export class Scheduler {
+export class Scheduler implements Timeline {
+  /** 2026-01-01T00:00:00Z. */
+  readonly epochMs = 1_767_225_600_000;
   readonly #heap: Task[] = [];
   #now = 0;
   #order = 0;
   #steps = 0;
   #hash = 0x811c9dc5;
 
-  /** Virtual time in ms since the beginning. */
   get now(): number {
     return this.#now;
   }
@@ -49,14 +62,12 @@ export class Scheduler {
     this.#hash ^= this.#hash >>> 15;
   }
 
-  /** Runs `run` after `delayMs`. */
   schedule(delayMs: number, owner: Owner | null, run: () => void): Task {
     const task: Task = { at: this.#now + Math.max(0, delayMs), order: this.#nextOrder(), owner, run, cancelled: false };
     this.#push(task);
     return task;
   }
 
-  /** A deferred task is due now, after everything that was deferred before it. */
   resume(task: Task): void {
     task.at = Math.max(task.at, this.#now);
     task.order = this.#nextOrder();

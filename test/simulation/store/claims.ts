@@ -1,4 +1,4 @@
-import type { FenceScope, TableDefinition } from '../../../backends/backend.ts';
+import type { FenceScope, SequenceState, TableDefinition } from '../../../backends/backend.ts';
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
@@ -40,6 +40,9 @@ export async function createTables(transaction: Transaction, scope: FenceScope, 
       transaction.put('table', schema.name, schema);
       transaction.put('trigger', schema.name, true);
       transaction.put('acl', schema.name, []);
+      for (const { name: column, hasDefault, kind } of schema.columns) {
+        if (hasDefault && kind === 'int64') transaction.put('sequence', `${schema.name}.${column}`, { table: schema.name, column, value: 0n } satisfies SequenceState);
+      }
     }
   }
 }

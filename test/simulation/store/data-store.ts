@@ -1,5 +1,5 @@
 import type { DataStore, PoolStatus } from '../../../backends/backend.ts';
-import { recordedAnswer } from '../../../backends/request-answer.ts';
+import { recordedAnswer, requestIdsNotKept } from '../../../backends/request-answer.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
@@ -151,12 +151,13 @@ const pick = (table: TableSchema, row: WholeRow | undefined, columns: readonly s
 export const recordKey = ({ caller, id, table }: Pick<RequestRecord, 'caller' | 'id' | 'table'>): string => keyText([caller, id, table]);
 
 function findRecords(transaction: Transaction, { caller, id }: OnceRequest): readonly RequestRecord[] {
+  if (transaction.readNewest('installation', '') === undefined) throw requestIdsNotKept(new Error('relation "request" does not exist'));
   return transaction.scan<RequestRecord>('request').flatMap(([, found]) => (found.caller === caller && found.id === id ? [found] : []));
 }
 
 async function record(transaction: Transaction, request: OnceRequest, result: Uint8Array, { server }: StoreLink): Promise<void> {
   const { caller, id, table, digest } = request;
-  const made: RequestRecord = { caller, id, table, digest, result, recordedAtMicros: BigInt(Math.round(server.now * 1_000)) };
+  const made: RequestRecord = { caller, id, table, digest, result, recordedAtMicros: server.epochMicros };
   const key = recordKey(made);
   await transaction.lockRow('request', key, 'exclusive');
   if (transaction.readNewest('request', key) !== undefined) throw new StoreRefusal('serialization_failure', 'the request could not be recorded just now, so nothing was written');

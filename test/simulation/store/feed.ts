@@ -100,6 +100,7 @@ class LogReader {
   readonly #process: StoreServer['process'];
   #ended: (() => void) | null = null;
   #isEnded = false;
+  #hasBegun = false;
   #positionAtMs: number;
 
   constructor(server: StoreServer, stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>) {
@@ -116,13 +117,24 @@ class LogReader {
 
   async next(from: number, confirmed: number): Promise<Delivery> {
     const { engine } = this.#server;
+    if (!this.#hasBegun) {
+      this.#hasBegun = true;
+      const changed = this.#changedShape(engine.lastCommit);
+      if (changed !== null) throw changed;
+    }
     this.#check(from);
     const slot = engine.slots.get(this.#stream.id);
     if (slot !== undefined) slot.confirmed = Math.max(slot.confirmed, confirmed);
     if (engine.lastCommit <= from) await this.#change();
     this.#check(from);
-    const entries = engine.logAfter(from);
-    const transactions = entries.flatMap((entry) => this.#transaction(entry) ?? []);
+    const transactions: ChangeTransaction[] = [];
+    for (const entry of engine.logAfter(from)) {
+      const changed = this.#changedShape(entry.commit);
+      if (changed !== null && transactions.length === 0) throw changed;
+      if (changed !== null) return { transactions, at: entry.commit - 1 };
+      const transaction = this.#transaction(entry);
+      if (transaction !== null) transactions.push(transaction);
+    }
     const at = engine.lastCommit;
     if (transactions.length > 0) this.#positionAtMs = this.#server.now;
     else if (at > from && this.#server.now - this.#positionAtMs > idlePositionMs) {
@@ -165,10 +177,15 @@ class LogReader {
     if (this.#isEnded) throw new SwitchyardError('STORE_UNAVAILABLE', `another reader of the log "${this.#stream.id}" has ended this one`);
     if (slot === undefined) throw failed(this.#stream, 'its log is gone');
     if (from < slot.confirmed) throw failed(this.#stream, `its log begins at ${slot.confirmed} by now, after ${from}`);
+  }
+
+  /** The failure of a stream whose tables had another shape after this commit than when it began. */
+  #changedShape(commit: number): SwitchyardError | null {
     for (const [table, schema] of this.#schemas) {
-      const present = this.#server.engine.read('table', table, this.#server.engine.lastCommit) as TableSchema | undefined;
-      if (present?.fingerprint !== schema.fingerprint) throw failed(this.#stream, `the shape of table ${table} has changed`, { problem: 'SCHEMA_CHANGED', table });
+      const present = this.#server.engine.read('table', table, commit) as TableSchema | undefined;
+      if (present?.fingerprint !== schema.fingerprint) return failed(this.#stream, `the shape of table ${table} has changed`, { problem: 'SCHEMA_CHANGED', table });
     }
+    return null;
   }
 
   /** Null: nothing in it is for the stream. */

@@ -2,10 +2,11 @@ import { type Cell, cellsEqual } from '../../../core/cell.ts';
 import type { CompareOperator, Filter } from '../../../core/operation.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 
-/** Order of two cells of one column; NULL comes last. */
+/** Order of two cells of one column; NULL comes last, texts are in order of code points. */
 export function compareCells(a: Cell, b: Cell): number {
   if (a === null || b === null) return a === b ? 0 : a === null ? 1 : -1;
   if (cellsEqual(a, b)) return 0;
+  if (typeof a === 'string' && typeof b === 'string') return Buffer.compare(Buffer.from(a), Buffer.from(b));
   return (a as bigint) < (b as bigint) ? -1 : 1;
 }
 

@@ -23,7 +23,7 @@ export class Deadlock extends Error {
   }
 }
 
-/** Locks of one server's run, by name. Waiters are served in order; a cycle is found as soon as it is closed. */
+/** Locks of one server's run, by name. Waiters are served in order. */
 export class LockTable {
   readonly #locks = new Map<string, Lock>();
   readonly #held = new Map<object, Set<string>>();
@@ -58,7 +58,6 @@ export class LockTable {
     lock.waiters.push(waiter);
     this.#waiting.set(holder, name);
     const stopWaiting = onWait(waiter.refuse);
-    if (this.#closesCycle(holder)) waiter.refuse(new Deadlock());
     return promise;
   }
 
@@ -104,7 +103,8 @@ export class LockTable {
     else names.add(name);
   }
 
-  #closesCycle(start: object): boolean {
+  /** Whether the holder waits for somebody who waits for it. */
+  isInCycle(start: object): boolean {
     const seen = new Set<object>();
     const blockers = (holder: object): readonly object[] => {
       const name = this.#waiting.get(holder);

@@ -32,7 +32,7 @@ export class SimOwnerStore implements OwnerStore {
   expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
     return this.#run(signal, async (transaction) => {
       transaction.beginStatement();
-      const before = BigInt(Math.round((this.#link.server.now - ageMs) * 1_000));
+      const before = this.#link.server.epochMicros - BigInt(Math.round(ageMs * 1_000));
       const old = transaction
         .scan<RequestRecord>('request')
         .filter(([, record]) => record.recordedAtMicros < before)
@@ -46,13 +46,7 @@ export class SimOwnerStore implements OwnerStore {
   }
 
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return this.#run(signal, async (transaction) =>
-      tables.flatMap((table) => {
-        const schema = transaction.readNewest<TableSchema>('table', table);
-        if (schema === undefined) return side === 'target' ? [] : [{ table, message: 'there is no such table', fix: 'create it' }];
-        return schema.primaryKey.length > 0 ? [] : [{ table, message: 'it has no primary key', fix: 'give it one' }];
-      }),
-    );
+    return this.#run(signal, async (transaction) => tables.flatMap((table) => tableProblems(transaction, table, tables, side)));
   }
 
   checkQuiet(_tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
@@ -193,4 +187,19 @@ export class SimOwnerStore implements OwnerStore {
   #run<T>(signal: AbortSignal, act: (transaction: Transaction) => Promise<T>): Promise<T> {
     return this.#link.once('nothing', signal, (session) => session.run('owner', act));
   }
+}
+
+function tableProblems(transaction: Transaction, table: string, moved: readonly string[], side: 'source' | 'target'): readonly Problem[] {
+  const schema = transaction.readNewest<TableSchema>('table', table);
+  if (schema === undefined) return side === 'target' ? [] : [{ table, message: 'there is no such table', fix: 'create it' }];
+  const found: [message: string, fix: string][] = [];
+  if (schema.primaryKey.length === 0) found.push(['it has no primary key', 'give it one']);
+  const ofAll = transaction.readNewest<readonly string[]>('acl', `PUBLIC ${table}`) ?? [];
+  if (ofAll.length > 0) found.push([`the gateway has ${ofAll.join(', ')} through PUBLIC`, 'revoke it']);
+  transaction.beginStatement();
+  for (const [from, to] of transaction.scan<string>('reference')) {
+    if (from === table && !moved.includes(to)) found.push([`foreign key "${from}" leads to table "${to}"`, `move "${to}" together with it`]);
+    if (to === table && !moved.includes(from)) found.push([`foreign key "${from}" of table "${from}" leads here`, `move "${from}" together with it`]);
+  }
+  return found.map(([message, fix]) => ({ table, message, fix }));
 }

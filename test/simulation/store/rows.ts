@@ -1,3 +1,4 @@
+import type { SequenceState } from '../../../backends/backend.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
@@ -6,7 +7,7 @@ import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { Relation } from './engine.ts';
 import { satisfies } from './filters.ts';
 import type { StoreServer } from './server.ts';
-import { StoreRefusal, type Transaction } from './transaction.ts';
+import { StoreRefusal, Transaction } from './transaction.ts';
 
 /* What a gateway's and anybody else's statements do with rows, and the fence that meets them: rights, and a trigger on every write. */
 
@@ -43,7 +44,8 @@ export async function writeRow(server: StoreServer, transaction: Transaction, op
   await checkWrite(server, transaction, name);
   await transaction.pause();
   const rows = rowsOf(name);
-  const key = 'key' in operation ? operation.key : keyOfRow(table, wholeRow(table, operation.row));
+  const made = operation.kind === 'insert' || operation.kind === 'upsert' ? newRow(transaction, table, operation.row) : null;
+  const key = 'key' in operation ? operation.key : keyOfRow(table, made ?? []);
   const text = keyText(key);
   const isSeen = transaction.read(rows, text) !== undefined;
   if (!isSeen && (operation.kind === 'update' || operation.kind === 'delete')) return missed(operation, false);
@@ -57,10 +59,10 @@ export async function writeRow(server: StoreServer, transaction: Transaction, op
   switch (operation.kind) {
     case 'insert':
       if (before !== undefined) throw new StoreRefusal('unique_violation', `duplicate key (${text}) of "${name}"`);
-      put(wholeRow(table, operation.row));
-      return { row: chosen(table, wholeRow(table, operation.row), operation.returning), found: true };
+      put(made);
+      return { row: chosen(table, made ?? [], operation.returning), found: true };
     case 'upsert': {
-      const row = before === undefined ? wholeRow(table, operation.row) : changed(table, before, operation.row, null);
+      const row = before === undefined ? (made ?? []) : changed(table, before, operation.row, null);
       put(row);
       return { row: chosen(table, row, operation.returning), found: true };
     }
@@ -102,8 +104,24 @@ function requireRight(transaction: Transaction, name: string, right: Right): voi
   if (!rights.includes(right)) throw new StoreRefusal('insufficient_privilege', `permission denied for table ${name}`);
 }
 
-function wholeRow(table: TableSchema, given: Row): WholeRow {
-  return table.columns.map((column) => given.cells[given.columns.indexOf(column.name)] ?? null);
+/** The row as the store completes it: the next number of a numbered column, 0 for another one with a default. */
+export function newRow(transaction: Transaction, table: TableSchema, given: Row): WholeRow {
+  return table.columns.map(({ name, kind, hasDefault }) => {
+    const at = given.columns.indexOf(name);
+    if (at >= 0) return given.cells[at] ?? null;
+    if (!hasDefault) return null;
+    return kind === 'int64' ? nextNumber(transaction, table.name, name) : 0n;
+  });
+}
+
+/** Sequences take part in no transaction. */
+function nextNumber({ server }: Transaction, table: string, column: string): bigint {
+  const own = new Transaction(server, 'owner');
+  const key = `${table}.${column}`;
+  const value = (own.readNewest<SequenceState>('sequence', key)?.value ?? 0n) + 1n;
+  own.put('sequence', key, { table, column, value } satisfies SequenceState);
+  own.commit();
+  return value;
 }
 
 function changed(table: TableSchema, before: WholeRow, set: Row, add: Row | null): WholeRow {

@@ -2,7 +2,7 @@ import { type Attempt, attempt } from '../../../core/ids.ts';
 import type { Connection, Host } from '../kernel/connection.ts';
 import { SimProcess } from '../kernel/process.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Scheduler } from '../kernel/scheduler.ts';
+import type { Timeline } from '../kernel/scheduler.ts';
 import type { Engine } from './engine.ts';
 import { LockTable } from './locks.ts';
 import { StoreSession } from './session.ts';
@@ -26,14 +26,14 @@ export class StoreServer implements Host<StoreSession> {
   readonly transactions = new Set<Transaction>();
   /** What a store without the safeguard `marker` says has been recorded. */
   pretendedMarker: () => Attempt = () => attempt(0);
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
   readonly #random: Random;
   #process: SimProcess;
   #locks = new LockTable();
   /** Connections whose clients have not heard of the crash. */
   #unaware: Connection<StoreSession>[] = [];
 
-  constructor(engine: Engine, scheduler: Scheduler, random: Random, faults: ReadonlySet<StoreFault>) {
+  constructor(engine: Engine, scheduler: Timeline, random: Random, faults: ReadonlySet<StoreFault>) {
     this.place = engine.name;
     this.engine = engine;
     this.faults = faults;
@@ -53,6 +53,11 @@ export class StoreServer implements Host<StoreSession> {
   /** The server's own clock. */
   get now(): number {
     return this.#scheduler.now;
+  }
+
+  /** The server's clock for people, in µs since 1970-01-01T00:00:00Z. */
+  get epochMicros(): bigint {
+    return BigInt(Math.round(this.#process.clock.now() * 1_000));
   }
 
   openSession(): StoreSession {

@@ -2,7 +2,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { Connection, ConnectionLost, GivenUp } from '../kernel/connection.ts';
 import type { Network } from '../kernel/network.ts';
 import type { SimProcess } from '../kernel/process.ts';
-import type { Scheduler } from '../kernel/scheduler.ts';
+import type { Timeline } from '../kernel/scheduler.ts';
 import type { StoreServer } from './server.ts';
 import type { StoreSession } from './session.ts';
 import { StoreRefusal } from './transaction.ts';
@@ -15,9 +15,9 @@ export class StoreLink {
   readonly process: SimProcess;
   readonly server: StoreServer;
   readonly #network: Network;
-  readonly #scheduler: Scheduler;
+  readonly #scheduler: Timeline;
 
-  constructor(process: SimProcess, server: StoreServer, network: Network, scheduler: Scheduler) {
+  constructor(process: SimProcess, server: StoreServer, network: Network, scheduler: Timeline) {
     this.process = process;
     this.server = server;
     this.#network = network;
@@ -81,6 +81,8 @@ function refusalError(refusal: StoreRefusal): SwitchyardError {
       return new SwitchyardError('UNIQUE_VIOLATION', refusal.message, details);
     case 'undefined_table':
       return new SwitchyardError('TABLE_UNKNOWN', refusal.message, details);
+    case 'rights_remain':
+      return new SwitchyardError('PRECHECK_FAILED', refusal.message, details);
     case 'stream_taken':
       return new SwitchyardError('STREAM_TAKEN', refusal.message, details);
   }

@@ -12,7 +12,8 @@ export type StoreCode =
   | 'query_canceled'
   | 'unique_violation'
   | 'undefined_table'
-  | 'stream_taken';
+  | 'stream_taken'
+  | 'rights_remain';
 
 /** A store's answer that something was not done. */
 export class StoreRefusal extends Error {
@@ -25,6 +26,10 @@ export class StoreRefusal extends Error {
   }
 }
 
+/** After waiting so long a transaction looks whether it waits for itself. */
+const deadlockMs = 1_000;
+const fenceDeadlockMs = 20;
+
 export type Isolation = 'read committed' | 'repeatable read';
 export type Role = 'gateway' | 'player' | 'owner';
 
@@ -33,7 +38,7 @@ export class Transaction {
   readonly role: Role;
   readonly writes = new Map<Relation, Map<string, unknown>>();
   readonly events: LoggedEvent[] = [];
-  readonly #server: StoreServer;
+  readonly server: StoreServer;
   readonly #engine: Engine;
   readonly #isolation: Isolation;
   readonly beganAt: number;
@@ -42,7 +47,7 @@ export class Transaction {
   #isCancelled = false;
 
   constructor(server: StoreServer, role: Role, isolation: Isolation = 'read committed') {
-    this.#server = server;
+    this.server = server;
     this.#engine = server.engine;
     this.role = role;
     this.#isolation = isolation;
@@ -110,20 +115,20 @@ export class Transaction {
   /** A moment in which everything else may happen; rarely long. */
   async pause(): Promise<void> {
     this.#throwIfCancelled();
-    await this.#server.pause();
+    await this.server.pause();
     this.#throwIfCancelled();
   }
 
   commit(): void {
     this.#throwIfCancelled();
-    this.#engine.commit(this, this.#server.now);
+    this.#engine.commit(this, this.server.now);
     this.rollBack();
   }
 
   /** Gives the locks back; what was not committed is gone. */
   rollBack(): void {
-    this.#server.transactions.delete(this);
-    this.#server.locks.releaseAll(this);
+    this.server.transactions.delete(this);
+    this.server.locks.releaseAll(this);
   }
 
   /** Ends the statement where it waits or comes to its next step. */
@@ -144,12 +149,16 @@ export class Transaction {
   async #lock(name: string, mode: LockMode, limitMs: number | null): Promise<void> {
     this.#throwIfCancelled();
     try {
-      await this.#server.locks.acquire(name, mode, this, (refuse) => {
+      await this.server.locks.acquire(name, mode, this, (refuse) => {
         this.#refuse = refuse;
         const late = (): void => refuse(new StoreRefusal('lock_not_available', 'canceling statement due to lock timeout'));
-        const stop = limitMs === null ? (): void => {} : this.#server.after(limitMs, late);
+        const stop = limitMs === null ? (): void => {} : this.server.after(limitMs, late);
+        const stopLooking = this.server.after(mode === 'drain' ? fenceDeadlockMs : deadlockMs, () => {
+          if (this.server.locks.isInCycle(this)) refuse(new Deadlock());
+        });
         return () => {
           stop();
+          stopLooking();
           this.#refuse = null;
         };
       });

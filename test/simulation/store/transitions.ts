@@ -48,6 +48,7 @@ export async function fenceTables(transaction: Transaction, scope: FenceScope, a
   }
   const rows = await lockedRows(transaction, scope);
   if (!all(rows, (row) => row.state === 'OPEN' && row.attempt < attempt)) return false;
+  for (const { table } of rows) requireRevocable(transaction, table);
   await transaction.pause();
   change(transaction, rows, { state: 'FROZEN', attempt });
   for (const { table } of rows) transaction.put('trigger', table, true);
@@ -67,7 +68,10 @@ export async function abortFence(transaction: Transaction, scope: FenceScope, at
 export async function closeFence(transaction: Transaction, scope: FenceScope, attempt: Attempt): Promise<boolean> {
   const from: Condition = (row) => row.state === 'SEALED' && row.attempt === attempt;
   return simple(transaction, scope, from, { state: 'CLOSED' }, attempt, () => {
-    for (const table of scope.tables) transaction.put('acl', table, []);
+    for (const table of scope.tables) {
+      requireRevocable(transaction, table);
+      transaction.put('acl', table, []);
+    }
   });
 }
 
@@ -145,6 +149,12 @@ export async function advance(
 }
 
 const isScope = (row: FenceRow, scope: FenceScope): boolean => row.workflow === scope.workflow && row.peer === scope.peer;
+
+/** A right that everybody has cannot be taken from the gateway alone. */
+function requireRevocable(transaction: Transaction, table: string): void {
+  const ofAll = transaction.readNewest<readonly string[]>('acl', `PUBLIC ${table}`) ?? [];
+  if (ofAll.length > 0) throw new StoreRefusal('rights_remain', `the gateway has a right on table "${table}" that the fence cannot take away: ${ofAll.join(', ')} through PUBLIC`);
+}
 
 /** A table whose rights nobody has saved is opened with all four. */
 const savedRights = (transaction: Transaction, table: string): readonly string[] => transaction.readNewest<readonly string[]>('rights', table) ?? allRights;

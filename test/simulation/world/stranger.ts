@@ -2,7 +2,7 @@ import type { WriteOperation } from '../../../core/operation.ts';
 import type { Network } from '../kernel/network.ts';
 import { SimProcess } from '../kernel/process.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Scheduler } from '../kernel/scheduler.ts';
+import type { Timeline } from '../kernel/scheduler.ts';
 import { readRows, writeRow } from '../store/rows.ts';
 import type { StoreServer } from '../store/server.ts';
 import { StoreLink } from '../store/store-link.ts';
@@ -17,7 +17,7 @@ export async function longTransaction(parts: {
   readonly isolation: Isolation;
   readonly forMs: number;
   readonly network: Network;
-  readonly scheduler: Scheduler;
+  readonly scheduler: Timeline;
   readonly random: Random;
   readonly value: number;
   readonly onOperation: (operation: RowOperation) => void;

@@ -1,0 +1,4 @@
+import { requestReplicationContract } from './request-replication.ts';
+import { SimulatedPairs, simulatedDialect } from './simulated-move.ts';
+
+requestReplicationContract(simulatedDialect, async () => new SimulatedPairs());
