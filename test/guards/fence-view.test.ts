@@ -1,0 +1,112 @@
+import { describe, expect, test } from '@jest/globals';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { isAway } from '../../gateway/rules/fence-view.ts';
+import { away, GatewayRig, never, row } from './support/gateway-rig.ts';
+import { whileTimePasses } from './support/hand-clock.ts';
+
+describe('a look at the fence rows', () => {
+  test('asks every end once, follows peers and remembers what they say', async () => {
+    const rig = new GatewayRig({ tables: { orders: { primary: 'old' } } });
+    Object.assign(rig.stores, { old: [row('orders', 'CLOSED', 3, 'new')], new: [row('orders', 'OPEN', 3, 'old')] });
+    expect([rig.fenceView.find(rig.ref('orders')), rig.fenceView.homeOf(rig.ref('orders'))]).toEqual([null, 'old']);
+    const ref = rig.ref('orders');
+    const look = await rig.fenceView.look(rig.fenceView.subjectOf([ref]), 'all', 100, never);
+    expect(rig.asked.toSorted()).toEqual(['new', 'old']);
+    expect([[...look.answered].toSorted(), look.failed.size, [...look.rows.keys()].toSorted()]).toEqual([['new', 'old'], 0, ['new.orders', 'old.orders']]);
+    expect(rig.fenceView.homeOf(ref)).toBe('new');
+    expect([rig.fenceView.has('new.orders'), rig.fenceView.has('third.orders')]).toEqual([true, false]);
+    expect(rig.fenceView.find(ref)?.keyspaces.toSorted()).toEqual(['new', 'old']);
+    expect(rig.fenceView.subjectOf([ref])).toEqual({ tables: ['orders'], keyspaces: ['new', 'old'] });
+    expect(rig.fenceView.find({ ...ref, places: ['third.orders'] })).toBeNull();
+  });
+
+  test('of a table that no store has a row of remembers nothing', async () => {
+    const rig = new GatewayRig();
+    await rig.look('loose');
+    expect([rig.fenceView.find(rig.ref('loose')), rig.fenceView.homeOf(rig.ref('loose')), rig.asked]).toEqual([null, 'third', ['third']]);
+  });
+
+  test('tells who has answered and who has failed, and does not wait for one that says nothing', async () => {
+    const rig = new GatewayRig();
+    Object.assign(rig.stores, { old: away, new: 'silent' });
+    const look = await whileTimePasses(rig.clock, rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, never));
+    expect([rig.clock.monotonic(), look.answered.size, [...look.failed.keys()], look.failed.get('old')]).toEqual([1_100, 0, ['old'], away]);
+    // Asking without anybody to ask is no wait.
+    expect((await rig.fenceView.look({ tables: ['orders'], keyspaces: [] }, 'all', 100, never)).answered.size).toBe(0);
+  });
+
+  test('ends early where what is wanted has been seen, and only there', async () => {
+    const lookIn = async (state: 'OPEN' | 'SEALED' | 'CLOSED', purpose: 'read' | 'write' | 'all'): Promise<number> => {
+      const rig = new GatewayRig();
+      Object.assign(rig.stores, { old: [row('orders', state, 2, 'new')], new: 'silent' });
+      await whileTimePasses(rig.clock, rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), purpose, 100, never));
+      return rig.clock.monotonic() - 1_000;
+    };
+    expect([await lookIn('OPEN', 'write'), await lookIn('OPEN', 'read'), await lookIn('SEALED', 'read')].map((ms) => ms <= 1)).toEqual([true, true, true]);
+    expect([await lookIn('OPEN', 'all'), await lookIn('SEALED', 'write'), await lookIn('CLOSED', 'read')]).toEqual([100, 100, 100]);
+  });
+
+  test('does not end early by an OPEN row that is older than what is known, nor before every table has been seen', async () => {
+    const rig = new GatewayRig();
+    Object.assign(rig.stores, { old: [row('orders', 'OPEN', 2, 'new')], new: [row('orders', 'CLOSED', 3, 'old')] });
+    await rig.look('orders');
+    rig.stores.new = 'silent';
+    const begunMs = rig.clock.monotonic();
+    await whileTimePasses(rig.clock, rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'write', 100, never));
+    expect(rig.clock.monotonic() - begunMs).toBe(100);
+    const both = new GatewayRig();
+    Object.assign(both.stores, { old: [row('orders', 'OPEN', 2, 'new')], new: 'silent' });
+    await whileTimePasses(both.clock, both.fenceView.look(both.fenceView.subjectOf([both.ref('orders'), both.ref('lines')]), 'write', 100, never));
+    expect(both.clock.monotonic()).toBe(1_100);
+  });
+
+  test("ends with the signal's reason, also when it had aborted before", async () => {
+    const rig = new GatewayRig();
+    rig.stores.old = 'silent';
+    const controller = new AbortController();
+    const looking = rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, controller.signal);
+    controller.abort(new Error('left'));
+    await expect(looking).rejects.toThrow('left');
+    const asked = rig.asked.length;
+    await expect(rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, controller.signal)).rejects.toThrow('left');
+    expect(rig.asked.length).toBe(asked);
+  });
+
+  test('follows at most eight keyspaces from peer to peer', async () => {
+    const rig = new GatewayRig();
+    for (let index = 0; index < 12; index += 1) rig.stores[`k${index}`] = [row('orders', 'CLOSED', 1, `k${index + 1}`)];
+    await rig.fenceView.look({ tables: ['orders'], keyspaces: ['k0'] }, 'all', 100, never);
+    expect(rig.asked.length).toBe(8);
+  });
+
+  test('joins what two looks at two ends have remembered apart', async () => {
+    const rig = new GatewayRig({ tables: {} });
+    const look = (keyspace: string) => rig.fenceView.look({ tables: ['orders'], keyspaces: [keyspace] }, 'all', 100, never);
+    Object.assign(rig.stores, { third: [row('orders', 'CLOSED', 5, 'third')], old: [row('orders', 'OPEN', 4, 'old')] });
+    await look('third');
+    await look('old');
+    const at = (place: string) => rig.fenceView.find({ ...rig.ref('old.orders'), places: [place] });
+    expect(at('third.orders')).not.toBe(at('old.orders'));
+    rig.stores.old = [row('orders', 'CLOSED', 5, 'third')];
+    await look('old');
+    expect(at('third.orders')).toBe(at('old.orders'));
+    expect(at('old.orders')?.keyspaces.toSorted()).toEqual(['old', 'third']);
+    // A store that has none any more is remembered as one that had: rows are kept for ever.
+    rig.stores.old = [];
+    await look('old');
+    expect(at('old.orders')?.row('old')?.state).toBe('CLOSED');
+  });
+});
+
+test('away is a store that cannot be reached or that nobody can open, not one that is slow or broken', () => {
+  const is = (reason: 'STORE_UNAVAILABLE' | 'KEYSPACE_UNKNOWN' | 'KEYSPACE_INVALID' | 'STORE_FAILED' | 'DEADLINE_EXCEEDED') => isAway(new SwitchyardError(reason, 'x'));
+  expect([is('STORE_UNAVAILABLE'), is('KEYSPACE_UNKNOWN'), is('KEYSPACE_INVALID'), is('STORE_FAILED'), is('DEADLINE_EXCEEDED'), isAway(new Error('x')), isAway(undefined)]).toEqual([
+    true,
+    true,
+    true,
+    false,
+    false,
+    false,
+    false,
+  ]);
+});
