@@ -13,8 +13,8 @@ export function clientPlan(gateways: readonly string[], seed: number): LoadPlan 
   return {
     gateways,
     readOnlyGateways: [],
-    writesPerSecond: 60,
-    readsPerSecond: 90,
+    writesPerSecond: 45,
+    readsPerSecond: 60,
     scale: pgbenchScale,
     hotAccounts: 100,
     deadlineMs,
