@@ -81,6 +81,10 @@ class KvTopology implements Topology {
     return this.#rules.update(note, change, signal, also);
   }
 
+  restoreRules(note: ChangeNote, signal: AbortSignal): Promise<RulesDocument | null> {
+    return this.#rules.restore(note, signal);
+  }
+
   initialRules(note: ChangeNote, defaultKeyspace: string, signal: AbortSignal): Promise<RulesDocument> {
     return this.#rules.initial(note, defaultKeyspace, signal);
   }

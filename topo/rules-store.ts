@@ -9,7 +9,7 @@ import type { KvDocuments } from './kv-documents.ts';
 import { entryName, type Recorded, RulesHistory } from './rules-history.ts';
 import { highestApplied, rulesSnapshot } from './rules-reading.ts';
 import { withLimit } from './time-limit.ts';
-import type { ChangeNote, RulesChange, RulesSnapshot, WorkflowWrite } from './topology.ts';
+import type { ChangeNote, HistoryEntry, RulesChange, RulesSnapshot, WorkflowWrite } from './topology.ts';
 import { CHANGE_LIMIT_MS, CHANGE_TRIES, type TopologyContext } from './topology-context.ts';
 
 /** Everything that a change of the rules is decided on, as of one moment. */
@@ -84,9 +84,17 @@ export class RulesStore {
       if (state.rules.kind === 'invalid') return { done: await this.#lastGood(state.rules.message, limited) };
       // A key that was deleted by mistake must not come back as empty rules.
       const lost = (await this.history.list(1, null, limited))[0];
-      if (lost === undefined) return { change: { defaultKeyspace, keyspaces: {}, tables: {} }, reason: note.reason };
-      const reason = `${note.reason} (the key was missing: version ${lost.document.version} restored)`;
-      return { change: lost.document, reason: reason.slice(-1024) };
+      return lost === undefined ? { change: { defaultKeyspace, keyspaces: {}, tables: {} }, reason: note.reason } : restored(lost, note);
+    });
+  }
+
+  async restore(note: ChangeNote, signal: AbortSignal): Promise<RulesDocument | null> {
+    const lost = (await this.history.list(1, null, signal))[0];
+    if (lost === undefined) return null;
+    return this.#write(note.by, [], signal, async (state, limited) => {
+      if (state.rules.kind === 'valid') return { done: state.rules.document };
+      if (state.rules.kind === 'invalid') return { done: await this.#lastGood(state.rules.message, limited) };
+      return restored((await this.history.list(1, null, limited))[0] ?? lost, note);
     });
   }
 
@@ -188,6 +196,10 @@ export class RulesStore {
     const value = this.#workflows.encode({ ...document, nonce: this.#context.newNonce() });
     return { verb: 'cas', key: this.#workflows.keyOf(document.name), value, index };
   }
+}
+
+function restored({ document }: HistoryEntry, { reason }: ChangeNote): Decision {
+  return { change: document, reason: `${reason} (the key was missing: version ${document.version} restored)`.slice(-1024) };
 }
 
 /** A refused write is worth another try when what it was written against has changed, and not when only a document that came with it has. */

@@ -58,7 +58,7 @@ export interface Topology extends AsyncDisposable {
   /**
    * Reads the current document, asks `change` for the new content and writes it with its history entry in one transaction; repeats from the read when somebody was faster (at most 10 times: TOPOLOGY_CONFLICT). The
    * version is the highest of document, history and gateways' reports, + 1. `change` may return null: nothing to do; it may throw. An invalid current document is replaced on the basis of the last good one in history; a
-   * missing one is created only by `initialRules`: RULES_MISSING. TOPOLOGY_TOO_LARGE. Returns the document now in force.
+   * missing one is created only by `initialRules` and `restoreRules`: RULES_MISSING. TOPOLOGY_TOO_LARGE. Returns the document now in force.
    * `also` are further documents to write in the same transaction (workflow claims); TOPOLOGY_CONFLICT at once when one of them was changed.
    */
   updateRules(note: ChangeNote, change: (current: RulesDocument) => RulesChange | null, signal: AbortSignal, also?: readonly WorkflowWrite[]): Promise<RulesDocument>;
@@ -67,6 +67,8 @@ export interface Topology extends AsyncDisposable {
    * empty rules.
    */
   initialRules(note: ChangeNote, defaultKeyspace: string, signal: AbortSignal): Promise<RulesDocument>;
+  /** Where the key is gone but there is a history: the last good document comes back under a new version. Otherwise changes nothing. Returns the document now in force, null where there never was one. */
+  restoreRules(note: ChangeNote, signal: AbortSignal): Promise<RulesDocument | null>;
   /** Newest first, versions below `before` when given. */
   history(limit: number, before: number | null, signal: AbortSignal): Promise<readonly HistoryEntry[]>;
   /** Writes the history entry of a document that somebody else made current, if it is not there. */

@@ -3,6 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { PoolStatus } from '../backend.ts';
 import { abortError, connectError } from './errors.ts';
 import type { Session } from './session.ts';
+import { DeadConnection } from './silence-watch.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
 const WAITING_LIMIT = 10_000;
@@ -165,11 +166,11 @@ export class ConnectionPool implements AsyncDisposable {
     waiter.resolve(session);
   }
 
-  /** A busy one's caller learns of the loss by itself. */
+  /** A busy one's caller learns of the loss by itself. Where one connection died without a word, those that nobody uses just now may have too: nobody is given one of them. */
   #forget(session: Session, error: Error): void {
-    const index = this.#idle.indexOf(session);
-    if (index === -1) return;
-    this.#idle.splice(index, 1);
-    this.#options.onBackgroundError(connectError(error));
+    const wasIdle = this.#idle.includes(session);
+    if (error instanceof DeadConnection) for (const each of this.#idle.splice(0)) each.drop();
+    else if (wasIdle) this.#idle.splice(this.#idle.indexOf(session), 1);
+    if (wasIdle) this.#options.onBackgroundError(connectError(error));
   }
 }

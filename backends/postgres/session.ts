@@ -1,9 +1,11 @@
+import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
 import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient } from './connection.ts';
 import { isConnectionLoss } from './errors.ts';
+import { DeadConnection, type SilenceWatch } from './silence-watch.ts';
 
 /** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
 const CANCEL_AFTER_MS = 200;
@@ -31,6 +33,14 @@ export interface BatchResult {
   readonly warned: boolean;
 }
 
+export interface SessionParts {
+  readonly clock: Clock;
+  /** Of all connections with this configuration. */
+  readonly watch: SilenceWatch;
+  /** Told when a connection ends by itself, with whatever it was doing. */
+  readonly onLost: (session: Session, error: Error) => void;
+}
+
 /**
  * One connection to the store. Runs batches one after the other: all statements of one are sent at once, and what follows a failed one is not executed. A little after an abort the server is asked to cancel, and the
  * connection is only `usable` again when it is certain that this request cannot hit a later statement.
@@ -39,6 +49,8 @@ export class Session {
   readonly #client: pg.Client;
   readonly #cancelKey: CancelKey;
   readonly #clock: Clock;
+  readonly #watch: SilenceWatch;
+  readonly #onLost: (session: Session, error: Error) => void;
   /** Names of the statements that the server has parsed, by their text, the one used last at the end. */
   readonly #names = new Map<string, string>();
   #namesGiven = 0;
@@ -47,32 +59,29 @@ export class Session {
   #warnings = 0;
   #usable = true;
 
-  private constructor(client: pg.Client, cancelKey: CancelKey, clock: Clock) {
+  private constructor(client: pg.Client, cancelKey: CancelKey, parts: SessionParts) {
     this.#client = client;
     this.#cancelKey = cancelKey;
-    this.#clock = clock;
+    this.#clock = parts.clock;
+    this.#watch = parts.watch;
+    this.#onLost = parts.onLost;
     client.on('notice', (notice) => {
       if (notice.severity === 'WARNING') this.#warnings += 1;
     });
   }
 
-  /** Connects. `onLost` is told when the connection ends by itself. Rejects with the driver's error or the signal's reason. */
-  static async open(config: pg.ClientConfig, clock: Clock, signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> {
+  /** Connects. Rejects with the driver's error or the signal's reason. */
+  static async open(config: pg.ClientConfig, parts: SessionParts, signal: AbortSignal): Promise<Session> {
     let session: Session | undefined;
     let early: Error | undefined;
     const lost = (error: Error): void => {
-      if (session === undefined) {
-        early = error;
-        return;
-      }
-      const wasUsable = session.#usable;
-      session.#usable = false;
-      if (wasUsable) onLost(session, error);
+      if (session === undefined) early = error;
+      else session.#lost(error);
     };
     const client = await connectClient(config, signal, lost);
     if (early !== undefined) throw early;
     const cancelKey = { host: client.host, port: client.port, processId: client.processID ?? 0, secretKey: client.secretKey ?? 0 };
-    session = new Session(client, cancelKey, clock);
+    session = new Session(client, cancelKey, parts);
     return session;
   }
 
@@ -90,7 +99,9 @@ export class Session {
   async run(statements: readonly Statement[], signal: AbortSignal, cancel = true): Promise<BatchResult> {
     const warningsBefore = this.#warnings;
     const batch = this.#send(statements);
+    const unwatch = this.#watch.watch({ processId: this.processId, heard: () => (this.#client.connection.stream as Socket).bytesRead, onDead: () => this.#die() });
     const outcomes = (await unlessAborted(batch.done, signal)) ?? (await this.#afterAbort(batch.done, cancel));
+    unwatch();
     // The server's last word may come a moment before the end of the connection does.
     if (outcomes?.some((outcome) => !outcome.ok && isConnectionLoss(outcome.error)) === true) this.#usable = false;
     return { outcomes, executed: batch.executed, warned: this.#warnings > warningsBefore };
@@ -132,6 +143,19 @@ export class Session {
     const stop = this.#clock.after(CANCEL_LIMIT_MS, () => dropClient(this.#client));
     await this.#client.end();
     stop();
+  }
+
+  /** What waits for an answer fails as by any other loss of the connection. */
+  #die(): void {
+    const error = new DeadConnection();
+    this.#client.connection.stream.destroy(error);
+    this.#lost(error);
+  }
+
+  #lost(error: Error): void {
+    const wasUsable = this.#usable;
+    this.#usable = false;
+    if (wasUsable) this.#onLost(this, error);
   }
 
   async #afterAbort(answers: Promise<readonly Outcome[]>, cancel: boolean): Promise<readonly Outcome[] | null> {

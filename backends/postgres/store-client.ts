@@ -8,6 +8,7 @@ import { ConnectionPool } from './pool.ts';
 import { describeText, tableFromFacts } from './schema.ts';
 import type { Outcome, Parameter, TextRow } from './batch.ts';
 import { Session } from './session.ts';
+import { SilenceWatch } from './silence-watch.ts';
 
 /** SQLSTATE of an apply with an outdated token, or on a table that is not CLOSED. */
 export const TAKEN_STATE = 'SY002';
@@ -71,12 +72,13 @@ export class StoreClient implements Statements, AsyncDisposable {
   /** `settings` are session settings of every connection. */
   constructor(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>>) {
     const config = clientConfig(options, identity, settings);
+    const watch = new SilenceWatch(config, options.clock);
     this.#identity = identity;
     this.#pool = new ConnectionPool({
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
-      open: (signal, onLost) => Session.open(config, options.clock, signal, onLost),
+      open: (signal, onLost) => Session.open(config, { clock: options.clock, watch, onLost }, signal),
       onBackgroundError: options.onBackgroundError,
     });
   }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { expect, test } from '@jest/globals';
-import { safeguards } from '../bench/cutover/cutover-config.ts';
+import { benchSafeguards } from '../bench/cutover/cutover-config.ts';
 
 /*
  * Whether the cutover bench would notice: with one safeguard taken out of the stores in a test build, and under the disturbance that it is there for, its clients must lose or miss something; with the product as it is, under the same
@@ -12,7 +12,7 @@ const main = resolve(import.meta.dirname, '../bench/main.ts');
 const size = ['--short', '--copy-first', '--gateways', '2', '--writes', '120', '--reads', '120', '--seconds-between', '1'];
 const caseLimitMs = 240_000;
 /** connection-cuts.test.ts has the other one: it needs no cutover. */
-const neededByCutovers = safeguards.filter((safeguard) => safeguard !== 'request-id');
+const neededByCutovers = benchSafeguards.filter((safeguard) => safeguard !== 'request-id');
 
 interface Outcome {
   readonly code: number | null;

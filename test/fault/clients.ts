@@ -9,12 +9,12 @@ const deadlineMs = 50_000;
 export const pgbenchScale = 1;
 
 /** Clients that keep on: every write has a request id and is sent again, to any gateway, until somebody knows its outcome. */
-export function clientPlan(gateways: readonly string[], seed: number): LoadPlan {
+export function clientPlan(gateways: readonly string[], seed: number, readOnlyGateways: readonly number[]): LoadPlan {
   return {
     gateways,
-    readOnlyGateways: [],
-    writesPerSecond: 60,
-    readsPerSecond: 90,
+    readOnlyGateways,
+    writesPerSecond: 45,
+    readsPerSecond: 60,
     scale: pgbenchScale,
     hotAccounts: 100,
     deadlineMs,

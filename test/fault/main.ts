@@ -1,5 +1,6 @@
 // npm run fault -- --minutes M --nemesis LIST [--json]
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Break, breaks } from './breaks.ts';
 import { runEachStep } from './coordinator/coordinator-run.ts';
 import { runFaults } from './run.ts';
 import { allNemeses } from './nemeses/registry.ts';
@@ -21,6 +22,7 @@ interface Options {
   readonly logDirectory?: string;
   readonly record: boolean;
   readonly eachStep?: number;
+  readonly break?: Break;
   readonly json?: boolean;
 }
 
@@ -33,6 +35,7 @@ await new Command('fault')
   .option('--nemesis <list>', `"all", or some of: ${allNemeses.map(({ name }) => name).join(', ')}`, 'all')
   .option('--seed <n>', 'seed of the first piece; default: the first that was not run', Number)
   .option('--each-step <n>', 'with --nemesis coordinator: so many deaths and pauses of the coordinator after each step of a cutover, instead of minutes', positive)
+  .addOption(new Option('--break <safeguard>', 'a test build without this safeguard, under the strikes that it is there for: harm must be found').choices(breaks))
   .addOption(new Option('--consul-servers <n>', 'default: as the nemeses need, and by the seed').choices(['1', '3']))
   .option('--log-directory <path>', "keep every process's log here")
   .option('--no-record', 'neither count what was recorded nor record what is run')

@@ -14,6 +14,8 @@ export interface Round {
   readonly strikes: readonly Strike[];
   readonly what: string;
   readonly flowMs: number;
+  /** What flowed last. */
+  readonly last: string;
   /** Of the machine meanwhile. */
   readonly slowdown: number;
   readonly problems: readonly string[];
@@ -61,7 +63,7 @@ export async function strikeFor(world: World, { nemeses, minutes, dice, share, s
     const round = await strikeOnce(world, together, dice, share);
     rounds.push(round);
     say(
-      `${round.what}; flowing after ${Math.round(round.flowMs)} ms${round.slowdown > 1.3 ? ` on a machine ${round.slowdown.toFixed(1)} times slower` : ''}${round.problems.map((problem) => `; PROBLEM ${problem}`).join('')}`,
+      `${round.what}; flowing after ${Math.round(round.flowMs)} ms${round.flowMs > flowLimitMs ? `, ${round.last},` : ''}${round.slowdown > 1.3 ? ` on a machine ${round.slowdown.toFixed(1)} times slower` : ''}${round.problems.map((problem) => `; PROBLEM ${problem}`).join('')}`,
     );
     await sleep(dice.roll(calmMs));
   } while (performance.now() < endsMs);
@@ -83,5 +85,5 @@ async function strikeOnce(world: World, nemeses: readonly Nemesis[], dice: Dice,
   const what = struck.map(({ name, what: told }) => `${name}: ${told}`).join(' | ');
   const problems = struck.flatMap((one) => (one.problems ?? []).map((problem) => `${one.name}: ${problem}`));
   if (flow.ms > flowLimitMs * slowdown) problems.push(`${what}: ${flow.flows ? `flowing after ${Math.round(flow.ms)} ms` : 'not flowing 40 s after the healing'}: ${flow.last}`);
-  return { strikes: struck.map(({ name, excuses, toMs }) => ({ name, fromMs, toMs, flowingMs, excuses })), what, flowMs: flow.ms, slowdown, problems };
+  return { strikes: struck.map(({ name, excuses, toMs }) => ({ name, fromMs, toMs, flowingMs, excuses })), what, flowMs: flow.ms, last: flow.last, slowdown, problems };
 }

@@ -61,7 +61,7 @@ export class Shuttle {
   async settled(limitMs: number): Promise<{ readonly primary: KeyspaceName } | { readonly why: string }> {
     const endsMs = performance.now() + limitMs;
     for (;;) {
-      const state = await readSettledState(this.#cluster, movedTables);
+      const state = await readSettledState(this.#cluster, movedTables).catch((error: unknown) => ({ kind: 'unsettled' as const, why: String(error) }));
       if (state.kind === 'settled') return { primary: state.primary };
       if (performance.now() > endsMs) return { why: state.why };
       await sleep(100);

@@ -14,6 +14,7 @@ import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
 import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
+import { SilenceWatch } from '../silence-watch.ts';
 import { JointReads } from './joint-reads.ts';
 import { runRead } from './read.ts';
 import { type DoneWrite, type PlannedWrite, runWrites } from './write.ts';
@@ -35,11 +36,12 @@ class PostgresDataStore implements DataStore {
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
+    const watch = new SilenceWatch(config, options.clock);
     this.#pool = new ConnectionPool({
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
-      open: (signal, onLost) => Session.open(config, options.clock, signal, onLost),
+      open: (signal, onLost) => Session.open(config, { clock: options.clock, watch, onLost }, signal),
       onBackgroundError: options.onBackgroundError,
     });
     this.#jointReads = new JointReads(this.#pool, options.clock);

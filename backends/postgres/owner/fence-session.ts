@@ -8,6 +8,7 @@ import { clientConfig, quoteTable } from '../connection.ts';
 import { abortError, connectError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
 import type { Parameter, TextRow } from '../batch.ts';
 import { Session } from '../session.ts';
+import { SilenceWatch } from '../silence-watch.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { fenceColumns, fenceRowsFromText } from './claims.ts';
 import { sequencesFromRows, sequencesText } from './sequences.ts';
@@ -162,7 +163,8 @@ class PostgresFenceSession implements FenceSession {
   async #connected(signal: AbortSignal): Promise<Session> {
     if (this.#session?.usable === true) return this.#session;
     const { clock, onBackgroundError } = this.#options;
-    this.#opening ??= Session.open(clientConfig(this.#options, 'owner'), clock, signal, (_, error) => onBackgroundError(error)).finally(() => {
+    const config = clientConfig(this.#options, 'owner');
+    this.#opening ??= Session.open(config, { clock, watch: new SilenceWatch(config, clock), onLost: (_, error) => onBackgroundError(error) }, signal).finally(() => {
       this.#opening = null;
     });
     try {

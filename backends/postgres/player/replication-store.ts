@@ -9,6 +9,7 @@ import { clientConfig, connectClient } from '../connection.ts';
 import { abortError, connectError } from '../errors.ts';
 import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
+import { SilenceWatch } from '../silence-watch.ts';
 import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
 import { keyFromJson } from '../../../core/cell-json.ts';
@@ -34,6 +35,7 @@ export function openReplicationStore(options: StoreOptions): ReplicationStore {
 class PostgresReplicationStore implements ReplicationStore {
   readonly #options: StoreOptions;
   readonly #client: StoreClient;
+  readonly #watch: SilenceWatch;
   /** A connection of its own for every stream that is applied here. */
   readonly #appliers = new Map<string, Session>();
   #disposed = false;
@@ -41,6 +43,7 @@ class PostgresReplicationStore implements ReplicationStore {
   constructor(options: StoreOptions) {
     this.#options = options;
     this.#client = new StoreClient(options, 'player', playerSettings);
+    this.#watch = new SilenceWatch(clientConfig(options, 'player', playerSettings), options.clock);
   }
 
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
@@ -140,7 +143,8 @@ class PostgresReplicationStore implements ReplicationStore {
     this.#appliers.delete(id);
     if (kept?.usable === true) return kept;
     try {
-      return await Session.open(clientConfig(this.#options, 'player', playerSettings), this.#options.clock, signal, (_, error) => this.#options.onBackgroundError(error));
+      const { clock, onBackgroundError } = this.#options;
+      return await Session.open(clientConfig(this.#options, 'player', playerSettings), { clock, watch: this.#watch, onLost: (_, error) => onBackgroundError(error) }, signal);
     } catch (error) {
       throw signal.aborted ? abortError(signal) : connectError(error);
     }

@@ -5,7 +5,7 @@ import { placeOf } from '../../../core/keyspace.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Safeguard } from '../cutover/cutover-config.ts';
 import { altered } from './altered.ts';
-import { breakStore, pretendMarker } from './broken-store.ts';
+import { breakStore, openTombstone, pretendMarker } from './broken-store.ts';
 import { LatePlayer } from './late-player.ts';
 
 /** Between READABLE and CLOSED: a coordinator that is slow there, for less than the second after which another one finishes its work. */
@@ -119,6 +119,10 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
         if (broken === null || options.shard.kind !== 'postgres') return;
         await breakStore(options, broken);
         log(`the store at ${placeOf(options.shard)} has lost its ${broken}`);
+      },
+      disown: async (scope, signal) => {
+        await owner.disown(scope, signal);
+        if (broken === 'tombstone' && options.shard.kind === 'postgres') await openTombstone(options, scope.tables);
       },
       openFence: async (scope, signal) => alteredSession(await owner.openFence(scope, signal), options),
     });

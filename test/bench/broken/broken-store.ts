@@ -13,7 +13,7 @@ interface Surgery {
 }
 
 /** What is taken out of the store for each safeguard. */
-const surgeries: Readonly<Record<Exclude<Safeguard, 'request-id'>, Surgery>> = {
+const surgeries: Readonly<Record<Exclude<Safeguard, 'request-id' | 'tombstone'>, Surgery>> = {
   // The row is changed and the marker is written, but no lock drains the writers and no trigger refuses them.
   fence: {
     functionName: 'fence_tables',
@@ -53,6 +53,7 @@ export async function breakStore(options: StoreOptions, safeguard: Safeguard): P
       await client.query(`${dropRecords}; COMMIT`);
       return;
     }
+    if (safeguard === 'tombstone') return; // whole until the move ends
     const { functionName, cuts } = surgeries[safeguard];
     const name = `switchyard.${functionName}`;
     const { rows } = await client.query<{ text: string }>('SELECT pg_get_functiondef($1::regproc) AS text', [name]);
@@ -66,6 +67,22 @@ export async function breakStore(options: StoreOptions, safeguard: Safeguard): P
     if (!text.includes(`/* ${safeguard} */`)) text = text.replace(/^BEGIN/m, `/* ${safeguard} */\nBEGIN`);
     await client.query(text);
     await client.query('COMMIT');
+  } finally {
+    await client.end();
+  }
+}
+
+/** Takes down what a finished move has left in the store that it went away from: these tables are open there again, for readers and writers. */
+export async function openTombstone(options: StoreOptions, tables: readonly string[]): Promise<void> {
+  const { host, port, database, owner, gateway } = serverShard(options.shard);
+  const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ table_name: string }>(`UPDATE switchyard.fence SET state = 'OPEN' WHERE state = 'CLOSED' AND table_name = ANY ($1) RETURNING table_name`, [tables]);
+    for (const { table_name: table } of rows) {
+      const name = client.escapeIdentifier(table);
+      await client.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${name} TO ${client.escapeIdentifier(gateway.user)}; ALTER TABLE ${name} DISABLE TRIGGER USER`);
+    }
   } finally {
     await client.end();
   }

@@ -3,8 +3,10 @@ import { type TopologyServerKind, topologyServerKinds } from '../../support/serv
 import type { BenchOption } from '../bench.ts';
 
 /** The safeguards that a test build can take away. */
-export const safeguards = ['fence', 'read-fence', 'token', 'marker', 'request-id'] as const;
+export const safeguards = ['fence', 'read-fence', 'token', 'marker', 'request-id', 'tombstone'] as const;
 export type Safeguard = (typeof safeguards)[number];
+/** Those whose absence this bench shows: it never ends a move. */
+export const benchSafeguards = safeguards.filter((safeguard) => safeguard !== 'tombstone');
 export const doors = ['rpc', 'consul'] as const;
 export type DoorName = (typeof doors)[number];
 
@@ -76,8 +78,8 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--kill-connections', summary: "cut the gateways' connections to PostgreSQL during the whole load, in COMMIT too; writes have request ids" },
   { flags: '--request-ids', summary: 'every write has a request id', default: 'with --kill-connections' },
   { flags: '--no-request-ids', summary: 'no write has one: with --kill-connections some outcomes stay unknown, and must be told so' },
-  { flags: '--break <safeguard>', summary: 'a test build without this safeguard, under the disturbance that it is there for: must be caught', choices: safeguards },
-  { flags: '--disturb <safeguard>', summary: 'the disturbance alone, with the product as it is: must be clean', choices: safeguards },
+  { flags: '--break <safeguard>', summary: 'a test build without this safeguard, under the disturbance that it is there for: must be caught', choices: benchSafeguards },
+  { flags: '--disturb <safeguard>', summary: 'the disturbance alone, with the product as it is: must be clean', choices: benchSafeguards },
   { flags: '--seed <n>', summary: "seed of the clients' choices", default: whole.seed },
   { flags: '--record <path>', summary: "keep the clients' whole record here, as v8.serialize writes it" },
   { flags: '--log-directory <path>', summary: "keep every process's log here" },

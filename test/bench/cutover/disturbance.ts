@@ -93,6 +93,7 @@ export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'dist
       return new CutOffGateway(true, processes);
     case 'token':
     case 'request-id':
+    case 'tombstone':
       return { ...undisturbed, processes };
   }
 }

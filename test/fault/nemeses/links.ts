@@ -62,3 +62,16 @@ export const oneWay = linkNemesis(
   (dice) => ({ kind: 'hold', way: dice.roll(2) === 0 ? 'forth' : 'back' }),
   (treatment) => (treatment.kind === 'hold' ? `, nothing ${treatment.way},` : ''),
 );
+
+/** A gateway that Consul cannot reach while cutovers go on: what it believes is no longer true. */
+export const cutOff: Nemesis = {
+  name: 'cut-off',
+  async strike({ network }, dice) {
+    const forMs = 6_000 + dice.roll(4_000);
+    const link = network.link('gateway-1', 'consul');
+    link.treat({ kind: 'hold', way: 'both' });
+    await sleep(forMs);
+    link.treat(pass);
+    return { what: `gateway-1 without Consul for ${seconds(forMs)}`, excuses: noExcuse };
+  },
+};

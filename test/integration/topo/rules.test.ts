@@ -76,6 +76,17 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
       expect(restored).toMatchObject({ version: 3, defaultKeyspace: 'old', tables: last.tables });
       expect(restored.reason).toContain('version 2 restored');
     });
+
+    test('is restored without one who knows a keyspace, and only when it is missing', async () => {
+      const { topology, root } = await openWithRules();
+      await using _ = topology;
+      const last = await topology.updateRules(note, countUp, never);
+      expect(await topology.restoreRules(note, never)).toEqual(last);
+      await consul.kv('delete', `${root}rules`);
+      expect(await topology.restoreRules(note, never)).toMatchObject({ version: 3, defaultKeyspace: 'old', tables: last.tables });
+      await using empty = open().topology;
+      expect(await empty.restoreRules(note, never)).toBeNull();
+    });
   });
 
   describe('a change', () => {
