@@ -49,7 +49,7 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   await using starting = new AsyncDisposableStack();
   const registry = createMetrics();
   const metrics = new ControlMetrics(registry);
-  const stores = new Stores({ topology, backends, env, clock, log, ...config.stores });
+  const stores = new Stores({ topology, controlId: parts.controlId, backends, env, clock, log, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
   const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours });

@@ -125,7 +125,8 @@ function assemble(config: GatewayConfig, { topology, backends, clock, log, env }
   const inFlight = new InFlight();
   const routing = new Routing();
   const { size: poolSize, acquireTimeoutMs } = config.pool;
-  const stores = new Stores({ backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName: `switchyard ${config.id ?? 'gateway'}` });
+  const applicationName = `switchyard ${config.id ?? 'gateway'}`;
+  const stores = new Stores({ process: `gateway "${config.id ?? formatHostPort(config.listen)}"`, backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName });
   const schemas = new Schemas(stores, clock, log);
   const buffer = new WriteBuffer({ clock, ...config.buffer });
   const metrics = new GatewayMetrics(registry, { routing, inFlight, buffer: () => buffer.counts, pools: () => stores.poolStatus() });

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
 import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
-import { connectClient, dropClient } from './connection.ts';
+import { connectClient, dropClient, type LoginConfig } from './connection.ts';
 import { isConnectionLoss } from './errors.ts';
 
 /** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
@@ -56,8 +56,8 @@ export class Session {
     });
   }
 
-  /** Connects. `onLost` is told when the connection ends by itself. Rejects with the driver's error or the signal's reason. */
-  static async open(config: pg.ClientConfig, clock: Clock, signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> {
+  /** Connects. `onLost` is told when the connection ends by itself. Rejects as `connectClient` does. */
+  static async open(config: LoginConfig, clock: Clock, signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> {
     let session: Session | undefined;
     let early: Error | undefined;
     const lost = (error: Error): void => {

@@ -36,6 +36,7 @@ class PostgresDataStore implements DataStore {
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
     this.#pool = new ConnectionPool({
+      login: config.login,
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
@@ -43,6 +44,10 @@ class PostgresDataStore implements DataStore {
       onBackgroundError: options.onBackgroundError,
     });
     this.#jointReads = new JointReads(this.#pool, options.clock);
+  }
+
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return this.#pool.checkLogin(signal);
   }
 
   async listTables(signal: AbortSignal): Promise<readonly string[]> {

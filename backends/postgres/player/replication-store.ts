@@ -43,6 +43,10 @@ class PostgresReplicationStore implements ReplicationStore {
     this.#client = new StoreClient(options, 'player', playerSettings);
   }
 
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return this.#client.checkLogin(signal);
+  }
+
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
     return this.#client.describe(table, signal);
   }

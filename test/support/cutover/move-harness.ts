@@ -42,7 +42,16 @@ export class CutoverStage implements AsyncDisposable {
     this.#backend = backend;
     const log = createLogger('test', LOG_LEVEL);
     this.deps = { topology, clock: systemClock, log, newId: () => randomUUID(), controlId: 'control-1' };
-    this.#stores = new Stores({ topology, clock: systemClock, backends: new Map([[backend.kind, backend]]), env: ENV, log, poolSize: 8, acquireTimeoutMs: 2_000 });
+    this.#stores = new Stores({
+      topology,
+      controlId: 'control-1',
+      clock: systemClock,
+      backends: new Map([[backend.kind, backend]]),
+      env: ENV,
+      log,
+      poolSize: 8,
+      acquireTimeoutMs: 2_000,
+    });
   }
 
   static async open(backend: Backend): Promise<CutoverStage> {
