@@ -22,6 +22,10 @@ export interface Capabilities {
 }
 
 export interface StoreOptions {
+  /** The keyspace whose store it is, for messages. */
+  readonly keyspace: string;
+  /** The process that opens it, for messages: it alone knows what a credential's reference stands for. E.g. `gateway "g1"`. */
+  readonly openedBy: string;
   readonly shard: Shard;
   /** The secret of the identity's credential, already resolved; empty for a store that knows no logins. */
   readonly password: string;
@@ -79,6 +83,8 @@ export interface DataStore extends AsyncDisposable {
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
   /** Opens up to `connections` connections now and parses what first calls on these tables will need. */
   warmUp(tables: readonly TableSchema[], connections: number, signal: AbortSignal): Promise<void>;
+  /** Whether the store lets this identity in now, whatever connections are open: connects anew and lets go. STORE_LOGIN_REFUSED, STORE_UNAVAILABLE. A file that a move is still to make is no fault. */
+  checkLogin(signal: AbortSignal): Promise<void>;
   /** Connections now: in use, idle, callers waiting. */
   poolStatus(): PoolStatus;
 }
@@ -130,6 +136,8 @@ export interface ApplyBatch {
 }
 
 export interface ReplicationStore extends AsyncDisposable {
+  /** See `DataStore.checkLogin`. */
+  checkLogin(signal: AbortSignal): Promise<void>;
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null>;
 
   // As a source.
@@ -218,6 +226,8 @@ export interface OwnerStore extends AsyncDisposable {
   install(signal: AbortSignal): Promise<void>;
   /** Removes records of requests that are older than `ageMs` on the store's own clock, at most `limit` of them; returns how many. Not streamed. Nothing where the store was never prepared. */
   expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
+  /** Problems of the store itself, whatever is moved: server settings, rights that the grant script gives, rights of the gateway that no fence could take away. Looks only. */
+  checkStore(signal: AbortSignal): Promise<readonly Problem[]>;
   /** Problems that make these tables unmovable from or into this store, each with its fix: no primary key, unsupported types, foreign keys that leave the set, partitions, rights that the fence could not take
    * away (ownership, superuser, PUBLIC, other grantors, column rights), missing server settings or rights of the identities. */
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]>;

@@ -11,6 +11,8 @@ import type { Move, Side, SideName } from './move.ts';
 export type Backends = ReadonlyMap<string, Backend>;
 
 export interface StoresOptions {
+  /** Id of this control process, for messages and for whoever looks at a store's sessions. */
+  readonly controlId: string;
   readonly topology: Topology;
   readonly clock: Clock;
   readonly backends: Backends;
@@ -20,8 +22,6 @@ export interface StoresOptions {
   /** Connections to one store under one identity, at most. */
   readonly poolSize: number;
   readonly acquireTimeoutMs: number;
-  /** This process, for whoever looks at a store's sessions. */
-  readonly controlId: string;
 }
 
 /** One keyspace's store opened under both of control's identities. */
@@ -87,16 +87,28 @@ export class Stores {
   }
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {
-    const { clock, env, log, poolSize, acquireTimeoutMs, controlId } = this.#options;
-    const credential = credentialOf(shard, identity);
+    const { clock, log, poolSize, acquireTimeoutMs, controlId } = this.#options;
     return {
+      keyspace,
+      openedBy: this.#process,
       shard,
       clock,
-      password: credential === null ? '' : await resolveSecret(credential.password, env),
+      password: await this.#password(keyspace, shard, identity),
       poolSize,
       acquireTimeoutMs,
       applicationName: `switchyard ${controlId} ${identity}`,
       onBackgroundError: (error) => log.info({ err: error, keyspace, identity }, 'a connection to a store was lost'),
     };
+  }
+
+  get #process(): string {
+    return `control process "${this.#options.controlId}"`;
+  }
+
+  /** KEYSPACE_INVALID: this process does not have it. Empty for a store that knows no logins. */
+  async #password(keyspace: string, shard: Shard, identity: Identity): Promise<string> {
+    const credential = credentialOf(shard, identity);
+    if (credential === null) return '';
+    return resolveSecret(credential.password, { env: this.#options.env, what: `keyspace "${keyspace}": the password of ${identity} "${credential.user}"`, process: this.#process });
   }
 }

@@ -53,6 +53,11 @@ export const errorCatalogue = {
   // The store
   SERIALIZATION_FAILURE: entry('ABORTED', true, 'The store aborted the transaction because of a concurrent one; nothing was written.'),
   STORE_UNAVAILABLE: entry('UNAVAILABLE', true, 'The store cannot be reached or refuses connections; nothing was written.'),
+  STORE_LOGIN_REFUSED: entry(
+    'UNAVAILABLE',
+    true,
+    "The store refuses the login of the process that serves the call; nothing was written. Another process, or a connection that is open already, may serve it; else an operator must act: the message names store, login and the password's place.",
+  ),
   STORE_OVERLOADED: entry('UNAVAILABLE', true, 'No connection to the store was free in time; nothing was written.'),
   STORE_READ_ONLY: entry('UNAVAILABLE', true, 'The store is read-only just now.'),
   STORE_DENIED: entry('PERMISSION_DENIED', false, 'The store refuses the gateway a right that no cutover took away.'),

@@ -5,6 +5,8 @@ export interface ErrorDetails {
   readonly retryAfterMs?: number;
   /** Structured facts for the caller: table, column, constraint, workflow. Never secrets. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** What an operator does about it, where only one can: it ends the message. */
+  readonly fix?: string;
   readonly cause?: unknown;
 }
 
@@ -13,13 +15,18 @@ export class SwitchyardError extends Error {
   readonly reason: ErrorReason;
   readonly retryAfterMs: number | undefined;
   readonly metadata: Readonly<Record<string, string>>;
+  /** The message without the fix. */
+  readonly what: string;
+  readonly fix: string | undefined;
 
   constructor(reason: ErrorReason, message: string, details: ErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(details.fix === undefined ? message : `${message} (${details.fix})`, details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'SwitchyardError';
     this.reason = reason;
     this.retryAfterMs = details.retryAfterMs;
     this.metadata = details.metadata ?? {};
+    this.what = message;
+    this.fix = details.fix;
   }
 
   get code(): CanonicalCode {

@@ -3,6 +3,7 @@ import type { Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import type { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { RpcImplementation } from '../runtime/grpc-server.ts';
+import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Topology } from '../topo/topology.ts';
 import type { GatewayConfig } from './config.ts';
@@ -64,7 +65,8 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   const inFlight = new InFlight();
   const routing = new Routing();
   const { size: poolSize, acquireTimeoutMs } = config.pool;
-  const stores = new Stores({ backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName: `switchyard ${config.id ?? 'gateway'}` });
+  const applicationName = `switchyard ${config.id ?? 'gateway'}`;
+  const stores = new Stores({ process: `gateway "${config.id ?? formatHostPort(config.listen)}"`, backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName });
   const schemas = new Schemas(stores, clock, log);
   const buffer = new WriteBuffer({ clock, ...config.buffer });
   const metrics = new GatewayMetrics(registry, { routing, inFlight, buffer: () => buffer.counts, pools: () => stores.poolStatus() });

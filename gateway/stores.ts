@@ -6,6 +6,8 @@ import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
 
 export interface StoresOptions {
+  /** This gateway, for messages. */
+  readonly process: string;
   readonly backends: ReadonlyMap<string, Backend>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
@@ -121,7 +123,7 @@ export class Stores implements AsyncDisposable {
   }
 
   async #open(keyspace: Keyspace, definition: string): Promise<OpenStore | BrokenStore> {
-    const { backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName } = this.#options;
+    const { backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName, process } = this.#options;
     const shard = keyspace.shards[0];
     try {
       if (shard === undefined) throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace.name}" has no shard`);
@@ -131,8 +133,9 @@ export class Stores implements AsyncDisposable {
       }
       const onBackgroundError = (error: Error): void => log.warn({ keyspace: keyspace.name, err: error }, 'a store connection failed in the background');
       const credential = credentialOf(shard, 'gateway');
-      const password = credential === null ? '' : await resolveSecret(credential.password, env);
-      const options: StoreOptions = { shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
+      const password =
+        credential === null ? '' : await resolveSecret(credential.password, { env, what: `keyspace "${keyspace.name}": the password of gateway "${credential.user}"`, process });
+      const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
       return { kind: 'open', definition, data: backend.openData(options), lookUps, callsUnderWay: 0 };
     } catch (error) {

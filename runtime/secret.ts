@@ -1,19 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 
-/** Resolves "env:NAME" or "file:/path" to the secret; a file's trailing newline is not part of it. KEYSPACE_INVALID names what is missing, never the value. */
-export async function resolveSecret(reference: string, env: Readonly<Record<string, string | undefined>>): Promise<string> {
+export interface SecretContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What the secret is, e.g. "the player's password". */
+  readonly what: string;
+  /** The process that looks for it, e.g. `gateway "g1"`: no other can. */
+  readonly process: string;
+}
+
+/** Resolves "env:NAME" or "file:/path" to the secret; a file's trailing newline is not part of it. KEYSPACE_INVALID names what is missing and in which process, never the value. */
+export async function resolveSecret(reference: string, { env, what, process }: SecretContext): Promise<string> {
   if (reference.startsWith('env:')) {
     const value = env[reference.slice(4)];
-    if (value === undefined) throw new SwitchyardError('KEYSPACE_INVALID', `the environment variable ${reference.slice(4)}, which a credential names, is not set in this process`);
-    return value;
+    if (value !== undefined) return value;
+    throw new SwitchyardError('KEYSPACE_INVALID', `${what} is ${reference}, and ${process} has no such environment variable`, { fix: 'set it and start that process again' });
   }
   if (reference.startsWith('file:')) {
     try {
       return (await readFile(reference.slice(5), 'utf8')).replace(/\r?\n$/, '');
     } catch (cause) {
-      throw new SwitchyardError('KEYSPACE_INVALID', `the file ${reference.slice(5)}, which a credential names, cannot be read`, { cause });
+      const why = cause instanceof Error && 'code' in cause ? String(cause.code) : 'an error';
+      throw new SwitchyardError('KEYSPACE_INVALID', `${what} is ${reference}, and ${process} cannot read that file: ${why}`, { fix: 'make it readable for that process', cause });
     }
   }
-  throw new SwitchyardError('KEYSPACE_INVALID', 'a credential must be given as "env:NAME" or "file:/path"');
+  throw new SwitchyardError('KEYSPACE_INVALID', `${what} must be given as "env:NAME" or "file:/path"`);
 }

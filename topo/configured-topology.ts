@@ -23,6 +23,6 @@ export async function openConfiguredTopology(
     clock,
     newNonce,
     onBackgroundError: (error) => log.warn({ err: error }, 'Consul'),
-    ...(config.consulToken === undefined ? {} : { token: await resolveSecret(config.consulToken, env) }),
+    ...(config.consulToken === undefined ? {} : { token: await resolveSecret(config.consulToken, { env, what: 'consulToken', process: 'this process' }) }),
   });
 }

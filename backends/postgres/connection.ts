@@ -1,7 +1,8 @@
 import pg from 'pg';
-import { type Identity, serverShard } from '../../core/keyspace.ts';
+import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { StoreOptions } from '../backend.ts';
+import { connectError, type Login } from './errors.ts';
 
 declare module 'pg' {
   // Parts of the driver that its types leave out.
@@ -43,10 +44,17 @@ const rawText = (value: unknown): unknown => value;
 /** Every value arrives as the text that the server sent. */
 export const rawTypes: pg.CustomTypesConfig = { getTypeParser: () => rawText };
 
+/** How to connect, and as whom. */
+export interface LoginConfig extends pg.ClientConfig {
+  readonly login: Login;
+}
+
 /** Everything that a `pg` client needs to connect as this identity. `settings` are further session settings, which beat ours. */
-export function clientConfig(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>> = {}): pg.ClientConfig {
+export function clientConfig(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>> = {}): LoginConfig {
+  const { keyspace, openedBy } = options;
   const shard = serverShard(options.shard);
   return {
+    login: { keyspace, openedBy, identity, place: placeOf(shard), user: shard[identity].user, secret: shard[identity].password },
     host: shard.host,
     port: shard.port,
     database: shard.database,
@@ -64,10 +72,10 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
 }
 
 /**
- * Connects. The client has an error listener from the first moment, so that its loss never ends the process; `onLost` is told. Rejects with the driver's error, or with the signal's reason
- * as soon as it aborts; nothing is left open then.
+ * Connects. The client has an error listener from the first moment, so that its loss never ends the process; `onLost` is told. Rejects with an error that names store and login, or with the signal's
+ * reason as soon as it aborts; nothing is left open then.
  */
-export async function connectClient(config: pg.ClientConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<pg.Client> {
+export async function connectClient({ login, ...config }: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<pg.Client> {
   signal.throwIfAborted();
   const client = new pg.Client(config);
   client.on('error', onLost);
@@ -79,7 +87,7 @@ export async function connectClient(config: pg.ClientConfig, signal: AbortSignal
   } catch (error) {
     dropClient(client);
     signal.throwIfAborted();
-    throw error;
+    throw connectError(error, login);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { PoolStatus } from '../backend.ts';
-import { abortError, connectError } from './errors.ts';
+import { abortError, connectError, type Login } from './errors.ts';
 import type { Session } from './session.ts';
 import { DeadConnection } from './silence-watch.ts';
 
@@ -9,6 +9,8 @@ import { DeadConnection } from './silence-watch.ts';
 const WAITING_LIMIT = 10_000;
 
 export interface PoolOptions {
+  /** Whose connections they are, for messages. */
+  readonly login: Login;
   readonly size: number;
   readonly acquireTimeoutMs: number;
   readonly clock: Clock;
@@ -82,6 +84,16 @@ export class ConnectionPool implements AsyncDisposable {
     }
   }
 
+  /** Connects once, beside all connections that are open, and lets go again. */
+  async checkLogin(signal: AbortSignal): Promise<void> {
+    try {
+      const session = await this.#options.open(AbortSignal.any([signal, this.#closing.signal]), () => {});
+      await session.close();
+    } catch (error) {
+      throw signal.aborted ? abortError(signal) : connectError(error);
+    }
+  }
+
   status(): PoolStatus {
     return { busy: this.#busy.size, idle: this.#idle.length, waiting: this.#waiters.size };
   }
@@ -127,9 +139,10 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   #tooLate(): SwitchyardError {
-    const { acquireTimeoutMs, size } = this.#options;
-    if (this.#busy.size === 0) return new SwitchyardError('STORE_UNAVAILABLE', `the store let nobody connect within ${acquireTimeoutMs} ms`);
-    return new SwitchyardError('STORE_OVERLOADED', `none of ${size} connections was free within ${acquireTimeoutMs} ms`);
+    const { acquireTimeoutMs, size, login } = this.#options;
+    const store = `${login.place}, the store of keyspace "${login.keyspace}",`;
+    if (this.#busy.size === 0) return new SwitchyardError('STORE_UNAVAILABLE', `${store} let nobody connect within ${acquireTimeoutMs} ms`);
+    return new SwitchyardError('STORE_OVERLOADED', `none of ${size} connections to ${store} was free within ${acquireTimeoutMs} ms`);
   }
 
   #openForWaiters(): void {

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
 import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
-import { connectClient, dropClient } from './connection.ts';
+import { connectClient, dropClient, type LoginConfig } from './connection.ts';
 import { isConnectionLoss } from './errors.ts';
 import { DeadConnection, type SilenceWatch } from './silence-watch.ts';
 
@@ -70,8 +70,8 @@ export class Session {
     });
   }
 
-  /** Connects. Rejects with the driver's error or the signal's reason. */
-  static async open(config: pg.ClientConfig, parts: SessionParts, signal: AbortSignal): Promise<Session> {
+  /** Connects. Rejects as `connectClient` does. */
+  static async open(config: LoginConfig, parts: SessionParts, signal: AbortSignal): Promise<Session> {
     let session: Session | undefined;
     let early: Error | undefined;
     const lost = (error: Error): void => {

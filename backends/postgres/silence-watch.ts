@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
-import { connectClient, dropClient } from './connection.ts';
+import { connectClient, dropClient, type LoginConfig } from './connection.ts';
 
 /** An answer that has not begun to come by then is asked after. */
 const SUSPECT_AFTER_MS = 1_000;
@@ -43,13 +43,13 @@ interface Suspect extends Waiting {
  * question tells nothing. Needs a connection to the server itself: behind a pooler that gives out process ids of its own, every long statement would look dead.
  */
 export class SilenceWatch {
-  readonly #config: pg.ClientConfig;
+  readonly #config: LoginConfig;
   readonly #clock: Clock;
   readonly #suspects = new Set<Suspect>();
   #looking = false;
 
   /** `config`: as whom to ask, which must be who is watched. */
-  constructor(config: pg.ClientConfig, clock: Clock) {
+  constructor(config: LoginConfig, clock: Clock) {
     this.#config = config;
     this.#clock = clock;
   }

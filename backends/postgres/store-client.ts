@@ -75,6 +75,7 @@ export class StoreClient implements Statements, AsyncDisposable {
     const watch = new SilenceWatch(config, options.clock);
     this.#identity = identity;
     this.#pool = new ConnectionPool({
+      login: config.login,
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
@@ -108,6 +109,11 @@ export class StoreClient implements Statements, AsyncDisposable {
     } finally {
       this.#pool.release(session);
     }
+  }
+
+  /** See `DataStore.checkLogin`. */
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return this.#pool.checkLogin(signal);
   }
 
   /** The table's shape, null when there is none. TABLE_UNSUPPORTED. */

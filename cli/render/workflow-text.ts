@@ -10,7 +10,7 @@ export function workflowLine(workflow: Workflow): string {
   const copied = workflow.progress.reduce((sum, table) => sum + table.rowsCopied, 0n);
   const total = workflow.progress.reduce((sum, table) => sum + (table.done || table.rowsTotal < table.rowsCopied ? table.rowsCopied : table.rowsTotal), 0n);
   const parts = [`${workflow.name}: ${stateName(workflow.state)}`];
-  if (workflow.state === WorkflowState.COPYING) parts.push(`${thousands(copied)} of about ${thousands(total)} rows copied ${percent(copied, total)}`);
+  if (workflow.state === WorkflowState.COPYING) parts.push(`${thousands(copied)} of about ${thousands(total)} rows copied${total === 0n ? '' : ` ${percent(copied, total)}`}`);
   if (workflow.lagMs !== undefined) parts.push(`lag ${duration(workflow.lagMs)}`);
   if (workflow.message !== '') parts.push(workflow.message);
   return parts.join(', ');

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { type FenceRow, mayRead } from '../../core/fence.ts';
 import { placeOf, type TableRef } from '../../core/routing-table.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason } from '../../core/switchyard-error.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { FencedTable } from './fenced-table.ts';
 import { SharedLookUps } from './shared-look-ups.ts';
@@ -185,5 +185,4 @@ export class FenceView {
 }
 
 /** Whether a failed look-up says that the store is away, rather than slow or broken. */
-export const isAway = (error: unknown): boolean =>
-  error instanceof SwitchyardError && (error.reason === 'STORE_UNAVAILABLE' || error.reason === 'KEYSPACE_UNKNOWN' || error.reason === 'KEYSPACE_INVALID');
+export const isAway = (error: unknown): boolean => hasReason(error, 'STORE_UNAVAILABLE', 'STORE_LOGIN_REFUSED', 'KEYSPACE_UNKNOWN', 'KEYSPACE_INVALID');

@@ -28,7 +28,15 @@ beforeAll(async () => {
   const { database } = await createShop(server, { tables: false });
   client = new pg.Client({ connectionString: server.url(database, SHOP_LOGINS.owner) });
   await client.connect();
-  const options = { poolSize: 2, acquireTimeoutMs: 5_000, applicationName: 'between', clock: systemClock, onBackgroundError: () => {} } satisfies Partial<StoreOptions>;
+  const options = {
+    keyspace: 'shop',
+    openedBy: 'a test',
+    poolSize: 2,
+    acquireTimeoutMs: 5_000,
+    applicationName: 'between',
+    clock: systemClock,
+    onBackgroundError: () => {},
+  } satisfies Partial<StoreOptions>;
   postgres = openPostgres({ ...options, shard: shardSchema.parse(postgresShard(server, database)), password: SHOP_LOGINS.owner.password });
   sqlite = openSqlite({ ...options, shard: { kind: 'sqlite', path: join(folder, 'between.db') }, password: '' });
   await sqlite.install(never());

@@ -57,6 +57,8 @@ class PostgresHarness implements DataStoreHarness {
       password: GATEWAY.password,
       poolSize: 4,
       acquireTimeoutMs: 5_000,
+      keyspace: 'shop',
+      openedBy: 'a test',
       applicationName: 'contract',
       clock: systemClock,
       onBackgroundError: () => {},

@@ -36,6 +36,8 @@ beforeEach(async () => {
   proxy = await FaultProxy.open({ host: server.host, port: server.port, oneParty: true, linkOf: () => link });
   const credential = { user: server.superuser.user, password: 'env:NONE' };
   store = openDataStore({
+    keyspace: 'shop',
+    openedBy: 'the test',
     shard: { kind: 'postgres', host: '127.0.0.1', port: proxy.port, database: 'postgres', gateway: credential, player: credential, owner: credential },
     clock: systemClock,
     password: server.superuser.password,

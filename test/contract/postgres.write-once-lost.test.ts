@@ -60,6 +60,8 @@ const options = (port?: number): StoreOptions => ({
   password: SHOP_LOGINS.gateway.password,
   poolSize: 3,
   acquireTimeoutMs: 5_000,
+  keyspace: 'shop',
+  openedBy: 'a test',
   applicationName: 'once-lost',
   clock: systemClock,
   onBackgroundError: () => {},

@@ -115,6 +115,8 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
       password: '',
       poolSize: 3,
       acquireTimeoutMs: 5_000,
+      keyspace: 'shop',
+      openedBy: 'a test',
       applicationName: 'contract',
       clock: systemClock,
       onBackgroundError: () => {},

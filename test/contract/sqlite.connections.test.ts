@@ -53,6 +53,8 @@ function open(options: Partial<StoreOptions> = {}): DataStore {
     password: '',
     poolSize: 2,
     acquireTimeoutMs: 5_000,
+    keyspace: 'shop',
+    openedBy: 'a test',
     applicationName: 'test',
     clock: systemClock,
     onBackgroundError: () => {},

@@ -42,6 +42,8 @@ class SqliteHarness implements DataStoreHarness {
       password: '',
       poolSize: 4,
       acquireTimeoutMs: 5_000,
+      keyspace: 'shop',
+      openedBy: 'a test',
       applicationName: 'contract',
       clock: systemClock,
       onBackgroundError: () => {},

@@ -50,7 +50,7 @@ beforeAll(async () => {
   topology = openConsulTopology({ address: consul.address, cluster: 'test', clock: systemClock, newNonce: randomUUID });
   const log: Logger = pino({ level: 'info' }, { write: (line) => void said.push(JSON.parse(line)) });
   const env = { OWNER: SHOP_LOGINS.owner.password, PLAYER: SHOP_LOGINS.player.password };
-  const stores = new Stores({ controlId: 'test', topology, clock: systemClock, backends, env, log, poolSize: 2, acquireTimeoutMs: 5_000 });
+  const stores = new Stores({ topology, controlId: 'control-1', clock: systemClock, backends, env, log, poolSize: 2, acquireTimeoutMs: 5_000 });
   const view = new TopologyView(topology, systemClock, log);
   upkeep = new Upkeep({ stores, view, metrics, clock: systemClock, log, keptHours: 24, everyMs: 100, callLimitMs: 5_000 });
   running = Promise.all([view.run(ending.signal), upkeep.run(ending.signal)]);

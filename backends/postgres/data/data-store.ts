@@ -38,6 +38,7 @@ class PostgresDataStore implements DataStore {
     const config = clientConfig(options, 'gateway', sessionSettings);
     const watch = new SilenceWatch(config, options.clock);
     this.#pool = new ConnectionPool({
+      login: config.login,
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
@@ -45,6 +46,10 @@ class PostgresDataStore implements DataStore {
       onBackgroundError: options.onBackgroundError,
     });
     this.#jointReads = new JointReads(this.#pool, options.clock);
+  }
+
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return this.#pool.checkLogin(signal);
   }
 
   async listTables(signal: AbortSignal): Promise<readonly string[]> {

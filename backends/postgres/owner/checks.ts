@@ -7,23 +7,50 @@ import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { TextRow } from '../batch.ts';
 import { describe, type StoreClient } from '../store-client.ts';
 import { rightsChecks } from './rights-checks.ts';
-import { roleChecks, serverChecks } from './server-checks.ts';
+import { grantsCheck, roleChecks, serverChecks } from './server-checks.ts';
 import { tableChecks } from './table-checks.ts';
 
+/** What the checks are made from; `keyspace` is named where the grant script helps. */
+export interface CheckedStore {
+  readonly client: StoreClient;
+  readonly shard: ServerShard;
+  readonly keyspace: string;
+}
+
 /** See `OwnerStore.checkTables`. */
-export async function checkTables(client: StoreClient, shard: ServerShard, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-  const [gateway, player] = [pg.escapeLiteral(shard.gateway.user), pg.escapeLiteral(shard.player.user)];
-  const names = `ARRAY[${tables.map((table) => pg.escapeLiteral(table)).join(', ')}]::text[]`;
-  const run = async (checks: readonly string[]): Promise<readonly Problem[]> => {
-    const found: Problem[] = [];
-    for (const check of checks) found.push(...problemsFromRows(await client.query(check, [], signal)));
-    return found;
-  };
-  // Without the roles the other questions cannot be asked.
-  const missingRoles = await run([roleChecks(`ARRAY[${gateway}, ${player}]`)]);
+export async function checkTables(store: CheckedStore, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+  const { client } = store;
+  const { gateway, player } = rolesOf(store);
+  const names = arrayOf(tables);
+  const missingRoles = await checkRoles(store, signal);
   if (missingRoles.length > 0) return missingRoles;
   const shapes = await shapeProblems(client, tables, side, signal);
-  return [...(await run(serverChecks(gateway, player))), ...shapes, ...(await run(tableChecks(names))), ...(await run(rightsChecks(names, gateway, player)))];
+  const ofServer = await run(client, serverChecks(gateway, player, store.keyspace), signal);
+  return [...ofServer, ...shapes, ...(await run(client, [...tableChecks(names), ...rightsChecks(names, gateway, player)], signal))];
+}
+
+/** See `OwnerStore.checkStore`. `closed`: tables that the fence keeps from the gateway. */
+export async function checkStore(store: CheckedStore, closed: readonly string[], signal: AbortSignal): Promise<readonly Problem[]> {
+  const { gateway, player } = rolesOf(store);
+  const missingRoles = await checkRoles(store, signal);
+  if (missingRoles.length > 0) return missingRoles;
+  const checks = [...serverChecks(gateway, player, store.keyspace), grantsCheck(gateway, player, arrayOf(closed), store.keyspace), ...rightsChecks(arrayOf([]), gateway, player)];
+  return run(store.client, checks, signal);
+}
+
+/** Without the roles the other questions cannot be asked. */
+function checkRoles(store: CheckedStore, signal: AbortSignal): Promise<readonly Problem[]> {
+  const { gateway, player } = rolesOf(store);
+  return run(store.client, [roleChecks(`ARRAY[${gateway}, ${player}]`)], signal);
+}
+
+const rolesOf = ({ shard }: CheckedStore) => ({ gateway: pg.escapeLiteral(shard.gateway.user), player: pg.escapeLiteral(shard.player.user) });
+const arrayOf = (tables: readonly string[]): string => `ARRAY[${tables.map((table) => pg.escapeLiteral(table)).join(', ')}]::text[]`;
+
+async function run(client: StoreClient, checks: readonly string[], signal: AbortSignal): Promise<readonly Problem[]> {
+  const found: Problem[] = [];
+  for (const check of checks) found.push(...problemsFromRows(await client.query(check, [], signal)));
+  return found;
 }
 
 /** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. */

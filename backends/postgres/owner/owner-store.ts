@@ -6,7 +6,7 @@ import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, Stor
 import { textFromElements } from '../array-text.ts';
 import { sqlState } from '../errors.ts';
 import { StoreClient } from '../store-client.ts';
-import { checkQuiet, checkTables } from './checks.ts';
+import { type CheckedStore, checkQuiet, checkStore, checkTables } from './checks.ts';
 import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows } from './claims.ts';
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
@@ -58,8 +58,13 @@ class PostgresOwnerStore implements OwnerStore {
     }
   }
 
+  async checkStore(signal: AbortSignal): Promise<readonly Problem[]> {
+    const closed = (await this.fenceRows(null, signal)).filter(({ state }) => state !== 'OPEN').map(({ table }) => table);
+    return checkStore(this.#checked, closed, signal);
+  }
+
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkTables(this.#client, this.#shard, tables, side, signal);
+    return checkTables(this.#checked, tables, side, signal);
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
@@ -172,6 +177,10 @@ class PostgresOwnerStore implements OwnerStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client[Symbol.asyncDispose]();
+  }
+
+  get #checked(): CheckedStore {
+    return { client: this.#client, shard: this.#shard, keyspace: this.#options.keyspace };
   }
 
   #logParts(): { client: StoreClient; clock: StoreOptions['clock']; shard: ServerShard } {

@@ -11,7 +11,7 @@ import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
 /** Failures that the definition is not the cause of. */
-const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_DENIED', 'CANCELLED', 'DEADLINE_EXCEEDED', 'SERIALIZATION_FAILURE'];
+const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_LOGIN_REFUSED', 'STORE_DENIED', 'CANCELLED', 'DEADLINE_EXCEEDED', 'SERIALIZATION_FAILURE'];
 
 /** All statements, in order, that make the tables in an empty store. */
 export function planTables(definitions: readonly TableDefinition[]): readonly string[] {

@@ -46,6 +46,10 @@ class PostgresReplicationStore implements ReplicationStore {
     this.#watch = new SilenceWatch(clientConfig(options, 'player', playerSettings), options.clock);
   }
 
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return this.#client.checkLogin(signal);
+  }
+
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
     return this.#client.describe(table, signal);
   }

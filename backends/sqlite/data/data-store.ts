@@ -7,6 +7,7 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
+import { checkReach } from '../reach.ts';
 import { ScanWorkers } from '../scan-workers.ts';
 import { describeTable, listTables } from '../schema.ts';
 import { StoreClient } from '../store-client.ts';
@@ -28,12 +29,18 @@ export function openDataStore(options: StoreOptions): DataStore {
 class SqliteDataStore implements DataStore {
   readonly #client: StoreClient;
   readonly #scans: ScanWorkers;
+  readonly #path: string;
 
   constructor(options: StoreOptions) {
     const { path } = fileShard(options.shard);
+    this.#path = path;
     const { acquireTimeoutMs, clock, onBackgroundError } = options;
     this.#client = new StoreClient({ path, acquireTimeoutMs, clock });
     this.#scans = new ScanWorkers({ path, size: Math.min(options.poolSize, SCAN_THREADS_LIMIT), acquireTimeoutMs, clock, onBackgroundError });
+  }
+
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return checkReach(this.#client, this.#path, signal);
   }
 
   listTables(signal: AbortSignal): Promise<readonly string[]> {

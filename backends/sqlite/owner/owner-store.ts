@@ -1,10 +1,9 @@
-import { existsSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { Position } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import { checkReach, isStillToMake } from '../reach.ts';
 import { expireRequests } from '../request-records.ts';
 import { StoreClient, type Transaction } from '../store-client.ts';
 import { checkQuiet, checkTables } from './checks.ts';
@@ -48,6 +47,11 @@ class SqliteOwnerStore implements OwnerStore {
   async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
     if (this.#isMissing()) return 0;
     return this.#write(signal, ({ connection }) => expireRequests(connection, ageMs, limit));
+  }
+
+  async checkStore(signal: AbortSignal): Promise<readonly Problem[]> {
+    await checkReach(this.#client, this.#path, signal);
+    return [];
   }
 
   async checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
@@ -151,8 +155,11 @@ class SqliteOwnerStore implements OwnerStore {
   }
 
   #isMissing(): boolean {
-    const { path } = fileShard(this.#options.shard);
-    return !existsSync(path) && existsSync(dirname(path));
+    return isStillToMake(this.#path);
+  }
+
+  get #path(): string {
+    return fileShard(this.#options.shard).path;
   }
 
   #write<T>(signal: AbortSignal, work: (transaction: Transaction) => T): Promise<T> {

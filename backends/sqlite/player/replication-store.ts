@@ -9,6 +9,7 @@ import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptio
 import type { SqlRow, Statement } from '../connection.ts';
 import { storeError } from '../errors.ts';
 import { nowMs } from '../owner/store-sql.ts';
+import { checkReach } from '../reach.ts';
 import { keepsRequests, recordFromRow, requestsStatement } from '../request-records.ts';
 import { ScanWorkers } from '../scan-workers.ts';
 import { describeTable } from '../schema.ts';
@@ -37,6 +38,10 @@ class SqliteReplicationStore implements ReplicationStore {
     this.#options = options;
     this.#client = this.#open();
     this.#scans = new ScanWorkers({ path: fileShard(shard).path, size: Math.min(poolSize, SCAN_THREADS), acquireTimeoutMs, clock, onBackgroundError });
+  }
+
+  checkLogin(signal: AbortSignal): Promise<void> {
+    return checkReach(this.#client, fileShard(this.#options.shard).path, signal);
   }
 
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {

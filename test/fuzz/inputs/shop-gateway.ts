@@ -37,6 +37,8 @@ export async function startShopGateway(): Promise<ShopGateway> {
   await topology.putKeyspace({ name: 'shop', shards: [shard] }, never);
   {
     await using owner = sqliteBackend.openOwner({
+      keyspace: 'shop',
+      openedBy: 'the fuzzer',
       shard,
       password: '',
       poolSize: 1,

@@ -42,7 +42,17 @@ export const target: FuzzTarget = {
     await using stack = new AsyncDisposableStack();
     const file = stack.use(await ShopFile.create());
     const shard = { kind: 'sqlite', path: file.path };
-    const options: StoreOptions = { shard, password: '', poolSize: 2, acquireTimeoutMs: 5_000, applicationName: 'fuzz', clock: systemClock, onBackgroundError: () => {} };
+    const options: StoreOptions = {
+      keyspace: 'shop',
+      openedBy: 'the fuzzer',
+      shard,
+      password: '',
+      poolSize: 2,
+      acquireTimeoutMs: 5_000,
+      applicationName: 'fuzz',
+      clock: systemClock,
+      onBackgroundError: () => {},
+    };
     const owner = stack.use(sqliteBackend.openOwner(options));
     await owner.install(never);
     await owner.claim({ workflow: 'move', peer: 'new', tables: stream.tables }, 'source', never);

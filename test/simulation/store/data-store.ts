@@ -21,6 +21,10 @@ export class SimDataStore implements DataStore {
     this.#link = link;
   }
 
+  async checkLogin(signal: AbortSignal): Promise<void> {
+    await this.#read(signal, async () => undefined);
+  }
+
   listTables(signal: AbortSignal): Promise<readonly string[]> {
     return this.#read(signal, async (transaction) => transaction.scan('table').map(([name]) => name));
   }

@@ -45,6 +45,10 @@ export class SimOwnerStore implements OwnerStore {
     });
   }
 
+  checkStore(signal: AbortSignal): Promise<readonly Problem[]> {
+    return this.#run(signal, async () => []);
+  }
+
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
     return this.#run(signal, async (transaction) => tables.flatMap((table) => tableProblems(transaction, table, tables, side)));
   }

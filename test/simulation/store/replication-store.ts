@@ -21,6 +21,10 @@ export class SimReplicationStore implements ReplicationStore {
     this.#link = link;
   }
 
+  async checkLogin(signal: AbortSignal): Promise<void> {
+    await this.#read(signal, async () => undefined);
+  }
+
   describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
     return this.#read(signal, async (transaction) => transaction.readNewest<TableSchema>('table', table) ?? null);
   }

@@ -43,8 +43,8 @@ export class CutoverStage implements AsyncDisposable {
     const log = createLogger('test', LOG_LEVEL);
     this.deps = { topology, clock: systemClock, log, newId: () => randomUUID(), controlId: 'control-1' };
     this.#stores = new Stores({
-      controlId: 'test',
       topology,
+      controlId: 'control-1',
       clock: systemClock,
       backends: new Map([[backend.kind, backend]]),
       env: ENV,

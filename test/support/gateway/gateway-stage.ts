@@ -116,6 +116,8 @@ export class GatewayStage implements AsyncDisposable {
       password: SHOP_LOGINS.owner.password,
       poolSize: 2,
       acquireTimeoutMs: 2_000,
+      keyspace: 'shop',
+      openedBy: 'a test',
       applicationName: 'test',
       clock: systemClock,
       onBackgroundError: () => {},
