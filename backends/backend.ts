@@ -245,8 +245,11 @@ export interface OwnerStore extends AsyncDisposable {
    * the source's OPEN with its triggers installed but off. Repeating it is success.
    */
   claim(scope: FenceScope, side: 'source' | 'target', signal: AbortSignal): Promise<void>;
-  /** Clears the owner of the scope's rows; state and attempt stay for ever. */
-  disown(scope: FenceScope, signal: AbortSignal): Promise<void>;
+  /**
+   * Clears the owner of the scope's rows, all of which must be in this state; state and attempt stay for ever. FENCE_CONFLICT otherwise: a cutover is under way, or has switched meanwhile. Rows that the workflow does not own (any
+   * more) are left alone. From then on no transition of the workflow finds them.
+   */
+  disown(scope: FenceScope, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void>;
   /** The gateway's rights that `open` will give on this store: those that it has on the other one. Saved in the store. */
   saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void>;
   /** The gateway's present rights by table: SELECT, INSERT, UPDATE, DELETE. */

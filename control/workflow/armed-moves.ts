@@ -2,13 +2,15 @@ import { isActive, type WorkflowDocument } from '../../core/workflow-document.ts
 import type { ArmedMove, ControlDeps } from '../move.ts';
 import type { OpenedMove, Stores } from '../stores.ts';
 import type { TopologyView } from '../topology-view.ts';
-import { endingBegun, hasStep } from './machine.ts';
+import { hasStep } from './machine.ts';
 
 const lookEveryMs = 1_000;
 
-/** Whether its tables are claimed and nothing is given back yet: then fence rows exist that may need repair. */
-export const isArmed = (document: WorkflowDocument): boolean =>
-  isActive(document.state) && hasStep(document, 'claim-source') && !hasStep(document, endingBegun('complete')) && !hasStep(document, endingBegun('cancel'));
+/**
+ * Whether its tables are claimed and it has not ended: then fence rows exist that may need repair. While it is being ended too: a coordinator that was thought dead may fence until the row that serves is given up, and nobody else
+ * would take that back.
+ */
+export const isArmed = (document: WorkflowDocument): boolean => isActive(document.state) && hasStep(document, 'claim-source');
 
 /** Every workflow whose fence rows this process watches, whoever runs it, with stores of its own that are opened once. */
 export class ArmedMoves {

@@ -24,8 +24,9 @@ export interface EndingContext {
 export async function completeMove(context: EndingContext, signal: AbortSignal): Promise<void> {
   await begin(context, 'complete', 'target');
   await context.stopStreams();
+  await giveUpServing(context.move, 'target', signal);
   await dropStreams(context.move, signal);
-  await disownBoth(context.move, signal);
+  await context.move.source.owner.disown(scopeOf(context.move, 'source'), 'CLOSED', signal);
   await release(context, 'target', signal);
 }
 
@@ -35,13 +36,14 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
   await begin(context, 'cancel', 'source');
   await context.stopStreams();
   if (hasStep(document, 'install')) {
-    await dropStreams(move, signal);
     await move.source.owner
       .relaxFence(scopeOf(move, 'source'), signal)
       .catch((error: unknown) => context.deps.log.warn({ err: error, workflow: move.name }, 'the fence triggers of the source stay switched on'));
+    await giveUpServing(move, 'source', signal);
+    await dropStreams(move, signal);
     const created = document.createdTables;
     if (!keepData && created.length > 0) await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
-    await disownBoth(move, signal);
+    await move.target.owner.disown(scopeOf(move, 'target'), 'CLOSED', signal);
   }
   await release(context, 'source', signal);
 }
@@ -65,10 +67,11 @@ async function dropStreams(move: Move, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function disownBoth(move: Move, signal: AbortSignal): Promise<void> {
-  await move.source.owner.disown(scopeOf(move, 'source'), signal);
-  await move.target.owner.disown(scopeOf(move, 'target'), signal);
-}
+/**
+ * Before anything is dropped: from here on no coordinator, however late, can fence the side that serves and go on towards one that is being taken apart. FENCE_CONFLICT when one has done so since the ending began: then it, or the
+ * repair, ends its cutover first.
+ */
+const giveUpServing = (move: Move, side: SideName, signal: AbortSignal): Promise<void> => move[side].owner.disown(scopeOf(move, side), 'OPEN', signal);
 
 async function release({ move, deps }: EndingContext, side: SideName, signal: AbortSignal): Promise<void> {
   const note = changeNote(deps, `workflow ${move.name} ${side === 'target' ? 'completed' : 'cancelled'}`);

@@ -423,11 +423,13 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       expect(await stores.source.owner.fenceRows(null, never())).toEqual([]);
     });
 
-    test('disowned rows keep state and attempt; a busy one is not disowned', async () => {
+    test('disowned rows keep state and attempt; one in another state is not disowned', async () => {
       await source.fence(attempt(4), 500, never());
-      expect(await reasonOf(stores.source.owner.disown(SOURCE, never()))).toBe('FENCE_CONFLICT');
+      for (const state of ['OPEN', 'CLOSED'] as const) expect(await reasonOf(stores.source.owner.disown(SOURCE, state, never()))).toBe('FENCE_CONFLICT');
       await source.abort(attempt(4), never());
-      await stores.source.owner.disown(SOURCE, never());
+      expect(await reasonOf(stores.source.owner.disown(SOURCE, 'CLOSED', never()))).toBe('FENCE_CONFLICT');
+      expect((await stores.source.owner.fenceRows(['item'], never()))[0]?.workflow).toBe(SOURCE.workflow);
+      await stores.source.owner.disown(SOURCE, 'OPEN', never());
       expect(await stores.source.owner.fenceRows(['item'], never())).toEqual([{ table: 'item', state: 'OPEN', attempt: 4, peer: 'new', workflow: null }]);
       await conflict(source.fence(attempt(5), 500, never()));
       await stores.source.owner.claim({ ...SOURCE, workflow: 'move2' }, 'source', never());

@@ -350,8 +350,8 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       await stores.target.owner.createTables(TARGET, await stores.source.owner.define(['item', 'line'], never()), never());
       expect(await reasonOf(stores.source.owner.dropTables(SOURCE, never()))).toBe('FENCE_CONFLICT');
       await stores.target.owner.dropTables(TARGET, never());
-      await stores.target.owner.disown(TARGET, never());
-      await stores.target.owner.disown(TARGET, never());
+      await stores.target.owner.disown(TARGET, 'CLOSED', never());
+      await stores.target.owner.disown(TARGET, 'CLOSED', never());
       expect((await stores.target.owner.fenceRows(['item'], never()))[0]).toMatchObject({ state: 'CLOSED', workflow: null });
     });
   });

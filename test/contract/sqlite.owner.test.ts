@@ -79,6 +79,6 @@ test('only installing makes a missing file', async () => {
   expect(await owner.fenceRows(null, never())).toEqual([]);
   await owner.claim(TARGET, 'target', never());
   await rm(path);
-  expect(await reasonOf(owner.disown(TARGET, never()))).toBe('STORE_UNAVAILABLE');
+  expect(await reasonOf(owner.disown(TARGET, 'CLOSED', never()))).toBe('STORE_UNAVAILABLE');
   expect(existsSync(path)).toBe(false);
 });

@@ -23,6 +23,7 @@
 #define GIVE_UP_CLOSED      7   /* the row that serves is given up also when it does not serve any more */
 #define END_UNWATCHED       8   /* nobody repairs a workflow that is being ended */
 
+/* Sizes: writes, attempts, ends of workflow 1. */
 #ifndef WRITES
 #define WRITES 2
 #endif

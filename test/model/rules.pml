@@ -22,10 +22,10 @@
 #define RULES_BEAT_ROWS     2   /* a gateway goes where the newest rules say, not where the rows lead */
 #define HOLD_WITHOUT_END    3   /* a hold by rule has no end of its own, and nobody looks at the rows meanwhile */
 #define HELD_IS_WELL        4   /* the repair leaves held rules alone where the store that they name is open */
-#define REPAIR_RULES_ONCE   5   /* the repair puts rules right without asking whether they are those that it read */
-#define NO_REPAIR           6   /* nobody repairs */
-#define REPAIR_UNMARKED     7   /* the repair commits without the marker, and nothing else asks for it */
+#define NO_REPAIR           5   /* nobody repairs */
+#define REPAIR_UNMARKED     6   /* the repair commits without the marker, and nothing else asks for it */
 
+/* Sizes: operations, coordinators, attempts, documents of somebody else. */
 #ifndef OPERATIONS
 #define OPERATIONS 1
 #endif
@@ -155,7 +155,7 @@ end: do
   /* The rules as they were read, and then the rows. */
   :: atomic { !WEAKENED(NO_REPAIR) && (st[0] == OPEN || st[1] == OPEN) && (st[primary] != OPEN || (held != 0 && !WEAKENED(HELD_IS_WELL))) -> fresh[2] = 1 };
      if :: atomic { st[0] == OPEN -> at1 = 0 } :: atomic { st[1] == OPEN -> at1 = 1 } :: atomic { st[0] != OPEN && st[1] != OPEN -> true }; goto back fi;
-     if :: atomic { fresh[2] || WEAKENED(REPAIR_RULES_ONCE) -> WRITE_RULES(at1, 0); printf("@ repair: rules, primary %d, open\n", at1) } :: atomic { !(fresh[2] || WEAKENED(REPAIR_RULES_ONCE)) -> true } fi;
+     if :: atomic { fresh[2] -> WRITE_RULES(at1, 0); printf("@ repair: rules, primary %d, open\n", at1) } :: atomic { !fresh[2] -> true } fi;
      goto back
   od;
 act: if

@@ -9,6 +9,8 @@
  *   Leader    control/workflow/preparation.ts (step `stream`) and control/cutover/prepare.ts (step `reverse-stream`). Two of them, as the workflow's lock is no safety: each looks, and acts on what it saw at any later time
  *   Switch    the rest of a cutover in few steps: `fence`, then `abort`, or everything up to `open` once the marker is recorded
  *
+ * The code does not do all of this yet: `createStream` of the backends begins a stream anew without asking for token or state, as RESTART_BLIND does here.
+ *
  * Held to: what is opened holds every committed write.
  */
 #include "words.pml"

@@ -72,11 +72,12 @@ export const fenceRowsFromText = (rows: readonly TextRow[]): readonly FenceRow[]
     workflow: workflow ?? null,
   }));
 
-/** Clears the owner; FENCE_CONFLICT while a cutover of the scope's workflow is under way. */
-export async function disownTables(statements: Statements, scope: FenceScope, signal: AbortSignal): Promise<void> {
+/** Clears the owner; see `OwnerStore.disown`. */
+export async function disownTables(statements: Statements, scope: FenceScope, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void> {
   const owned = (await lockRows(statements, scope.tables, signal)).filter((row) => row.workflow === scope.workflow);
-  const busy = owned.find((row) => row.state !== 'OPEN' && row.state !== 'CLOSED');
-  if (busy !== undefined) throw new SwitchyardError('FENCE_CONFLICT', `table "${busy.table}" is ${busy.state}: its cutover has to end first`, { metadata: { table: busy.table } });
+  const busy = owned.find((row) => row.state !== state);
+  if (busy !== undefined)
+    throw new SwitchyardError('FENCE_CONFLICT', `table "${busy.table}" is ${busy.state}, not ${state}: its cutover has to end first`, { metadata: { table: busy.table } });
   const clear = 'UPDATE switchyard.fence SET workflow = NULL WHERE table_name = ANY ($1::text[]) AND workflow = $2';
   await statements.query(clear, [textFromElements(owned.map((row) => row.table)), scope.workflow], signal);
 }

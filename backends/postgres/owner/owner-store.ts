@@ -91,8 +91,8 @@ class PostgresOwnerStore implements OwnerStore {
     return lockingTransaction(this.#client, this.#options.clock, signal, (transaction) => claimTables(transaction, this.#shard, scope, side, signal));
   }
 
-  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
-    return this.#client.transaction(signal, (transaction) => disownTables(transaction, scope, signal));
+  disown(scope: FenceScope, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void> {
+    return this.#client.transaction(signal, (transaction) => disownTables(transaction, scope, state, signal));
   }
 
   async saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {

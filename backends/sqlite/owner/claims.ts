@@ -31,11 +31,12 @@ export function claimTables({ connection, fence }: Transaction, scope: FenceScop
   );
 }
 
-/** Clears the owner; FENCE_CONFLICT while a cutover of the scope's workflow is under way. */
-export function disownTables({ connection, fence }: Transaction, scope: FenceScope): void {
+/** Clears the owner; see `OwnerStore.disown`. */
+export function disownTables({ connection, fence }: Transaction, scope: FenceScope, state: 'OPEN' | 'CLOSED'): void {
   const owned = fence.rows(scope.tables).filter((row) => row.workflow === scope.workflow);
-  const busy = owned.find((row) => row.state !== 'OPEN' && row.state !== 'CLOSED');
-  if (busy !== undefined) throw new SwitchyardError('FENCE_CONFLICT', `table "${busy.table}" is ${busy.state}: its cutover has to end first`, { metadata: { table: busy.table } });
+  const busy = owned.find((row) => row.state !== state);
+  if (busy !== undefined)
+    throw new SwitchyardError('FENCE_CONFLICT', `table "${busy.table}" is ${busy.state}, not ${state}: its cutover has to end first`, { metadata: { table: busy.table } });
   connection.run('UPDATE switchyard_fence SET workflow = NULL WHERE table_name IN (SELECT value FROM json_each(?)) AND workflow = ?', [nameList(scope.tables), scope.workflow]);
 }
 

@@ -83,8 +83,8 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#write(signal, (transaction) => claimTables(transaction, scope, side));
   }
 
-  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
-    return this.#write(signal, (transaction) => disownTables(transaction, scope));
+  disown(scope: FenceScope, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void> {
+    return this.#write(signal, (transaction) => disownTables(transaction, scope, state));
   }
 
   /** There are no rights to save; that the tables are the scope's is asked all the same. */

@@ -1,0 +1,88 @@
+import { describe, expect, test } from '@jest/globals';
+import type { OwnerStore } from '../../backends/backend.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type WorkflowDocument, workflowDocumentSchema } from '../../core/workflow-document.ts';
+import type { ControlDeps, Move, Side } from '../move.ts';
+import { isArmed } from './armed-moves.ts';
+import { cancelMove, completeMove, type EndingContext } from './ending.ts';
+import { endingBegun, type Serving } from './machine.ts';
+
+const document = (journal: readonly string[] = ['install', 'claim-source']): WorkflowDocument =>
+  workflowDocumentSchema.parse({
+    nonce: 'n',
+    name: 'w',
+    source: 'old',
+    target: 'new',
+    tables: ['t'],
+    limits: {},
+    state: 'running',
+    createdAt: '',
+    journal: journal.map((step) => ({ step, at: '' })),
+    createdTables: ['t'],
+  });
+
+/** What the ending does to both stores, in order; a call that `refuse` names is refused as by a fence row in another state. */
+class Calls {
+  readonly made: string[] = [];
+  readonly #refuse: string | null;
+
+  constructor(refuse: string | null) {
+    this.#refuse = refuse;
+  }
+
+  context(serving: Serving): EndingContext {
+    const move = { name: 'w', tables: ['t'], source: this.#side('source', 'old'), target: this.#side('target', 'new') } as Move;
+    const topology = { updateRules: () => this.#call('rules') };
+    const deps = { topology, log: { warn: () => undefined }, controlId: 'c' } as unknown as ControlDeps;
+    return { move, document: document(), deps, serving, stopStreams: async () => undefined, journal: async () => undefined };
+  }
+
+  #side(name: Side['name'], keyspace: string): Side {
+    const owner = {
+      dropLog: () => this.#call(`${name} dropLog`),
+      dropStream: () => this.#call(`${name} dropStream`),
+      dropTables: () => this.#call(`${name} dropTables`),
+      relaxFence: () => this.#call(`${name} relaxFence`),
+      disown: (_scope: unknown, state: unknown) => this.#call(`${name} disown ${String(state)}`),
+    };
+    return { name, keyspace, kind: 'sqlite', owner: owner as unknown as OwnerStore, player: {} as Side['player'] };
+  }
+
+  async #call(what: string): Promise<void> {
+    if (what === this.#refuse) throw new SwitchyardError('FENCE_CONFLICT', `${what} is refused`);
+    this.made.push(what);
+  }
+}
+
+const signal = new AbortController().signal;
+
+describe('an ending gives up the row that serves before it drops anything', () => {
+  test('cancel', async () => {
+    const calls = new Calls(null);
+    await cancelMove(calls.context('source'), false, signal);
+    expect(calls.made.indexOf('source disown OPEN')).toBeLessThan(calls.made.findIndex((call) => call.includes('drop')));
+    expect(calls.made.slice(-3)).toEqual(['target dropTables', 'target disown CLOSED', 'rules']);
+  });
+
+  test('complete', async () => {
+    const calls = new Calls(null);
+    await completeMove(calls.context('target'), signal);
+    expect(calls.made.indexOf('target disown OPEN')).toBeLessThan(calls.made.findIndex((call) => call.includes('drop')));
+    expect(calls.made.slice(-2)).toEqual(['source disown CLOSED', 'rules']);
+  });
+
+  test('and drops nothing when a coordinator that was thought dead has fenced that row, or has switched', async () => {
+    const cancelled = new Calls('source disown OPEN');
+    await expect(cancelMove(cancelled.context('source'), false, signal)).rejects.toThrow('refused');
+    expect(cancelled.made).toEqual(['source relaxFence']);
+    const completed = new Calls('target disown OPEN');
+    await expect(completeMove(completed.context('target'), signal)).rejects.toThrow('refused');
+    expect(completed.made).toEqual([]);
+  });
+});
+
+test('a workflow is watched for repair until it has ended: an ending may come upon a cutover that nobody else would finish', () => {
+  expect(isArmed(document(['install']))).toBe(false);
+  for (const kind of ['complete', 'cancel'] as const) expect(isArmed(document(['install', 'claim-source', endingBegun(kind)]))).toBe(true);
+  expect(isArmed({ ...document(), state: 'completed' })).toBe(false);
+});
