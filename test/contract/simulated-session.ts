@@ -145,8 +145,7 @@ export class SimulatedSession implements RawSession {
             String((row as Record<string, unknown>)[column] ?? ''),
       );
     }
-    const rows =
-      this.#role === 'gateway' ? await readRows(this.#link.server, transaction, from.name) : (transaction.beginStatement(), new Map(transaction.scan<WholeRow>(rowsOf(from.name))));
+    const rows = await readRows(this.#link.server, transaction, from.name);
     const table = tableOf(transaction, from.name);
     return [...rows.values()].map((row) => cellOf(table, row)).filter((cell) => where === null || evaluate(where, cell) === true);
   }
@@ -240,7 +239,8 @@ function selected(rows: readonly ((column: string) => Cell)[], { expressions }: 
       if (each.name === 'count') return BigInt(values.length);
       if (values.length === 0) return null;
       const numbers = values.map((value) => BigInt(value as bigint));
-      return each.name === 'max' ? numbers.reduce((a, b) => (a > b ? a : b)) : numbers.reduce((a, b) => a + b);
+      if (each.name === 'sum') return numbers.reduce((a, b) => a + b);
+      return numbers.toSorted((a, b) => (a < b ? -1 : 1)).at(-1) ?? null;
     }),
   ];
 }

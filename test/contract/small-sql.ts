@@ -158,8 +158,9 @@ class Parser {
       this.#expect(')');
     }
     const where = this.#where();
-    const orderBy = this.#take('ORDER') ? (this.#expect('BY'), this.#next()) : null;
-    return { expressions, from, where, orderBy };
+    if (!this.#take('ORDER')) return { expressions, from, where, orderBy: null };
+    this.#expect('BY');
+    return { expressions, from, where, orderBy: this.#next() };
   }
 
   #create(): Statement {

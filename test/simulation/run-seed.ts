@@ -131,6 +131,11 @@ async function settles(world: World): Promise<void> {
     calmSince = problem === null ? (calmSince ?? scheduler.now) : null;
     return (calmSince !== null && scheduler.now - calmSince >= quietMs) || scheduler.now >= deadline;
   });
+  for (const { place, plane } of world.gateways) {
+    const { buffered, drained, evicted, waiting } = plane.buffer.counts;
+    const accounted = drained + waiting + Object.values(evicted).reduce((sum, count) => sum + count, 0);
+    if (buffered !== accounted) world.violate(`${place} has buffered ${buffered} writes and accounts for ${accounted}`);
+  }
   if (problem !== null) world.violate(`it did not come to rest within ${settleLimitMs / 1_000} s: ${problem}`);
 }
 

@@ -56,8 +56,17 @@ export function makePlan(seed: number): Plan {
 
 function makeFault(random: Random, switches: number): Fault {
   const action = makeAction(random);
-  return { when: makeTrigger(random, switches), action, forMs: lengthOf(action, random) };
+  const when = action.kind === 'long-transaction' && random.chance(0.6) ? justBefore(random, switches) : makeTrigger(random, switches);
+  return { when, action, forMs: lengthOf(action, random) };
 }
+
+/** Short before a fence: what begins then meets it in the middle. */
+const justBefore = (random: Random, switches: number): Trigger => ({
+  kind: 'step',
+  step: random.pick(['sequences', 'warm-up', 'rules-hold']),
+  nth: 1 + random.int(switches),
+  delayMs: random.exponential(2),
+});
 
 function makeTrigger(random: Random, switches: number): Trigger {
   if (random.chance(0.3)) return { kind: 'time', atMs: random.between(0, mostMs) };
@@ -88,7 +97,7 @@ function lengthOf(action: FaultAction, random: Random): number {
     case 'crash':
       return random.between(20, 4_000);
     case 'stop':
-      return random.chance(0.25) ? random.between(3_000, 15_000) : random.between(20, 2_500);
+      return random.chance(0.35) ? random.between(3_000, 15_000) : random.between(20, 2_500);
     case 'cut':
       return random.chance(0.2) ? random.between(2_000, 12_000) : random.between(20, 2_000);
     case 'no-leader':
@@ -96,7 +105,7 @@ function lengthOf(action: FaultAction, random: Random): number {
     case 'slow':
       return random.between(200, 3_000);
     case 'long-transaction':
-      return random.between(50, 1_900);
+      return random.chance(0.5) ? random.between(5, 120) : random.between(100, 1_900);
     default:
       return 0;
   }

@@ -1,0 +1,37 @@
+import { Worker } from 'node:worker_threads';
+import { add, nothingRun, type RangeResult } from './run-range.ts';
+
+/** Seeds that a thread is given at a time. */
+const atOnce = 10;
+
+/** Runs seeds on so many threads, told of how many are done. Ends early when one fails; all below that one have been run then. */
+export async function runParallel(args: readonly string[], threads: number, first: number, count: number, onProgress: (done: number) => void): Promise<RangeResult> {
+  let next = first;
+  let sum = nothingRun;
+  const work = async (): Promise<void> => {
+    const worker = new Worker(new URL('./range-worker.ts', import.meta.url), { workerData: args, resourceLimits: { maxYoungGenerationSizeMb: 64 } });
+    try {
+      while (next < first + count && sum.failed === null) {
+        const range = { first: next, count: Math.min(atOnce, first + count - next) };
+        next += range.count;
+        sum = add(sum, await ask(worker, range));
+        onProgress(sum.seeds);
+      }
+    } finally {
+      await worker.terminate();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(threads, Math.ceil(count / atOnce)) }, work));
+  return sum;
+}
+
+function ask(worker: Worker, range: { readonly first: number; readonly count: number }): Promise<RangeResult> {
+  const { promise, resolve, reject } = Promise.withResolvers<RangeResult>();
+  worker.once('message', (answer: { readonly result?: RangeResult; readonly error?: string }) => {
+    if (answer.result === undefined) reject(new Error(answer.error));
+    else resolve(answer.result);
+  });
+  worker.once('error', reject);
+  worker.postMessage(range);
+  return promise.finally(() => worker.removeAllListeners());
+}
