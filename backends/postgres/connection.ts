@@ -13,7 +13,7 @@ declare module 'pg' {
 }
 
 /** A store that has not answered by then counts as unreachable. */
-const CONNECT_LIMIT_MS = 3_000;
+const CONNECT_LIMIT_MS = 4_000;
 const KEEP_ALIVE_DELAY_MS = 5_000;
 
 /**

@@ -7,6 +7,8 @@ import { DeadConnection } from './silence-watch.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
 const WAITING_LIMIT = 10_000;
+/** Connecting costs a server far more than a call. When all connections were lost at once, a busy server that is asked for all of them again at once lets nobody in before their limit is over, and is asked again. */
+const OPENING_LIMIT = 2;
 
 export interface PoolOptions {
   /** Whose connections they are, for messages. */
@@ -146,7 +148,7 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   #openForWaiters(): void {
-    while (this.#opening < this.#waiters.size && this.#total() < this.#options.size && !this.#closing.signal.aborted) {
+    while (this.#opening < Math.min(OPENING_LIMIT, this.#waiters.size) && this.#total() < this.#options.size && !this.#closing.signal.aborted) {
       // A failure is for whoever has waited longest: it would have got the connection.
       this.#open(this.#closing.signal).catch((error: unknown) => {
         const [waiter] = this.#waiters;
@@ -157,14 +159,19 @@ export class ConnectionPool implements AsyncDisposable {
   }
 
   async #open(signal: AbortSignal): Promise<void> {
+    let opened = false;
     this.#opening += 1;
     try {
       const session = await this.#options.open(AbortSignal.any([signal, this.#closing.signal]), (lost, error) => this.#forget(lost, error));
       if (this.#closing.signal.aborted) void session.close();
-      else if (session.usable) this.#offer(session);
-      else throw new SwitchyardError('STORE_UNAVAILABLE', 'the store ended a new connection at once');
+      else if (session.usable) {
+        this.#offer(session);
+        opened = true;
+      } else throw new SwitchyardError('STORE_UNAVAILABLE', 'the store ended a new connection at once');
     } finally {
       this.#opening -= 1;
+      // Whoever was not let open one while this one was on its way. A failure is told first.
+      if (opened) this.#openForWaiters();
     }
   }
 

@@ -1,4 +1,3 @@
-import type { Safeguard } from '../bench/cutover/cutover-config.ts';
 import { disturbanceOf } from '../bench/cutover/disturbance.ts';
 import { cutOff } from './nemeses/links.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
@@ -8,8 +7,10 @@ import type { WorldOptions } from './world.ts';
 export const breaks = ['fence', 'read-fence', 'token', 'marker', 'tombstone'] as const;
 export type Break = (typeof breaks)[number];
 
-/** What a run without the safeguard is made of: a test build of control, the strikes under which the safeguard is needed, and gateways that only read. */
-export interface BrokenCast {
+/** A run about one safeguard: under the strikes that it is there for, with control processes whose stores are as a disturbance asks. */
+export interface SafeguardCast {
+  /** Null: the product has all its safeguards, and no harm may be found. */
+  readonly lacks: Break | null;
   readonly processes: NonNullable<WorldOptions['processes']>;
   readonly nemeses: readonly Nemesis[];
   readonly readOnlyGateways: readonly number[];
@@ -17,8 +18,7 @@ export interface BrokenCast {
   readonly ends: boolean;
 }
 
-export function brokenCast(broken: Break): BrokenCast {
-  const disturbance: Safeguard = broken;
-  const { processes, readOnlyGateways } = disturbanceOf({ disturbance, broken: disturbance });
-  return { processes, readOnlyGateways, nemeses: [cutOff], ends: broken === 'tombstone' };
+export function castFor(safeguard: Break, lacksIt: boolean): SafeguardCast {
+  const { processes, readOnlyGateways } = disturbanceOf({ disturbance: safeguard, broken: lacksIt ? safeguard : null });
+  return { lacks: lacksIt ? safeguard : null, processes, readOnlyGateways, nemeses: [cutOff], ends: safeguard === 'tombstone' };
 }

@@ -23,6 +23,7 @@ interface Options {
   readonly record: boolean;
   readonly eachStep?: number;
   readonly break?: Break;
+  readonly disturb?: Break;
   readonly json?: boolean;
 }
 
@@ -36,6 +37,7 @@ await new Command('fault')
   .option('--seed <n>', 'seed of the first piece; default: the first that was not run', Number)
   .option('--each-step <n>', 'with --nemesis coordinator: so many deaths and pauses of the coordinator after each step of a cutover, instead of minutes', positive)
   .addOption(new Option('--break <safeguard>', 'a test build without this safeguard, under the strikes that it is there for: harm must be found').choices(breaks))
+  .addOption(new Option('--disturb <safeguard>', 'the same strikes with the product as it is: none may be found').choices(breaks))
   .addOption(new Option('--consul-servers <n>', 'default: as the nemeses need, and by the seed').choices(['1', '3']))
   .option('--log-directory <path>', "keep every process's log here")
   .option('--no-record', 'neither count what was recorded nor record what is run')

@@ -11,7 +11,7 @@ import { Dice } from '../bench/cutover/workload.ts';
 import { readSettledState } from '../support/moves/move-state.ts';
 import { settleAccounts } from './accounts.ts';
 import { endBlindly } from './blind-ending.ts';
-import type { BrokenCast } from './breaks.ts';
+import type { SafeguardCast } from './breaks.ts';
 import { clientPlan, pgbenchScale } from './clients.ts';
 import { differenceFrom, footprint, leftOf } from './leftovers.ts';
 import { MachineShare } from './machine-share.ts';
@@ -29,8 +29,8 @@ export interface PieceOptions {
   readonly minutes: number;
   readonly nemeses: readonly Nemesis[];
   readonly consulServers: 1 | 3;
-  /** A test build that lacks a safeguard; null: the product. */
-  readonly broken: BrokenCast | null;
+  /** A run about one safeguard; left out: about none. */
+  readonly safeguard?: SafeguardCast;
   readonly logDirectory?: string;
   readonly say: (line: string) => void;
 }
@@ -56,7 +56,7 @@ export interface Verdict {
 
 /** A world of its own, struck for some minutes under load and cutovers, healed and judged. */
 export async function runPiece(options: PieceOptions): Promise<Verdict> {
-  const { seed, minutes, nemeses, broken, say } = options;
+  const { seed, minutes, nemeses, safeguard, say } = options;
   const dice = new Dice(seed);
   const needs = (what: 'ownClocks' | 'disks'): boolean => nemeses.some((nemesis) => nemesis.needs?.[what] === true);
   await using world = await World.start({
@@ -64,7 +64,7 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
     consulServers: options.consulServers,
     ownClocks: needs('ownClocks'),
     diskMiB: needs('disks') ? 1_024 : null,
-    ...(broken === null ? {} : { processes: broken.processes }),
+    ...(safeguard === undefined ? {} : { processes: safeguard.processes }),
     ...(options.logDirectory === undefined ? {} : { logDirectory: options.logDirectory }),
     say,
   });
@@ -79,14 +79,14 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
     expected[primary] = await footprint(cluster);
   }
 
-  await using load = await Load.connect(clientPlan(world.gatewayAddresses, seed, broken?.readOnlyGateways ?? []));
+  await using load = await Load.connect(clientPlan(world.gatewayAddresses, seed, safeguard?.readOnlyGateways ?? []));
   load.run();
-  if (broken?.ends === true) {
+  if (safeguard?.ends === true) {
     await sleep(3_000);
-    await endBlindly(world, shuttle);
+    const round = await endBlindly(world, shuttle);
     const record = await load.finish();
     const violations = judge(record, { primary: await readStoreFacts(cluster.stores.new), copy: null, scale: pgbenchScale });
-    return verdictOf({ struckMinutes: 0, rounds: [], shuttle, record, violations, problems: [] });
+    return verdictOf({ struckMinutes: 0, rounds: [round], shuttle, record, violations, problems: [] });
   }
   shuttle.start();
   await sleep(2_000);
@@ -106,7 +106,8 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
   await sleep(quietMs);
   problems.push(...(await differenceFrom(cluster, expected[settled.primary])));
   // What clients know must be enough to find harm; the copy of a store without a safeguard may never become equal, and would be waited for.
-  const facts = broken === null ? await factsOfBoth(cluster, settled.primary) : { primary: await readStoreFacts(cluster.stores[settled.primary]), copy: null };
+  const isWhole = (safeguard?.lacks ?? null) === null;
+  const facts = isWhole ? await factsOfBoth(cluster, settled.primary) : { primary: await readStoreFacts(cluster.stores[settled.primary]), copy: null };
   const violations = judge(record, { ...facts, scale: pgbenchScale });
   problems.push(...(await endMove(world)));
   return verdictOf({ struckMinutes, rounds, shuttle, record, violations, problems });

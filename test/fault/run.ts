@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Entry } from '../ledger/entry.ts';
 import { type Ledger, openLedger } from '../ledger/ledger.ts';
 import { nextSeed } from '../ledger/sums.ts';
-import { type Break, brokenCast } from './breaks.ts';
+import { type Break, castFor } from './breaks.ts';
 import { codePaths } from './code-paths.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
 import { allNemeses } from './nemeses/registry.ts';
@@ -19,6 +19,7 @@ export interface RunOptions {
   readonly logDirectory?: string;
   readonly record: boolean;
   readonly break?: Break;
+  readonly disturb?: Break;
   readonly say: (line: string) => void;
 }
 
@@ -59,7 +60,9 @@ function castOf(nemeses: readonly Nemesis[], seed: number, given: '1' | '3' | un
 
 /** Pieces until so many minutes passed, those that were recorded for the very same code included. A piece that fails ends the run. */
 export async function runFaults(options: RunOptions): Promise<FaultReport> {
-  if (options.break !== undefined) return runBroken(options, options.break);
+  const { break: broken, disturb } = options;
+  if (broken !== undefined) return runSafeguard(options, broken, true);
+  if (disturb !== undefined) return runSafeguard(options, disturb, false);
   const { minutes, nemesis, record, say } = options;
   const { available, skipped } = await availableOf(nemesesOf(nemesis));
   for (const [name, why] of Object.entries(skipped)) say(`SKIPPED ${name}: ${why}`);
@@ -78,7 +81,7 @@ export async function runFaults(options: RunOptions): Promise<FaultReport> {
     const pieceMinutes = Math.min(options.pieceMinutes, minutes - passedMinutes());
     say(`piece of seed ${seed}: ${pieceMinutes.toFixed(1)} min of ${cast.nemeses.map(({ name }) => name).join(', ')}; ${cast.consulServers} Consul servers`);
     const logs = options.logDirectory === undefined ? {} : { logDirectory: join(options.logDirectory, `seed-${seed}`) };
-    const verdict = await runPiece({ seed, minutes: pieceMinutes, ...cast, broken: null, ...logs, say });
+    const verdict = await runPiece({ seed, minutes: pieceMinutes, ...cast, ...logs, say });
     run.push({ seed, verdict });
     const failed = verdict.violations.length > 0;
     say(
@@ -99,10 +102,11 @@ export async function runFaults(options: RunOptions): Promise<FaultReport> {
   return reportOf(before, run, skipped);
 }
 
-/** One piece of the test build. Neither counts nor is recorded: it is the judges that are tested. */
-async function runBroken({ minutes, seed = 1, logDirectory, say }: RunOptions, broken: Break): Promise<FaultReport> {
-  const cast = brokenCast(broken);
-  say(`seed ${seed}: ${minutes} min without the ${broken}`);
-  const verdict = await runPiece({ seed, minutes, nemeses: cast.nemeses, consulServers: 1, broken: cast, ...(logDirectory === undefined ? {} : { logDirectory }), say });
+/** One piece, with the safeguard or without. Neither counts nor is recorded: it is the judges that are tested. */
+async function runSafeguard({ minutes, seed = 1, logDirectory, say }: RunOptions, about: Break, lacksIt: boolean): Promise<FaultReport> {
+  const safeguard = castFor(about, lacksIt);
+  say(`seed ${seed}: ${minutes} min ${lacksIt ? 'without' : 'with'} the ${about}`);
+  const logs = logDirectory === undefined ? {} : { logDirectory };
+  const verdict = await runPiece({ seed, minutes, nemeses: safeguard.nemeses, consulServers: 1, safeguard, ...logs, say });
   return reportOf([], [{ seed, verdict }], {});
 }

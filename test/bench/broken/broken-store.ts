@@ -78,7 +78,10 @@ export async function openTombstone(options: StoreOptions, tables: readonly stri
   const client = new pg.Client({ host, port, database, user: owner.user, password: options.password });
   await client.connect();
   try {
-    const { rows } = await client.query<{ table_name: string }>(`UPDATE switchyard.fence SET state = 'OPEN' WHERE state = 'CLOSED' AND table_name = ANY ($1) RETURNING table_name`, [tables]);
+    const { rows } = await client.query<{ table_name: string }>(
+      `UPDATE switchyard.fence SET state = 'OPEN' WHERE state = 'CLOSED' AND table_name = ANY ($1) RETURNING table_name`,
+      [tables],
+    );
     for (const { table_name: table } of rows) {
       const name = client.escapeIdentifier(table);
       await client.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${name} TO ${client.escapeIdentifier(gateway.user)}; ALTER TABLE ${name} DISABLE TRIGGER USER`);

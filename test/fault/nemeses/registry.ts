@@ -38,3 +38,6 @@ export const allNemeses: readonly Nemesis[] = [
   clockJump,
   diskFull,
 ];
+
+/** Those that need no rights on the machine, and no half minute each. */
+export const plainNemeses: readonly Nemesis[] = allNemeses.filter((nemesis) => nemesis.needs?.unavailable === undefined && nemesis !== consulQuorum);
