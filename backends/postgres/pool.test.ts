@@ -5,6 +5,8 @@ import type { Session } from './session.ts';
 
 const never = new AbortController().signal;
 
+const login = { keyspace: 'shop', openedBy: 'the test', identity: 'gateway', place: 'db:5432/shop', user: 'shop_gateway', secret: 'env:NONE' } as const;
+
 /** What a pool asks of a session. */
 function fakeSession(): Session {
   return { usable: true, drop: () => {}, close: async () => {} } as unknown as Session;
@@ -13,6 +15,7 @@ function fakeSession(): Session {
 test('a pool that has lost everything asks for few connections at once, and gets all that it needs', async () => {
   let [opening, mostOpening, opened] = [0, 0, 0];
   await using pool = new ConnectionPool({
+    login,
     size: 8,
     acquireTimeoutMs: 5_000,
     clock: systemClock,
@@ -34,6 +37,7 @@ test('a pool that has lost everything asks for few connections at once, and gets
 test('a connection that cannot be opened keeps nobody from opening the next', async () => {
   let tries = 0;
   await using pool = new ConnectionPool({
+    login,
     size: 4,
     acquireTimeoutMs: 5_000,
     clock: systemClock,

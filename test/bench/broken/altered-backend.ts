@@ -120,8 +120,8 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
         await breakStore(options, broken);
         log(`the store at ${placeOf(options.shard)} has lost its ${broken}`);
       },
-      disown: async (scope, signal) => {
-        await owner.disown(scope, signal);
+      disown: async (scope, state, signal) => {
+        await owner.disown(scope, state, signal);
         if (broken === 'tombstone' && options.shard.kind === 'postgres') await openTombstone(options, scope.tables);
       },
       openFence: async (scope, signal) => alteredSession(await owner.openFence(scope, signal), options),

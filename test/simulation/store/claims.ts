@@ -57,12 +57,12 @@ export async function dropTables(transaction: Transaction, scope: FenceScope): P
   }
 }
 
-export async function disownTables(transaction: Transaction, scope: FenceScope): Promise<void> {
+export async function disownTables(transaction: Transaction, scope: FenceScope, state: 'OPEN' | 'CLOSED'): Promise<void> {
   for (const table of [...scope.tables].sort()) {
     await transaction.lockRow('fence', table, 'exclusive');
     const row = transaction.readNewest<FenceRow>('fence', table);
     if (row?.workflow !== scope.workflow) continue;
-    if (row.state !== 'OPEN' && row.state !== 'CLOSED') throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" is ${row.state}: its cutover has to end first`);
+    if (row.state !== state) throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" is ${row.state}, not ${state}: its cutover has to end first`);
     transaction.put('fence', table, { ...row, workflow: null });
   }
 }

@@ -87,8 +87,8 @@ export class SimOwnerStore implements OwnerStore {
     return this.#run(signal, (transaction) => claimTables(transaction, scope, side));
   }
 
-  disown(scope: FenceScope, signal: AbortSignal): Promise<void> {
-    return this.#run(signal, (transaction) => disownTables(transaction, scope));
+  disown(scope: FenceScope, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => disownTables(transaction, scope, state));
   }
 
   saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
