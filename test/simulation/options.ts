@@ -22,7 +22,7 @@ export const usage = `npm run simulate -- [--seeds N] [--first-seed S] [--check-
   --break WHAT         takes a safeguard out of the stores: ${faults.join(', ')}
   --talk               prints everything that happened
   --faults 0,2|none    only these of the seed's faults
-  --switches N, --rest MS  in place of what the seed says`;
+  --switches N, --rest MS, --no-end  in place of what the seed says`;
 
 /** Throws with a message for people. */
 export function readOptions(args: readonly string[]): Options {
@@ -37,6 +37,7 @@ export function readOptions(args: readonly string[]): Options {
       faults: { type: 'string' },
       switches: { type: 'string' },
       rest: { type: 'string' },
+      'no-end': { type: 'boolean', default: false },
     },
   });
   const broken = values.break.map((name) => {
@@ -51,6 +52,7 @@ export function readOptions(args: readonly string[]): Options {
     return {
       ...plan,
       faults: kept,
+      ends: plan.ends && !values['no-end'],
       switches: values.switches === undefined ? plan.switches : count('--switches', values.switches),
       restMs: values.rest === undefined ? plan.restMs : Number(values.rest),
     };

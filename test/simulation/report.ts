@@ -28,6 +28,7 @@ function repeatCommand(plan: Plan, broken: readonly string[]): string {
     `npm run simulate -- --first-seed ${plan.seed} --seeds 1 --talk`,
     ...(kept.length === original.faults.length ? [] : [`--faults ${kept.join(',') || 'none'}`]),
     ...(plan.switches === original.switches ? [] : [`--switches ${plan.switches}`]),
+    ...(plan.ends === original.ends ? [] : ['--no-end']),
     ...(plan.restMs === original.restMs ? [] : [`--rest ${plan.restMs}`]),
     ...broken.map((fault) => `--break ${fault}`),
   ].join(' ');

@@ -37,7 +37,7 @@ let prepared: Promise<Prepared> | null = null;
 
 /** A world in which the workflow has been made without any fault: made once, and always the same. */
 async function prepare(): Promise<Prepared> {
-  const world = new World({ plan: { seed: 0, faults: [], fromScratch: true, switches: 0, restMs: 100 }, broken: new Set(), isTalkative: false, prepared: null });
+  const world = new World({ plan: { seed: 0, faults: [], fromScratch: true, ends: false, switches: 0, restMs: 100 }, broken: new Set(), isTalkative: false, prepared: null });
   if (!(await runUntil(world, operatorOf(world).setUp(), setUpLimitMs)) || world.violations.length > 0)
     throw new Error(`no workflow without any fault: ${world.violations.join('; ')}`);
   return world.remains;
@@ -80,6 +80,7 @@ async function live(world: World, plan: Plan): Promise<void> {
   if (plan.fromScratch && !(await runUntil(world, operator.setUp(), setUpLimitMs))) return world.violate('the workflow was not set up in time');
   world.consul.backUp();
   await runUntil(world, operator.switchToAndFro(plan.switches), chaosLimitMs);
+  if (plan.ends) await runUntil(world, operator.end(), chaosLimitMs);
   await scheduler.run(() => scheduler.now - beganAt >= Math.min(nemesis.lastTimeMs, chaosLimitMs));
   nemesis.end();
   // A rules key that is gone is for people to bring back; and a keyspace that is applied again does it.

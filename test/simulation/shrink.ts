@@ -24,5 +24,6 @@ export async function shrinkPlan(plan: Plan, fails: (smaller: Plan) => Promise<b
 function* candidates(plan: Plan): Generator<Plan> {
   for (const index of plan.faults.keys()) yield { ...plan, faults: plan.faults.toSpliced(index, 1) };
   for (let switches = 0; switches < plan.switches; switches += 1) yield { ...plan, switches };
+  if (plan.ends) yield { ...plan, ends: false };
   if (plan.restMs < 200) yield { ...plan, restMs: plan.restMs * 4 };
 }

@@ -82,6 +82,18 @@ export class Operator {
     }
   }
 
+  /** Asks once for the end of the workflow, whichever its state allows; whether it comes is for the controls to see to. */
+  async end(): Promise<void> {
+    const document = await this.#document();
+    const kind = document?.state === 'switched' ? ('complete' as const) : ('cancel' as const);
+    this.#options.journal.note('operator', `wants to ${kind}`);
+    try {
+      await this.#ask(this.#limit(patienceMs), (session) => requestAndWait(session.context, { name: workflowName, kind, keepData: false, validateOnly: false }, session.signal));
+    } catch (error) {
+      this.#options.journal.note('operator', 'failed', error);
+    }
+  }
+
   /** Null: Consul does not say. */
   async #document(): Promise<WorkflowDocument | null> {
     try {

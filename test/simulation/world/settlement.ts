@@ -30,8 +30,6 @@ export function unsettled(world: World): string | null {
     if (plane.holds.isHeld(workflowName)) return `${place} still holds writes`;
     if (plane.buffer.counts.waiting > 0) return `${plane.buffer.counts.waiting} writes still wait in ${place}`;
   }
-  const different = differentRow(world);
-  if (different !== null) return `the stores differ: ${different}`;
   return workflowProblem(world, serving);
 }
 
@@ -52,9 +50,14 @@ function rulesProblem(world: World, serving: string): string | null {
 function workflowProblem(world: World, serving: string): string | null {
   const item = world.consul.state.get(`switchyard/sim/workflows/${workflowName}`).items[0];
   if (item === undefined) return 'the workflow has no document';
-  const { state, message, cutovers } = workflowDocumentSchema.parse(parse(item.value));
-  if (state !== (serving === 'new' ? 'switched' : 'running')) return `the workflow is ${state} (${message}), and ${serving} serves`;
-  return cutovers.at(-1)?.outcome === 'running' ? 'the last cutover has no end' : null;
+  const { state, message, cutovers, request } = workflowDocumentSchema.parse(parse(item.value));
+  if (request !== undefined) return `somebody waits for the workflow's ${request.kind}: ${message}`;
+  if (cutovers.at(-1)?.outcome === 'running') return 'the last cutover has no end';
+  const right = serving === 'new' ? ['switched', 'completed'] : ['running', 'cancelled'];
+  if (!right.includes(state)) return `the workflow is ${state} (${message}), and ${serving} serves`;
+  if (state === 'completed' || state === 'cancelled') return null;
+  const different = differentRow(world);
+  return different === null ? null : `the stores differ: ${different}`;
 }
 
 /** The first row that is not the same in both stores. */
