@@ -51,8 +51,12 @@ describe('what a store refused', () => {
     expect(isExplained(failed({ gateway: 2, reason: 'STORE_UNAVAILABLE' }), [cut])).toBe(true);
   });
 
-  test.each(['INTERNAL', 'STORE_DENIED', 'STORE_FAILED', 'VALUE_INVALID', 'ROWS_MISSING'])('for good (%s)', (reason) => expect(isExplained(failed({ reason }), [oldDown])).toBe(false));
-  test.each(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'STORE_OVERLOADED', 'HELD_TOO_LONG'])('for now (%s)', (reason) => expect(isExplained(failed({ reason }), [oldDown])).toBe(true));
+  test.each(['INTERNAL', 'STORE_DENIED', 'STORE_FAILED', 'VALUE_INVALID', 'ROWS_MISSING'])('for good (%s)', (reason) =>
+    expect(isExplained(failed({ reason }), [oldDown])).toBe(false),
+  );
+  test.each(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'STORE_OVERLOADED', 'HELD_TOO_LONG'])('for now (%s)', (reason) =>
+    expect(isExplained(failed({ reason }), [oldDown])).toBe(true),
+  );
 });
 
 test('every failure is counted by its reason, explained or not', () =>

@@ -3,13 +3,16 @@ import { createRpcClient } from '../../client/rpc-client.ts';
 import { WorkflowService } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { movedTables, startMove, verifyMove, workflowName } from '../bench/cutover/bench-move.ts';
 import { factsOfBoth } from '../bench/cutover/both-stores.ts';
-import { judge, type Violation } from '../bench/cutover/judge.ts';
+import { judge, type JudgedFacts, type Violation } from '../bench/cutover/judge.ts';
 import { Load } from '../bench/cutover/load.ts';
 import type { LoadRecord } from '../bench/cutover/load-record.ts';
-import { readStoreFacts } from '../bench/cutover/store-facts.ts';
+import { readStoreFacts, type StoreFacts } from '../bench/cutover/store-facts.ts';
 import { Dice } from '../bench/cutover/workload.ts';
+import { check } from '../checker/check.ts';
+import { explainViolation } from '../checker/explain.ts';
 import { readSettledState } from '../support/moves/move-state.ts';
 import { settleAccounts } from './accounts.ts';
+import { historyOf } from './clients-history.ts';
 import { endBlindly } from './blind-ending.ts';
 import type { SafeguardCast } from './breaks.ts';
 import { clientPlan, pgbenchScale } from './clients.ts';
@@ -85,8 +88,8 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
     await sleep(3_000);
     const round = await endBlindly(world, shuttle);
     const record = await load.finish();
-    const violations = judge(record, { primary: await readStoreFacts(cluster.stores.new), copy: null, scale: pgbenchScale });
-    return verdictOf({ struckMinutes: 0, rounds: [round], shuttle, record, violations, problems: [] });
+    const facts = { primary: await readStoreFacts(cluster.stores.new), copy: null };
+    return verdictOf({ struckMinutes: 0, rounds: [round], shuttle, record, facts, problems: [] });
   }
   shuttle.start();
   await sleep(2_000);
@@ -101,16 +104,15 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
   if (!(await untilOrdered(shuttle, 2))) problems.push(`no cutover within ${handsOffLimitMs / 1_000} s after everything was healed: ${JSON.stringify(shuttle.orders.at(-1))}`);
   const record = await load.finish();
   const settled = await shuttle.settled(10_000);
-  if ('why' in settled) return verdictOf({ struckMinutes, rounds, shuttle, record, violations: [], problems: [...problems, `not settled at the end: ${settled.why}`] });
+  if ('why' in settled) return verdictOf({ struckMinutes, rounds, shuttle, record, facts: null, problems: [...problems, `not settled at the end: ${settled.why}`] });
 
   await sleep(quietMs);
   problems.push(...(await differenceFrom(cluster, expected[settled.primary])));
   // What clients know must be enough to find harm; the copy of a store without a safeguard may never become equal, and would be waited for.
   const isWhole = (safeguard?.lacks ?? null) === null;
   const facts = isWhole ? await factsOfBoth(cluster, settled.primary) : { primary: await readStoreFacts(cluster.stores[settled.primary]), copy: null };
-  const violations = judge(record, { ...facts, scale: pgbenchScale });
   problems.push(...(await endMove(world)));
-  return verdictOf({ struckMinutes, rounds, shuttle, record, violations, problems });
+  return verdictOf({ struckMinutes, rounds, shuttle, record, facts, problems });
 }
 
 /** Resolves to whether so many orders were carried out within the time. */
@@ -142,8 +144,18 @@ interface Found {
   readonly rounds: readonly Round[];
   readonly shuttle: Shuttle;
   readonly record: LoadRecord;
-  readonly violations: readonly Violation[];
+  /** Null: the stores did not come to rest. */
+  readonly facts: Pick<JudgedFacts, 'primary' | 'copy'> | null;
   readonly problems: readonly string[];
+}
+
+/** Beside the bench's own judge: each row's calls in some order that their times allow. */
+function notLinearizable(record: LoadRecord, primary: StoreFacts): readonly string[] {
+  const { violations, undecided } = check(historyOf(record, primary));
+  return [
+    ...violations.map((violation) => `not linearizable: ${explainViolation(violation)}`),
+    ...undecided.map((key) => `whether the calls on ${key} are linearizable could not be decided`),
+  ];
 }
 
 function counted(names: readonly string[]): Readonly<Record<string, number>> {
@@ -154,7 +166,8 @@ function counted(names: readonly string[]): Readonly<Record<string, number>> {
 
 const refusedOrders = (orders: readonly Order[]): readonly string[] => orders.flatMap(({ reason }) => (reason === null ? [] : [reason]));
 
-function verdictOf({ struckMinutes, rounds, shuttle, record, violations, problems }: Found): Verdict {
+function verdictOf({ struckMinutes, rounds, shuttle, record, facts, problems }: Found): Verdict {
+  const violations = facts === null ? [] : judge(record, { ...facts, scale: pgbenchScale });
   const strikes = rounds.flatMap((round) => round.strikes);
   const accounts = settleAccounts(record.failedTries, strikes, shuttle.orders);
   // Broken connections are what some strikes are for; failed tries are judged one by one above.
@@ -185,6 +198,7 @@ function verdictOf({ struckMinutes, rounds, shuttle, record, violations, problem
       ...rounds.flatMap((round) => round.problems),
       ...harm.map(({ kind, what }) => `${kind}: ${what}`),
       ...unexplained,
+      ...(facts === null ? [] : notLinearizable(record, facts.primary)),
       ...(unresolved === 0 ? [] : [`${unresolved} writes with request ids have no outcome`]),
     ],
   };
