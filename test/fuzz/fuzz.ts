@@ -4,7 +4,7 @@ import { Progress } from './progress.ts';
 import type { FoundInput, FuzzPlan, RunEnd } from './protocol.ts';
 import { messageOf } from './target.ts';
 
-/** A run that begins nothing new for so long hangs. Long, for machines that do other things too: what an input costs in CPU time is bounded elsewhere. */
+/** A run that begins nothing new for so long hangs. Counted in looks, which come late as well on a machine that is busy elsewhere; what an input costs in CPU time is bounded by the run itself. */
 const hangMs = 30_000;
 const lookMs = 250;
 const heapMb = 512;
@@ -49,7 +49,7 @@ async function superviseRun(plan: FuzzPlan, progress: Progress, hangAfterMs: num
   });
   const { promise, resolve } = Promise.withResolvers<RunEnd>();
   const fail = (kind: FoundInput['kind'], message: string): void =>
-    resolve({ inputs: progress.steps, outcomes: {}, slowestMs: 0, found: { kind, message, input: new Uint8Array(progress.input) } });
+    resolve({ inputs: progress.steps, outcomes: {}, slowestMs: 0, found: { kind, message, input: progress.input === null ? null : new Uint8Array(progress.input) } });
   worker.once('message', resolve);
   worker.once('error', (error: Error & { readonly code?: string }) => {
     if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') fail('growth', `the run filled its ${heapMb} MiB of memory`);
@@ -57,12 +57,11 @@ async function superviseRun(plan: FuzzPlan, progress: Progress, hangAfterMs: num
   });
   worker.once('exit', (code) => fail('crash', `the process would have ended with code ${code}`));
   let steps = progress.steps;
-  let changedAt = performance.now();
+  let quietMs = 0;
   const watch = setInterval(() => {
-    if (progress.steps !== steps) {
-      steps = progress.steps;
-      changedAt = performance.now();
-    } else if (performance.now() - changedAt > hangAfterMs) fail('hang', `nothing went on for ${hangAfterMs} ms`);
+    quietMs = progress.steps === steps ? quietMs + lookMs : 0;
+    steps = progress.steps;
+    if (quietMs > hangAfterMs) fail('hang', `nothing went on for ${hangAfterMs} ms`);
   }, lookMs);
   try {
     return await promise;

@@ -7,10 +7,12 @@ export class Progress {
   readonly #header: Int32Array;
   readonly #input: Uint8Array;
 
-  constructor(shared: SharedArrayBuffer = new SharedArrayBuffer(headerBytes + mostBytes)) {
-    this.shared = shared;
-    this.#header = new Int32Array(shared, 0, 2);
-    this.#input = new Uint8Array(shared, headerBytes);
+  /** The memory of another thread's, or new memory. */
+  constructor(shared?: SharedArrayBuffer) {
+    this.shared = shared ?? new SharedArrayBuffer(headerBytes + mostBytes);
+    this.#header = new Int32Array(this.shared, 0, 2);
+    this.#input = new Uint8Array(this.shared, headerBytes);
+    if (shared === undefined) Atomics.store(this.#header, 1, -1);
   }
 
   begin(input: Buffer): void {
@@ -29,7 +31,9 @@ export class Progress {
     return Atomics.load(this.#header, 0);
   }
 
-  get input(): Buffer {
-    return Buffer.from(this.#input.slice(0, Atomics.load(this.#header, 1)));
+  /** Null before the first. */
+  get input(): Buffer | null {
+    const length = Atomics.load(this.#header, 1);
+    return length < 0 ? null : Buffer.from(this.#input.slice(0, length));
   }
 }

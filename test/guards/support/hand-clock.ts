@@ -59,7 +59,7 @@ export async function settled(): Promise<void> {
 }
 
 /** Resolves as `promise` does while time passes, a millisecond at a time. Fails when it does not within `mostMs`. */
-export async function whileTimePasses<T>(clock: HandClock, promise: Promise<T>, mostMs = 20_000): Promise<T> {
+export async function whileTimePasses<T>(clock: HandClock, promise: Promise<T>, mostMs = 2_000): Promise<T> {
   let over = false;
   const watched = promise.finally(() => {
     over = true;
