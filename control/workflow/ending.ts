@@ -6,6 +6,9 @@ import { type ControlDeps, type Move, type SideName, streamFrom } from '../move.
 import { releaseTables } from './claims.ts';
 import { endingBegun, hasStep, type Serving } from './machine.ts';
 
+/** Journalled when a cancel has dropped the target's tables, before it gives them back. */
+const tablesDropped = 'cancel-tables-dropped';
+
 export interface EndingContext {
   readonly move: Move;
   readonly document: WorkflowDocument;
@@ -40,7 +43,11 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
       .relaxFence(scopeOf(move, 'source'), signal)
       .catch((error: unknown) => context.deps.log.warn({ err: error, workflow: move.name }, 'the fence triggers of the source stay switched on'));
     const created = document.createdTables;
-    if (!keepData && created.length > 0) await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
+    // Only an owner drops: once the tables are given back, whoever repeats this may not even try.
+    if (!keepData && created.length > 0 && !hasStep(document, tablesDropped)) {
+      await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
+      await context.journal(tablesDropped);
+    }
     await disownBoth(move, signal);
   }
   await release(context, 'source', signal);
