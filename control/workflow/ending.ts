@@ -6,6 +6,9 @@ import { type ControlDeps, type Move, type SideName, streamFrom } from '../move.
 import { releaseTables } from './claims.ts';
 import { endingBegun, hasStep, type Serving } from './machine.ts';
 
+/** Journalled when a cancel has dropped the target's tables, before it gives them back. */
+const tablesDropped = 'cancel-tables-dropped';
+
 export interface EndingContext {
   readonly move: Move;
   readonly document: WorkflowDocument;
@@ -42,7 +45,11 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
     await giveUpServing(move, 'source', signal);
     await dropStreams(move, signal);
     const created = document.createdTables;
-    if (!keepData && created.length > 0) await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
+    // Only an owner drops: once the tables are given back, whoever repeats this may not even try.
+    if (!keepData && created.length > 0 && !hasStep(document, tablesDropped)) {
+      await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
+      await context.journal(tablesDropped);
+    }
     await move.target.owner.disown(scopeOf(move, 'target'), 'CLOSED', signal);
   }
   await release(context, 'source', signal);

@@ -35,7 +35,13 @@ async function main(args: readonly string[]): Promise<boolean> {
     const begunMs = performance.now();
     const { failed, operations, faults, steps, undecided } = await runSeeds(args, options, first, count);
     const seeds = { first, count: failed === null ? count : failed - first + 1 };
-    await ledger.append({ subject, seeds, minutes: (performance.now() - begunMs) / 60_000, outcome: failed === null ? 'passed' : 'failed', figures: { operations, faults, steps, undecided } });
+    await ledger.append({
+      subject,
+      seeds,
+      minutes: (performance.now() - begunMs) / 60_000,
+      outcome: failed === null ? 'passed' : 'failed',
+      figures: { operations, faults, steps, undecided },
+    });
     if (failed !== null) return false;
     first += count;
   }

@@ -53,7 +53,14 @@ export function makePlan(seed: number): Plan {
   const random = new Random(`plan ${seed}`);
   const switches = 1 + random.int(3);
   const count = random.chance(0.06) ? 0 : 1 + random.int(6);
-  return { seed, switches, fromScratch: random.chance(0.08), ends: random.chance(0.17), restMs: random.between(60, 250), faults: Array.from({ length: count }, () => makeFault(random, switches)) };
+  return {
+    seed,
+    switches,
+    fromScratch: random.chance(0.08),
+    ends: random.chance(0.17),
+    restMs: random.between(60, 250),
+    faults: Array.from({ length: count }, () => makeFault(random, switches)),
+  };
 }
 
 function makeFault(random: Random, switches: number): Fault {
