@@ -5,7 +5,9 @@ import type { FoundInput, FuzzPlan, RunEnd } from './protocol.ts';
 import { messageOf } from './target.ts';
 
 /** A run that begins nothing new for so long hangs. Counted in looks, which come late as well on a machine that is busy elsewhere; what an input costs in CPU time is bounded by the run itself. */
-const hangMs = 30_000;
+const hangMs = 60_000;
+/** The same until the first input: a thread has to start and its target to open. */
+const openMs = 120_000;
 const lookMs = 250;
 const heapMb = 512;
 
@@ -61,7 +63,8 @@ async function superviseRun(plan: FuzzPlan, progress: Progress, hangAfterMs: num
   const watch = setInterval(() => {
     quietMs = progress.steps === steps ? quietMs + lookMs : 0;
     steps = progress.steps;
-    if (quietMs > hangAfterMs) fail('hang', `nothing went on for ${hangAfterMs} ms`);
+    const limitMs = progress.input === null ? Math.max(hangAfterMs, openMs) : hangAfterMs;
+    if (quietMs > limitMs) fail('hang', `nothing went on for ${limitMs} ms`);
   }, lookMs);
   try {
     return await promise;
