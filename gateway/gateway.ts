@@ -28,6 +28,7 @@ import { Routing } from './rules/routing.ts';
 import { RulesFollower } from './rules/rules-follower.ts';
 import { RulesFile } from './rules/saved-rules.ts';
 import { Schemas } from './schemas.ts';
+import { StoreWatch } from './store-watch.ts';
 import { Stores } from './stores.ts';
 import { WarmUp } from './warm-up.ts';
 
@@ -73,7 +74,8 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   });
   const id = config.id ?? `gateway-${address}`;
   const metricsServer = config.metrics === null ? null : await serveMetrics(parts.registry, config.metrics);
-  const registrar = new Registrar({ topology, routing, clock, log, newId, id, address });
+  const storeWatch: StoreWatch = new StoreWatch({ stores, clock, onChange: () => registrar.update() });
+  const registrar = new Registrar({ topology, routing, stores: storeWatch, clock, log, newId, id, address });
   parts.onRules(() => {
     for (const name of ['', dataServiceName]) health.setStatus(name, routing.table === null ? 'NOT_SERVING' : 'SERVING');
     registrar.update();
@@ -82,6 +84,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   await follower.start();
   registrar.start();
   warmUp.start();
+  storeWatch.start();
   log.info({ id, address, http: door?.address, version: routing.appliedVersion }, 'gateway listens');
 
   return {
@@ -98,6 +101,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
       await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
       buffer.close();
+      await storeWatch.close();
       await registrar.leave();
       warmUp.close();
       await follower[Symbol.asyncDispose]();
