@@ -14,6 +14,8 @@ export const exitCodes = {
   unavailable: 5,
   /** Source and target differ. */
   differences: 6,
+  /** Whoever read the output has closed it; 128 + SIGPIPE, as shells say it. */
+  closedPipe: 141,
 } as const;
 
 export function exitCodeOf(error: unknown): number {

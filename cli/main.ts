@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { EditedText, Io } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
 import { runCommandLine } from './program.ts';
 
 const interrupt = new AbortController();
@@ -98,6 +99,13 @@ async function writeSettings(given: string): Promise<void> {
   await mkdir(dirname(settingsPath), { recursive: true });
   await writeFile(settingsPath, given, { mode: 0o600 });
 }
+
+// Who reads the output may have seen enough (`| head`): that ends the command as SIGPIPE ends others, without a word. Nobody reads the progress on stderr: the work goes on.
+process.stdout.on('error', (error) => {
+  if (!('code' in error) || error.code !== 'EPIPE') throw error;
+  process.exit(exitCodes.closedPipe);
+});
+process.stderr.on('error', () => undefined);
 
 const io: Io = {
   out: (text) => process.stdout.write(text),

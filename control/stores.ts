@@ -1,7 +1,7 @@
 import type { Backend, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { credentialOf, fileShard, type Identity, type Keyspace, serverShard, type Shard } from '../core/keyspace.ts';
-import { SwitchyardError } from '../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
@@ -86,6 +86,20 @@ export class Stores {
     return { ...stores, kind: backend.kind, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 
+  /** Why this process cannot log in as the player or the owner of the keyspace: passwords that it does not have. */
+  async missingSecrets({ name, shards }: Keyspace): Promise<readonly SwitchyardError[]> {
+    const missing: SwitchyardError[] = [];
+    for (const shard of shards) {
+      for (const identity of ['owner', 'player'] as const) {
+        await this.#password(name, shard, identity).catch((error: unknown) => {
+          if (!hasReason(error, 'KEYSPACE_INVALID')) throw error;
+          missing.push(error);
+        });
+      }
+    }
+    return missing;
+  }
+
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {
     const { clock, log, poolSize, acquireTimeoutMs, controlId } = this.#options;
     return {
@@ -109,6 +123,10 @@ export class Stores {
   async #password(keyspace: string, shard: Shard, identity: Identity): Promise<string> {
     const credential = credentialOf(shard, identity);
     if (credential === null) return '';
-    return resolveSecret(credential.password, { env: this.#options.env, what: `keyspace "${keyspace}": the password of ${identity} "${credential.user}"`, process: this.#process });
+    return resolveSecret(credential.password, {
+      env: this.#options.env,
+      what: `the password of ${identity} "${credential.user}" of keyspace "${keyspace}"`,
+      process: this.#process,
+    });
   }
 }

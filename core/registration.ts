@@ -8,6 +8,13 @@ export const ruleProblemSchema = z.strictObject({
   message: z.string(),
 });
 
+export const storeProblemSchema = z.strictObject({
+  keyspace: z.string(),
+  /** A reason of the catalogue, of whatever version the gateway is. */
+  reason: z.string(),
+  message: z.string(),
+});
+
 /** The document under `switchyard/<cluster>/gateways/<id>`. Outlives the gateway's session: without one it reads as silent. */
 export const registrationSchema = z.strictObject({
   nonce: z.string(),
@@ -19,7 +26,10 @@ export const registrationSchema = z.strictObject({
   updatedAt: z.string(),
   /** What the gateway refuses of the newest document that it has seen; at most 50. */
   problems: z.array(ruleProblemSchema).max(50),
+  /** Keyspaces whose store does not let the gateway in. A gateway of before says nothing of them. */
+  storeProblems: z.array(storeProblemSchema).default([]),
 });
 
 export type RuleProblem = z.infer<typeof ruleProblemSchema>;
+export type StoreProblem = z.infer<typeof storeProblemSchema>;
 export type Registration = z.infer<typeof registrationSchema>;

@@ -21,6 +21,7 @@ import { Routing } from './rules/routing.ts';
 import { RulesFollower } from './rules/rules-follower.ts';
 import { type RulesDisk, SavedRulesKeeper } from './rules/saved-rules.ts';
 import { Schemas } from './schemas.ts';
+import { StoreWatch } from './store-watch.ts';
 import { Stores } from './stores.ts';
 import { WarmUp } from './warm-up.ts';
 
@@ -83,6 +84,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced: (key, operation) => metrics.fenced(key, operation) });
   const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
   const tables = new TableList(stores, routing, fenceView);
+  const storeWatch = new StoreWatch({ stores, clock, onChange: () => registrar?.update() });
   let registrar: Registrar | null = null;
 
   return {
@@ -95,7 +97,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     holds,
     buffer,
     async start(identity, onRules) {
-      const registering = new Registrar({ topology, routing, clock, log, newId, ...identity });
+      const registering = new Registrar({ topology, routing, stores: storeWatch, clock, log, newId, ...identity });
       registrar = registering;
       onChange = () => {
         onRules();
@@ -105,10 +107,12 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
       await follower.start();
       registering.start();
       warmUp.start();
+      storeWatch.start();
     },
     async [Symbol.asyncDispose]() {
       onChange = () => {};
       buffer.close();
+      await storeWatch.close();
       await registrar?.leave();
       warmUp.close();
       await follower[Symbol.asyncDispose]();

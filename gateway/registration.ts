@@ -3,10 +3,12 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Topology, TopologySession } from '../topo/topology.ts';
 import type { Routing } from './rules/routing.ts';
+import type { StoreWatch } from './store-watch.ts';
 
 export interface RegistrarOptions {
   readonly topology: Topology;
   readonly routing: Routing;
+  readonly stores: Pick<StoreWatch, 'problems'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly newId: () => string;
@@ -19,7 +21,7 @@ const shortestRetryMs = 100;
 const longestRetryMs = 5_000;
 
 /**
- * Keeps this gateway's registration in Consul: under a session, with the version that it applies and what it refuses, written at once whenever one of them changes. A lost session is replaced; while Consul is away it tries on. Registering is
+ * Keeps this gateway's registration in Consul: under a session, with the version that it applies, what it refuses and which stores do not let it in, written at once whenever one of them changes. A lost session is replaced; while Consul is away it tries on. Registering is
  * information for others: nothing in the gateway waits for it.
  */
 export class Registrar {
@@ -38,7 +40,7 @@ export class Registrar {
     this.#running ??= this.#run();
   }
 
-  /** Version or problems have changed: writes them at once. */
+  /** Version or problems, of rules or stores, have changed: writes them at once. */
   update(): void {
     this.#dirty = true;
     this.#changed.resolve();
@@ -77,7 +79,7 @@ export class Registrar {
   }
 
   async #register(): Promise<void> {
-    const { topology, routing, clock, id, address, newId } = this.#options;
+    const { topology, routing, stores, clock, id, address, newId } = this.#options;
     if (this.#session === null || this.#session.lost.aborted) {
       this.#session = await this.#limited((signal) => topology.openSession(`switchyard gateway ${id}`, signal));
       this.#session.lost.addEventListener('abort', () => this.update(), { once: true });
@@ -88,7 +90,16 @@ export class Registrar {
       this.#dirty = false;
       this.#changed = Promise.withResolvers();
       const updatedAt = new Date(clock.now()).toISOString();
-      const registration = { nonce: newId(), id, address, session, appliedVersion: routing.appliedVersion, updatedAt, problems: [...routing.problems] };
+      const registration = {
+        nonce: newId(),
+        id,
+        address,
+        session,
+        appliedVersion: routing.appliedVersion,
+        updatedAt,
+        problems: [...routing.problems],
+        storeProblems: [...stores.problems],
+      };
       await this.#limited((signal) => topology.putRegistration(registration, signal));
     }
   }

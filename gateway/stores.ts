@@ -57,6 +57,16 @@ export class Stores implements AsyncDisposable {
     return new Set(this.#stores.keys());
   }
 
+  /** Each keyspace's definition, as a text that differs whenever it does. */
+  definitions(): ReadonlyMap<string, string> {
+    return new Map([...this.#stores].map(([keyspace, { definition }]) => [keyspace, definition]));
+  }
+
+  /** See `DataStore.checkLogin`. KEYSPACE_INVALID: this gateway cannot open the store at all. */
+  checkLogin(keyspace: string, signal: AbortSignal): Promise<void> {
+    return this.lookUp(keyspace, (store) => store.checkLogin(signal));
+  }
+
   /** Opens what is new or changed, and tries again what was broken. Returns whether a keyspace is new. */
   async apply(keyspaces: readonly Keyspace[]): Promise<boolean> {
     let grown = false;
@@ -134,7 +144,7 @@ export class Stores implements AsyncDisposable {
       const onBackgroundError = (error: Error): void => log.warn({ keyspace: keyspace.name, err: error }, 'a store connection failed in the background');
       const credential = credentialOf(shard, 'gateway');
       const password =
-        credential === null ? '' : await resolveSecret(credential.password, { env, what: `keyspace "${keyspace.name}": the password of gateway "${credential.user}"`, process });
+        credential === null ? '' : await resolveSecret(credential.password, { env, what: `the password of gateway "${credential.user}" of keyspace "${keyspace.name}"`, process });
       const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
       return { kind: 'open', definition, data: backend.openData(options), lookUps, callsUnderWay: 0 };

@@ -108,9 +108,9 @@ function refusedLogin(error: unknown, state: string, { keyspace, place, identity
     '42501': `run the grant script: switchyard keyspace grants ${keyspace}`,
   };
   const fix = remedies[state] ?? `let ${role} log in from ${openedBy} (LOGIN, pg_hba.conf; its password is ${secret}), or name another login: switchyard keyspace apply`;
-  return new SwitchyardError('STORE_LOGIN_REFUSED', `keyspace "${keyspace}": ${place} refuses the login of ${identity} "${user}": ${messageOf(error)}`, {
+  return new SwitchyardError('STORE_LOGIN_REFUSED', `${place}, the store of keyspace "${keyspace}", refuses the login of ${identity} "${user}": ${messageOf(error)}`, {
     fix,
-    metadata: { sqlState: state, keyspace, identity, login: user },
+    metadata: { sqlState: state, keyspace, identity, login: user, missing: state === '42501' ? 'right' : 'login' },
     cause: error,
   });
 }

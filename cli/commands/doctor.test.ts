@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, test } from '@jest/globals';
 import { GatewaySchema } from '../../gen/switchyard/control/v1/gateways_pb.ts';
-import { KeyspaceSchema } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { KeyspaceFindingSchema } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { type Finding, gatewayFindings, keyspaceFindings, workflowFindings } from './doctor.ts';
 
@@ -19,11 +19,19 @@ test('gateways: none, silent, late, one that refuses a rule', () => {
   ]);
 });
 
-test('keyspaces: one whose store is not prepared', () => {
-  const keyspace = (name: string, problem: string) => create(KeyspaceSchema, { name, problem });
-  expect(faults(keyspaceFindings([keyspace('old', ''), keyspace('new', 'STORE_DENIED: permission denied')]))).toEqual([
-    expect.stringMatching(/^the store of keyspace new is not prepared.*STORE_DENIED: permission denied \| .*switchyard keyspace grants new$/),
+test('keyspaces: what their stores answered', () => {
+  expect(faults(keyspaceFindings('old', []))).toEqual([]);
+  expect(faults(keyspaceFindings('new', [create(KeyspaceFindingSchema, { message: 'wal_level is replica', fix: 'ALTER SYSTEM' })]))).toEqual([
+    'keyspace new: wal_level is replica | ALTER SYSTEM',
   ]);
+});
+
+test('gateways: one that a store does not let in, beside whatever else is wrong with it', () => {
+  const storeProblems = [{ keyspace: 'new', reason: 'STORE_LOGIN_REFUSED', message: 'wrong password' }];
+  const gateway = (appliedVersion: bigint) => create(GatewaySchema, { id: 'g', appliedVersion, storeProblems });
+  const refused = expect.stringMatching(/^gateway g cannot use keyspace new: STORE_LOGIN_REFUSED: wrong password \| calls that need/);
+  expect(faults(gatewayFindings([gateway(3n)], 3n))).toEqual([refused]);
+  expect(faults(gatewayFindings([gateway(2n)], 3n))).toEqual([refused, expect.stringMatching(/applies version 2/)]);
 });
 
 test('workflows: failed, without a runner, far behind, different; those that are over are no matter', () => {

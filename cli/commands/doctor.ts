@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { type Gateway, GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
-import { type Keyspace, KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
+import { type KeyspaceFinding, KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
@@ -20,17 +20,13 @@ export interface Finding {
 const fine = (what: string): Finding => ({ what, fix: null });
 const highLagMs = 10_000;
 
-/** Of the keyspaces: whether each one's store takes writes with a request id. */
-export function keyspaceFindings(keyspaces: readonly Keyspace[]): readonly Finding[] {
-  return keyspaces
-    .filter(({ problem }) => problem !== '')
-    .map(({ name, problem }) => ({
-      what: `the store of keyspace ${name} is not prepared and refuses writes with a request id: ${problem}`,
-      fix: `control goes on trying; let it reach the store (a file that a move is to make needs nothing), and give the owner its rights: switchyard keyspace grants ${name}`,
-    }));
-}
+/** Of a keyspace, as its store says when control asks it now. */
+export const keyspaceFindings = (keyspace: string, found: readonly KeyspaceFinding[]): readonly Finding[] =>
+  found.length > 0
+    ? found.map(({ message, fix }) => ({ what: `keyspace ${keyspace}: ${message}`, fix }))
+    : [fine(`the store of keyspace ${keyspace} lets owner and player in, and has the settings and rights that a move needs`)];
 
-/** Of the gateways: is there one, does each live, does each apply the rules in force and all of them. */
+/** Of the gateways: is there one, does each live, does each apply the rules in force and all of them, do the stores let it in. */
 export function gatewayFindings(gateways: readonly Gateway[], version: bigint): readonly Finding[] {
   if (gateways.length === 0)
     return [{ what: 'no gateway has registered', fix: 'start one: switchyard gateway --listen HOST:PORT; it has to be told the same Consul and cluster as control' }];
@@ -48,9 +44,18 @@ export function gatewayFindings(gateways: readonly Gateway[], version: bigint): 
             : 'mend the rules: switchyard rules edit, or go back: switchyard rules rollback VERSION',
       }),
     );
-    const late = gateway.appliedVersion < version && refused.length === 0;
+    refused.push(
+      ...gateway.storeProblems.map(
+        ({ keyspace, reason, message }): Finding => ({
+          what: `gateway ${gateway.id} cannot use keyspace ${keyspace}: ${reason}: ${message}`,
+          fix: `calls that need a new connection fail there; it looks again every 3 s: switchyard gateways`,
+        }),
+      ),
+    );
+    const late = gateway.appliedVersion < version && gateway.problems.length === 0;
     if (late)
       return [
+        ...refused,
         {
           what: `gateway ${gateway.id} applies version ${gateway.appliedVersion} of the rules, in force is ${version}`,
           fix: 'ask again in a second; if it stays so, see its log: it may be cut off from Consul',
@@ -126,7 +131,8 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   if (known.length === 0) return [{ what: 'control answers, and there are no keyspaces yet', fix: 'say where your stores are: switchyard keyspace apply -f FILE' }];
   const { rules } = await rulesClient.getRules({});
   const found: Finding[] = [fine(`control answers and knows ${known.length} keyspace${known.length === 1 ? '' : 's'}: ${known.map(({ name }) => name).join(', ')}`)];
-  found.push(...keyspaceFindings(known));
+  const asked = known.map(async ({ name }) => keyspaceFindings(name, (await keyspaces.checkKeyspace({ name })).findings));
+  found.push(...(await Promise.all(asked)).flat());
   if (rules === undefined) return [...found, { what: 'there are no rules', fix: 'apply a keyspace: switchyard keyspace apply -f FILE' }];
   found.push(...rulesFindings(rules), ...gatewayFindings((await gateways.listGateways({})).gateways, rules.version));
   found.push(...workflowFindings(await allWorkflows(workflows)));

@@ -9,7 +9,7 @@ export function addGatewayCommands(program: Command, context: Context): void {
 
   gateways
     .command('list', { isDefault: true })
-    .description('which rules each gateway applies, and what it refuses')
+    .description('which rules each gateway applies, what it refuses, and which stores do not let it in')
     .option('--watch', 'show them again whenever something changes, until Ctrl-C')
     .action(async (options: { watch?: boolean }) => {
       using client = context.client(GatewayService);
@@ -19,6 +19,9 @@ export function addGatewayCommands(program: Command, context: Context): void {
         () => client.listGateways({}),
         (message) => {
           const rows = message.gateways.map((one) => [one.id, one.address, String(one.appliedVersion), one.silent ? 'SILENT' : 'alive', moment(one.updatedAt)]);
+          const stores = message.gateways.flatMap((one) =>
+            one.storeProblems.map((problem) => `${one.id} cannot use keyspace ${problem.keyspace}: ${problem.reason}: ${problem.message}`),
+          );
           const problems = message.gateways.flatMap((one) =>
             one.problems.map(
               (problem) =>
@@ -28,6 +31,7 @@ export function addGatewayCommands(program: Command, context: Context): void {
           return [
             textTable([{ title: 'GATEWAY' }, { title: 'ADDRESS' }, { title: 'APPLIES', align: 'right' }, { title: '' }, { title: 'SINCE' }], rows, 'no gateway has registered'),
             ...problems,
+            ...stores,
           ].join('\n');
         },
       );

@@ -55,7 +55,9 @@ export function addKeyspaceCommands(program: Command, context: Context): void {
       using client = context.client(KeyspaceService);
       for (const one of parseKeyspaces(await context.io.readFile(options.file), options.file)) {
         const response = await client.applyKeyspace({ keyspace: one, validateOnly: options.dryRun ?? false });
-        context.print(ApplyKeyspaceResponseSchema, response, () => `keyspace ${one.name} ${options.dryRun ? 'is valid' : 'applied'}`);
+        context.print(ApplyKeyspaceResponseSchema, response, ({ notes }) =>
+          [`keyspace ${one.name} ${options.dryRun ? 'is valid' : 'applied'}`, ...notes.map((note) => `but: ${note}`)].join('\n'),
+        );
       }
       if (!options.dryRun)
         context.hint(

@@ -17,6 +17,7 @@ import {
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
+import { moment } from '../render/figures.ts';
 import { cutoverText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
@@ -139,6 +140,14 @@ function addSwitch(movetables: Command, context: Context): void {
     const cutover = answer.workflow?.cutovers.at(-1);
     return cutover === undefined ? '' : cutoverText(cutover);
   };
+  /** What to say where that side served already; null where something was done. */
+  const unchanged = (answer: { readonly workflow?: Workflow | undefined; readonly unchanged: boolean }, side: 'source' | 'target'): string | null => {
+    const { workflow } = answer;
+    if (!answer.unchanged || workflow === undefined) return null;
+    const since = workflow.cutovers.findLast(({ outcome }) => outcome === 'switched' || outcome === 'repaired');
+    const why = since === undefined ? 'they have not been switched' : `since the cutover of ${moment(since.startedAt)}`;
+    return `nothing was done: the tables of ${workflow.name} are served by the ${side} already ("${workflow[side]}", ${why})`;
+  };
   movetables
     .command('switch-traffic')
     .description('cut over from source to target: pre-checks, hold, fence, catch up, flip, release')
@@ -147,8 +156,9 @@ function addSwitch(movetables: Command, context: Context): void {
     .action(async (name: string, options: { dryRun?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
       const response = await client.switchTraffic({ name, validateOnly: options.dryRun ?? false });
-      context.print(SwitchTrafficResponseSchema, response, options.dryRun ? () => 'every pre-check passed; nothing was done' : lastCutover);
-      if (!options.dryRun)
+      const idle = unchanged(response, 'target');
+      context.print(SwitchTrafficResponseSchema, response, (answer) => idle ?? (options.dryRun ? 'every pre-check passed; nothing was done' : lastCutover(answer)));
+      if (!options.dryRun && idle === null)
         context.hint(
           `next: switchyard movetables reverse-traffic ${name}   (the lossless way back; verify daily to keep it ready)\n      switchyard movetables complete ${name}          (when you are sure)`,
         );
@@ -161,8 +171,9 @@ function addSwitch(movetables: Command, context: Context): void {
     .action(async (name: string, options: { dryRun?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
       const response = await client.reverseTraffic({ name, validateOnly: options.dryRun ?? false });
-      context.print(ReverseTrafficResponseSchema, response, options.dryRun ? () => 'every pre-check passed; nothing was done' : lastCutover);
-      if (!options.dryRun) context.hint(`next: switchyard movetables switch-traffic ${name}, or switchyard movetables cancel ${name}`);
+      const idle = unchanged(response, 'source');
+      context.print(ReverseTrafficResponseSchema, response, (answer) => idle ?? (options.dryRun ? 'every pre-check passed; nothing was done' : lastCutover(answer)));
+      if (!options.dryRun && idle === null) context.hint(`next: switchyard movetables switch-traffic ${name}, or switchyard movetables cancel ${name}`);
     });
 }
 
@@ -208,7 +219,7 @@ function addEndings(movetables: Command, context: Context): void {
       context.print(CancelWorkflowResponseSchema, response, (answer) =>
         options.dryRun || answer.workflow === undefined ? 'may be cancelled; nothing was done' : workflowLine(answer.workflow),
       );
-      if (!options.dryRun) context.hint('the tables are where they were; to try again: switchyard movetables create');
+      if (!options.dryRun) context.hint('the tables are where they were; to try again: switchyard movetables create, under another name (a name serves one move only)');
     });
   movetables
     .command('repair')

@@ -2,7 +2,8 @@ import type { Problem } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds } from '../../core/table-schema.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
-import type { ControlDeps, Move, MoveStreams, SideName } from '../move.ts';
+import type { ControlDeps, Move, MoveStreams, Side, SideName } from '../move.ts';
+import { ownerAndPlayer } from '../store-checks.ts';
 
 import { behind } from './catch-up.ts';
 import { type Direction, directionTo, isState, sideView, viewText } from './direction.ts';
@@ -56,6 +57,7 @@ export async function precheck(move: Move, document: WorkflowDocument, to: SideN
     run('the shapes of the tables', shapes),
     run('the sequences', sequences),
     run('the lag', lag),
+    run('the logins of the gateways', gatewayLogins),
   ]);
   const { warnings, alive } = await registered;
   return { problems: problems.flat(), warnings, gateways: alive };
@@ -113,7 +115,8 @@ async function quiet({ direction, document }: Check, signal: AbortSignal): Promi
 
 async function tables({ direction }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
   const { move, from, to } = direction;
-  const found = await Promise.all([from.owner.checkTables(move.tables, 'source', signal), to.owner.checkTables(move.tables, 'target', signal)]);
+  const check = (side: Side, as: SideName): Promise<readonly Problem[]> => ownerAndPlayer(side, () => side.owner.checkTables(move.tables, as, signal), signal);
+  const found = await Promise.all([check(from, 'source'), check(to, 'target')]);
   return found.flat().map((problem) => ({ ...problem, reason: 'PRECHECK_FAILED' }));
 }
 
@@ -134,6 +137,17 @@ async function sequences({ direction }: Check, signal: AbortSignal): Promise<rea
   const [there, here] = await Promise.all([from.owner.sequences(move.tables, signal), to.owner.sequences(move.tables, signal)]);
   const present = here.map((state) => ({ ...state, value: there.find((other) => other.table === state.table && other.column === state.column)?.value ?? state.value }));
   return behind(there, present).map((name) => finding('PRECHECK_FAILED', `"${to.keyspace}" has no sequence for ${name}`, 'give the column the same default in both'));
+}
+
+/** A gateway that the store of the other side does not let in would fail every call after the switch. One that is silent may be gone. */
+async function gatewayLogins({ deps, direction }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { keyspace } = direction.to;
+  const alive = (await deps.topology.registrations(signal)).filter(({ silent }) => !silent);
+  return alive.flatMap(({ id, storeProblems }) =>
+    storeProblems
+      .filter((problem) => problem.keyspace === keyspace && (problem.reason === 'STORE_LOGIN_REFUSED' || problem.reason === 'KEYSPACE_INVALID'))
+      .map(({ message }) => finding('PRECHECK_FAILED', `gateway "${id}" would fail after the switch: ${message}`, 'a gateway looks again every 3 s')),
+  );
 }
 
 /** A gateway that does not answer slows nothing down: the fence holds it. It is only said. */

@@ -5,6 +5,7 @@ import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '
 import type { CutoverLimits as LimitsMessage, Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import type { Move, Side } from '../move.ts';
+import { ownerAndPlayer } from '../store-checks.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
 import type { ServiceContext } from './service-context.ts';
 
@@ -14,6 +15,7 @@ export async function createWorkflow(context: ServiceContext, message: Workflow 
   const document = newDocument(context, message);
   if ((await topology.workflow(document.name, signal)) !== null) {
     throw new SwitchyardError('WORKFLOW_EXISTS', `a workflow "${document.name}" exists, or existed: names of workflows are not used twice`, {
+      fix: `look at it: switchyard movetables status ${document.name}; for another move give another name`,
       metadata: { workflow: document.name },
     });
   }
@@ -88,7 +90,8 @@ async function bareNamesElsewhere({ deps, stores }: ServiceContext, document: Wo
 }
 
 async function checkTables({ source, target, tables }: Move, signal: AbortSignal): Promise<void> {
-  const [ofSource, ofTarget] = await Promise.all([source.owner.checkTables(tables, 'source', signal), target.owner.checkTables(tables, 'target', signal)]);
+  const check = (side: Side): Promise<readonly Problem[]> => ownerAndPlayer(side, () => side.owner.checkTables(tables, side.name, signal), signal);
+  const [ofSource, ofTarget] = await Promise.all([check(source), check(target)]);
   const said = (keyspace: string, { table, message, fix }: Problem): string => `${keyspace}${table === null ? '' : `.${table}`}: ${message} (${fix})`;
   const problems = [...ofSource.map((problem) => said(source.keyspace, problem)), ...ofTarget.map((problem) => said(target.keyspace, problem))];
   if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });

@@ -18,6 +18,7 @@ export function gatewaysService({ topology }: ControlDeps): RpcImplementation<ty
           silent: registration.silent,
           ...(updatedAt === undefined ? {} : { updatedAt }),
           problems: registration.problems.map((problem) => ({ version: BigInt(problem.version), table: problem.table ?? '', reason: problem.reason, message: problem.message })),
+          storeProblems: registration.storeProblems,
         };
       });
       return { gateways: gateways.toSorted((a, b) => (a.id < b.id ? -1 : 1)) };

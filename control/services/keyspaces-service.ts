@@ -5,10 +5,12 @@ import type { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import type { ControlDeps } from '../move.ts';
 import type { Stores } from '../stores.ts';
+import { checkKeyspace } from './check-keyspace.ts';
 import { decodeKeyspace } from './decode-keyspace.ts';
 
 /** Keyspaces. The first one that is applied becomes the default of the first rules. `problemOf`: why a keyspace's store could not be prepared yet. */
-export function keyspacesService({ topology, controlId }: ControlDeps, stores: Stores, problemOf: (keyspace: string) => string | null): RpcImplementation<typeof KeyspaceService> {
+export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (keyspace: string) => string | null): RpcImplementation<typeof KeyspaceService> {
+  const { topology, controlId } = deps;
   const find = async (name: string, signal: AbortSignal): Promise<Keyspace> => {
     const stored = (await topology.keyspaces(signal)).find((entry) => entry.value.name === name);
     if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
@@ -28,12 +30,28 @@ export function keyspacesService({ topology, controlId }: ControlDeps, stores: S
         await topology.putKeyspace(keyspace, signal);
         await topology.initialRules({ by: `control ${controlId}`, reason: `first keyspace ${keyspace.name}` }, keyspace.name, signal);
       }
-      return { keyspace };
+      const missing = await stores.missingSecrets(keyspace);
+      return { keyspace, notes: missing.map(({ message }) => message) };
     },
     getKeyspace: async ({ name }, { signal }) => ({ keyspace: shown(await find(name, signal)) }),
     listKeyspaces: async (_, { signal }) => ({
       keyspaces: (await topology.keyspaces(signal)).map((entry) => shown(entry.value)).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     }),
+    async checkKeyspace({ name }, { signal }) {
+      const findings = await checkKeyspace(await find(name, signal), stores, deps, signal);
+      const unprepared = problemOf(name);
+      // A store that is not prepared is the consequence of whatever was found; alone it is a finding of its own.
+      if (findings.length > 0 || unprepared === null) return { findings: [...findings] };
+      const message = `the store is not prepared and refuses writes with a request id: ${unprepared}`;
+      return {
+        findings: [
+          {
+            message,
+            fix: `control goes on trying; let it reach the store (a file that a move is to make needs nothing), and give the owner its rights: switchyard keyspace grants ${name}`,
+          },
+        ],
+      };
+    },
     async getKeyspaceGrants({ name, tables }, { signal }) {
       const keyspace = await find(name, signal);
       return { script: keyspace.shards.map((shard) => stores.backendOf(shard, name).grantScript(shard, tables)).join('\n') };

@@ -10,11 +10,17 @@ import { requireWorkflow, type ServiceContext, waitForWorkflow } from './service
 
 const servingIn = (document: WorkflowDocument): SideName => (document.state === 'switched' ? 'target' : 'source');
 
+export interface Switched {
+  readonly document: WorkflowDocument;
+  /** That side served already: nothing was done. */
+  readonly unchanged: boolean;
+}
+
 /**
  * Runs the pre-checks, makes the rules want this side and waits until the workflow's runner has ended the cutover. Fails with the cutover's own reason. A call that is repeated, or made while the cutover is under way, waits for that one; a
  * side that serves already is success. `validateOnly` ends after the checks; the document's message then holds their warnings.
  */
-export async function switchTo(context: ServiceContext, name: string, to: SideName, validateOnly: boolean, signal: AbortSignal): Promise<WorkflowDocument> {
+export async function switchTo(context: ServiceContext, name: string, to: SideName, validateOnly: boolean, signal: AbortSignal): Promise<Switched> {
   const { deps } = context;
   const { value: before } = await requireWorkflow(context, name, signal);
   if (before.state !== 'running' && before.state !== 'switched') {
@@ -24,13 +30,14 @@ export async function switchTo(context: ServiceContext, name: string, to: SideNa
     );
   }
   const wanted = await wantedSide(context, before, signal);
-  if (wanted === to && servingIn(before) === to && before.cutovers.at(-1)?.outcome !== 'running') return before;
+  if (wanted === to && servingIn(before) === to && before.cutovers.at(-1)?.outcome !== 'running') return { document: before, unchanged: true };
   if (wanted !== to || validateOnly) {
     const warnings = await check(context, before, to, signal);
-    if (validateOnly) return { ...before, message: warnings };
+    if (validateOnly) return { document: { ...before, message: warnings }, unchanged: false };
   }
   await deps.topology.updateRules(changeNote(deps, `workflow ${name}: switch to the ${to} asked for`), (rules) => wantSide(rules, name, to), signal);
-  return waitForWorkflow(context, name, signal, (document) => ended(context, before, document, to, signal));
+  const document = await waitForWorkflow(context, name, signal, (seen) => ended(context, before, seen, to, signal));
+  return { document, unchanged: false };
 }
 
 async function check({ deps, stores }: ServiceContext, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<string> {

@@ -9,7 +9,7 @@ import { createWorkflow } from './create-workflow.ts';
 import { encodeWorkflow, type PlacedFenceRow } from './encode-workflow.ts';
 import { pageLimit } from './paging.ts';
 import { requireWorkflow, type ServiceContext } from './service-context.ts';
-import { switchTo } from './traffic.ts';
+import { type Switched, switchTo } from './traffic.ts';
 import { requestAndWait } from './workflow-requests.ts';
 
 const fencesLimitMs = 2_000;
@@ -46,8 +46,8 @@ export function workflowsService(context: ServiceContext): RpcImplementation<typ
     verifyWorkflow: async ({ name }, { signal }) => ({
       workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'verify', keepData: false, validateOnly: false }, signal)),
     }),
-    switchTraffic: async ({ name, validateOnly }, { signal }) => ({ workflow: encodeWorkflow(await switchTo(context, name, 'target', validateOnly, signal)) }),
-    reverseTraffic: async ({ name, validateOnly }, { signal }) => ({ workflow: encodeWorkflow(await switchTo(context, name, 'source', validateOnly, signal)) }),
+    switchTraffic: async ({ name, validateOnly }, { signal }) => switched(await switchTo(context, name, 'target', validateOnly, signal)),
+    reverseTraffic: async ({ name, validateOnly }, { signal }) => switched(await switchTo(context, name, 'source', validateOnly, signal)),
     completeWorkflow: async ({ name, validateOnly }, { signal }) => ({
       workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'complete', keepData: false, validateOnly }, signal)),
     }),
@@ -64,6 +64,8 @@ export function workflowsService(context: ServiceContext): RpcImplementation<typ
     },
   };
 }
+
+const switched = ({ document, unchanged }: Switched) => ({ workflow: encodeWorkflow(document), unchanged });
 
 /** What both stores say; of a store that does not answer in time nothing. */
 async function readFences({ deps, stores }: ServiceContext, document: WorkflowDocument, signal: AbortSignal): Promise<readonly PlacedFenceRow[]> {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/gateways.proto.
  */
 export const file_switchyard_control_v1_gateways: GenFile = /*@__PURE__*/
-  fileDesc("CiRzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvZ2F0ZXdheXMucHJvdG8SFXN3aXRjaHlhcmQuY29udHJvbC52MSK1AQoHR2F0ZXdheRIKCgJpZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhcKD2FwcGxpZWRfdmVyc2lvbhgDIAEoAxIOCgZzaWxlbnQYBCABKAgSLgoKdXBkYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoIcHJvYmxlbXMYBiADKAsyIi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUnVsZVByb2JsZW0iTgoLUnVsZVByb2JsZW0SDwoHdmVyc2lvbhgBIAEoAxINCgV0YWJsZRgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCSIVChNMaXN0R2F0ZXdheXNSZXF1ZXN0IkgKFExpc3RHYXRld2F5c1Jlc3BvbnNlEjAKCGdhdGV3YXlzGAEgAygLMh4uc3dpdGNoeWFyZC5jb250cm9sLnYxLkdhdGV3YXkiJwoUUmVtb3ZlR2F0ZXdheVJlcXVlc3QSDwoCaWQYASABKAlCA+BBAiIXChVSZW1vdmVHYXRld2F5UmVzcG9uc2UylwIKDkdhdGV3YXlTZXJ2aWNlEn0KDExpc3RHYXRld2F5cxIqLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0R2F0ZXdheXNSZXF1ZXN0Gisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RHYXRld2F5c1Jlc3BvbnNlIhSC0+STAg4SDC92MS9nYXRld2F5cxKFAQoNUmVtb3ZlR2F0ZXdheRIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZW1vdmVHYXRld2F5UmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZW1vdmVHYXRld2F5UmVzcG9uc2UiGYLT5JMCEyoRL3YxL2dhdGV3YXlzL3tpZH1iBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("CiRzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvZ2F0ZXdheXMucHJvdG8SFXN3aXRjaHlhcmQuY29udHJvbC52MSLyAQoHR2F0ZXdheRIKCgJpZBgBIAEoCRIPCgdhZGRyZXNzGAIgASgJEhcKD2FwcGxpZWRfdmVyc2lvbhgDIAEoAxIOCgZzaWxlbnQYBCABKAgSLgoKdXBkYXRlZF9hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNAoIcHJvYmxlbXMYBiADKAsyIi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUnVsZVByb2JsZW0SOwoOc3RvcmVfcHJvYmxlbXMYByADKAsyIy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3RvcmVQcm9ibGVtIkEKDFN0b3JlUHJvYmxlbRIQCghrZXlzcGFjZRgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSJOCgtSdWxlUHJvYmxlbRIPCgd2ZXJzaW9uGAEgASgDEg0KBXRhYmxlGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJIhUKE0xpc3RHYXRld2F5c1JlcXVlc3QiSAoUTGlzdEdhdGV3YXlzUmVzcG9uc2USMAoIZ2F0ZXdheXMYASADKAsyHi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2F0ZXdheSInChRSZW1vdmVHYXRld2F5UmVxdWVzdBIPCgJpZBgBIAEoCUID4EECIhcKFVJlbW92ZUdhdGV3YXlSZXNwb25zZTKXAgoOR2F0ZXdheVNlcnZpY2USfQoMTGlzdEdhdGV3YXlzEiouc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RHYXRld2F5c1JlcXVlc3QaKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdEdhdGV3YXlzUmVzcG9uc2UiFILT5JMCDhIML3YxL2dhdGV3YXlzEoUBCg1SZW1vdmVHYXRld2F5Eisuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlbW92ZUdhdGV3YXlSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlbW92ZUdhdGV3YXlSZXNwb25zZSIZgtPkkwITKhEvdjEvZ2F0ZXdheXMve2lkfWIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * @generated from message switchyard.control.v1.Gateway
@@ -55,6 +55,13 @@ export type Gateway = Message<"switchyard.control.v1.Gateway"> & {
    * @generated from field: repeated switchyard.control.v1.RuleProblem problems = 6;
    */
   problems: RuleProblem[];
+
+  /**
+   * Keyspaces whose store it cannot use.
+   *
+   * @generated from field: repeated switchyard.control.v1.StoreProblem store_problems = 7;
+   */
+  storeProblems: StoreProblem[];
 };
 
 /**
@@ -63,6 +70,39 @@ export type Gateway = Message<"switchyard.control.v1.Gateway"> & {
  */
 export const GatewaySchema: GenMessage<Gateway> = /*@__PURE__*/
   messageDesc(file_switchyard_control_v1_gateways, 0);
+
+/**
+ * A keyspace whose store a gateway cannot use: calls that need a new connection fail.
+ *
+ * @generated from message switchyard.control.v1.StoreProblem
+ */
+export type StoreProblem = Message<"switchyard.control.v1.StoreProblem"> & {
+  /**
+   * @generated from field: string keyspace = 1;
+   */
+  keyspace: string;
+
+  /**
+   * STORE_LOGIN_REFUSED, STORE_UNAVAILABLE, KEYSPACE_INVALID and others of the catalogue.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * What is wrong, and what helps.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message switchyard.control.v1.StoreProblem.
+ * Use `create(StoreProblemSchema)` to create a new message.
+ */
+export const StoreProblemSchema: GenMessage<StoreProblem> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_gateways, 1);
 
 /**
  * A document, or one table of it, that a gateway refuses.
@@ -100,7 +140,7 @@ export type RuleProblem = Message<"switchyard.control.v1.RuleProblem"> & {
  * Use `create(RuleProblemSchema)` to create a new message.
  */
 export const RuleProblemSchema: GenMessage<RuleProblem> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_gateways, 1);
+  messageDesc(file_switchyard_control_v1_gateways, 2);
 
 /**
  * @generated from message switchyard.control.v1.ListGatewaysRequest
@@ -113,7 +153,7 @@ export type ListGatewaysRequest = Message<"switchyard.control.v1.ListGatewaysReq
  * Use `create(ListGatewaysRequestSchema)` to create a new message.
  */
 export const ListGatewaysRequestSchema: GenMessage<ListGatewaysRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_gateways, 2);
+  messageDesc(file_switchyard_control_v1_gateways, 3);
 
 /**
  * @generated from message switchyard.control.v1.ListGatewaysResponse
@@ -130,7 +170,7 @@ export type ListGatewaysResponse = Message<"switchyard.control.v1.ListGatewaysRe
  * Use `create(ListGatewaysResponseSchema)` to create a new message.
  */
 export const ListGatewaysResponseSchema: GenMessage<ListGatewaysResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_gateways, 3);
+  messageDesc(file_switchyard_control_v1_gateways, 4);
 
 /**
  * @generated from message switchyard.control.v1.RemoveGatewayRequest
@@ -147,7 +187,7 @@ export type RemoveGatewayRequest = Message<"switchyard.control.v1.RemoveGatewayR
  * Use `create(RemoveGatewayRequestSchema)` to create a new message.
  */
 export const RemoveGatewayRequestSchema: GenMessage<RemoveGatewayRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_gateways, 4);
+  messageDesc(file_switchyard_control_v1_gateways, 5);
 
 /**
  * @generated from message switchyard.control.v1.RemoveGatewayResponse
@@ -160,7 +200,7 @@ export type RemoveGatewayResponse = Message<"switchyard.control.v1.RemoveGateway
  * Use `create(RemoveGatewayResponseSchema)` to create a new message.
  */
 export const RemoveGatewayResponseSchema: GenMessage<RemoveGatewayResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_gateways, 5);
+  messageDesc(file_switchyard_control_v1_gateways, 6);
 
 /**
  * The gateways that have registered.

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/keyspaces.proto.
  */
 export const file_switchyard_control_v1_keyspaces: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyLvAQoFU2hhcmQSEQoEa2luZBgBIAEoCUID4EECEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBRIQCghkYXRhYmFzZRgEIAEoCRIyCgdnYXRld2F5GAUgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMQoGcGxheWVyGAYgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMAoFb3duZXIYByABKAsyIS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlZGVudGlhbBIMCgRwYXRoGAggASgJIiwKCkNyZWRlbnRpYWwSDAoEdXNlchgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJlChRBcHBseUtleXNwYWNlUmVxdWVzdBI2CghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiSgoVQXBwbHlLZXlzcGFjZVJlc3BvbnNlEjEKCGtleXNwYWNlGAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlIicKEkdldEtleXNwYWNlUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiSAoTR2V0S2V5c3BhY2VSZXNwb25zZRIxCghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZSIWChRMaXN0S2V5c3BhY2VzUmVxdWVzdCJLChVMaXN0S2V5c3BhY2VzUmVzcG9uc2USMgoJa2V5c3BhY2VzGAEgAygLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlIj0KGEdldEtleXNwYWNlR3JhbnRzUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISDgoGdGFibGVzGAIgAygJIisKGUdldEtleXNwYWNlR3JhbnRzUmVzcG9uc2USDgoGc2NyaXB0GAEgASgJMtYECg9LZXlzcGFjZVNlcnZpY2USmwEKDUFwcGx5S2V5c3BhY2USKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQXBwbHlLZXlzcGFjZVJlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQXBwbHlLZXlzcGFjZVJlc3BvbnNlIi+C0+STAik6CGtleXNwYWNlGh0vdjEva2V5c3BhY2VzL3trZXlzcGFjZS5uYW1lfRKCAQoLR2V0S2V5c3BhY2USKS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VSZXF1ZXN0Giouc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlUmVzcG9uc2UiHILT5JMCFhIUL3YxL2tleXNwYWNlcy97bmFtZX0SgQEKDUxpc3RLZXlzcGFjZXMSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdEtleXNwYWNlc1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdEtleXNwYWNlc1Jlc3BvbnNlIhWC0+STAg8SDS92MS9rZXlzcGFjZXMSmwEKEUdldEtleXNwYWNlR3JhbnRzEi8uc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlR3JhbnRzUmVxdWVzdBowLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZUdyYW50c1Jlc3BvbnNlIiOC0+STAh0SGy92MS9rZXlzcGFjZXMve25hbWV9L2dyYW50c2IGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyLvAQoFU2hhcmQSEQoEa2luZBgBIAEoCUID4EECEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBRIQCghkYXRhYmFzZRgEIAEoCRIyCgdnYXRld2F5GAUgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMQoGcGxheWVyGAYgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMAoFb3duZXIYByABKAsyIS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlZGVudGlhbBIMCgRwYXRoGAggASgJIiwKCkNyZWRlbnRpYWwSDAoEdXNlchgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJlChRBcHBseUtleXNwYWNlUmVxdWVzdBI2CghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiWQoVQXBwbHlLZXlzcGFjZVJlc3BvbnNlEjEKCGtleXNwYWNlGAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlEg0KBW5vdGVzGAIgAygJIicKEkdldEtleXNwYWNlUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiSAoTR2V0S2V5c3BhY2VSZXNwb25zZRIxCghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZSIWChRMaXN0S2V5c3BhY2VzUmVxdWVzdCJLChVMaXN0S2V5c3BhY2VzUmVzcG9uc2USMgoJa2V5c3BhY2VzGAEgAygLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlIikKFENoZWNrS2V5c3BhY2VSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJRChVDaGVja0tleXNwYWNlUmVzcG9uc2USOAoIZmluZGluZ3MYASADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2VGaW5kaW5nIi8KD0tleXNwYWNlRmluZGluZxIPCgdtZXNzYWdlGAEgASgJEgsKA2ZpeBgCIAEoCSI9ChhHZXRLZXlzcGFjZUdyYW50c1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEg4KBnRhYmxlcxgCIAMoCSIrChlHZXRLZXlzcGFjZUdyYW50c1Jlc3BvbnNlEg4KBnNjcmlwdBgBIAEoCTLnBQoPS2V5c3BhY2VTZXJ2aWNlEpsBCg1BcHBseUtleXNwYWNlEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkFwcGx5S2V5c3BhY2VSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkFwcGx5S2V5c3BhY2VSZXNwb25zZSIvgtPkkwIpOghrZXlzcGFjZRodL3YxL2tleXNwYWNlcy97a2V5c3BhY2UubmFtZX0SggEKC0dldEtleXNwYWNlEikuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlUmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZVJlc3BvbnNlIhyC0+STAhYSFC92MS9rZXlzcGFjZXMve25hbWV9EoEBCg1MaXN0S2V5c3BhY2VzEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RLZXlzcGFjZXNSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RLZXlzcGFjZXNSZXNwb25zZSIVgtPkkwIPEg0vdjEva2V5c3BhY2VzEo4BCg1DaGVja0tleXNwYWNlEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNoZWNrS2V5c3BhY2VSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNoZWNrS2V5c3BhY2VSZXNwb25zZSIigtPkkwIcEhovdjEva2V5c3BhY2VzL3tuYW1lfS9jaGVjaxKbAQoRR2V0S2V5c3BhY2VHcmFudHMSLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VHcmFudHNSZXF1ZXN0GjAuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlR3JhbnRzUmVzcG9uc2UiI4LT5JMCHRIbL3YxL2tleXNwYWNlcy97bmFtZX0vZ3JhbnRzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
  * @generated from message switchyard.control.v1.Keyspace
@@ -159,6 +159,13 @@ export type ApplyKeyspaceResponse = Message<"switchyard.control.v1.ApplyKeyspace
    * @generated from field: switchyard.control.v1.Keyspace keyspace = 1;
    */
   keyspace?: Keyspace | undefined;
+
+  /**
+   * Worth knowing, no errors: which of the passwords the control process that answers does not have.
+   *
+   * @generated from field: repeated string notes = 2;
+   */
+  notes: string[];
 };
 
 /**
@@ -233,6 +240,66 @@ export const ListKeyspacesResponseSchema: GenMessage<ListKeyspacesResponse> = /*
   messageDesc(file_switchyard_control_v1_keyspaces, 8);
 
 /**
+ * @generated from message switchyard.control.v1.CheckKeyspaceRequest
+ */
+export type CheckKeyspaceRequest = Message<"switchyard.control.v1.CheckKeyspaceRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message switchyard.control.v1.CheckKeyspaceRequest.
+ * Use `create(CheckKeyspaceRequestSchema)` to create a new message.
+ */
+export const CheckKeyspaceRequestSchema: GenMessage<CheckKeyspaceRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_keyspaces, 9);
+
+/**
+ * @generated from message switchyard.control.v1.CheckKeyspaceResponse
+ */
+export type CheckKeyspaceResponse = Message<"switchyard.control.v1.CheckKeyspaceResponse"> & {
+  /**
+   * Empty when all is well.
+   *
+   * @generated from field: repeated switchyard.control.v1.KeyspaceFinding findings = 1;
+   */
+  findings: KeyspaceFinding[];
+};
+
+/**
+ * Describes the message switchyard.control.v1.CheckKeyspaceResponse.
+ * Use `create(CheckKeyspaceResponseSchema)` to create a new message.
+ */
+export const CheckKeyspaceResponseSchema: GenMessage<CheckKeyspaceResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_keyspaces, 10);
+
+/**
+ * What is wrong with a keyspace's store, and the statement or step that helps.
+ *
+ * @generated from message switchyard.control.v1.KeyspaceFinding
+ */
+export type KeyspaceFinding = Message<"switchyard.control.v1.KeyspaceFinding"> & {
+  /**
+   * @generated from field: string message = 1;
+   */
+  message: string;
+
+  /**
+   * @generated from field: string fix = 2;
+   */
+  fix: string;
+};
+
+/**
+ * Describes the message switchyard.control.v1.KeyspaceFinding.
+ * Use `create(KeyspaceFindingSchema)` to create a new message.
+ */
+export const KeyspaceFindingSchema: GenMessage<KeyspaceFinding> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_keyspaces, 11);
+
+/**
  * @generated from message switchyard.control.v1.GetKeyspaceGrantsRequest
  */
 export type GetKeyspaceGrantsRequest = Message<"switchyard.control.v1.GetKeyspaceGrantsRequest"> & {
@@ -254,7 +321,7 @@ export type GetKeyspaceGrantsRequest = Message<"switchyard.control.v1.GetKeyspac
  * Use `create(GetKeyspaceGrantsRequestSchema)` to create a new message.
  */
 export const GetKeyspaceGrantsRequestSchema: GenMessage<GetKeyspaceGrantsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 9);
+  messageDesc(file_switchyard_control_v1_keyspaces, 12);
 
 /**
  * @generated from message switchyard.control.v1.GetKeyspaceGrantsResponse
@@ -271,7 +338,7 @@ export type GetKeyspaceGrantsResponse = Message<"switchyard.control.v1.GetKeyspa
  * Use `create(GetKeyspaceGrantsResponseSchema)` to create a new message.
  */
 export const GetKeyspaceGrantsResponseSchema: GenMessage<GetKeyspaceGrantsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 10);
+  messageDesc(file_switchyard_control_v1_keyspaces, 13);
 
 /**
  * Keyspaces: logical databases and the stores behind them.
@@ -304,6 +371,16 @@ export const KeyspaceService: GenService<{
     methodKind: "unary";
     input: typeof ListKeyspacesRequestSchema;
     output: typeof ListKeyspacesResponseSchema;
+  },
+  /**
+   * Asks the keyspace's store, now, whether it lets the player and the owner in and has the settings and rights that a move needs. Only gateways hold the gateway's login: see GatewayService. Takes 10 s at most; changes nothing.
+   *
+   * @generated from rpc switchyard.control.v1.KeyspaceService.CheckKeyspace
+   */
+  checkKeyspace: {
+    methodKind: "unary";
+    input: typeof CheckKeyspaceRequestSchema;
+    output: typeof CheckKeyspaceResponseSchema;
   },
   /**
    * The statements that give the three identities their rights, to be run by an administrator of the store. Runs nothing.
