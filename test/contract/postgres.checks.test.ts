@@ -80,7 +80,9 @@ describe('a login that is refused', () => {
     const error = await failure(checks[identity]('wrong-secret'));
     const { user } = SHOP_LOGINS[identity];
     expect(error).toMatchObject({ reason: 'STORE_LOGIN_REFUSED', metadata: { keyspace: 'new', identity, login: user } });
-    expect(error.what).toBe(`127.0.0.1:${server.port}/shop, the store of keyspace "new", refuses the login of ${identity} "${user}": password authentication failed for user "${user}"`);
+    expect(error.what).toBe(
+      `127.0.0.1:${server.port}/shop, the store of keyspace "new", refuses the login of ${identity} "${user}": password authentication failed for user "${user}"`,
+    );
     expect(error.fix).toBe(
       `control process "c1" has its password from env:${identity.toUpperCase()}_SECRET: correct it there and restart the process, or give the store that password: ALTER ROLE "${user}" PASSWORD …`,
     );

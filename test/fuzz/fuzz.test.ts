@@ -28,13 +28,17 @@ function shown({ found, ...report }: FuzzReport): string {
 }
 
 describe('bad input', () => {
-  test.each(fuzzTargets)('to $name: the corpus, and some seconds of new ones', async ({ name, module }) => {
-    const report = await fuzz({ name, module, seed: randomInt(2 ** 31), seconds: totalSeconds / fuzzTargets.length, keep: true });
-    expect(shown(report)).toBe('nothing');
-    expect(report.inputs).toBeGreaterThan((await readCorpus(name)).length);
-    // More than one thing came of them: they are not all refused in the same first step.
-    expect(Object.keys(report.outcomes).length).toBeGreaterThan(targetsOfOneOutcome.includes(name) ? 0 : 1);
-  }, 180_000);
+  test.each(fuzzTargets)(
+    'to $name: the corpus, and some seconds of new ones',
+    async ({ name, module }) => {
+      const report = await fuzz({ name, module, seed: randomInt(2 ** 31), seconds: totalSeconds / fuzzTargets.length, keep: true });
+      expect(shown(report)).toBe('nothing');
+      expect(report.inputs).toBeGreaterThan((await readCorpus(name)).length);
+      // More than one thing came of them: they are not all refused in the same first step.
+      expect(Object.keys(report.outcomes).length).toBeGreaterThan(targetsOfOneOutcome.includes(name) ? 0 : 1);
+    },
+    180_000,
+  );
 });
 
 describe('a fault is found that', () => {

@@ -17,7 +17,10 @@ function ready(at = 5): { readonly rig: CutoverRig; readonly hold: HoldContext; 
   const notes: string[] = [];
   const run = (budgetMs = 200): Promise<void> => {
     const deadlineMs = rig.clock.monotonic() + budgetMs;
-    return whileTimePasses(rig.clock, catchUp(hold, deadlineMs, startReading(hold, 'to', deadlineMs), (note) => notes.push(note)));
+    return whileTimePasses(
+      rig.clock,
+      catchUp(hold, deadlineMs, startReading(hold, 'to', deadlineMs), (note) => notes.push(note)),
+    );
   };
   return { rig, hold, run, notes };
 }
@@ -89,10 +92,30 @@ describe('the target has caught up', () => {
 
 describe('a target that does not wait for this attempt', () => {
   test.each<[string, (rig: CutoverRig) => void]>([
-    ['is not CLOSED', (rig) => void (rig.target.state = 'READABLE')],
-    ['is at the attempt already', (rig) => void (rig.target.attempt = 5)],
-    ['is beyond it', (rig) => void (rig.target.attempt = 6)],
-    ['has recorded a later marker', (rig) => void (rig.target.marker = 6)],
+    [
+      'is not CLOSED',
+      (rig) => {
+        rig.target.state = 'READABLE';
+      },
+    ],
+    [
+      'is at the attempt already',
+      (rig) => {
+        rig.target.attempt = 5;
+      },
+    ],
+    [
+      'is beyond it',
+      (rig) => {
+        rig.target.attempt = 6;
+      },
+    ],
+    [
+      'has recorded a later marker',
+      (rig) => {
+        rig.target.marker = 6;
+      },
+    ],
   ])('because it %s', async (_, change) => {
     const { rig, run } = ready();
     change(rig);

@@ -26,9 +26,11 @@ const open = (keyspace: string) => [
   [keyspace, 'open'],
 ];
 
-const spoilt = (side: 'source' | 'target', step: 'fence' | 'commit', error: Error, done = false) => (rig: CutoverRig): void => {
-  rig[side].trouble[step] = [{ error, done }];
-};
+const spoilt =
+  (side: 'source' | 'target', step: 'fence' | 'commit', error: Error, done = false) =>
+  (rig: CutoverRig): void => {
+    rig[side].trouble[step] = [{ error, done }];
+  };
 const refusedRules = (rig: CutoverRig): void => {
   rig.rulesTrouble.push(new SwitchyardError('TOPOLOGY_DENIED', 'no'));
 };
@@ -198,7 +200,12 @@ describe('from the decision on', () => {
         writes += 1;
         if (writes === 2) {
           // Another control has flipped just before.
-          right.rules = { ...right.rules, version: right.rules.version + 1, nonce: 'other', tables: Object.fromEntries(Object.entries(right.rules.tables).map(([key, { hold: _, ...rule }]) => [key, { ...rule, primary: 'new', writes: 'open' }])) };
+          right.rules = {
+            ...right.rules,
+            version: right.rules.version + 1,
+            nonce: 'other',
+            tables: Object.fromEntries(Object.entries(right.rules.tables).map(([key, { hold: _, ...rule }]) => [key, { ...rule, primary: 'new', writes: 'open' }])),
+          };
         }
         return write(...args);
       },

@@ -13,7 +13,11 @@ function frozen(at = 5): CutoverRig {
 async function back(rig: CutoverRig, at = 5): Promise<{ readonly decision: string; readonly notes: readonly string[]; readonly ms: number }> {
   const notes: string[] = [];
   const begunMs = rig.clock.monotonic();
-  const decision = await whileTimePasses(rig.clock, takeBack(rig.hold('target', at), (note) => notes.push(note)), 10_000);
+  const decision = await whileTimePasses(
+    rig.clock,
+    takeBack(rig.hold('target', at), (note) => notes.push(note)),
+    10_000,
+  );
   return { decision, notes, ms: rig.clock.monotonic() - begunMs };
 }
 
@@ -115,7 +119,10 @@ describe('going forward', () => {
   test.each(['ready', 'close', 'open'] as const)('repeats "%s" until it takes, whether the answer or the step was lost', async (name) => {
     for (const done of [false, true]) {
       const rig = sealed();
-      rig[name === 'close' ? 'source' : 'target'].trouble[name] = [{ error: lost(), done }, { error: lost(), done }];
+      rig[name === 'close' ? 'source' : 'target'].trouble[name] = [
+        { error: lost(), done },
+        { error: lost(), done },
+      ];
       const { stopped, ms } = await forward(rig);
       expect([stopped, ms > 0, rig.source.state, rig.target.state]).toEqual([null, true, 'CLOSED', 'OPEN']);
     }

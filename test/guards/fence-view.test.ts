@@ -100,13 +100,7 @@ describe('a look at the fence rows', () => {
 
 test('away is a store that cannot be reached or that nobody can open, not one that is slow or broken', () => {
   const is = (reason: 'STORE_UNAVAILABLE' | 'KEYSPACE_UNKNOWN' | 'KEYSPACE_INVALID' | 'STORE_FAILED' | 'DEADLINE_EXCEEDED') => isAway(new SwitchyardError(reason, 'x'));
-  expect([is('STORE_UNAVAILABLE'), is('KEYSPACE_UNKNOWN'), is('KEYSPACE_INVALID'), is('STORE_FAILED'), is('DEADLINE_EXCEEDED'), isAway(new Error('x')), isAway(undefined)]).toEqual([
-    true,
-    true,
-    true,
-    false,
-    false,
-    false,
-    false,
-  ]);
+  expect([is('STORE_UNAVAILABLE'), is('KEYSPACE_UNKNOWN'), is('KEYSPACE_INVALID'), is('STORE_FAILED'), is('DEADLINE_EXCEEDED'), isAway(new Error('x')), isAway(undefined)]).toEqual(
+    [true, true, true, false, false, false, false],
+  );
 });

@@ -22,11 +22,25 @@ const schema = (name: string, fingerprint = 'same'): TableSchema => ({
 /** Everything that a pre-check looks at, all of it as it should be before a switch to the target; tests change one thing. */
 class CheckRig {
   readonly clock = new HandClock();
-  rules: unknown = { kind: 'valid', index: 1, document: rulesDocumentSchema.parse({ version: 1, nonce: 'n', changedBy: 't', changedAt: 'now', defaultKeyspace: 'old', tables: Object.fromEntries(tables.map((table) => [table, { primary: 'old', movement }])) }) };
+  rules: unknown = {
+    kind: 'valid',
+    index: 1,
+    document: rulesDocumentSchema.parse({
+      version: 1,
+      nonce: 'n',
+      changedBy: 't',
+      changedAt: 'now',
+      defaultKeyspace: 'old',
+      tables: Object.fromEntries(tables.map((table) => [table, { primary: 'old', movement }])),
+    }),
+  };
   registrations: unknown = [{ id: 'g1', silent: false, problems: [] }];
   streams: MoveStreams | null = { problem: () => null, lagMs: () => 1 } as unknown as MoveStreams;
   again: Partial<WorkflowDocument> | null = null;
-  readonly sides: Record<SideName, { kind: string; rows: ReturnType<typeof row>[]; quiet: object[]; tables: object[]; sequences: object[]; schemas: Record<string, TableSchema | null>; fails?: Error | 'silent' }> = {
+  readonly sides: Record<
+    SideName,
+    { kind: string; rows: ReturnType<typeof row>[]; quiet: object[]; tables: object[]; sequences: object[]; schemas: Record<string, TableSchema | null>; fails?: Error | 'silent' }
+  > = {
     source: { kind: 'played', rows: tables.map((table) => row(table, 'OPEN', 1, 'new')), quiet: [], tables: [], sequences: [], schemas: {} },
     target: { kind: 'played', rows: tables.map((table) => row(table, 'CLOSED', 1, 'old')), quiet: [], tables: [], sequences: [], schemas: {} },
   };
@@ -53,7 +67,11 @@ class CheckRig {
     const deps = {
       clock: this.clock,
       log: createLogger('test', 'silent'),
-      topology: { readRules: async () => this.rules, registrations: () => this.#registrations(), workflow: async () => (this.again === null ? null : { value: { ...this.document, ...this.again }, index: 1 }) },
+      topology: {
+        readRules: async () => this.rules,
+        registrations: () => this.#registrations(),
+        workflow: async () => (this.again === null ? null : { value: { ...this.document, ...this.again }, index: 1 }),
+      },
     } as unknown as ControlDeps;
     return await whileTimePasses(this.clock, precheck(this.#move(), this.document, to, this.streams, deps, stop.signal), 20_000);
   }
@@ -105,7 +123,11 @@ describe('the copy', () => {
   });
 
   test('must be finished for every table on the way there, and is not asked about on the way back', async () => {
-    const progress = [{ table: 'lines', rowsCopied: 1, rowsTotal: 2, done: false }, { table: 'orders', rowsCopied: 2, rowsTotal: 2, done: true }, { table: 'foreign', rowsCopied: 0, rowsTotal: 2, done: false }];
+    const progress = [
+      { table: 'lines', rowsCopied: 1, rowsTotal: 2, done: false },
+      { table: 'orders', rowsCopied: 2, rowsTotal: 2, done: true },
+      { table: 'foreign', rowsCopied: 0, rowsTotal: 2, done: false },
+    ];
     expect(await new CheckRig({ progress }).problems()).toEqual(['WORKFLOW_STATE lines']);
     const back = new CheckRig({ progress, state: 'switched' });
     back.sides.source.rows = tables.map((table) => row(table, 'CLOSED', 1, 'new'));
@@ -156,7 +178,9 @@ test('the rules must be there, readable, and as the rows say', async () => {
   const { document } = new CheckRig().rules as { readonly document: object };
   expect(await problemsOf({ kind: 'missing', index: 1 })).toEqual(['RULES_MISSING']);
   expect(await problemsOf({ kind: 'invalid', index: 1, version: 1, message: 'm' })).toEqual(['RULES_INVALID']);
-  expect(await problemsOf({ kind: 'valid', index: 1, document: JSON.parse(JSON.stringify(document).replaceAll('"primary":"old"', '"primary":"new"')) })).toEqual(['TOPOLOGY_CONFLICT']);
+  expect(await problemsOf({ kind: 'valid', index: 1, document: JSON.parse(JSON.stringify(document).replaceAll('"primary":"old"', '"primary":"new"')) })).toEqual([
+    'TOPOLOGY_CONFLICT',
+  ]);
 });
 
 test('what the stores find is passed on, each with its reason', async () => {
@@ -234,7 +258,13 @@ describe('what could not be checked', () => {
     rig.sides.source.fails = new SwitchyardError('STORE_UNAVAILABLE', 'away');
     const { problems } = await rig.run();
     expect(new Set(problems.map(({ reason }) => reason))).toEqual(new Set(['STORE_UNAVAILABLE']));
-    expect(problems.map(({ message }) => message.replace(/ could not.*/, ''))).toEqual(['the fence rows', 'open transactions', 'the tables', 'the shapes of the tables', 'the sequences']);
+    expect(problems.map(({ message }) => message.replace(/ could not.*/, ''))).toEqual([
+      'the fence rows',
+      'open transactions',
+      'the tables',
+      'the shapes of the tables',
+      'the sequences',
+    ]);
   });
 
   test('also when it takes too long', async () => {
@@ -274,8 +304,11 @@ describe('gateways', () => {
 
   test('of which there are none, or that cannot be read, keep nobody from beginning', async () => {
     expect(await warningsOf([])).toEqual({ warnings: ['no gateway is registered'], gateways: [], problems: 0 });
-    expect(await warningsOf(new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'no leader'))).toEqual({ warnings: ['the gateways could not be read: no leader'], gateways: [], problems: 0 });
+    expect(await warningsOf(new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'no leader'))).toEqual({
+      warnings: ['the gateways could not be read: no leader'],
+      gateways: [],
+      problems: 0,
+    });
     expect(await warningsOf('silent')).toEqual({ warnings: ['the gateways could not be read: the gateways could not be read in time'], gateways: [], problems: 0 });
   });
 });
-

@@ -33,13 +33,26 @@ describe('what has to be asked', () => {
 
   test('a table of a keyspace that nobody knew before is asked about', () => {
     const wrong = routingOf(1, { tables: {} });
-    const unknown = { ...wrong, version: 1, document: wrong.document, ref: () => null, refs: wrong.refs.bind(wrong), resolve: () => { throw new SwitchyardError('TABLE_UNKNOWN', 'x'); } } as unknown as RoutingTable;
+    const unknown = {
+      ...wrong,
+      version: 1,
+      document: wrong.document,
+      ref: () => null,
+      refs: wrong.refs.bind(wrong),
+      resolve: () => {
+        throw new SwitchyardError('TABLE_UNKNOWN', 'x');
+      },
+    } as unknown as RoutingTable;
     expect(asked(first, unknown)).toEqual({ changed: ['lines', 'orders'], dropped: [] });
   });
 });
 
 describe('what waits for an answer', () => {
-  const look = (answered: readonly string[], failed: readonly (readonly [string, unknown])[] = []): Look => ({ rows: new Map(), answered: new Set(answered), failed: new Map(failed) });
+  const look = (answered: readonly string[], failed: readonly (readonly [string, unknown])[] = []): Look => ({
+    rows: new Map(),
+    answered: new Set(answered),
+    failed: new Map(failed),
+  });
   const pendingOf = (rules: object, seen: Look | null): readonly string[] => {
     const rig = new GatewayRig({});
     return [...answersOf(questionsOf(routingOf(2, rules), null), seen, rig.fenceView).pending];
@@ -82,7 +95,9 @@ describe('what the rows have against the rules', () => {
     const questions = questionsOf(next, rig.routing.current());
     return fenceProblems(next, questions, answersOf(questions, look, rig.fenceView), rig.fenceView);
   };
-  const named = (primary: string) => ({ tables: { orders: { primary, movement: { ...movement, want: 'target' } }, lines: { primary: 'old', movement }, loose: { primary: 'third' } } });
+  const named = (primary: string) => ({
+    tables: { orders: { primary, movement: { ...movement, want: 'target' } }, lines: { primary: 'old', movement }, loose: { primary: 'third' } },
+  });
 
   test('nothing where both agree', async () => {
     expect(await problemsOf(named('old'), { old: [row('orders', 'OPEN', 1, 'new')], new: [row('orders', 'CLOSED', 1, 'old')] })).toEqual([]);

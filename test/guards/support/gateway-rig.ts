@@ -17,7 +17,13 @@ export const keyspaces: ReadonlySet<string> = new Set(['old', 'new', 'third']);
 export const movement = { workflow: 'move', source: 'old', target: 'new', want: 'source' };
 
 /** A fence row of workflow "move". */
-export const row = (table: string, state: FenceState, at: number, peer: string, workflow: string | null = 'move'): FenceRow => ({ table, state, attempt: attempt(at), peer, workflow });
+export const row = (table: string, state: FenceState, at: number, peer: string, workflow: string | null = 'move'): FenceRow => ({
+  table,
+  state,
+  attempt: attempt(at),
+  peer,
+  workflow,
+});
 
 /** Rules as a gateway routes by them. */
 export function routingOf(version: number, rest: object, previous: RoutingTable | null = null): RoutingTable {
