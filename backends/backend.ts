@@ -220,6 +220,15 @@ export interface CatchUpState {
   readonly fences: readonly FenceRow[];
 }
 
+/** What a stream's beginning rests on, looked at before its log is begun. */
+export interface StreamSeen {
+  /** See `OwnerStore.streamToken`. */
+  readonly token: StreamToken | null;
+  /** The stream's tables in the store that it leads to, and the state that they are in: nothing has been switched. */
+  readonly scope: FenceScope;
+  readonly state: 'OPEN' | 'CLOSED';
+}
+
 export interface OwnerStore extends AsyncDisposable {
   // Prepare. Idempotent; DDL allowed; minutes allowed.
   /** Creates or updates the store's own schema `switchyard`. */
@@ -259,8 +268,13 @@ export interface OwnerStore extends AsyncDisposable {
   createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position>;
   /** As a source: lets the log go. Nothing there is success. */
   dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void>;
-  /** As a target: the stream's row, at `position`. Existing: keeps token and marker, sets the position only with `restart`, raising the token. */
-  createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void>;
+  /** As a target: the token that the stream's row has now; null: there was never such a stream. */
+  streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null>;
+  /**
+   * As a target: the stream begins at `position`, anew where there is one already: its marker stays, its token rises. One transaction with the look at what was `seen` before the log was begun. FENCE_CONFLICT when that is so no more:
+   * somebody else has gone on with the stream, and a beginning at a later place would lose what lies between.
+   */
+  beginStream(stream: StreamSpec, position: Position, seen: StreamSeen, signal: AbortSignal): Promise<void>;
   dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void>;
 
   sequences(tables: readonly string[], signal: AbortSignal): Promise<readonly SequenceState[]>;

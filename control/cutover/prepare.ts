@@ -27,9 +27,11 @@ export async function prepare(context: PrepareContext): Promise<void> {
   await trace.step('reverse-stream', async () => {
     // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
     await streams.freeze(to.name, signal);
+    // The token before the look: whoever sleeps between this look and the beginning finds the token of a switch that was made meanwhile, or its rows.
+    const seen = { token: await from.owner.streamToken(direction.reverse, signal), scope: scopeOf(move, from.name), state: 'OPEN' } as const;
     await requireBefore(context);
     const position = await to.owner.createLog(direction.reverse, true, signal);
-    await from.owner.createStream(direction.reverse, position, true, signal);
+    await from.owner.beginStream(direction.reverse, position, seen, signal);
   });
   await trace.step('sequences', async (note) => {
     const present = await from.owner.sequences(move.tables, signal);

@@ -42,8 +42,9 @@ export async function prepareStep(context: PreparationContext, step: Preparation
     case 'stream': {
       const stream = streamFrom(context.move, 'source');
       // A log of a try that died before its stream was written down began at another position: it is renewed.
+      const seen = { token: await target.owner.streamToken(stream, signal), scope: scopeOf(context.move, 'target'), state: 'CLOSED' } as const;
       const position = await source.owner.createLog(stream, true, signal);
-      await target.owner.createStream(stream, position, true, signal);
+      await target.owner.beginStream(stream, position, seen, signal);
       return;
     }
   }

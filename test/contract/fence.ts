@@ -4,7 +4,7 @@ import type { FenceState } from '../../core/fence.ts';
 import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { type MoveDialect, testWhere } from './move-dialect.ts';
-import { arm, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, type StoreUnderTest, TABLES, TARGET } from './move-stores.ts';
+import { arm, begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, type StoreUnderTest, TABLES, TARGET } from './move-stores.ts';
 import type { StoresSource } from './replication.ts';
 
 /** The fence as every kind of store must do it: each transition asks for its conditions, is repeatable, and what the state forbids the store itself refuses, whoever asks and however. */
@@ -91,7 +91,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await source.commit(attempt(1), never());
       await target.ready(FORWARD, attempt(1), never());
       await source.close(attempt(1), never());
-      await stores.source.owner.createStream(reverse, await stores.target.owner.createLog(reverse, false, never()), false, never());
+      await begin(stores.source.owner, reverse, await stores.target.owner.createLog(reverse, false, never()), SOURCE);
       await target.open(FORWARD, attempt(1), never());
       await stores.target.sql(insert('on the target'));
       await stores.source.owner.saveRights(SOURCE, await stores.target.owner.gatewayRights(TABLES, never()), never());

@@ -33,6 +33,11 @@ export const SOURCE: FenceScope = { workflow: 'move1', peer: 'new', tables: TABL
 export const TARGET: FenceScope = { workflow: 'move1', peer: 'old', tables: TABLES };
 export const never = (): AbortSignal => AbortSignal.timeout(30_000);
 
+/** Begins a stream, anew where there is one, as who has just looked at it does. */
+export async function begin(owner: OwnerStore, stream: StreamSpec, position: Position, scope: FenceScope = TARGET): Promise<void> {
+  await owner.beginStream(stream, position, { token: await owner.streamToken(stream, never()), scope, state: 'CLOSED' }, never());
+}
+
 /** Installs, claims, makes the target's tables, log and stream: everything before the copy. */
 export async function arm(stores: MoveStores): Promise<ReadonlyMap<string, TableSchema>> {
   const { source, target } = stores;
@@ -44,7 +49,7 @@ export async function arm(stores: MoveStores): Promise<ReadonlyMap<string, Table
   await target.owner.createTables(TARGET, definitions, signal);
   await target.owner.saveRights(TARGET, await source.owner.gatewayRights(TABLES, signal), signal);
   const start = await source.owner.createLog(FORWARD, false, signal);
-  await target.owner.createStream(FORWARD, start, false, signal);
+  await begin(target.owner, FORWARD, start);
   return new Map(definitions.map(({ schema }) => [schema.name, schema]));
 }
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { arm, catchUp, FORWARD, type MoveStores, never } from './move-stores.ts';
+import { arm, begin, catchUp, FORWARD, type MoveStores, never } from './move-stores.ts';
 import { insertNamed, writeOnce } from './once.ts';
 import { PostgresPair } from './postgres-move.ts';
 
@@ -24,7 +24,7 @@ test('one that a control of an older release has made holds the records when it 
   const { owner } = stores.source;
   const [[name] = []] = await stores.source.sql('SELECT pubname FROM pg_publication', 'owner');
   await stores.source.sql(`ALTER PUBLICATION ${name} DROP TABLE switchyard.request`, 'owner');
-  await stores.target.owner.createStream(FORWARD, await owner.createLog(FORWARD, true, never()), true, never());
+  await begin(stores.target.owner, FORWARD, await owner.createLog(FORWARD, true, never()));
   await using store = stores.source.openData();
   await writeOnce(store, schemas, 'a', [insertNamed('a')]);
   const seen = await catchUp(stores, schemas, 1);

@@ -5,7 +5,7 @@ import type { ChangeTransaction } from '../../core/change.ts';
 import { attempt, type Position, streamToken } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { type MoveDialect, testWhere } from './move-dialect.ts';
-import { allRows, arm, batchOf, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
+import { allRows, arm, batchOf, begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
 
 /** What a suite runs over: `fresh` gives two new stores a test. */
 export interface StoresSource extends AsyncDisposable {
@@ -193,20 +193,52 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       await stores.target.owner.dropStream(FORWARD, never());
       await stores.target.owner.dropStream(FORWARD, never());
       expect(await reasonOf(stores.target.player.takeStream(FORWARD, never()))).toBe('STREAM_FAILED');
-      await stores.target.owner.createStream(FORWARD, old.position, false, never());
+      await begin(stores.target.owner, FORWARD, old.position);
       const state = await stores.target.player.takeStream(FORWARD, never());
       expect(state.token).toBeGreaterThan(old.token + 1);
       expect(state.position).toBe(old.position);
     });
 
-    test('restarting a stream sets its position and raises its token; without it both stay', async () => {
+    test('a stream that begins anew has another position, a higher token and its marker', async () => {
       const { owner, player } = stores.target;
       const old = await player.takeStream(FORWARD, never());
       const earlier = dialect.somePosition as Position;
-      await owner.createStream(FORWARD, earlier, false, never());
-      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: old.position, token: old.token + 1 });
-      await owner.createStream(FORWARD, earlier, true, never());
-      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: earlier, token: old.token + 3 });
+      await begin(owner, FORWARD, earlier);
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: earlier, marker: old.marker, token: old.token + 2 });
+      expect(await owner.streamToken(FORWARD, never())).toBe(old.token + 2);
+    });
+
+    test('a stream that somebody has taken since does not begin anew', async () => {
+      const { owner, player } = stores.target;
+      const seen = { token: await owner.streamToken(FORWARD, never()), scope: TARGET, state: 'CLOSED' } as const;
+      const taken = await player.takeStream(FORWARD, never());
+      expect(await reasonOf(owner.beginStream(FORWARD, dialect.somePosition as Position, seen, never()))).toBe('FENCE_CONFLICT');
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position: taken.position, token: taken.token + 1 });
+    });
+
+    test('nor one whose tables have been switched or given away since', async () => {
+      const { owner, player, sql } = { ...stores.target, sql: (text: string) => stores.target.sql(text, 'owner') };
+      const { position } = await player.takeStream(FORWARD, never());
+      const token = await owner.streamToken(FORWARD, never());
+      const tried = (state: 'OPEN' | 'CLOSED', scope = TARGET): Promise<string> =>
+        reasonOf(owner.beginStream(FORWARD, dialect.somePosition as Position, { token, scope, state }, never()));
+      expect(await tried('OPEN')).toBe('FENCE_CONFLICT');
+      expect(await tried('CLOSED', { ...TARGET, peer: 'other' })).toBe('FENCE_CONFLICT');
+      await sql(`UPDATE ${own('fence')} SET state = 'READABLE' WHERE table_name = 'line'`);
+      expect(await tried('CLOSED')).toBe('FENCE_CONFLICT');
+      await sql(`UPDATE ${own('fence')} SET state = 'CLOSED', workflow = NULL WHERE table_name = 'line'`);
+      expect(await tried('CLOSED')).toBe('FENCE_CONFLICT');
+      expect(await player.takeStream(FORWARD, never())).toMatchObject({ position, token: (token ?? 0) + 1 });
+    });
+
+    test('of two that begin a stream for the first time one does', async () => {
+      const { owner } = stores.target;
+      const young = { ...FORWARD, id: 'move1.young' };
+      expect(await owner.streamToken(young, never())).toBe(null);
+      const seen = { token: null, scope: TARGET, state: 'CLOSED' } as const;
+      const both = await Promise.allSettled([1, 2].map(() => owner.beginStream(young, dialect.somePosition as Position, seen, never())));
+      expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
+      expect(await owner.streamToken(young, never())).toBe(1);
     });
 
     test('nothing is applied to a table that is not CLOSED', async () => {
@@ -271,7 +303,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       const kept = await owner.createLog(FORWARD, false, never());
       const renewed = await owner.createLog(FORWARD, true, never());
       expect(renewed).not.toBe(kept);
-      await stores.target.owner.createStream(FORWARD, renewed, true, never());
+      await begin(stores.target.owner, FORWARD, renewed);
       await write(`INSERT INTO item (name) VALUES ('new')`);
       expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
       await owner.dropLog(FORWARD, never());

@@ -1,8 +1,9 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
-import type { Position } from '../../../core/ids.ts';
+import { type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import { requireAsSeen } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
 import { sqlState } from '../errors.ts';
 import { StoreClient } from '../store-client.ts';
@@ -126,12 +127,22 @@ class PostgresOwnerStore implements OwnerStore {
     return dropLog(this.#logParts(), stream, signal);
   }
 
-  async createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void> {
-    // A dropped stream's row is still there, without a position.
+  async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {
+    const [row] = await this.#client.query('SELECT token FROM switchyard.stream WHERE id = $1', [stream.id], signal);
+    return row === undefined ? null : streamToken(Number(row[0]));
+  }
+
+  beginStream(stream: StreamSpec, position: Position, seen: StreamSeen, signal: AbortSignal): Promise<void> {
     const text = `
       INSERT INTO switchyard.stream AS s (id, workflow, token, position, marker) VALUES ($1, $2, 1, $3, 0)
-      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = s.token + 1 WHERE $4::boolean OR s.position = ''`;
-    await this.#client.query(text, [stream.id, stream.workflow, position, String(restart)], signal);
+      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = s.token + 1
+      RETURNING token - 1`;
+    return lockingTransaction(this.#client, this.#options.clock, signal, async (transaction) => {
+      // Written first and judged then: a row that is not there cannot be locked, and of two that make it the second one finds the first one's here.
+      const [row] = await transaction.query(text, [stream.id, stream.workflow, position], signal);
+      const before = Number(row?.[0]);
+      requireAsSeen(stream, seen, before === 0 ? null : streamToken(before), await lockRows(transaction, seen.scope.tables, signal));
+    });
   }
 
   async dropStream(stream: StreamSpec, signal: AbortSignal): Promise<void> {

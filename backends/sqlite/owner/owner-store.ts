@@ -1,8 +1,10 @@
 import type { FenceRow } from '../../../core/fence.ts';
-import type { Position } from '../../../core/ids.ts';
+import { type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSpec, TableDefinition } from '../../backend.ts';
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import { requireAsSeen } from '../../stream-beginning.ts';
+import type { Connection } from '../connection.ts';
 import { checkReach, isStillToMake } from '../reach.ts';
 import { expireRequests } from '../request-records.ts';
 import { StoreClient, type Transaction } from '../store-client.ts';
@@ -28,6 +30,11 @@ const TRIM_ROWS = 1_000;
  */
 export function openOwnerStore(options: StoreOptions): OwnerStore {
   return new SqliteOwnerStore(options);
+}
+
+function tokenOf(connection: Connection, { id }: StreamSpec): StreamToken | null {
+  const [row] = connection.all('SELECT token FROM switchyard_stream WHERE id = ?', [id]);
+  return row === undefined ? null : streamToken(Number(row[0]));
 }
 
 class SqliteOwnerStore implements OwnerStore {
@@ -112,13 +119,17 @@ class SqliteOwnerStore implements OwnerStore {
     while ((await this.#write(signal, ({ connection }) => trimLog(connection, TRIM_ROWS))) === TRIM_ROWS);
   }
 
-  createStream(stream: StreamSpec, position: Position, restart: boolean, signal: AbortSignal): Promise<void> {
-    // A dropped stream's row is still there, without a position.
-    const text = `
+  streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {
+    return this.#client.read(signal, ({ connection }) => tokenOf(connection, stream));
+  }
+
+  beginStream(stream: StreamSpec, position: Position, seen: StreamSeen, signal: AbortSignal): Promise<void> {
+    const begin = `
       INSERT INTO switchyard_stream (id, workflow, token, position, marker) VALUES (?, ?, 1, ?, 0)
-      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = token + 1 WHERE ? OR position = ''`;
-    return this.#write(signal, ({ connection }) => {
-      connection.run(text, [stream.id, stream.workflow, position, restart ? 1n : 0n]);
+      ON CONFLICT (id) DO UPDATE SET workflow = excluded.workflow, position = excluded.position, token = token + 1`;
+    return this.#write(signal, ({ connection, fence }) => {
+      requireAsSeen(stream, seen, tokenOf(connection, stream), fence.rows(seen.scope.tables));
+      connection.run(begin, [stream.id, stream.workflow, position]);
     });
   }
 

@@ -1,6 +1,7 @@
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
+import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
+import { requireAsSeen } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
-import { attempt, type Position, position, streamToken } from '../../../core/ids.ts';
+import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
@@ -123,12 +124,20 @@ export class SimOwnerStore implements OwnerStore {
     });
   }
 
-  createStream(stream: StreamSpec, from: Position, restart: boolean, signal: AbortSignal): Promise<void> {
+  streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {
+    return this.#run(signal, async (transaction) => transaction.readNewest<StreamRow>('stream', stream.id)?.token ?? null);
+  }
+
+  beginStream(stream: StreamSpec, from: Position, seen: StreamSeen, signal: AbortSignal): Promise<void> {
     return this.#run(signal, async (transaction) => {
       await transaction.lockRow('stream', stream.id, 'exclusive');
       const row = transaction.readNewest<StreamRow>('stream', stream.id);
-      if (row === undefined) transaction.put('stream', stream.id, { workflow: stream.workflow, token: streamToken(1), position: from, marker: attempt(0) } satisfies StreamRow);
-      else if (restart || row.position === '') transaction.put('stream', stream.id, { ...row, workflow: stream.workflow, position: from, token: streamToken(row.token + 1) });
+      const tables = [...seen.scope.tables].sort();
+      for (const table of tables) await transaction.lockRow('fence', table, 'exclusive');
+      const rows = tables.flatMap((table) => transaction.readNewest<FenceRow>('fence', table) ?? []);
+      requireAsSeen(stream, seen, row?.token ?? null, rows);
+      const begun: StreamRow = { workflow: stream.workflow, token: streamToken((row?.token ?? 0) + 1), position: from, marker: row?.marker ?? attempt(0) };
+      transaction.put('stream', stream.id, begun);
     });
   }
 
