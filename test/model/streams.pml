@@ -6,10 +6,8 @@
  *   process   stands for
  *   Writer    gateways: writes to whichever store is OPEN
  *   Player    control/streams/player.ts, one for each direction: takes the stream's token and position, fails loudly when the log does not reach back so far (`checkSlot` of log-shape.ts, the `confirmed` of SQLite's log), reads, applies
- *   Leader    control/workflow/preparation.ts (step `stream`) and control/cutover/prepare.ts (step `reverse-stream`). Two of them, as the workflow's lock is no safety: each looks, and acts on what it saw at any later time
+ *   Leader    control/workflow/preparation.ts (step `stream`) and control/cutover/prepare.ts (step `reverse-stream`). Two of them, as the workflow's lock is no safety: each looks, and acts on what it saw at any later time. The backends' part is `beginStream` (backends/stream-beginning.ts), which compares token and rows in the transaction that begins the stream
  *   Switch    the rest of a cutover in few steps: `fence`, then `abort`, or everything up to `open` once the marker is recorded
- *
- * The code does not do all of this yet: `createStream` of the backends begins a stream anew without asking for token or state, as RESTART_BLIND does here.
  *
  * Held to: what is opened holds every committed write.
  */
