@@ -46,7 +46,7 @@ export async function precheck(move: Move, document: WorkflowDocument, to: SideN
       return [finding(failure.reason, `${what} could not be checked: ${failure.message}`, 'look at the store or Consul that the message names, then try again')];
     }
   };
-  const registered = gateways(deps, signal);
+  const registered = gateways(check, signal);
   const problems = await Promise.all([
     run('the copy', async (c) => copyFinished(c)),
     run('the verification', async (c) => verified(c)),
@@ -57,10 +57,9 @@ export async function precheck(move: Move, document: WorkflowDocument, to: SideN
     run('the shapes of the tables', shapes),
     run('the sequences', sequences),
     run('the lag', lag),
-    run('the logins of the gateways', gatewayLogins),
   ]);
-  const { warnings, alive } = await registered;
-  return { problems: problems.flat(), warnings, gateways: alive };
+  const { refused, warnings, alive } = await registered;
+  return { problems: [...problems.flat(), ...refused], warnings, gateways: alive };
 }
 
 function lag({ deps, direction, document, streams }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
@@ -139,31 +138,31 @@ async function sequences({ direction }: Check, signal: AbortSignal): Promise<rea
   return behind(there, present).map((name) => finding('PRECHECK_FAILED', `"${to.keyspace}" has no sequence for ${name}`, 'give the column the same default in both'));
 }
 
-/** A gateway that the store of the other side does not let in would fail every call after the switch. One that is silent may be gone. */
-async function gatewayLogins({ deps, direction }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
-  const { keyspace } = direction.to;
-  const alive = (await deps.topology.registrations(signal)).filter(({ silent }) => !silent);
-  return alive.flatMap(({ id, storeProblems }) =>
-    storeProblems
-      .filter((problem) => problem.keyspace === keyspace && (problem.reason === 'STORE_LOGIN_REFUSED' || problem.reason === 'KEYSPACE_INVALID'))
-      .map(({ message }) => finding('PRECHECK_FAILED', `gateway "${id}" would fail after the switch: ${message}`, 'a gateway looks again every 3 s')),
-  );
+interface GatewaysFound {
+  /** Gateways that are alive and that the store of the other side does not let in: each of their calls would fail after the switch. */
+  readonly refused: readonly Finding[];
+  readonly warnings: readonly Problem[];
+  readonly alive: readonly string[];
 }
 
-/** A gateway that does not answer slows nothing down: the fence holds it. It is only said. */
-async function gateways(deps: ControlDeps, signal: AbortSignal): Promise<{ readonly warnings: readonly Problem[]; readonly alive: readonly string[] }> {
+/** A gateway that does not answer slows nothing down: the fence holds it. It is only said, as it is that gateways cannot be read. */
+async function gateways({ deps, direction }: Check, signal: AbortSignal): Promise<GatewaysFound> {
   const late = (): SwitchyardError => new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'the gateways could not be read in time');
   const warning = (message: string, fix: string): Problem => ({ table: null, message, fix });
   try {
     const found = await within(deps.clock, CHECK_LIMIT_MS, late, signal, (limited) => deps.topology.registrations(limited));
-    const alive = found.filter((gateway) => !gateway.silent).map((gateway) => gateway.id);
+    const alive = found.filter((gateway) => !gateway.silent);
     const silent = found.filter((gateway) => gateway.silent).map((gateway) => warning(`gateway "${gateway.id}" is silent`, 'restart it or remove its registration'));
-    const refusing = found
-      .filter((gateway) => !gateway.silent && gateway.problems.length > 0)
-      .map((gateway) => warning(`gateway "${gateway.id}" refuses rules: ${gateway.problems[0]?.message ?? ''}`, 'see its log'));
-    return { warnings: [...silent, ...refusing, ...(found.length === 0 ? [warning('no gateway is registered', 'start one, or check that it uses this cluster')] : [])], alive };
+    const refusing = alive.flatMap(({ id, problems }) => problems.slice(0, 1).map(({ message }) => warning(`gateway "${id}" refuses rules: ${message}`, 'see its log')));
+    const none = found.length === 0 ? [warning('no gateway is registered', 'start one, or check that it uses this cluster')] : [];
+    const refused = alive.flatMap(({ id, storeProblems }) =>
+      storeProblems
+        .filter(({ keyspace, reason }) => keyspace === direction.to.keyspace && (reason === 'STORE_LOGIN_REFUSED' || reason === 'KEYSPACE_INVALID'))
+        .map(({ message }) => finding('PRECHECK_FAILED', `gateway "${id}" would fail after the switch: ${message}`, 'a gateway looks again every 3 s')),
+    );
+    return { refused, warnings: [...silent, ...refusing, ...none], alive: alive.map(({ id }) => id) };
   } catch (error) {
-    if (signal.aborted) return { warnings: [], alive: [] };
-    return { warnings: [warning(`the gateways could not be read: ${asSwitchyardError(error).message}`, 'check Consul')], alive: [] };
+    if (signal.aborted) return { refused: [], warnings: [], alive: [] };
+    return { refused: [], warnings: [warning(`the gateways could not be read: ${asSwitchyardError(error).message}`, 'check Consul')], alive: [] };
   }
 }

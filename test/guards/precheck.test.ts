@@ -34,7 +34,7 @@ class CheckRig {
       tables: Object.fromEntries(tables.map((table) => [table, { primary: 'old', movement }])),
     }),
   };
-  registrations: unknown = [{ id: 'g1', silent: false, problems: [] }];
+  registrations: unknown = [{ id: 'g1', silent: false, problems: [], storeProblems: [] }];
   streams: MoveStreams | null = { problem: () => null, lagMs: () => 1 } as unknown as MoveStreams;
   again: Partial<WorkflowDocument> | null = null;
   readonly sides: Record<
@@ -103,7 +103,10 @@ class CheckRig {
           checkTables: (_: unknown, as: string) => answer(played.tables.map((problem) => ({ ...problem, message: `${as}: ${name}` }))),
           sequences: () => answer(played.sequences),
         },
-        player: { describe: (table: string) => answer(Object.hasOwn(played.schemas, table) ? played.schemas[table] : schema(table)) },
+        player: {
+          checkLogin: () => answer(undefined),
+          describe: (table: string) => answer(Object.hasOwn(played.schemas, table) ? played.schemas[table] : schema(table)),
+        },
       };
     };
     return { name: 'move', tables, source: side('source'), target: side('target') } as unknown as Move;
@@ -295,11 +298,26 @@ describe('gateways', () => {
   test('that are silent or refuse rules are told of; only those that are alive are waited for', async () => {
     expect(
       await warningsOf([
-        { id: 'g1', silent: false, problems: [] },
-        { id: 'g2', silent: true, problems: [{ message: 'old news' }] },
-        { id: 'g3', silent: false, problems: [{ message: 'no such keyspace' }] },
+        { id: 'g1', silent: false, problems: [], storeProblems: [] },
+        { id: 'g2', silent: true, problems: [{ message: 'old news' }], storeProblems: [] },
+        { id: 'g3', silent: false, problems: [{ message: 'no such keyspace' }], storeProblems: [] },
       ]),
     ).toEqual({ warnings: ['gateway "g2" is silent', 'gateway "g3" refuses rules: no such keyspace'], gateways: ['g1', 'g3'], problems: 0 });
+  });
+
+  test('that the store of the other side does not let in keep everybody from beginning, unless they are silent', async () => {
+    const refused = (keyspace: string, reason = 'STORE_LOGIN_REFUSED') => [{ keyspace, reason, message: 'wrong password' }];
+    const problemsWith = async (registrations: unknown, to: SideName = 'target') => {
+      const rig = new CheckRig();
+      rig.registrations = registrations;
+      return (await rig.run(to)).problems.filter(({ message }) => message.includes('gateway')).map(({ reason, message }) => `${reason} ${message}`);
+    };
+    const living = { id: 'g1', silent: false, problems: [], storeProblems: refused('new') };
+    expect(await problemsWith([living])).toEqual(['PRECHECK_FAILED gateway "g1" would fail after the switch: wrong password']);
+    expect(await problemsWith([{ ...living, storeProblems: refused('new', 'KEYSPACE_INVALID') }])).toHaveLength(1);
+    expect(await problemsWith([{ ...living, storeProblems: refused('new', 'STORE_UNAVAILABLE') }])).toEqual([]);
+    expect(await problemsWith([{ ...living, silent: true }])).toEqual([]);
+    expect(await problemsWith([living], 'source')).toEqual([]);
   });
 
   test('of which there are none, or that cannot be read, keep nobody from beginning', async () => {
