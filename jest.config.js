@@ -1,13 +1,23 @@
-export default {
+const project = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }],
   },
   testMatch: ['**/*.test.ts'],
-  testPathIgnorePatterns: ['/node_modules/', '/.cache/'],
   modulePathIgnorePatterns: ['<rootDir>/.cache/'],
-  // Most tests start servers and processes of their own and some of them measure time: two at once would measure each other.
+};
+const ignored = ['/node_modules/', '/.cache/'];
+/** Folders whose tests start servers and processes of their own. */
+const real = '<rootDir>/test/(contract|e2e|integration|support)/';
+
+export default {
+  projects: [
+    // What can be computed alone: as many at once as there are processors.
+    { ...project, displayName: 'pure', testPathIgnorePatterns: [...ignored, real] },
+    // Some of these measure time: two at once would measure each other.
+    { ...project, displayName: 'real', testPathIgnorePatterns: ignored, testMatch: ['<rootDir>/test/{contract,e2e,integration,support}/**/*.test.ts'] },
+  ],
   maxWorkers: 1,
   testTimeout: 60_000,
 };

@@ -4,8 +4,8 @@ import { expect, test } from '@jest/globals';
 import { benchSafeguards } from '../bench/cutover/cutover-config.ts';
 
 /*
- * Whether the cutover bench would notice: with one safeguard taken out of the stores in a test build, and under the disturbance that it is there for, its clients must lose or miss something; with the product as it is, under the same
- * disturbance, nothing. The load is small, so that it can be borne by a machine that runs other tests beside.
+ * Whether the cutover bench would notice: with one safeguard taken out of the stores in a test build, and under the disturbance that it is there for, its clients must lose or miss something. That the same disturbance does no harm to the
+ * product as it is, `npm run bench -- cutover --disturb SAFEGUARD` shows; faults.test.ts disturbs it in many more ways. The load is small, so that it can be borne by a machine that runs other tests beside.
  */
 
 const main = resolve(import.meta.dirname, '../bench/main.ts');
@@ -47,17 +47,6 @@ test.each(neededByCutovers)(
     expect(harm(totals)).toBeGreaterThan(0);
     expect(code).toBe(1);
     expect(told).toMatch(/^VIOLATION (missing|doubled|stale|different): /m);
-  },
-  caseLimitMs,
-);
-
-test.each(neededByCutovers)(
-  'with its %s it does none under the same disturbance',
-  async (safeguard) => {
-    const { totals, told } = await bench('--disturb', safeguard);
-    // A busy machine may make a call miss its deadline: that is no harm.
-    expect({ harm: harm(totals), told: harm(totals) > 0 ? told : '' }).toEqual({ harm: 0, told: '' });
-    expect(told).toMatch(/switch: answered[\s\S]*reverse: answered/);
   },
   caseLimitMs,
 );
