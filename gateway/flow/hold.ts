@@ -29,8 +29,8 @@ interface Group {
   state: HoldState;
   /** Hold of the newest rules: seen once, it does not begin again when a later version repeats it. */
   seenRule: Hold | null;
-  /** Tables that bounced, beside those that the rules name. */
-  readonly bounced: Map<string, TableRef>;
+  /** Tables that are held together: those that bounced, and those that the rules have named while the hold lasts. Rules that name them no longer, such as after the workflow's end, must not keep the rows from ending it. */
+  readonly tables: Map<string, TableRef>;
   watching: boolean;
 }
 
@@ -81,7 +81,7 @@ export class Holds {
   /** A write bounced off a store and the rows show no place for writes: hold until they do. */
   bounced(name: string, refs: readonly TableRef[]): void {
     const group = this.#group(name);
-    for (const ref of refs) group.bounced.set(ref.key, ref);
+    for (const ref of refs) group.tables.set(ref.key, ref);
     if (group.state.kind !== 'open') return;
     group.state = { kind: 'by-fence', since: this.#options.clock.monotonic() };
     this.#options.buffer.hold(name);
@@ -141,7 +141,7 @@ export class Holds {
     const { clock, buffer, onEnd } = this.#options;
     const heldMs = clock.monotonic() - state.since;
     group.state = { kind: 'open' };
-    group.bounced.clear();
+    group.tables.clear();
     if (how !== 'unused') this.#expectedMs += (Math.min(heldMs, 1_000) - this.#expectedMs) * 0.2;
     buffer.release(group.name);
     onEnd(group.name, heldMs, how);
@@ -178,16 +178,16 @@ export class Holds {
     return this.#refs(group).flatMap((ref) => this.#options.fenceView.find(ref) ?? []);
   }
 
+  /** Of a group that is held. */
   #refs(group: Group): readonly TableRef[] {
-    const refs = new Map(group.bounced);
-    for (const ref of this.#options.tablesOf(group.name)) refs.set(ref.key, ref);
-    return [...refs.values()];
+    for (const ref of this.#options.tablesOf(group.name)) group.tables.set(ref.key, ref);
+    return [...group.tables.values()];
   }
 
   #group(name: string): Group {
     const existing = this.#groups.get(name);
     if (existing !== undefined) return existing;
-    const group: Group = { name, state: { kind: 'open' }, seenRule: null, bounced: new Map(), watching: false };
+    const group: Group = { name, state: { kind: 'open' }, seenRule: null, tables: new Map(), watching: false };
     this.#groups.set(name, group);
     return group;
   }

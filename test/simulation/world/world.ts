@@ -60,6 +60,8 @@ export class World {
   readonly history: RowOperation[] = [];
   readonly violations: string[] = [];
   clients: readonly Client[] = [];
+  /** Whether somebody has written the rules by hand. */
+  isMeddled = false;
   readonly #plan: Plan;
   readonly #parts: ProcessParts;
   #values = 100;
@@ -147,6 +149,7 @@ export class World {
   }
 
   meddle(how: Extract<FaultAction, { kind: 'rules' }>['how']): void {
+    this.isMeddled = true;
     this.consul.change((state) => meddleWithRules(state, how));
   }
 
