@@ -183,7 +183,9 @@ export class WorkflowLeader implements AsyncDisposable {
 
   async #follow(document: WorkflowDocument, primary: SideName, signal: AbortSignal): Promise<Pass> {
     this.#copies = false;
-    if (this.#settled !== primary) {
+    // No cutover runs here. A record that says so is a dead coordinator's, or one that somebody put back with all of Consul.
+    const isOpen = document.cutovers.some((record) => record.outcome === 'running');
+    if (this.#settled !== primary || isOpen) {
       const { deps } = this.#context;
       const problems = await finishSwitch({ armed: { move: this.#move, document }, primary, streams: this.#streams, deps, signal });
       this.#settled = primary;

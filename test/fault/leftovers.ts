@@ -4,6 +4,7 @@ import { clusterName } from '../support/cluster/process-config.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 const settleLimitMs = 30_000;
+const stillMs = 4_000;
 const tables = movedTables.map((table) => `'${table}'`).join(', ');
 
 /** What a store has of Switchyard's beside the rows; nothing here counts upwards, so that equal states have equal texts. */
@@ -35,7 +36,7 @@ async function heldLocks({ consul }: Cluster): Promise<readonly string[]> {
 }
 
 /** Locks in Consul, and in both stores slots, publications, streams, triggers, rights, fence rows, transactions: one line each. */
-export async function footprint(cluster: Cluster): Promise<readonly string[]> {
+async function footprint(cluster: Cluster): Promise<readonly string[]> {
   const stores = await Promise.all(
     (['old', 'new'] as const).map(async (name) =>
       (await cluster[name].psql(cluster.database, storeQuery))
@@ -45,6 +46,19 @@ export async function footprint(cluster: Cluster): Promise<readonly string[]> {
     ),
   );
   return [...(await heldLocks(cluster)), ...stores.flat()].toSorted();
+}
+
+/** The footprint of a world that nobody strikes, once it has been the same for some seconds: what a cutover leaves behind goes by and by. */
+export async function stillFootprint(cluster: Cluster): Promise<readonly string[]> {
+  let last: readonly string[] = [];
+  let sinceMs = performance.now();
+  await waitUntil('a footprint that does not change', { limitMs: settleLimitMs, everyMs: 500, explain: () => last.join('\n') }, async () => {
+    const found = await footprint(cluster);
+    if (found.join() !== last.join()) sinceMs = performance.now();
+    last = found;
+    return performance.now() - sinceMs > stillMs ? true : undefined;
+  });
+  return last;
 }
 
 /** Resolves to what is there that should not be, and what is missing, once nothing of that changes any more for the better: [] within 30 s, or the difference. */

@@ -16,7 +16,7 @@ import { historyOf } from './clients-history.ts';
 import { endBlindly } from './blind-ending.ts';
 import type { SafeguardCast } from './breaks.ts';
 import { clientPlan, pgbenchScale } from './clients.ts';
-import { differenceFrom, footprint, leftOf } from './leftovers.ts';
+import { differenceFrom, leftOf, stillFootprint } from './leftovers.ts';
 import { MachineShare } from './machine-share.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
 import { type Round, strikeFor } from './schedule.ts';
@@ -78,8 +78,7 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
   const expected = { old: [] as readonly string[], new: [] as readonly string[] };
   for (const primary of ['new', 'old'] as const) {
     await untilOrdered(shuttle, 1);
-    await sleep(quietMs);
-    expected[primary] = await footprint(cluster);
+    expected[primary] = await stillFootprint(cluster);
   }
 
   await using load = await Load.connect(clientPlan(world.gatewayAddresses, seed, safeguard?.readOnlyGateways ?? []));
