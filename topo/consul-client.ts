@@ -97,7 +97,7 @@ export class ConsulClient implements KvClient, AsyncDisposable {
   async keys(prefix: string, signal: AbortSignal): Promise<readonly string[]> {
     const context = this.#context(signal);
     const options = { key: prefix, consistent: true, ctx: context };
-    const keys: unknown = await this.#consul.kv.keys(options).catch((error: unknown) => {
+    const keys: unknown = await this.#ask(this.#consul.kv.keys(options), signal).catch((error: unknown) => {
       if (isMissing(context)) return [];
       throw error;
     });
@@ -109,7 +109,7 @@ export class ConsulClient implements KvClient, AsyncDisposable {
     const context = this.#context(signal);
     const operations = prefixes.map((prefix) => ({ KV: { Verb: 'get-tree', Key: prefix } }));
     const options = { consistent: true, ctx: context };
-    await this.#consul.transaction.create(operations as never, options as never);
+    await this.#ask(this.#consul.transaction.create(operations as never, options as never), signal);
     return new Map(transactionItems(context.body).map((item) => [item.key, item]));
   }
 
@@ -123,7 +123,7 @@ export class ConsulClient implements KvClient, AsyncDisposable {
     const context = this.#context(signal);
     const options = { ctx: context };
     try {
-      await this.#consul.transaction.create(encoded as never, options as never);
+      await this.#ask(this.#consul.transaction.create(encoded as never, options as never), signal);
     } catch (error) {
       if (context.answer?.status === 409) return refusal(context.body);
       throw error;
@@ -134,7 +134,7 @@ export class ConsulClient implements KvClient, AsyncDisposable {
 
   async createSession(name: string, ttlMs: number, signal: AbortSignal): Promise<string> {
     const options = { name, ttl: `${ttlMs}ms`, lockdelay: '0s', behavior: 'release' as const, ctx: this.#context(signal) };
-    const created: unknown = await this.#consul.session.create(options);
+    const created: unknown = await this.#ask(this.#consul.session.create(options), signal);
     if (!isRecord(created) || typeof created.ID !== 'string') throw malformed('a session');
     return created.ID;
   }
@@ -143,7 +143,7 @@ export class ConsulClient implements KvClient, AsyncDisposable {
     const context = this.#context(signal, limitMs);
     const options = { id, ctx: context };
     try {
-      await this.#consul.session.renew(options);
+      await this.#ask(this.#consul.session.renew(options), signal);
       return true;
     } catch (error) {
       if (context.answer?.status === 404) return false;
@@ -153,12 +153,12 @@ export class ConsulClient implements KvClient, AsyncDisposable {
 
   async destroySession(id: string, signal: AbortSignal, limitMs?: number): Promise<void> {
     const options = { id, ctx: this.#context(signal, limitMs) };
-    await this.#consul.session.destroy(options);
+    await this.#ask(this.#consul.session.destroy(options), signal);
   }
 
   async sessionIds(signal: AbortSignal): Promise<ReadonlySet<string>> {
     const options = { consistent: true, ctx: this.#context(signal) };
-    const sessions: unknown = await this.#consul.session.list(options as never);
+    const sessions: unknown = await this.#ask(this.#consul.session.list(options as never), signal);
     if (!Array.isArray(sessions)) throw malformed('a list of sessions');
     return new Set(sessions.flatMap((session) => (isRecord(session) && typeof session.ID === 'string' ? [session.ID] : [])));
   }
@@ -172,13 +172,23 @@ export class ConsulClient implements KvClient, AsyncDisposable {
     const blocking = mode.kind === 'blocking' ? { index: String(mode.index), wait: `${mode.waitMs}ms` } : {};
     const context = this.#context(signal, mode.kind === 'blocking' ? mode.waitMs * BLOCKING_SLACK + BLOCKING_MARGIN_MS : this.#requestTimeoutMs);
     const options = { ...what, ...blocking, buffer: true, consistent: mode.kind === 'consistent', stale: mode.kind === 'stale', ctx: context };
-    await this.#consul.kv.get(options);
+    await this.#ask(this.#consul.kv.get(options), signal);
     const index = Number(context.answer?.headers['x-consul-index']);
     // A proxy's 404, or a 200 that is no list, must not pass for "the key does not exist".
     if (!Number.isSafeInteger(index)) throw malformed(`an answer for ${key} with an index`);
     if (isMissing(context)) return { items: [], index: Math.max(1, index) };
     if (!Array.isArray(context.body) || context.body.length === 0) throw malformed(`a list of items for ${key}`);
     return { items: context.body.map(decodeItem), index: Math.max(1, index) };
+  }
+
+  /** The library stumbles over answers that Consul never gives. */
+  async #ask<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (error instanceof SwitchyardError || signal.aborted) throw error;
+      throw malformed('what was asked for', error);
+    }
   }
 
   #context(signal: AbortSignal, limitMs = this.#requestTimeoutMs): CallContext {

@@ -4,6 +4,8 @@ import type { z } from 'zod';
 export type Decoded<T> = { readonly kind: 'valid'; readonly value: T } | { readonly kind: 'invalid'; readonly message: string; readonly raw: unknown };
 
 const SHOWN_ISSUES = 5;
+/** Of one issue: names and values come from outside, and may be as long as the document. */
+const SHOWN_CHARACTERS = 500;
 
 /** Parses and validates a stored document; the message names each wrong field. */
 export function decodeDocument<T>(schema: z.ZodType<T>, bytes: Buffer): Decoded<T> {
@@ -24,10 +26,12 @@ export function encodeDocument(value: unknown): Buffer {
 
 /** "tables["shop.orders"].primary: Invalid input", the first five, separated by "; ". */
 export function describeIssues(error: z.ZodError): string {
-  const shown = error.issues.slice(0, SHOWN_ISSUES).map((issue) => `${describePath(issue.path) || 'document'}: ${issue.message}`);
+  const shown = error.issues.slice(0, SHOWN_ISSUES).map((issue) => shortened(`${describePath(issue.path) || 'document'}: ${issue.message}`));
   const more = error.issues.length - shown.length;
   return shown.join('; ') + (more > 0 ? `; and ${more} more` : '');
 }
+
+const shortened = (text: string): string => (text.length <= SHOWN_CHARACTERS ? text : `${text.slice(0, SHOWN_CHARACTERS)}…`);
 
 function describePath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, part) => {

@@ -54,9 +54,9 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
       return text;
     case 'int16':
     case 'int32':
-      if (!integerPattern.test(text)) throw notUnderstood(column, text);
-      return Number(text);
+      return Number(integerFromText(column, text, kind === 'int16' ? 16 : 32));
     case 'int64':
+      return integerFromText(column, text, 64);
     case 'uint64':
       if (!integerPattern.test(text)) throw notUnderstood(column, text);
       return BigInt(text);
@@ -82,6 +82,11 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
     default:
       return assertNever(kind);
   }
+}
+
+function integerFromText(column: ColumnSchema, text: string, bits: number): bigint {
+  const value = integerPattern.test(text) ? BigInt(text) : fail(notUnderstood(column, text));
+  return BigInt.asIntN(bits, value) === value ? value : fail(notUnderstood(column, text));
 }
 
 function scalarToText(column: ColumnSchema, kind: ScalarKind, cell: Cell): string {

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto';
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { describe, expect, test } from '@jest/globals';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
@@ -18,6 +17,8 @@ import { outcomeOf } from './verdict.ts';
 
 /** For all targets together, beside what it takes to open them. */
 const totalSeconds = 60;
+/** `npm run fuzz` takes another one every time; here a failure is the change's, not the day's. */
+const gateSeed = 2_026;
 const controlSeed = 7;
 
 /** What cannot be read is left out and reported there: that is no failure. */
@@ -31,7 +32,7 @@ describe('bad input', () => {
   test.each(fuzzTargets)(
     'to $name: the corpus, and some seconds of new ones',
     async ({ name, module }) => {
-      const report = await fuzz({ name, module, seed: randomInt(2 ** 31), seconds: totalSeconds / fuzzTargets.length, keep: true });
+      const report = await fuzz({ name, module, seed: gateSeed, seconds: totalSeconds / fuzzTargets.length, keep: true });
       expect(shown(report)).toBe('nothing');
       expect(report.inputs).toBeGreaterThan((await readCorpus(name)).length);
       // More than one thing came of them: they are not all refused in the same first step.

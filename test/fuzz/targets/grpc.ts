@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
 import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { ownMember } from '../../../core/own-member.ts';
 import { CALLER_KEY } from '../../../core/request-record.ts';
 import { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { RowSchema, ValueSchema } from '../../../gen/switchyard/data/v1/value_pb.ts';
@@ -54,16 +55,15 @@ function hintOf(random: Random): Hint {
   const { table, key, others } = random.pick(shapes);
   const stray = random.pick([0, 3, 15]);
   const text = (): string => random.pick(nastyTexts).toWellFormed();
+  const kindFor = (name: string) => ownMember(fitting, name)?.(random) ?? { case: 'nullValue' as const, value: 0 as const };
   const column = (): string => (random.chance(stray) ? random.pick([text(), random.pick(columnNames)]) : random.pick([...key, ...others]));
   const row = (names: readonly string[]): MessageInitShape<typeof RowSchema> => ({
-    cells: Object.fromEntries(
-      names.flatMap((name) => (random.chance(stray) ? [] : [[name, { kind: fitting[name]?.(random) ?? { case: 'nullValue' as const, value: 0 as const } }]])),
-    ),
+    cells: Object.fromEntries(names.flatMap((name) => (random.chance(stray) ? [] : [[name, { kind: kindFor(name) }]]))),
   });
   const some = (): string[] => Array.from({ length: random.size(6) }, column);
   const comparison = (): object => {
     const name = column();
-    return { column: name, operator: random.chance(stray) ? 0 : 1 + random.below(6), value: { kind: fitting[name]?.(random) ?? { case: 'nullValue', value: 0 } } };
+    return { column: name, operator: random.chance(stray) ? 0 : 1 + random.below(6), value: { kind: kindFor(name) } };
   };
   return (field) => {
     switch (field.name) {
