@@ -15,7 +15,13 @@ export function decodeDocument<T>(schema: z.ZodType<T>, bytes: Buffer): Decoded<
   } catch (error) {
     return { kind: 'invalid', message: `not JSON: ${error instanceof Error ? error.message : String(error)}`, raw: undefined };
   }
-  const parsed = schema.safeParse(raw);
+  let parsed: z.ZodSafeParseResult<T>;
+  try {
+    parsed = schema.safeParse(raw);
+  } catch (error) {
+    // The library asks some values for their text, and a member called "toString" may stand in the way.
+    return { kind: 'invalid', message: `cannot be checked: ${error instanceof Error ? error.message : String(error)}`, raw };
+  }
   return parsed.success ? { kind: 'valid', value: parsed.data } : { kind: 'invalid', message: describeIssues(parsed.error), raw };
 }
 

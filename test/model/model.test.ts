@@ -28,6 +28,8 @@ describe('every state of', () => {
         .filter((outcome) => !isAsExpected(outcome))
         .map(({ expected, result, subject: name }) => `${name}: ${result.kind} instead of ${expected}: ${result.message}`);
       expect(wrong).toEqual([]);
+      // A run in which nothing ever happens is a history too, for what should have happened at last.
+      if (subject.property !== 'assertions') return;
       for (const { expected, history, subject: name } of outcomes) if (expected === 'caught') expect([name, history.length > 0]).toEqual([name, true]);
     },
     600_000,

@@ -47,7 +47,7 @@ export const target: FuzzTarget = {
           file.keep(saved);
           await file.flush();
           must(isDeepStrictEqual(await file.load(), saved), 'the rules are not read as they are written');
-        }, [SyntaxError, z.ZodError]);
+        }, [SyntaxError, TypeError, z.ZodError]);
       },
       [Symbol.asyncDispose]: async () => {
         await Promise.all([rm(directory, { recursive: true }), rm(again, { recursive: true })]);
