@@ -94,6 +94,13 @@ describe('a read that bounced', () => {
     expect(await read(made)).toEqual(fresh);
   });
 
+  test('of a table that is remembered there is tried again while the store does not tell', async () => {
+    const made = rig('OPEN', 'CLOSED');
+    await made.look('orders');
+    Object.assign(made.stores, { old: away, new: away });
+    expect(await read(made)).toEqual({ unexplained: '', unanswered: 1 });
+  });
+
   test('that the rows explain by now begins to count anew', async () => {
     // The row of the store that rejected it is CLOSED; the table is still there because nobody else can be read.
     const made = rig('OPEN', 'CLOSED');
@@ -136,6 +143,39 @@ describe('a write that bounced', () => {
     const beside = rig('FROZEN', 'CLOSED');
     expect(await write(beside, null, 'old', ['loose', 'orders'])).toEqual(fresh);
     expect(beside.holds.isHeld('move')).toBe(true);
+  });
+
+  test('of which one table has no rows is judged by those of the others', async () => {
+    // The first table has no row at all; the second one leads away.
+    const away2 = rig('CLOSED', 'OPEN');
+    expect(await write(away2, null, 'old', ['lines', 'orders'])).toEqual(fresh);
+    // Nobody has a row of the first, and the second is OPEN where the write bounced: unexplained.
+    expect(await write(rig('OPEN', 'CLOSED'), null, 'old', ['lines', 'orders'])).toEqual({ unexplained: 'old.orders OPEN 2', unanswered: 0 });
+    // Led away, whatever the row says where it bounced.
+    const led = rig('CLOSED', 'OPEN', [2, 3]);
+    await led.look('orders');
+    led.stores.old = [row('orders', 'OPEN', 2, 'new')];
+    expect(await write(led, { unexplained: 'old.orders OPEN 2', unanswered: 0 })).toEqual(fresh);
+  });
+
+  test('does not count what was not looked at: the same nothing twice is no proof', async () => {
+    // The rows are remembered, and this look sees none of them: its store has failed, but the table is held open elsewhere.
+    const made = rig('OPEN', 'CLOSED');
+    await made.look('orders');
+    made.stores.old = [];
+    expect(await write(made, fresh)).toEqual(fresh);
+    expect(await read(made, fresh)).toEqual(fresh);
+  });
+
+  test('holds by the rows what no rule holds together, and nothing where the rows are OPEN', async () => {
+    const made = new GatewayRig({ tables: { lines: { primary: 'old' } } });
+    made.stores.old = [row('lines', 'FROZEN', 2, 'new', 'another'), row('orders', 'OPEN', 2, 'new', 'third')];
+    expect(await write(made, null, 'old', ['orders', 'lines'])).toEqual(fresh);
+    expect([made.holds.isHeld('another'), made.holds.isHeld('third')]).toEqual([true, false]);
+    const mixed = new GatewayRig({ tables: { lines: { primary: 'old' }, loose: { primary: 'old', writes: 'held', hold: { holdMs: 5, attempt: 1 } } } });
+    mixed.stores.old = [row('lines', 'FROZEN', 2, 'new', 'another')];
+    expect(await write(mixed, null, 'old', ['loose', 'lines'])).toEqual(fresh);
+    expect([mixed.holds.isHeld('another'), mixed.holds.isHeld('table loose')]).toEqual([true, false]);
   });
 
   test('is tried again where the store does not tell and the rows have not led away', async () => {

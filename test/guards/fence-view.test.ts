@@ -98,6 +98,47 @@ describe('a look at the fence rows', () => {
   });
 });
 
+test('a look leaves no timer behind', async () => {
+  const rig = new GatewayRig();
+  await rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, never);
+  expect(rig.clock.timers).toBe(0);
+});
+
+test('a look whose stores have all failed is over at once', async () => {
+  const rig = new GatewayRig();
+  Object.assign(rig.stores, { old: away, new: away });
+  const look = await rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, never);
+  expect([rig.clock.monotonic(), [...look.failed.keys()].toSorted()]).toEqual([1_000, ['new', 'old']]);
+});
+
+test('the keyspace of the rules is asked also where no place names it', () => {
+  const rig = new GatewayRig();
+  expect(rig.fenceView.subjectOf([{ ...rig.ref('loose'), places: [] }])).toEqual({ tables: ['loose'], keyspaces: ['third'] });
+});
+
+describe('what one store says of several tables', () => {
+  test('that it has no row of one that is remembered there is remembered', async () => {
+    const rig = new GatewayRig();
+    rig.stores.new = [row('orders', 'CLOSED', 0, 'old'), row('lines', 'CLOSED', 0, 'old')];
+    await rig.look('orders', 'lines');
+    // The source has been looked at: the claim has reached the target only.
+    expect([rig.fenceView.find(rig.ref('orders'))?.row('old'), rig.fenceView.homeOf(rig.ref('orders'))]).toEqual([null, 'old']);
+    rig.stores.old = [row('orders', 'OPEN', 0, 'new')];
+    await rig.look('orders', 'lines');
+    expect([rig.fenceView.find(rig.ref('orders'))?.row('old')?.state, rig.fenceView.find(rig.ref('lines'))?.row('old')]).toEqual(['OPEN', null]);
+    expect(rig.fenceView.find(rig.ref('orders'))).not.toBe(rig.fenceView.find(rig.ref('lines')));
+  });
+
+  test('a peer without a row yet belongs to the memory, and is asked the next time', async () => {
+    const rig = new GatewayRig({ tables: { orders: { primary: 'old' } } });
+    rig.stores.old = [row('orders', 'OPEN', 1, 'third')];
+    rig.stores.third = 'silent';
+    await whileTimePasses(rig.clock, rig.fenceView.look({ tables: ['orders'], keyspaces: ['old'] }, 'all', 20, never));
+    expect(rig.fenceView.find(rig.ref('orders'))?.keyspaces.toSorted()).toEqual(['old', 'third']);
+    expect(rig.fenceView.has('third.orders')).toBe(true);
+  });
+});
+
 test('away is a store that cannot be reached or that nobody can open, not one that is slow or broken', () => {
   const is = (reason: 'STORE_UNAVAILABLE' | 'KEYSPACE_UNKNOWN' | 'KEYSPACE_INVALID' | 'STORE_FAILED' | 'DEADLINE_EXCEEDED') => isAway(new SwitchyardError(reason, 'x'));
   expect([is('STORE_UNAVAILABLE'), is('KEYSPACE_UNKNOWN'), is('KEYSPACE_INVALID'), is('STORE_FAILED'), is('DEADLINE_EXCEEDED'), isAway(new Error('x')), isAway(undefined)]).toEqual(

@@ -72,6 +72,20 @@ describe('what is remembered of a row', () => {
   });
 });
 
+test('of two ends of one attempt that can be read, the one that was seen first', () => {
+  const table = remembered(['third', 'SEALED', 5, 'old'], ['old', 'READABLE', 3, 'new'], ['new', 'SEALED', 3, 'old']);
+  table.learn('third', row('CLOSED', 5, 'old'), 9);
+  expect(table.home).toBe('old');
+});
+
+test('absorbing remembers the ends that the other one only expects', () => {
+  const table = remembered(['old', 'OPEN', 1, 'new']);
+  const other = new FencedTable('orders', 'third');
+  other.expect('third');
+  table.absorb(other);
+  expect([table.keyspaces.toSorted(), table.row('third')]).toEqual([['new', 'old', 'third'], null]);
+});
+
 describe('where writes go', () => {
   test('only to an OPEN row that is not older than anything seen', () => {
     for (const state of fenceStates) expect(remembered(['old', state, 2, 'new']).openRow === null).toBe(state !== 'OPEN');

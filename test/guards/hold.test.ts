@@ -223,6 +223,78 @@ describe('the rows are watched', () => {
   });
 });
 
+describe('an end', () => {
+  test('leaves no timer behind', async () => {
+    const made = new GatewayRig();
+    made.holds.beginHolds(hold(3, 1_000));
+    rows(made, 'OPEN', 3);
+    await made.look('orders', 'lines');
+    const before = made.clock.timers;
+    made.holds.rowsLearned();
+    expect([made.holds.isHeld('move'), before - made.clock.timers]).toEqual([false, 1]);
+    made.holds.beginHolds(hold(4, 1_000));
+    const running = made.clock.timers;
+    made.holds.close();
+    expect(running - made.clock.timers).toBe(1);
+    const fenced = new GatewayRig();
+    fenced.holds.bounced('move', [fenced.ref('orders')]);
+    fenced.holds.close();
+    expect(fenced.holds.isHeld('move')).toBe(true);
+  });
+
+  test('comes once: what is open is not ended again by rows or rules', async () => {
+    const made = new GatewayRig();
+    rows(made, 'OPEN', 3);
+    made.holds.bounced('move', [made.ref('orders')]);
+    await made.look('orders', 'lines');
+    made.holds.rowsLearned();
+    made.holds.rowsLearned();
+    made.holds.endOthers(none);
+    expect(made.ended.length).toBe(1);
+    expect(made.holds.expectedMs('move')).toBe(0);
+  });
+
+  test('by the fence goes on by rule where a rule comes for it, counted from its own beginning', async () => {
+    const made = new GatewayRig();
+    rows(made, 'FROZEN', 3);
+    const before = made.asked.length;
+    made.holds.bounced('move', [made.ref('orders')]);
+    const waits = waitingWrite(made);
+    await made.clock.pass(20);
+    made.holds.beginHolds(hold(3, 50));
+    await made.clock.pass(40);
+    expect([made.holds.isHeld('move'), waits.admitted(), made.asked.length > before]).toEqual([true, false, true]);
+    made.holds.endOthers(none); // the rows contradict: it goes on by the fence
+    expect([made.holds.isHeld('move'), made.ended]).toEqual([true, []]);
+    rows(made, 'OPEN', 3);
+    await made.clock.pass(6);
+    expect(made.ended.map(({ how }) => how)).toEqual(['rows']);
+    expect(made.ended[0]?.heldMs).toBeGreaterThanOrEqual(60);
+  });
+
+  test('by its time goes on by the fence where but one of its tables contradicts', async () => {
+    const made = new GatewayRig();
+    rows(made, 'OPEN', 3, 'FROZEN');
+    made.holds.beginHolds(hold(3));
+    const waits = waitingWrite(made);
+    await made.clock.pass(150);
+    expect([made.holds.isHeld('move'), waits.admitted()]).toEqual([true, false]);
+  });
+});
+
+describe('a rule that holds what waits already', () => {
+  test('has its rows watched from its beginning', async () => {
+    const made = new GatewayRig();
+    rows(made, 'FROZEN', 3);
+    made.buffer.hold('move');
+    waitingWrite(made); // nothing holds the group yet as far as the holds know
+    expect(made.asked).toEqual([]);
+    made.holds.beginHolds(hold(3, 1_000));
+    await made.clock.pass(10);
+    expect(made.asked.length).toBeGreaterThan(0);
+  });
+});
+
 describe('what a hold is expected to last', () => {
   test('follows those that were measured, is counted from the beginning and is never nothing', async () => {
     const made = new GatewayRig();
