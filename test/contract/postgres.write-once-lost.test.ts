@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import pg from 'pg';
 import type { DataStore, StoreOptions } from '../../backends/backend.ts';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
-import type { WriteOperation } from '../../core/operation.ts';
+import type { WriteOperation, WriteResult } from '../../core/operation.ts';
 import { type Shard, shardSchema } from '../../core/keyspace.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -225,6 +225,20 @@ test('is refused where the gateway may not keep records, and nothing is written'
   await admin.query(`GRANT INSERT ON switchyard.request TO ${SHOP_LOGINS.gateway.user}`);
   expect((await addOnce()).repeated).toBe(false);
 });
+
+test('asleep between its two round trips for longer than the store lets a transaction stand still, it is done once', async () => {
+  let encoded = 0;
+  const encode = (results: readonly WriteResult[]): Uint8Array => {
+    encoded += 1;
+    // The whole process, as a signal or the machine's host would stop it.
+    if (encoded === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_500);
+    return Buffer.from(String(results.length));
+  };
+  const request = { caller: 'a caller', id: 'asleep', table: 'item', digest: 'same', encode };
+  expect(await store.writeOnce(schemas, addOne, request, never())).toEqual({ result: Buffer.from('1'), repeated: false });
+  expect(encoded).toBe(2);
+  expect(await amount()).toBe(1);
+}, 30_000);
 
 test('takes two round trips', async () => {
   const sent: string[] = [];

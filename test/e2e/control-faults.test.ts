@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { plansOf } from '../fault/coordinator/coordinator-sweep.ts';
 import { CoordinatorCases } from '../fault/coordinator/coordinator-cases.ts';
+import type { FaultPlan } from '../support/faults/fault-plan.ts';
 
 /*
- * The control process that runs a cutover is killed, and in other runs frozen, after each step, while clients write and read: traffic flows again through the other control process, nothing is lost, and the frozen one wakes and does no harm. One direction of each
- * here; `npm run fault -- --nemesis coordinator --each-step N` has both, many times.
+ * The control process that runs a cutover is killed after some of its steps and frozen after the others, while clients write and read: traffic flows again through the other control process, nothing is lost, and the frozen one wakes and does no harm.
+ * `npm run fault -- --nemesis coordinator --each-step N` does both to every step, in both directions, many times.
  */
 
 const caseLimitMs = 90_000;
@@ -21,13 +22,9 @@ afterAll(async () => {
   await cases?.[Symbol.asyncDispose]();
 });
 
-describe.each([
-  ['killed', 'SIGKILL'],
-  ['frozen', 'SIGSTOP'],
-] as const)('the coordinator is %s', (_, signal) => {
-  test.each(plansOf(0).filter((plan) => plan.signal === signal))(
-    'after $step on the way to the $to',
-    async (plan) => expect((await cases.run(plan)).violations.slice(0, 10)).toEqual([]),
-    caseLimitMs,
-  );
-});
+test.each(oneOfEach(plansOf(0)))('$signal after $step on the way to the $to', async (plan) => expect((await cases.run(plan)).violations.slice(0, 10)).toEqual([]), caseLimitMs);
+
+/** Of the two plans of each step one; both signals come in both directions. */
+function oneOfEach(plans: readonly FaultPlan[]): readonly FaultPlan[] {
+  return plans.filter((_, i) => i % 2 === Math.floor(i / 4) % 2);
+}

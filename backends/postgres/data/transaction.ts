@@ -15,6 +15,13 @@ export interface Step {
   readonly explain: (error: unknown) => SwitchyardError;
 }
 
+/** The connection was lost while the server had nothing to do for the open transaction: definitely not applied. */
+export class LostInBetween extends SwitchyardError {
+  constructor(cause?: unknown) {
+    super('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent', { cause });
+  }
+}
+
 export type DoneStep = Extract<Outcome, { ok: true }>;
 
 /** Sends BEGIN and the steps at once. The transaction is open when it resolves; whatever it rejects with is definitely not applied, the loss of the connection included, for no COMMIT was sent. */
@@ -38,7 +45,7 @@ export async function inTransaction<T>(session: Session, work: () => Promise<T>,
   try {
     const result = await work();
     if (signal.aborted) throw abortError(signal);
-    if (!session.usable) throw new SwitchyardError('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent');
+    if (!session.usable) throw new LostInBetween();
     return result;
   } catch (error) {
     await endFailed(session, error);
@@ -62,7 +69,8 @@ export async function commitTransaction(session: Session, steps: readonly Step[]
   if (step !== undefined && !isConnectionLoss(error)) throw step.explain(error);
   // Before the report that every step was executed a FATAL error came before the commit; silence tells nothing.
   const state = sqlState(error);
-  throw storeError(error, { mayHaveCommitted: state === null || (executed >= steps.length && state !== IDLE_TRANSACTION_STATE) });
+  if (state === IDLE_TRANSACTION_STATE) throw new LostInBetween(error);
+  throw storeError(error, { mayHaveCommitted: state === null || executed >= steps.length });
 }
 
 /** The call ended after something was sent that commits. */

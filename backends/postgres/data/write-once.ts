@@ -9,6 +9,7 @@ import type { Session, Statement } from '../session.ts';
 import { readOn } from './read.ts';
 import { beginTransaction, commitTransaction, inTransaction } from './transaction.ts';
 import { type DoneWrite, type PlannedWrite, settleAll, stepOf } from './write.ts';
+import { onSession } from './write-session.ts';
 
 const findText = 'SELECT table_name, digest, result FROM switchyard.request WHERE caller = $1 AND request_id = $2';
 const recordText = 'INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ($1, $2, $3, $4, $5)';
@@ -30,7 +31,16 @@ export async function runWritesOnce(
   encode: (done: readonly DoneWrite[]) => Uint8Array,
   signal: AbortSignal,
 ): Promise<OnceAnswer> {
-  const session = await pool.acquire(signal);
+  return onSession(pool, signal, (session) => writeOrFind(session, writes, request, encode, signal));
+}
+
+async function writeOrFind(
+  session: Session,
+  writes: readonly PlannedWrite[],
+  request: OnceRequest,
+  encode: (done: readonly DoneWrite[]) => Uint8Array,
+  signal: AbortSignal,
+): Promise<OnceAnswer> {
   try {
     return await writeAndRecord(session, writes, request, encode, signal);
   } catch (error) {
@@ -41,8 +51,6 @@ export async function runWritesOnce(
     const answer = recordedAnswer(request, recordsFromRows(await readOn(session, findStatement(request), signal)));
     if (answer === null) throw error;
     return answer;
-  } finally {
-    pool.release(session);
   }
 }
 

@@ -6,6 +6,7 @@ import type { ConnectionPool } from '../pool.ts';
 import { readOn } from './read.ts';
 import type { TextRow } from '../batch.ts';
 import type { BatchResult, Session, Statement } from '../session.ts';
+import { onSession } from './write-session.ts';
 import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step, unknownAfterAbort } from './transaction.ts';
 
 export interface PlannedWrite {
@@ -28,12 +29,7 @@ export interface DoneWrite {
 export async function runWrites(pool: ConnectionPool, writes: readonly PlannedWrite[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
   const [first] = writes;
   if (first === undefined) return [];
-  const session = await pool.acquire(signal);
-  try {
-    return writes.length === 1 ? [await runSingle(session, first, signal)] : await runTransaction(session, writes, signal);
-  } finally {
-    pool.release(session);
-  }
+  return onSession(pool, signal, async (session) => (writes.length === 1 ? [await runSingle(session, first, signal)] : await runTransaction(session, writes, signal)));
 }
 
 async function runSingle(session: Session, write: PlannedWrite, signal: AbortSignal): Promise<DoneWrite> {
