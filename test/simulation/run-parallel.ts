@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { add, nothingRun, type RangeResult } from './run-range.ts';
 
@@ -14,7 +15,8 @@ export async function runParallel(args: readonly string[], threads: number, firs
       while (next < first + count && sum.failed === null) {
         const range = { first: next, count: Math.min(atOnce, first + count - next) };
         next += range.count;
-        sum = add(sum, await ask(worker, range));
+        const result = await ask(worker, range);
+        sum = add(sum, result);
         onProgress(sum.seeds);
       }
     } finally {
@@ -25,13 +27,10 @@ export async function runParallel(args: readonly string[], threads: number, firs
   return sum;
 }
 
-function ask(worker: Worker, range: { readonly first: number; readonly count: number }): Promise<RangeResult> {
-  const { promise, resolve, reject } = Promise.withResolvers<RangeResult>();
-  worker.once('message', (answer: { readonly result?: RangeResult; readonly error?: string }) => {
-    if (answer.result === undefined) reject(new Error(answer.error));
-    else resolve(answer.result);
-  });
-  worker.once('error', reject);
+async function ask(worker: Worker, range: { readonly first: number; readonly count: number }): Promise<RangeResult> {
+  const answered = once(worker, 'message');
   worker.postMessage(range);
-  return promise.finally(() => worker.removeAllListeners());
+  const [{ result, error }] = (await answered) as [{ readonly result?: RangeResult; readonly error?: string }];
+  if (result === undefined) throw new Error(error);
+  return result;
 }
