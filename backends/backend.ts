@@ -264,10 +264,13 @@ export interface OwnerStore extends AsyncDisposable {
   /** The gateway's present rights by table: SELECT, INSERT, UPDATE, DELETE. */
   gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
 
-  /** As a source: begins keeping the log for the stream (slot, publication) and returns where it starts. `renew` throws an existing one away first. */
-  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position>;
-  /** As a source: lets the log go. Nothing there is success. */
-  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void>;
+  /**
+   * As a source: begins keeping the log for the stream anew (slot, publication), throwing away what there is, and returns where it starts. `by`: the attempt that needs it; null before there is any, then it is begun in any case.
+   * FENCE_CONFLICT, with nothing changed: a later attempt has begun it, which whoever has slept meanwhile must not take away.
+   */
+  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position>;
+  /** As a source: lets the log go, also where there is none; one that a later attempt than `by` has begun stays, without an error. Null: whoever has begun it. */
+  dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void>;
   /** As a target: the token that the stream's row has now; null: there was never such a stream. */
   streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null>;
   /**

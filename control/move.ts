@@ -1,4 +1,5 @@
 import type { OwnerStore, ReplicationStore, StreamSpec } from '../backends/backend.ts';
+import type { Attempt } from '../core/ids.ts';
 import type { Clock } from '../core/clock.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -41,8 +42,8 @@ export interface MoveStreams {
   problem(from: SideName): string | null;
   /** Starts the stream out of `from` and resolves when it has taken its stream row over and follows the log. Running already: success. */
   start(from: SideName, signal: AbortSignal): Promise<void>;
-  /** Stops the stream out of `from` for good: its player ends, its log and its publication are dropped. The row with its token and marker stays. */
-  freeze(from: SideName, signal: AbortSignal): Promise<void>;
+  /** Stops the stream out of `from` for good: its player ends, its log and its publication are dropped unless a later attempt than `by` has begun them. The row with its token and marker stays. */
+  freeze(from: SideName, by: Attempt, signal: AbortSignal): Promise<void>;
   /** Compares the rows that the stream out of `from` changed last (bounded), after both stores are equal by protocol. Returns how many differ. */
   compareLastChanged(from: SideName, signal: AbortSignal): Promise<{ readonly compared: number; readonly different: number }>;
 }

@@ -136,7 +136,7 @@ class Cutover {
         return result;
       });
       await using gateways = new GatewayVersions(deps, found.gateways);
-      await prepare({ direction, document, streams, links, trace, deps, signal: held });
+      await prepare({ direction, attempt: this.#attempt, document, streams, links, trace, deps, signal: held });
       return await runHold({ direction, attempt: this.#attempt, limits: document.limits, links, gateways, trace, deps, signal: held });
     } catch (error) {
       if (error instanceof Abandoned) throw error;
@@ -174,7 +174,7 @@ class Cutover {
     const trace = this.#trace;
     const messages: (string | null)[] = [];
     if (result.kind === 'switched') {
-      messages.push(result.message, ...(await runTail({ direction: this.#direction, streams, deps, steps: trace, signal })));
+      messages.push(result.message, ...(await runTail({ direction: this.#direction, attempt: this.#attempt, streams, deps, steps: trace, signal })));
     } else {
       messages.push(result.error.message, result.kind === 'aborted' ? result.message : 'not decided: the repair goes on as soon as the stores answer');
       if (result.kind === 'aborted') await this.#cleanUp();
@@ -210,7 +210,7 @@ class Cutover {
           sideView(move, to.name, await to.owner.fenceRows(move.tables, signal)),
         ];
         if (fromView.kind !== 'rows' || fromView.state !== 'OPEN' || toView.kind !== 'rows' || toView.state !== 'CLOSED') return;
-        await to.owner.dropLog(reverse, signal);
+        await to.owner.dropLog(reverse, this.#attempt, signal);
         if (isAt(fromView, 'OPEN', this.#attempt)) await from.owner.relaxFence(scopeOf(move, from.name), signal);
       });
     } catch (error) {

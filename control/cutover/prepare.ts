@@ -1,4 +1,5 @@
 import type { SequenceState } from '../../backends/backend.ts';
+import type { Attempt } from '../../core/ids.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, MoveStreams } from '../move.ts';
@@ -9,6 +10,7 @@ import type { CutoverTrace } from './trace.ts';
 
 export interface PrepareContext {
   readonly direction: Direction;
+  readonly attempt: Attempt;
   readonly document: WorkflowDocument;
   readonly streams: MoveStreams;
   readonly links: FenceLinks;
@@ -22,15 +24,15 @@ const VIEW_LIMIT_MS = 2_000;
 
 /** What must be there before a hold: the way back, sequences ahead, rights saved, connections open. Idempotent; each attempt does it anew, so that the way back begins where its hold begins. */
 export async function prepare(context: PrepareContext): Promise<void> {
-  const { deps, direction, document, links, signal, streams, trace } = context;
+  const { attempt, deps, direction, document, links, signal, streams, trace } = context;
   const { from, to, move } = direction;
   await trace.step('reverse-stream', async () => {
     // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
-    await streams.freeze(to.name, signal);
+    await streams.freeze(to.name, attempt, signal);
     // The token before the look: whoever sleeps between this look and the beginning finds the token of a switch that was made meanwhile, or its rows.
     const seen = { token: await from.owner.streamToken(direction.reverse, signal), scope: scopeOf(move, from.name), state: 'OPEN' } as const;
     await requireBefore(context);
-    const position = await to.owner.createLog(direction.reverse, true, signal);
+    const position = await to.owner.createLog(direction.reverse, attempt, signal);
     await from.owner.beginStream(direction.reverse, position, seen, signal);
   });
   await trace.step('sequences', async (note) => {

@@ -1,6 +1,7 @@
+import { type Attempt, attempt as asAttempt } from '../../core/ids.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ArmedMove, ControlDeps, MoveStreams, SideName } from '../move.ts';
-import { type Direction, directionTo, isState, scopeOf, sideView, viewText } from './direction.ts';
+import { type Direction, directionTo, scopeOf, sideView, viewText } from './direction.ts';
 import { Abandoned } from './hold-context.ts';
 import { recordRepair } from './repair-record.ts';
 import type { CutoverStepName } from './steps.ts';
@@ -14,6 +15,8 @@ export interface StepRunner {
 
 export interface TailContext {
   readonly direction: Direction;
+  /** Of the switch that this is the end of. */
+  readonly attempt: Attempt;
   readonly streams: MoveStreams;
   readonly deps: ControlDeps;
   readonly steps: StepRunner;
@@ -25,12 +28,12 @@ const STEP_LIMIT_MS = 30_000;
 
 /** After the switch, traffic flowing: starts the way back, ends the way here, compares what changed last. Returns what is not as it should be; throws only `Abandoned`. */
 export async function runTail(tail: TailContext): Promise<readonly string[]> {
-  const { direction, deps, streams } = tail;
+  const { attempt, direction, deps, streams } = tail;
   const { from, to, move } = direction;
   const started = await attemptStep(tail, 'reverse-start', 'the way back does not run', () => startReverse(tail));
   if (started !== null) return [started];
   const frozen = await attemptStep(tail, 'forward-freeze', `the stream "${direction.stream.id}" is not ended`, async (_, signal) => {
-    await streams.freeze(from.name, signal);
+    await streams.freeze(from.name, attempt, signal);
     await to.owner
       .relaxFence(scopeOf(move, to.name), signal)
       .catch((error: unknown) => deps.log.info({ err: error, workflow: move.name }, 'the fence of the open tables could not be relaxed'));
@@ -92,9 +95,9 @@ export async function finishSwitch(input: FinishInput): Promise<readonly string[
   const { armed, deps, primary, signal, streams } = input;
   const direction = directionTo(armed.move, primary);
   const view = sideView(armed.move, primary, await direction.to.owner.fenceRows(armed.move.tables, signal));
-  if (!isState(view, 'OPEN')) throw new SwitchyardError('WORKFLOW_STATE', `the fence of "${direction.to.keyspace}" is ${viewText(view)}, not OPEN`);
+  if (view.kind !== 'rows' || view.state !== 'OPEN') throw new SwitchyardError('WORKFLOW_STATE', `the fence of "${direction.to.keyspace}" is ${viewText(view)}, not OPEN`);
   const steps: StepRunner = { step: (_, act) => act(() => {}) };
-  const problems = await runTail({ direction, streams, deps, steps, signal });
+  const problems = await runTail({ direction, attempt: asAttempt(view.attempt), streams, deps, steps, signal });
   await recordRepair(deps, armed.move.name, { primary, attempts: 'all', message: problems.join('; ') }, signal);
   return problems;
 }

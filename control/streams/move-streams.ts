@@ -1,4 +1,5 @@
 import type { CopyProgress } from '../../backends/backend.ts';
+import type { Attempt } from '../../core/ids.ts';
 import { type Move, type MoveStreams, otherSide, type SideName, streamFrom } from '../move.ts';
 import type { ControlDeps } from '../move.ts';
 import { compareKeys } from '../verify/compare-keys.ts';
@@ -75,9 +76,9 @@ export class RunningStreams implements MoveStreams, AsyncDisposable {
     return this.#streams[from].stop();
   }
 
-  async freeze(from: SideName, signal: AbortSignal): Promise<void> {
+  async freeze(from: SideName, by: Attempt, signal: AbortSignal): Promise<void> {
     await this.stop(from);
-    await this.#move[from].owner.dropLog(streamFrom(this.#move, from), signal);
+    await this.#move[from].owner.dropLog(streamFrom(this.#move, from), by, signal);
   }
 
   async compareLastChanged(from: SideName, signal: AbortSignal): Promise<{ readonly compared: number; readonly different: number }> {

@@ -69,7 +69,7 @@ async function dropStreams(move: Move, signal: AbortSignal): Promise<void> {
   for (const side of ['source', 'target'] as const) {
     const other = side === 'source' ? move.target : move.source;
     const stream = streamFrom(move, side);
-    await move[side].owner.dropLog(stream, signal);
+    await move[side].owner.dropLog(stream, null, signal);
     await other.owner.dropStream(stream, signal);
   }
 }

@@ -43,7 +43,7 @@ export async function prepareStep(context: PreparationContext, step: Preparation
       const stream = streamFrom(context.move, 'source');
       // A log of a try that died before its stream was written down began at another position: it is renewed.
       const seen = { token: await target.owner.streamToken(stream, signal), scope: scopeOf(context.move, 'target'), state: 'CLOSED' } as const;
-      const position = await source.owner.createLog(stream, true, signal);
+      const position = await source.owner.createLog(stream, null, signal);
       await target.owner.beginStream(stream, position, seen, signal);
       return;
     }

@@ -1,39 +1,25 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { FenceSession } from '../../backends/backend.ts';
 import type { FenceState } from '../../core/fence.ts';
 import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { type MoveDialect, testWhere } from './move-dialect.ts';
-import { arm, begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, type StoreUnderTest, TABLES, TARGET } from './move-stores.ts';
-import type { StoresSource } from './replication.ts';
+import { type StoresSource, useArmedStores } from './armed-stores.ts';
+import { begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, type StoreUnderTest, TABLES, TARGET } from './move-stores.ts';
 
 /** The fence as every kind of store must do it: each transition asks for its conditions, is repeatable, and what the state forbids the store itself refuses, whoever asks and however. */
 export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresSource>): void {
   const { codes, has, own } = dialect;
   describe(`${dialect.name}: fence`, () => {
-    let servers: StoresSource;
     let stores: MoveStores;
     let schemas: ReadonlyMap<string, TableSchema>;
     let source: FenceSession;
     let target: FenceSession;
 
-    beforeAll(async () => {
-      servers = await start();
-    });
-    afterAll(async () => {
-      await servers[Symbol.asyncDispose]();
-    });
-    beforeEach(async () => {
-      stores = await servers.fresh();
-      schemas = await arm(stores);
-      source = await stores.source.owner.openFence(SOURCE, never());
-      target = await stores.target.owner.openFence(TARGET, never());
-    });
-    afterEach(async () => {
-      await source[Symbol.asyncDispose]();
-      await target[Symbol.asyncDispose]();
-      await stores.source.owner.dropLog(FORWARD, never());
-      await stores[Symbol.asyncDispose]();
+    useArmedStores(start, async (armed, stack) => {
+      ({ stores, schemas } = armed);
+      source = stack.use(await stores.source.owner.openFence(SOURCE, never()));
+      target = stack.use(await stores.target.owner.openFence(TARGET, never()));
     });
 
     const statesOf = async (session: FenceSession): Promise<readonly string[]> => (await session.fenceRows(never())).map((row) => `${row.table} ${row.state}(${row.attempt})`);
@@ -91,7 +77,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await source.commit(attempt(1), never());
       await target.ready(FORWARD, attempt(1), never());
       await source.close(attempt(1), never());
-      await begin(stores.source.owner, reverse, await stores.target.owner.createLog(reverse, false, never()), SOURCE);
+      await begin(stores.source.owner, reverse, await stores.target.owner.createLog(reverse, null, never()), SOURCE);
       await target.open(FORWARD, attempt(1), never());
       await stores.target.sql(insert('on the target'));
       await stores.source.owner.saveRights(SOURCE, await stores.target.owner.gatewayRights(TABLES, never()), never());
@@ -108,7 +94,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       expect(await stores.source.sql('SELECT name FROM item')).toEqual([['on the target']]);
       await stores.source.owner.raiseSequences([{ table: 'item', column: 'id', value: 10n }], never());
       await stores.source.sql(insert('home'));
-      await stores.target.owner.dropLog(reverse, never());
+      await stores.target.owner.dropLog(reverse, null, never());
     });
 
     test('fence and abort, again and again, with rising attempts only', async () => {

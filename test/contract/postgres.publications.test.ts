@@ -24,7 +24,7 @@ test('one that a control of an older release has made holds the records when it 
   const { owner } = stores.source;
   const [[name] = []] = await stores.source.sql('SELECT pubname FROM pg_publication', 'owner');
   await stores.source.sql(`ALTER PUBLICATION ${name} DROP TABLE switchyard.request`, 'owner');
-  await begin(stores.target.owner, FORWARD, await owner.createLog(FORWARD, true, never()));
+  await begin(stores.target.owner, FORWARD, await owner.createLog(FORWARD, null, never()));
   await using store = stores.source.openData();
   await writeOnce(store, schemas, 'a', [insertNamed('a')]);
   const seen = await catchUp(stores, schemas, 1);
@@ -34,10 +34,10 @@ test('one that a control of an older release has made holds the records when it 
 test('goes without waiting for a write of another table that records its request', async () => {
   const { owner } = stores.source;
   const lines = { ...FORWARD, id: 'lines', tables: ['line'] };
-  await owner.createLog(lines, false, never());
+  await owner.createLog(lines, null, never());
   const writer = await stores.source.session('gateway');
   await writer.query(`BEGIN; INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ('', 'open', 'item', '', '')`);
-  await owner.dropLog(lines, AbortSignal.timeout(10_000));
+  await owner.dropLog(lines, null, AbortSignal.timeout(10_000));
   await writer.query('COMMIT');
   await writer.close();
 });

@@ -1,38 +1,22 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { StreamState } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { ChangeTransaction } from '../../core/change.ts';
 import { attempt, type Position, streamToken } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { type MoveDialect, testWhere } from './move-dialect.ts';
-import { allRows, arm, batchOf, begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
-
-/** What a suite runs over: `fresh` gives two new stores a test. */
-export interface StoresSource extends AsyncDisposable {
-  fresh(): Promise<MoveStores>;
-}
+import { type StoresSource, useArmedStores } from './armed-stores.ts';
+import { allRows, batchOf, begin, catchUp, emptyBatch, FORWARD, type MoveStores, never, play, reasonOf, SOURCE, TARGET } from './move-stores.ts';
 
 /** Replication as every kind of store must do it: whatever is written on the source is on the target afterwards, once, in every form that a change can take. */
 export function replicationContract(dialect: MoveDialect, start: () => Promise<StoresSource>): void {
   const { codes, has, own } = dialect;
   describe(`${dialect.name}: replication`, () => {
-    let servers: StoresSource;
     let stores: MoveStores;
     let schemas: ReadonlyMap<string, TableSchema>;
 
-    beforeAll(async () => {
-      servers = await start();
-    });
-    afterAll(async () => {
-      await servers[Symbol.asyncDispose]();
-    });
-    beforeEach(async () => {
-      stores = await servers.fresh();
-      schemas = await arm(stores);
-    });
-    afterEach(async () => {
-      await stores.source.owner.dropLog(FORWARD, never());
-      await stores[Symbol.asyncDispose]();
+    useArmedStores(start, (armed) => {
+      ({ stores, schemas } = armed);
     });
 
     const schemaOf = (table: string): TableSchema => schemas.get(table) as TableSchema;
@@ -263,7 +247,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
 
     test("a player's own transactions do not flow back", async () => {
       const reverse = { ...FORWARD, id: 'move1.reverse' };
-      const start = await stores.target.owner.createLog(reverse, false, never());
+      const start = await stores.target.owner.createLog(reverse, null, never());
       await write(`INSERT INTO item (name) VALUES ('forward')`);
       await catchUp(stores, schemas, 1);
       await stores.target.player.writeWatermark(reverse, 5, never());
@@ -273,7 +257,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
         if (seen.some((each) => each.events.some((event) => event.kind === 'watermark'))) break;
       }
       expect(kinds(seen)).toEqual(['watermark']);
-      await stores.target.owner.dropLog(reverse, never());
+      await stores.target.owner.dropLog(reverse, null, never());
     });
 
     test('a changed shape stops the stream by name', async () => {
@@ -299,17 +283,36 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
 
     test('a renewed log begins anew; a dropped one is gone', async () => {
       const { owner } = stores.source;
+      const first = await owner.createLog(FORWARD, null, never());
       await write(`INSERT INTO item (name) VALUES ('old')`);
-      const kept = await owner.createLog(FORWARD, false, never());
-      const renewed = await owner.createLog(FORWARD, true, never());
-      expect(renewed).not.toBe(kept);
+      const renewed = await owner.createLog(FORWARD, null, never());
+      expect(renewed).not.toBe(first);
       await begin(stores.target.owner, FORWARD, renewed);
       await write(`INSERT INTO item (name) VALUES ('new')`);
       expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
-      await owner.dropLog(FORWARD, never());
-      await owner.dropLog(FORWARD, never());
+      await owner.dropLog(FORWARD, null, never());
+      await owner.dropLog(FORWARD, null, never());
       const gone = stores.source.player.follow(FORWARD, schemas, renewed, never());
       expect(await reasonOf(gone[Symbol.asyncIterator]().next())).toBe('STREAM_FAILED');
+    });
+
+    test('a log that a later attempt has begun is neither ended nor begun anew by an earlier one', async () => {
+      const { owner } = stores.source;
+      await owner.createLog(FORWARD, attempt(4), never());
+      const begun = await owner.createLog(FORWARD, attempt(5), never());
+      await begin(stores.target.owner, FORWARD, begun);
+      await write(`INSERT INTO item (name) VALUES ('kept')`);
+      await owner.dropLog(FORWARD, attempt(4), never());
+      expect(await reasonOf(owner.createLog(FORWARD, attempt(4), never()))).toBe('FENCE_CONFLICT');
+      expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
+      await owner.dropLog(FORWARD, attempt(5), never());
+      const gone = stores.source.player.follow(FORWARD, schemas, begun, never());
+      expect(await reasonOf(gone[Symbol.asyncIterator]().next())).toBe('STREAM_FAILED');
+      // The workflow's end takes it away whoever has begun it, and what comes after begins it as the first.
+      await owner.createLog(FORWARD, attempt(9), never());
+      await owner.dropLog(FORWARD, null, never());
+      await owner.createLog(FORWARD, null, never());
+      await owner.createLog(FORWARD, attempt(1), never());
     });
 
     test('an aborted apply rejects and leaves a store that works', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { ApplyBatch, DataStore, StreamState } from '../../backends/backend.ts';
 import { copyRequests } from '../../control/streams/request-copier.ts';
 import type { Cell } from '../../core/cell.ts';
@@ -7,34 +7,22 @@ import { REQUESTS, REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../core/r
 import type { TableSchema } from '../../core/table-schema.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { MoveDialect } from './move-dialect.ts';
-import { arm, catchUp, emptyBatch, FORWARD, type MoveStores, never, reasonOf, type StoreUnderTest } from './move-stores.ts';
+import { type StoresSource, useArmedStores } from './armed-stores.ts';
+import { catchUp, emptyBatch, FORWARD, type MoveStores, never, reasonOf, type StoreUnderTest } from './move-stores.ts';
 import { insertNamed, recordOf, writeOnce } from './once.ts';
-import type { StoresSource } from './replication.ts';
 
 /** The records of requests go wherever their tables go: what was done once on the source is not done again on the target. */
 export function requestReplicationContract(dialect: MoveDialect, start: () => Promise<StoresSource>): void {
   const { has, own } = dialect;
   describe(`${dialect.name}: records of requests`, () => {
-    let servers: StoresSource;
     let stores: MoveStores;
     let schemas: ReadonlyMap<string, TableSchema>;
     let store: DataStore;
+    let fresh: () => Promise<MoveStores>;
 
-    beforeAll(async () => {
-      servers = await start();
-    });
-    afterAll(async () => {
-      await servers[Symbol.asyncDispose]();
-    });
-    beforeEach(async () => {
-      stores = await servers.fresh();
-      schemas = await arm(stores);
-      store = stores.source.openData();
-    });
-    afterEach(async () => {
-      await store[Symbol.asyncDispose]();
-      await stores.source.owner.dropLog(FORWARD, never());
-      await stores[Symbol.asyncDispose]();
+    useArmedStores(start, (armed, stack) => {
+      ({ stores, schemas, fresh } = armed);
+      store = stack.use(stores.source.openData());
     });
 
     const kinds = (transactions: readonly ChangeTransaction[]): string[] => transactions.flatMap((each) => each.events.map((event) => event.kind)).sort();
@@ -165,7 +153,7 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
 
     test("that a player has written do not flow back, a gateway's do", async () => {
       const reverse = { ...FORWARD, id: 'move1.reverse' };
-      const from = await stores.target.owner.createLog(reverse, false, never());
+      const from = await stores.target.owner.createLog(reverse, null, never());
       await writeOnce(store, schemas, 'forward', [insertNamed('forward')]);
       await catchUp(stores, schemas, 1);
       const state = await stores.target.player.takeStream(FORWARD, never());
@@ -177,7 +165,7 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
         if (kinds(seen).includes('watermark')) break;
       }
       expect(kinds(seen)).toEqual(['watermark']);
-      await stores.target.owner.dropLog(reverse, never());
+      await stores.target.owner.dropLog(reverse, null, never());
     });
 
     test('expire by the store’s own clock, a few at a time, which the stream does not tell', async () => {
@@ -201,7 +189,7 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
     });
 
     test('expire in a store that was never prepared, which has none', async () => {
-      await using unprepared = await servers.fresh();
+      await using unprepared = await fresh();
       expect(await unprepared.source.owner.expireRequests(0, 10, never())).toBe(0);
       await unprepared.source.owner.install(never());
       await unprepared.source.sql(dialect.withoutRequests, 'owner');

@@ -13,7 +13,7 @@ import { Transaction } from '../simulation/store/transaction.ts';
 import type { MoveDialect } from './move-dialect.ts';
 import type { MoveStores, RawSession, StoreUnderTest } from './move-stores.ts';
 import { RealTimeline } from './real-timeline.ts';
-import type { StoresSource } from './replication.ts';
+import type { StoresSource } from './armed-stores.ts';
 import { SimulatedSession } from './simulated-session.ts';
 
 const insert = (name: string): string => `INSERT INTO item (name) VALUES ('${name}')`;

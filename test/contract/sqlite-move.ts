@@ -11,7 +11,7 @@ import { ReadFence } from '../../backends/sqlite/read-fence.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import type { MoveDialect } from './move-dialect.ts';
 import { type MoveStores, type RawSession, type StoreUnderTest, TABLES } from './move-stores.ts';
-import type { StoresSource } from './replication.ts';
+import type { StoresSource } from './armed-stores.ts';
 
 const TABLES_TEXT = `
 CREATE TABLE item (
@@ -43,7 +43,7 @@ export const sqliteDialect: MoveDialect = {
   dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate', 'request']
     .map((name) => `DROP TABLE switchyard_${name}`)
     .join('; '),
-  withoutRequests: 'DROP TABLE switchyard_request; UPDATE switchyard_installation SET version = 1',
+  withoutRequests: 'DROP TABLE switchyard_request; ALTER TABLE switchyard_log DROP COLUMN attempt; UPDATE switchyard_installation SET version = 1',
   fencedWrites: [
     'INSERT OR REPLACE INTO item (id, name) SELECT id, name FROM item',
     "INSERT OR IGNORE INTO item (name) VALUES ('z')",

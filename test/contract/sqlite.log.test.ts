@@ -165,7 +165,7 @@ test('what no stream wants any more leaves the file', async () => {
   const { stores } = here;
   await stores.source.sql("INSERT INTO item (name) VALUES ('a'); INSERT OR IGNORE INTO item (name) VALUES ('a')");
   await catchUp(stores, here.schemas, 1);
-  await stores.source.owner.dropLog({ id: 'move1.forward', workflow: 'move1', tables: ['item', 'line'] }, AbortSignal.timeout(5_000));
+  await stores.source.owner.dropLog({ id: 'move1.forward', workflow: 'move1', tables: ['item', 'line'] }, null, AbortSignal.timeout(5_000));
   await stores.source.sql("INSERT INTO item (name) VALUES ('b')");
   for (const own of ['change', 'candidate', 'log']) expect(await stores.source.sql(`SELECT count(*) FROM switchyard_${own}`)).toEqual([['0']]);
 });
@@ -179,7 +179,7 @@ test('a program that empties sqlite_sequence does not make the ids begin again',
     await catchUp(here.stores, here.schemas, round);
     // Everything is confirmed, and what is confirmed leaves the file.
     database.exec('UPDATE switchyard_log SET confirmed = (SELECT max(id) FROM switchyard_change)');
-    await here.stores.source.owner.dropLog({ id: 'another', workflow: 'another', tables: [] }, AbortSignal.timeout(5_000));
+    await here.stores.source.owner.dropLog({ id: 'another', workflow: 'another', tables: [] }, null, AbortSignal.timeout(5_000));
     expect(await here.stores.source.sql('SELECT count(*) FROM switchyard_change')).toEqual([['1']]);
   }
   await expectEqual(here);

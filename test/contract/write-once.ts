@@ -10,7 +10,7 @@ import { deleteItem, failure, reasonOf, updateItem } from './data-store-harness.
 import { type MoveDialect, testWhere } from './move-dialect.ts';
 import { type MoveStores, never, SOURCE, type StoreUnderTest } from './move-stores.ts';
 import { insertNamed, onceRequest, type OnceText, writeOnce } from './once.ts';
-import type { StoresSource } from './replication.ts';
+import type { StoresSource } from './armed-stores.ts';
 
 const AT_ONCE = 20;
 

@@ -13,6 +13,19 @@ const findings: readonly (readonly [what: string, plan: Partial<Plan> & Pick<Pla
     'a cancelled workflow ends also where Consul was away after its tables had been given back',
     { seed: 9013, ends: true, faults: [{ when: { kind: 'fence', state: 'OPEN', nth: 1, delayMs: 0 }, action: { kind: 'no-leader' }, forMs: 400 }] },
   ],
+  [
+    'a coordinator that comes late to the end of a switch does not end the log with which the next one begins its way back',
+    {
+      seed: 597,
+      fromScratch: true,
+      switches: 2,
+      restMs: 179.43179849302396,
+      faults: [
+        { when: { kind: 'fence', state: 'CLOSED', nth: 2, delayMs: 7.686513005435451 }, action: { kind: 'cut', a: 'control-2', b: 'old', ways: 'back' }, forMs: 791.6593215288594 },
+        { when: { kind: 'step', step: 'close', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'control-1', silent: false }, forMs: 1558.887652605772 },
+      ],
+    },
+  ],
 ];
 
 describe('what the simulation has found is mended', () => {

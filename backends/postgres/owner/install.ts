@@ -7,7 +7,7 @@ import type { Statements, StoreClient } from '../store-client.ts';
 import { functionScript } from './fence-sql.ts';
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 const migrations: readonly string[] = [
@@ -59,6 +59,8 @@ BEGIN
     EXECUTE format('ALTER PUBLICATION %I ADD TABLE switchyard.request', each_publication);
   END LOOP;
 END $migration$;`,
+  // The attempt for which each log was begun last.
+  'CREATE TABLE switchyard.log (stream text PRIMARY KEY, attempt bigint NOT NULL);',
 ];
 
 /** One key for everybody who installs into a database: "switchya" as eight bytes. */

@@ -1,6 +1,6 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
-import { type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
+import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
@@ -119,12 +119,12 @@ class PostgresOwnerStore implements OwnerStore {
     return new Map(rows.map(([table, names]) => [table ?? '', (names ?? '').split(',').filter((name) => name !== '')]));
   }
 
-  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
-    return createLog(this.#logParts(), stream, renew, signal);
+  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+    return createLog(this.#logParts(), stream, by, signal);
   }
 
-  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
-    return dropLog(this.#logParts(), stream, signal);
+  dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
+    return dropLog(this.#logParts(), stream, by, signal);
   }
 
   async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {

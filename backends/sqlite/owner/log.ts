@@ -1,4 +1,4 @@
-import { type Position, position } from '../../../core/ids.ts';
+import { type Attempt, type Position, position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
 import type { Connection } from '../connection.ts';
@@ -8,26 +8,37 @@ import { nowMs } from './store-sql.ts';
 import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
-export function createLog(connection: Connection, stream: StreamSpec, renew: boolean): Position {
+export function createLog(connection: Connection, stream: StreamSpec, by: Attempt | null): Position {
+  if (isBegunLater(connection, stream, by)) {
+    throw new SwitchyardError('FENCE_CONFLICT', `the log of stream "${stream.id}" has been begun for a later attempt than ${by}: another coordinator goes on with the workflow`, {
+      metadata: { workflow: stream.workflow },
+    });
+  }
   for (const table of stream.tables) {
     const schema = describeTable(connection, table);
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
     putLogTriggers(connection, schema);
   }
   keepLastRow(connection, stream);
-  if (renew) connection.run('DELETE FROM switchyard_log WHERE stream = ?', [stream.id]);
-  connection.run('INSERT INTO switchyard_log (stream, workflow, tables, confirmed) VALUES (?, ?, ?, ?) ON CONFLICT (stream) DO NOTHING', [
+  const confirmed = lastId(connection);
+  connection.run('INSERT OR REPLACE INTO switchyard_log (stream, workflow, tables, confirmed, attempt) VALUES (?, ?, ?, ?, ?)', [
     stream.id,
     stream.workflow,
     nameList(stream.tables),
-    lastId(connection),
+    confirmed,
+    by ?? 0,
   ]);
-  const [row] = connection.all('SELECT confirmed FROM switchyard_log WHERE stream = ?', [stream.id]);
-  return position(String(row?.[0] ?? 0n));
+  return position(String(confirmed));
 }
 
-/** Nothing there is success. Tables that no other stream wants are logged no longer. What the log still holds is removed piece by piece, by `trimLog`. */
-export function dropLog(connection: Connection, stream: StreamSpec): void {
+/** Whether it belongs to a later attempt than `by`; null: it may be changed in any case. */
+function isBegunLater(connection: Connection, stream: StreamSpec, by: Attempt | null): boolean {
+  return by !== null && connection.all('SELECT 1 FROM switchyard_log WHERE stream = ? AND attempt > ?', [stream.id, by]).length > 0;
+}
+
+/** Nothing there is success, and so is a log of a later attempt, which stays. Tables that no other stream wants are logged no longer. What the log still holds is removed piece by piece, by `trimLog`. */
+export function dropLog(connection: Connection, stream: StreamSpec, by: Attempt | null): void {
+  if (isBegunLater(connection, stream, by)) return;
   const [row] = connection.all('SELECT tables FROM switchyard_log WHERE stream = ?', [stream.id]);
   connection.run('DELETE FROM switchyard_log WHERE stream = ?', [stream.id]);
   const tables = row === undefined ? stream.tables : (JSON.parse(String(row[0])) as readonly string[]);

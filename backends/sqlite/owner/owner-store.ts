@@ -1,5 +1,5 @@
 import type { FenceRow } from '../../../core/fence.ts';
-import { type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
+import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
@@ -106,13 +106,13 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#client.read(signal, ({ connection }) => new Map(tables.filter((table) => tableExists(connection, table)).map((table) => [table, GATEWAY_RIGHTS])));
   }
 
-  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
-    return this.#write(signal, ({ connection }) => createLog(connection, stream, renew));
+  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+    return this.#write(signal, ({ connection }) => createLog(connection, stream, by));
   }
 
-  async dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+  async dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     const drop = ({ connection, fence }: Transaction): boolean => {
-      if (fence.isInstalled()) dropLog(connection, stream);
+      if (fence.isInstalled()) dropLog(connection, stream, by);
       return fence.isInstalled();
     };
     if (!(await this.#write(signal, drop))) return;

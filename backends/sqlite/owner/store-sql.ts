@@ -4,7 +4,7 @@
  */
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-export const STORE_VERSION = 2;
+export const STORE_VERSION = 3;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 export const migrations: readonly string[] = [
@@ -62,6 +62,8 @@ WHEN (SELECT player FROM switchyard_session) = 0 AND EXISTS (SELECT 1 FROM switc
 BEGIN
   INSERT INTO switchyard_change (at, kind, name, number) VALUES ((julianday('now') - 2440587.5) * 86400000.0, 'request', NEW.table_name, NEW.id);
 END;`,
+  // The attempt for which the log was begun.
+  'ALTER TABLE switchyard_log ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;',
 ];
 
 /** Milliseconds since the epoch, as SQL. */

@@ -56,7 +56,7 @@ export const target: FuzzTarget = {
     const owner = stack.use(sqliteBackend.openOwner(options));
     await owner.install(never);
     await owner.claim({ workflow: 'move', peer: 'new', tables: stream.tables }, 'source', never);
-    await owner.createLog(stream, true, never);
+    await owner.createLog(stream, null, never);
     const replication = stack.use(sqliteBackend.openReplication(options));
     const schemas = new Map<string, TableSchema>();
     for (const table of stream.tables) {

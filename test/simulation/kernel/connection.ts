@@ -50,6 +50,9 @@ const cancelLimitMs = 1_000;
 /** A connection, whatever it leads to. */
 export type AnyConnection = Pick<Connection<ServerSession>, 'break' | 'drop' | 'isOrphaned'>;
 
+/** As long as PostgreSQL's clients take at most, once the server answers, to find that a silent connection is dead. */
+const foundDeadMs = 3_000;
+
 const refused = 'the connection was refused';
 const brokenText = 'the connection broke';
 
@@ -184,7 +187,9 @@ export class Connection<S extends ServerSession> {
   }
 
   #reset(from: string, why: string): void {
-    this.#network.send(from, this.#client.name, this.#client, () => this.#lose(why));
+    const lose = (): void => this.#lose(why);
+    // Word of it that is lost comes late: while it waits, a client of a store asks over another connection what has become of its own.
+    this.#network.send(from, this.#client.name, this.#client, lose, () => void this.#scheduler.schedule(foundDeadMs, this.#client, lose));
   }
 
   /** The client hears that the connection is gone. */

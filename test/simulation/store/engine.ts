@@ -37,6 +37,8 @@ export type Relation = `row ${string}` | 'fence' | 'stream' | 'copy' | 'marker' 
 export class Engine {
   readonly name: string;
   readonly slots = new Map<string, Slot>();
+  /** The attempt for which each stream's log was begun last, also where it has gone since. */
+  readonly logAttempts = new Map<string, number>();
   readonly #relations = new Map<Relation, Map<string, Version[]>>();
   readonly #log: LogEntry[] = [];
   readonly #listeners = new Set<() => void>();
@@ -53,6 +55,7 @@ export class Engine {
     const copied = new Engine(this.name);
     copied.#lastCommit = this.#lastCommit;
     for (const [id, slot] of this.slots) copied.slots.set(id, { ...slot });
+    for (const [id, number] of this.logAttempts) copied.logAttempts.set(id, number);
     for (const [relation, rows] of this.#relations) copied.#relations.set(relation, new Map([...rows].map(([key, versions]) => [key, [...versions]])));
     copied.#log.push(...this.#log.map((entry) => ({ ...entry, atMs: entry.atMs - earlierMs })));
     return copied;

@@ -1,7 +1,7 @@
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
 import { requireAsSeen } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
-import { attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
+import { type Attempt, attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
@@ -101,27 +101,32 @@ export class SimOwnerStore implements OwnerStore {
   }
 
   /** A new slot begins when the transactions that have written something by now have ended. */
-  createLog(stream: StreamSpec, renew: boolean, signal: AbortSignal): Promise<Position> {
+  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
     const { server } = this.#link;
     const { engine } = server;
     return this.#run(signal, async (own) => {
-      const present = engine.slots.get(stream.id);
-      if (present !== undefined && !renew) return position(String(present.confirmed));
+      if (this.#isBegunLater(stream, by)) throw begunLater(stream);
+      engine.logAttempts.set(stream.id, by ?? 0);
       engine.slots.delete(stream.id);
       const running = [...server.transactions].filter((each) => each !== own && each.writes.size > 0);
       for (let waitedMs = 0; running.some((each) => server.transactions.has(each)); waitedMs += slotPollMs) {
         if (waitedMs > slotLimitMs) throw new SwitchyardError('PRECHECK_FAILED', 'the log could not begin because transactions stayed open');
         await new Promise<void>((resolve) => server.after(slotPollMs, resolve));
       }
+      if (engine.slots.has(stream.id)) throw begunLater(stream);
       engine.slots.set(stream.id, { confirmed: engine.lastCommit });
       return position(String(engine.lastCommit));
     });
   }
 
-  dropLog(stream: StreamSpec, signal: AbortSignal): Promise<void> {
+  dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     return this.#run(signal, async () => {
-      this.#link.server.engine.slots.delete(stream.id);
+      if (!this.#isBegunLater(stream, by)) this.#link.server.engine.slots.delete(stream.id);
     });
+  }
+
+  #isBegunLater(stream: StreamSpec, by: Attempt | null): boolean {
+    return by !== null && (this.#link.server.engine.logAttempts.get(stream.id) ?? 0) > by;
   }
 
   streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {
@@ -216,3 +221,5 @@ function tableProblems(transaction: Transaction, table: string, moved: readonly 
   }
   return found.map(([message, fix]) => ({ table, message, fix }));
 }
+
+const begunLater = (stream: StreamSpec): SwitchyardError => new SwitchyardError('FENCE_CONFLICT', `the log of stream "${stream.id}" has been begun for a later attempt`);

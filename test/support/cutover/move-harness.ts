@@ -217,7 +217,7 @@ export class StagedMove implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.streams[Symbol.asyncDispose]();
     // A server has slots for some twenty logs.
-    for (const side of ['source', 'target'] as const) await this.move[side].owner.dropLog(streamFrom(this.move, side), never);
+    for (const side of ['source', 'target'] as const) await this.move[side].owner.dropLog(streamFrom(this.move, side), null, never);
     await this.#opened[Symbol.asyncDispose]();
   }
 }
