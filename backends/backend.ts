@@ -266,7 +266,7 @@ export interface OwnerStore extends AsyncDisposable {
 
   /**
    * As a source: begins keeping the log for the stream anew (slot, publication), throwing away what there is, and returns where it starts. `by`: the attempt that needs it; null before there is any, then it is begun in any case.
-   * FENCE_CONFLICT, with nothing changed: a later attempt has begun it, which whoever has slept meanwhile must not take away.
+   * LOCK_TAKEN, with nothing changed: a later attempt has begun it, which whoever has slept meanwhile must not take away.
    */
   createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position>;
   /** As a source: lets the log go, also where there is none; one that a later attempt than `by` has begun stays, without an error. Null: whoever has begun it. */

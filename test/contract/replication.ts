@@ -303,7 +303,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       await begin(stores.target.owner, FORWARD, begun);
       await write(`INSERT INTO item (name) VALUES ('kept')`);
       await owner.dropLog(FORWARD, attempt(4), never());
-      expect(await reasonOf(owner.createLog(FORWARD, attempt(4), never()))).toBe('FENCE_CONFLICT');
+      expect(await reasonOf(owner.createLog(FORWARD, attempt(4), never()))).toBe('LOCK_TAKEN');
       expect(kinds(await catchUp(stores, schemas, 1))).toEqual(['insert', 'watermark']);
       await owner.dropLog(FORWARD, attempt(5), never());
       const gone = stores.source.player.follow(FORWARD, schemas, begun, never());

@@ -71,7 +71,7 @@ const textOf = (by: Attempt | null): string | null => (by === null ? null : Stri
 
 function begunLater({ stream, by }: OwnLog): SwitchyardError {
   return new SwitchyardError(
-    'FENCE_CONFLICT',
+    'LOCK_TAKEN',
     `the log of stream "${stream.id}" has been begun for a later attempt than ${by ?? 'any'}: another coordinator goes on with the workflow`,
     {
       metadata: { workflow: stream.workflow },
