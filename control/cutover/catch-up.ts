@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { rowsText, scopeOf } from './direction.ts';
 import { type HoldContext, overBudget } from './hold-context.ts';
 import type { Note } from './trace.ts';
-import { asSwitchyardError } from './time-limit.ts';
+import { asSwitchyardError } from '../time-limit.ts';
 
 const POLL_PAUSE_MS = 1;
 /** The target must have answered this recently when the decision is taken: it is needed right after it. */

@@ -14,7 +14,7 @@ import { precheck } from './precheck.ts';
 import { prepare } from './prepare.ts';
 import type { CutoverStepName } from './steps.ts';
 import { runTail } from './tail.ts';
-import { abortError, asSwitchyardError, backOffMs, within } from './time-limit.ts';
+import { abortError, asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 import { CutoverTrace } from './trace.ts';
 
 export interface CutoverInput {

@@ -2,7 +2,7 @@ import { hasReason, type SwitchyardError } from '../../core/switchyard-error.ts'
 import { isAt, isState, type SideView } from './direction.ts';
 import { Abandoned, type HoldContext } from './hold-context.ts';
 import type { Note } from './trace.ts';
-import { asSwitchyardError, backOffMs } from './time-limit.ts';
+import { asSwitchyardError, backOffMs } from '../time-limit.ts';
 
 const TRY_LIMIT_MS = 500;
 const TAKE_BACK_LIMIT_MS = 5_000;

@@ -2,7 +2,7 @@ import type { FenceSession } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ControlDeps, Move, SideName } from '../move.ts';
 import { scopeOf, type SideView, sideView } from './direction.ts';
-import { abortError, asSwitchyardError, isDefinite, type LateError, within } from './time-limit.ts';
+import { abortError, asSwitchyardError, isDefinite, type LateError, within } from '../time-limit.ts';
 
 const OPEN_LIMIT_MS = 5_000;
 const WARM_UP_LIMIT_MS = 2_000;

@@ -6,7 +6,7 @@ import { Abandoned, type HoldContext, overBudget } from './hold-context.ts';
 import { heldRules, type RulesGoal } from './rules-change.ts';
 import { changeNote, type RulesMark, settleRules } from './rules-write.ts';
 import type { Note } from './trace.ts';
-import { abortError, asSwitchyardError, within } from './time-limit.ts';
+import { abortError, asSwitchyardError, within } from '../time-limit.ts';
 
 /** How a hold ended. */
 export type HoldResult =

@@ -1,6 +1,6 @@
 import type { CutoverRecord, WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, SideName } from '../move.ts';
-import { asSwitchyardError, backOffMs, within } from './time-limit.ts';
+import { asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 
 const KEPT = 20;

@@ -10,7 +10,7 @@ import { type Direction, directionTo, isState, sideView, viewText } from './dire
 import { type Finding, finding } from './finding.ts';
 import { lagFinding, reportedLagFinding } from './lag.ts';
 import { rulesProblem } from './rules-change.ts';
-import { abortError, asSwitchyardError, within } from './time-limit.ts';
+import { abortError, asSwitchyardError, within } from '../time-limit.ts';
 
 export interface PrecheckResult {
   readonly problems: readonly Finding[];

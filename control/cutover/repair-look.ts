@@ -7,7 +7,7 @@ import type { FenceLinks } from './fence-link.ts';
 import { decideRepair, type RepairDecision, type RepairView, type RulesView } from './repair-decision.ts';
 import { heldAttempt, rulesProblem } from './rules-change.ts';
 import type { RulesMark } from './rules-write.ts';
-import { asSwitchyardError, within } from './time-limit.ts';
+import { asSwitchyardError, within } from '../time-limit.ts';
 
 const ROWS_LIMIT_MS = 400;
 const RULES_LIMIT_MS = 1_000;

@@ -5,7 +5,7 @@ import { type FenceLinks, fenceLinks } from './fence-link.ts';
 import { decideRepair, type RepairDecision, type RepairView, situationOf } from './repair-decision.ts';
 import { repairWith } from './repair.ts';
 import { lookAtRows, rulesView } from './repair-look.ts';
-import { backOffMs } from './time-limit.ts';
+import { backOffMs } from '../time-limit.ts';
 
 export interface RepairWatchOptions {
   readonly deps: ControlDeps;

@@ -8,7 +8,7 @@ import type { RepairDecision, RepairTransition } from './repair-decision.ts';
 import { lookToRepair, type RepairLook, restores } from './repair-look.ts';
 import { recordRepair } from './repair-record.ts';
 import { settleRules } from './rules-write.ts';
-import { asSwitchyardError, backOffMs, within } from './time-limit.ts';
+import { asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 
 export interface RepairReport {
   /** What was found and done, one line each, for people. */

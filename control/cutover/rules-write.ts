@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ChangeNote } from '../../topo/topology.ts';
 import type { ControlDeps } from '../move.ts';
 import { openRules, type RulesGoal, rulesProblem } from './rules-change.ts';
-import { asSwitchyardError, backOffMs, within } from './time-limit.ts';
+import { asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 
 /** One document among all that ever were current. */
 export type RulesMark = Pick<RulesDocument, 'version' | 'nonce'>;

@@ -6,7 +6,7 @@ import { Abandoned } from './hold-context.ts';
 import { recordRepair } from './repair-record.ts';
 import type { CutoverStepName } from './steps.ts';
 import type { Note } from './trace.ts';
-import { abortError, asSwitchyardError, backOffMs, within } from './time-limit.ts';
+import { abortError, asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 
 /** What runs a step and takes its time; a cutover's trace is one. */
 export interface StepRunner {

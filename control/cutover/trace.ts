@@ -2,7 +2,7 @@ import { type Context, context, isSpanContextValid, ROOT_CONTEXT, type Span, Spa
 import type { Clock } from '../../core/clock.ts';
 import type { CutoverStep } from '../../core/workflow-document.ts';
 import { type CutoverStepName, cutoverSteps } from './steps.ts';
-import { asSwitchyardError } from './time-limit.ts';
+import { asSwitchyardError } from '../time-limit.ts';
 
 /** Adds to what the journal and the span say about the step under way. */
 export type Note = (detail: string) => void;

@@ -1,7 +1,7 @@
 import type { Problem } from '../../backends/backend.ts';
 import type { Keyspace } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { abortError, asSwitchyardError, within } from '../cutover/time-limit.ts';
+import { abortError, asSwitchyardError, within } from '../time-limit.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
 import type { ControlDeps } from '../move.ts';
 import type { Stores } from '../stores.ts';

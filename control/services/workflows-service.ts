@@ -3,7 +3,7 @@ import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { WorkflowService } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { repairOnce } from '../cutover/repair.ts';
-import { within } from '../cutover/time-limit.ts';
+import { within } from '../time-limit.ts';
 import { isArmed } from '../workflow/armed-moves.ts';
 import { createWorkflow } from './create-workflow.ts';
 import { encodeWorkflow, type PlacedFenceRow } from './encode-workflow.ts';

@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Keyspace } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { asSwitchyardError, backOffMs, within } from '../cutover/time-limit.ts';
+import { asSwitchyardError, backOffMs, within } from '../time-limit.ts';
 import type { ControlMetrics } from '../metrics.ts';
 import type { Stores } from '../stores.ts';
 import { WorkShare } from '../streams/work-share.ts';

@@ -4,7 +4,7 @@ import type { TopologySession } from '../../topo/topology.ts';
 import { runCutover } from '../cutover/cutover.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import { finishSwitch } from '../cutover/tail.ts';
-import { asSwitchyardError } from '../cutover/time-limit.ts';
+import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlMetrics } from '../metrics.ts';
 import { type ControlDeps, type Move, otherSide, type SideName } from '../move.ts';
 import type { Stores } from '../stores.ts';

@@ -1,7 +1,7 @@
 import { assertNever } from '../../core/assert-never.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
-import { asSwitchyardError } from '../cutover/time-limit.ts';
+import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlDeps, Move } from '../move.ts';
 import type { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';

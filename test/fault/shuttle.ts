@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRpcClient } from '../../client/rpc-client.ts';
-import { asSwitchyardError } from '../../control/cutover/time-limit.ts';
+import { asSwitchyardError } from '../../control/time-limit.ts';
 import type { SideName } from '../../control/move.ts';
 import { WorkflowService } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { benchNowMs, movedTables, workflowName } from '../bench/cutover/bench-move.ts';

@@ -1,5 +1,5 @@
-import type { Clock } from '../../core/clock.ts';
-import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
+import type { Clock } from '../core/clock.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 
 /** The error that a wait ends with when its limit is over. */
 export type LateError = () => SwitchyardError;
