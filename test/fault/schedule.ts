@@ -4,7 +4,7 @@ import type { Dice } from '../bench/cutover/workload.ts';
 import type { Strike } from './accounts.ts';
 import { flowLimitMs, untilFlowing } from './flow.ts';
 import type { MachineShare } from './machine-share.ts';
-import type { Nemesis } from './nemeses/nemesis.ts';
+import { type Nemesis, noExcuse, type Struck } from './nemeses/nemesis.ts';
 import type { World } from './world.ts';
 
 const calmMs = 1_500;
@@ -74,7 +74,11 @@ async function strikeOnce(world: World, nemeses: readonly Nemesis[], dice: Dice,
   const fromMs = benchNowMs();
   const struck = await Promise.all(
     nemeses.map(async (nemesis) => {
-      const result = await nemesis.strike(world, dice);
+      const result = await nemesis.strike(world, dice).catch((error: unknown): Struck => {
+        // Beside the other one it may have had nothing to strike: what it left must flow again all the same.
+        if (nemeses.length === 1) throw error;
+        return { what: `not carried out (${String(error)})`, excuses: noExcuse };
+      });
       return { name: nemesis.name, ...result, toMs: benchNowMs() };
     }),
   );

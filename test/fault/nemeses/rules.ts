@@ -3,10 +3,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RulesDocument } from '../../../core/rules-document.ts';
 import { readRules, rulesKey } from '../../bench/cutover/consul-rules.ts';
 import type { KeyspaceName } from '../../support/moves/move-state.ts';
+import { waitUntil } from '../../support/servers/wait-until.ts';
 import { durationMs, type Nemesis, noExcuse, oneOf, seconds } from './nemesis.ts';
 
 const longestLookMs = 3_000;
 const snapshotLimitMs = 20_000;
+/** Of whatever somebody does by hand. */
+const handLimitMs = 40_000;
 
 const turned = (primary: string): KeyspaceName => (primary === 'old' ? 'new' : 'old');
 type Tables = RulesDocument['tables'];
@@ -36,7 +39,7 @@ const overwrites: Readonly<Record<string, (document: RulesDocument) => string>> 
 export const keyDeleted: Nemesis = {
   name: 'key-deleted',
   async strike({ consul }, dice) {
-    await consul.kv('delete', rulesKey);
+    await untilDone('the deletion of the rules', async () => ({ out: await consul.kv('delete', rulesKey) }));
     await sleep(dice.roll(longestLookMs));
     return { what: 'the rules are deleted', excuses: noExcuse };
   },
@@ -49,7 +52,7 @@ export const rulesOverwritten: Nemesis = {
     const name = oneOf(Object.keys(overwrites), dice);
     const document = await readRules(consul).catch(() => null);
     const text = overwrites[name]?.(document ?? emptyRules) ?? '';
-    await consul.kv('put', rulesKey, document === null ? text : text.replace(document.nonce, randomUUID()));
+    await untilDone('the overwriting of the rules', async () => ({ out: await consul.kv('put', rulesKey, document === null ? text : text.replace(document.nonce, randomUUID())) }));
     await sleep(dice.roll(longestLookMs));
     return { what: `the rules are overwritten by ${name}`, excuses: noExcuse };
   },
@@ -63,12 +66,27 @@ export const snapshotRestored: Nemesis = {
   name: 'snapshot-restored',
   async strike({ consul }, dice) {
     const forMs = durationMs(dice);
-    const snapshot = await fetch(`${consul.address}/v1/snapshot`, { signal: AbortSignal.timeout(snapshotLimitMs) });
-    if (!snapshot.ok) throw new Error(`Consul answered ${snapshot.status} for a snapshot`);
-    const bytes = await snapshot.arrayBuffer();
+    const url = `${consul.address}/v1/snapshot`;
+    const bytes = await untilDone('a snapshot of Consul', async () => (await answered(url, {})).arrayBuffer());
     await sleep(forMs);
-    const restored = await fetch(`${consul.address}/v1/snapshot`, { method: 'PUT', body: bytes, signal: AbortSignal.timeout(snapshotLimitMs) });
-    if (!restored.ok) throw new Error(`Consul answered ${restored.status} to a snapshot: ${await restored.text()}`);
+    await untilDone('the return to a snapshot', () => answered(url, { method: 'PUT', body: bytes }));
     return { what: `a snapshot restored after ${seconds(forMs)}`, excuses: noExcuse };
   },
 };
+
+/** Another strike may be on Consul, or on a way to it: a person would try again, too. */
+function untilDone<T extends object>(what: string, act: () => Promise<T>): Promise<T> {
+  let why = '';
+  return waitUntil(what, { limitMs: handLimitMs, everyMs: 300, explain: () => why }, () =>
+    act().catch((error: unknown) => {
+      why = String(error);
+      return undefined;
+    }),
+  );
+}
+
+async function answered(url: string, request: RequestInit): Promise<Response> {
+  const response = await fetch(url, { ...request, signal: AbortSignal.timeout(snapshotLimitMs) });
+  if (!response.ok) throw new Error(`Consul answered ${response.status}: ${await response.text()}`);
+  return response;
+}
