@@ -66,14 +66,27 @@ beforeAll(async () => {
 afterAll(() => rm(copy, { recursive: true, force: true }));
 
 describe('the linter catches', () => {
-  test.each(violations)('%s', async (_what, file, code, rule) => {
-    const path = join(copy, file);
-    await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, code);
-    const { failed, output } = await lint(file);
-    await rm(path);
-    expect(output).toContain(rule);
-    expect(failed).toBe(true);
+  /** What it says of each planted file. All are planted at once, each under a name of its own: a run of the linter takes a second. */
+  const told = new Map<string, string>();
+  const nameOf = (file: string, index: number): string => file.replace('planted', `planted-${index}`);
+
+  beforeAll(async () => {
+    const files = violations.map(([, file], index) => nameOf(file, index));
+    for (const [index, [, , code]] of violations.entries()) {
+      const path = join(copy, files[index] ?? '');
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, code);
+    }
+    const { output } = await lint(...files);
+    for (const file of files) {
+      const lines = output.split('\n').filter((line) => line.startsWith(`${file}:`));
+      told.set(file, lines.join('\n'));
+      await rm(join(copy, file));
+    }
+  });
+
+  test.each(violations.map((violation, index) => [...violation, index] as const))('%s', (_what, file, _code, rule, index) => {
+    expect(told.get(nameOf(file, index))).toContain(rule);
   });
 
   test('an import cycle', async () => {

@@ -86,8 +86,9 @@ export class CoordinatorCases implements AsyncDisposable {
     load.run();
     await sleep(1_000);
     const ordered = order(to, survivor.address);
+    const fired = armed.untilFired();
     // The order is answered once the end is written down, and one step comes after that.
-    await Promise.race([armed.untilFired(), ordered.then((why) => (why === null ? armed.untilFired() : Promise.reject(new Error(`the cutover was not made: ${why}`))))]);
+    await Promise.race([fired, ordered.then((why) => (why === null ? fired : Promise.reject(new Error(`the cutover was not made: ${why}`))))]);
     const firedMs = benchNowMs();
     await this.#untilSettled(outageLimitMs + 1_000);
 

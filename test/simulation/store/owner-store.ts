@@ -222,4 +222,4 @@ function tableProblems(transaction: Transaction, table: string, moved: readonly 
   return found.map(([message, fix]) => ({ table, message, fix }));
 }
 
-const begunLater = (stream: StreamSpec): SwitchyardError => new SwitchyardError( 'LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt`);
+const begunLater = (stream: StreamSpec): SwitchyardError => new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt`);
