@@ -10,7 +10,7 @@ import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
 export function createLog(connection: Connection, stream: StreamSpec, by: Attempt | null): Position {
   if (isBegunLater(connection, stream, by)) {
-    throw new SwitchyardError( 'LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt than ${by}: another coordinator goes on with the workflow`, {
+    throw new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt than ${by}: another coordinator goes on with the workflow`, {
       metadata: { workflow: stream.workflow },
     });
   }
