@@ -18,3 +18,10 @@ export function requireAsSeen(stream: StreamSpec, seen: StreamSeen, token: Strea
       metadata: { table: other },
     });
 }
+
+/** Refuses to begin a log anew; see `OwnerStore.createLog`. */
+export function logBegunLater(stream: StreamSpec): SwitchyardError {
+  return new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt meanwhile: another coordinator goes on with the workflow`, {
+    metadata: { workflow: stream.workflow },
+  });
+}

@@ -77,7 +77,9 @@ describe('the linter catches', () => {
       await mkdir(dirname(path), { recursive: true });
       await writeFile(path, code);
     }
-    const { output } = await lint(...files);
+    // Only errors: a rule that merely warned would let the file pass.
+    const { failed, output } = await lint('--diagnostic-level=error', ...files);
+    expect(failed).toBe(true);
     for (const file of files) {
       const lines = output.split('\n').filter((line) => line.startsWith(`${file}:`));
       told.set(file, lines.join('\n'));

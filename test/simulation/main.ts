@@ -9,7 +9,19 @@ import { shrinkPlan } from './shrink.ts';
 import { noteText } from './world/journal.ts';
 
 /** What decides what a seed does. */
-const paths = ['core', 'topo', 'gateway', 'control', 'runtime', 'gen', 'backends/backend.ts', 'backends/request-answer.ts', 'test/simulation', 'test/checker'];
+const paths = [
+  'core',
+  'topo',
+  'gateway',
+  'control',
+  'runtime',
+  'gen',
+  'backends/backend.ts',
+  'backends/request-answer.ts',
+  'backends/stream-beginning.ts',
+  'test/simulation',
+  'test/checker',
+];
 const subject = 'seeds';
 /** Seeds of one line of the record. */
 const piece = 200;

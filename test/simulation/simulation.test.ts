@@ -30,7 +30,7 @@ describe('simulation', () => {
     expect(other.trace).not.toBe(a.trace);
   });
 
-  test.each(['fence'] as const)('without the safeguard "%s" something is found soon', async (fault) => {
-    expect(await firstFailure(fault, 40)).not.toBeNull();
+  test.each(['fence', 'marker'] as const)('without the safeguard "%s" something is found soon', async (fault) => {
+    expect(await firstFailure(fault, 100)).not.toBeNull();
   });
 });

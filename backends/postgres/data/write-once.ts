@@ -31,27 +31,19 @@ export async function runWritesOnce(
   encode: (done: readonly DoneWrite[]) => Uint8Array,
   signal: AbortSignal,
 ): Promise<OnceAnswer> {
-  return onSession(pool, signal, (session) => writeOrFind(session, writes, request, encode, signal));
-}
-
-async function writeOrFind(
-  session: Session,
-  writes: readonly PlannedWrite[],
-  request: OnceRequest,
-  encode: (done: readonly DoneWrite[]) => Uint8Array,
-  signal: AbortSignal,
-): Promise<OnceAnswer> {
-  try {
-    return await writeAndRecord(session, writes, request, encode, signal);
-  } catch (error) {
-    if (hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
-    // Nobody has looked: "such a row is there already" may tell of the first one's row.
-    if (signal.aborted) throw abortError(signal);
-    if (!session.usable) throw lostError(error);
-    const answer = recordedAnswer(request, recordsFromRows(await readOn(session, findStatement(request), signal)));
-    if (answer === null) throw error;
-    return answer;
-  }
+  return onSession(pool, signal, async (session) => {
+    try {
+      return await writeAndRecord(session, writes, request, encode, signal);
+    } catch (error) {
+      if (hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
+      // Nobody has looked: "such a row is there already" may tell of the first one's row.
+      if (signal.aborted) throw abortError(signal);
+      if (!session.usable) throw lostError(error);
+      const answer = recordedAnswer(request, recordsFromRows(await readOn(session, findStatement(request), signal)));
+      if (answer === null) throw error;
+      return answer;
+    }
+  });
 }
 
 async function writeAndRecord(

@@ -6,6 +6,7 @@ import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
+import { logBegunLater } from '../../stream-beginning.ts';
 import { logName } from '../log-names.ts';
 import { lockingTransaction } from './locking.ts';
 import type { StoreClient } from '../store-client.ts';
@@ -25,72 +26,60 @@ export interface LogParts {
   readonly shard: ServerShard;
 }
 
-/** A log, and the attempt for which it is begun or ended; null: any. */
+/** A log as one attempt changes it. `ours`: an SQL condition that keeps the log as it is until the transaction ends, and is false where a later attempt has claimed it. */
 interface OwnLog {
   readonly name: string;
   readonly stream: StreamSpec;
-  readonly by: Attempt | null;
+  readonly ours: string;
 }
 
 /** The stream's publication and slot; both are there when it resolves. Returns the position from which the slot delivers. */
 export async function createLog(parts: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
-  const log: OwnLog = { name: logName(stream, parts.shard), stream, by };
-  await claimLog(parts.client, log, signal);
+  const { client } = parts;
+  await claimLog(client, stream, by, signal);
+  const log = await ownLog(parts, stream, by, signal);
   // Before the slot: the log is read with the catalogue as it was then, and has to find the publication in it.
   await createPublication(parts, log, signal);
   await dropSlot(parts, log, signal);
-  const left = await parts.client.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [log.name], signal);
+  const left = await client.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [log.name], signal);
   // Begun by somebody else since we claimed it.
-  if (left.length > 0) throw begunLater(log);
-  return createSlot(parts.client, log.name, signal);
+  if (left.length > 0) throw logBegunLater(stream);
+  return createSlot(client, log.name, signal);
 }
 
 export async function dropLog(parts: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
-  const log: OwnLog = { name: logName(stream, parts.shard), stream, by };
+  const log = await ownLog(parts, stream, by, signal);
   await dropSlot(parts, log, signal);
   await dropPublication(parts, log, signal);
 }
 
 /** From here on an earlier attempt changes nothing of the log. */
-async function claimLog(client: StoreClient, log: OwnLog, signal: AbortSignal): Promise<void> {
+async function claimLog(client: StoreClient, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
   const claim = `
     INSERT INTO switchyard.log (stream, attempt) VALUES ($1, coalesce($2::bigint, 0))
     ON CONFLICT (stream) DO UPDATE SET attempt = EXCLUDED.attempt WHERE $2 IS NULL OR log.attempt <= EXCLUDED.attempt RETURNING 1`;
-  if ((await client.query(claim, [log.stream.id, textOf(log.by)], signal)).length === 0) throw begunLater(log);
+  if ((await client.query(claim, [stream.id, by === null ? null : String(by)], signal)).length === 0) throw logBegunLater(stream);
 }
 
-/** An SQL condition that keeps the log as it is until the transaction ends, and is false where a later attempt has claimed it. Without such a row, or without the table, an older release has begun it: nobody sleeps there. */
-async function oursText({ client }: LogParts, { stream, by }: OwnLog, signal: AbortSignal): Promise<string> {
+/** Without a row of the log's, or without the table, an older release has begun it: nobody sleeps there. */
+async function ownLog({ client, shard }: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<OwnLog> {
+  const name = logName(stream, shard);
   const [row] = await client.query(`SELECT to_regclass('switchyard.log')`, [], signal);
-  if (typeof row?.[0] !== 'string' || by === null) return 'true';
+  if (typeof row?.[0] !== 'string' || by === null) return { name, stream, ours: 'true' };
   await client.query('INSERT INTO switchyard.log (stream, attempt) VALUES ($1, 0) ON CONFLICT DO NOTHING', [stream.id], signal);
-  return `EXISTS (SELECT FROM switchyard.log WHERE stream = ${pg.escapeLiteral(stream.id)} AND attempt <= ${by} FOR SHARE)`;
-}
-
-const textOf = (by: Attempt | null): string | null => (by === null ? null : String(by));
-
-function begunLater({ stream, by }: OwnLog): SwitchyardError {
-  return new SwitchyardError(
-    'LOCK_TAKEN',
-    `the log of stream "${stream.id}" has been begun for a later attempt than ${by ?? 'any'}: another coordinator goes on with the workflow`,
-    {
-      metadata: { workflow: stream.workflow },
-    },
-  );
+  return { name, stream, ours: `EXISTS (SELECT FROM switchyard.log WHERE stream = ${pg.escapeLiteral(stream.id)} AND attempt <= ${by} FOR SHARE)` };
 }
 
 /** A write that looks up its table's publications while one of them goes fails with "cache lookup failed for publication": so nobody writes in that moment. */
-async function dropPublication(parts: LogParts, log: OwnLog, signal: AbortSignal): Promise<void> {
-  const { client, clock } = parts;
+async function dropPublication({ client, clock }: LogParts, { name, ours }: OwnLog, signal: AbortSignal): Promise<void> {
   // Our own tables first, as an apply does. Not the records of requests: the writes of every table add to them, which looks nothing up, and a player comes to them behind its stream's row.
   const members = `
     SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables
     WHERE pubname = $1 AND NOT (schemaname = 'switchyard' AND tablename = 'request') ORDER BY schemaname DESC, tablename`;
-  const ours = await oursText(parts, log, signal);
   await lockingTransaction(client, clock, signal, async (transaction) => {
     if ((await transaction.query(`SELECT WHERE ${ours}`, [], signal)).length === 0) return;
-    for (const [table] of await transaction.query(members, [log.name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
-    await transaction.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(log.name)}`, [], signal);
+    for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
+    await transaction.query(`DROP PUBLICATION IF EXISTS ${quoteIdentifier(name)}`, [], signal);
   });
 }
 
@@ -128,14 +117,12 @@ async function createSlot(client: StoreClient, name: string, signal: AbortSignal
   }
 }
 
-async function dropSlot(parts: LogParts, log: OwnLog, signal: AbortSignal): Promise<void> {
-  const { client, clock } = parts;
+async function dropSlot({ client, clock }: LogParts, { name, ours }: OwnLog, signal: AbortSignal): Promise<void> {
   const deadline = clock.monotonic() + READER_LIMIT_MS;
-  const ours = await oursText(parts, log, signal);
   for (;;) {
     try {
-      await client.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL AND ${ours}`, [log.name], signal);
-      await client.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND ${ours}`, [log.name], signal);
+      await client.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL AND ${ours}`, [name], signal);
+      await client.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND ${ours}`, [name], signal);
       return;
     } catch (error) {
       const inUse = error instanceof SwitchyardError && sqlState(error.cause) === OBJECT_IN_USE;

@@ -1,6 +1,7 @@
 import { type Attempt, type Position, position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { logBegunLater } from '../../stream-beginning.ts';
 import type { Connection } from '../connection.ts';
 import { describeTable } from '../schema.ts';
 import { nameList } from './names.ts';
@@ -9,11 +10,7 @@ import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
 export function createLog(connection: Connection, stream: StreamSpec, by: Attempt | null): Position {
-  if (isBegunLater(connection, stream, by)) {
-    throw new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt than ${by}: another coordinator goes on with the workflow`, {
-      metadata: { workflow: stream.workflow },
-    });
-  }
+  if (isBegunLater(connection, stream, by)) throw logBegunLater(stream);
   for (const table of stream.tables) {
     const schema = describeTable(connection, table);
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });

@@ -1,5 +1,5 @@
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
-import { requireAsSeen } from '../../../backends/stream-beginning.ts';
+import { logBegunLater, requireAsSeen } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
@@ -105,7 +105,7 @@ export class SimOwnerStore implements OwnerStore {
     const { server } = this.#link;
     const { engine } = server;
     return this.#run(signal, async (own) => {
-      if (this.#isBegunLater(stream, by)) throw begunLater(stream);
+      if (this.#isBegunLater(stream, by)) throw logBegunLater(stream);
       engine.logAttempts.set(stream.id, by ?? 0);
       engine.slots.delete(stream.id);
       const running = [...server.transactions].filter((each) => each !== own && each.writes.size > 0);
@@ -113,7 +113,7 @@ export class SimOwnerStore implements OwnerStore {
         if (waitedMs > slotLimitMs) throw new SwitchyardError('PRECHECK_FAILED', 'the log could not begin because transactions stayed open');
         await new Promise<void>((resolve) => server.after(slotPollMs, resolve));
       }
-      if (engine.slots.has(stream.id)) throw begunLater(stream);
+      if (engine.slots.has(stream.id)) throw logBegunLater(stream);
       engine.slots.set(stream.id, { confirmed: engine.lastCommit });
       return position(String(engine.lastCommit));
     });
@@ -221,5 +221,3 @@ function tableProblems(transaction: Transaction, table: string, moved: readonly 
   }
   return found.map(([message, fix]) => ({ table, message, fix }));
 }
-
-const begunLater = (stream: StreamSpec): SwitchyardError => new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt`);
