@@ -265,11 +265,11 @@ export interface OwnerStore extends AsyncDisposable {
   gatewayRights(tables: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, readonly string[]>>;
 
   /**
-   * As a source: begins keeping the log for the stream anew (slot, publication), throwing away what there is, and returns where it starts. `by`: the attempt that needs it; null before there is any, then it is begun in any case.
+   * As a source: begins keeping the log for the stream anew (slot, publication), throwing away what there is, and returns where it starts. `by`: the attempt that needs it; 0 before there is any.
    * LOCK_TAKEN, with nothing changed: a later attempt has begun it, which whoever has slept meanwhile must not take away.
    */
-  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position>;
-  /** As a source: lets the log go, also where there is none; one that a later attempt than `by` has begun stays, without an error. Null: whoever has begun it. */
+  createLog(stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position>;
+  /** As a source: lets the log go, also where there is none; one that a later attempt than `by` has begun stays, without an error. Null: the workflow ends; the log goes whoever has begun it, and with it the memory of who that was. */
   dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void>;
   /** As a target: the token that the stream's row has now; null: there was never such a stream. */
   streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null>;
@@ -297,7 +297,15 @@ export interface OwnerStore extends AsyncDisposable {
  * attempt, workflow and peer is success; anything else is FENCE_CONFLICT. After `fence` none takes a table lock or runs DDL.
  */
 export interface FenceSession extends AsyncDisposable {
-  /** OPEN, attempt lower → FROZEN(attempt): drains writers, refuses new ones, ends the history with the attempt's marker. LOCK_TIMEOUT: writers did not drain within `lockTimeoutMs`; nothing changed. */
+  /**
+   * The attempt begins to prepare: from here on no earlier one can `fence` this store, whatever it has looked at. LOCK_TAKEN: a later one has begun. What is looked at after it can only be changed by a later attempt. No drain, no
+   * change of a fence row, as often as one likes.
+   */
+  prepare(attempt: Attempt, signal: AbortSignal): Promise<void>;
+  /**
+   * OPEN, attempt lower, no later one has begun to prepare → FROZEN(attempt): drains writers, refuses new ones, ends the history with the attempt's marker. LOCK_TIMEOUT: writers did not drain within `lockTimeoutMs`;
+   * LOCK_TAKEN: a later attempt has begun to prepare; nothing changed in both.
+   */
   fence(attempt: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void>;
   /** FROZEN(attempt) → SEALED(attempt): the decision. Legal once the marker is durable in the target. */
   commit(attempt: Attempt, signal: AbortSignal): Promise<void>;

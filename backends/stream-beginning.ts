@@ -1,5 +1,5 @@
 import type { FenceRow } from '../core/fence.ts';
-import type { StreamToken } from '../core/ids.ts';
+import type { Attempt, StreamToken } from '../core/ids.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { StreamSeen, StreamSpec } from './backend.ts';
 
@@ -24,4 +24,15 @@ export function logBegunLater(stream: StreamSpec): SwitchyardError {
   return new SwitchyardError('LOCK_TAKEN', `the log of stream "${stream.id}" has been begun for a later attempt meanwhile: another coordinator goes on with the workflow`, {
     metadata: { workflow: stream.workflow },
   });
+}
+
+/** Refuses an attempt that comes too late; see `FenceSession.prepare`. */
+export function preparedLater(workflow: string, late: Attempt): SwitchyardError {
+  return new SwitchyardError(
+    'LOCK_TAKEN',
+    `attempt ${late} of workflow "${workflow}" comes too late: a later one has begun to prepare, so another coordinator goes on with the workflow`,
+    {
+      metadata: { workflow },
+    },
+  );
 }

@@ -14,6 +14,8 @@ import { SilenceWatch } from './silence-watch.ts';
 export const TAKEN_STATE = 'SY002';
 /** SQLSTATE of a transition after which the gateway would still have a right. */
 export const RIGHTS_REMAIN_STATE = 'SY003';
+/** SQLSTATE of a fence for an attempt after which a later one has begun to prepare. */
+export const PREPARED_LATER_STATE = 'SY004';
 
 /** What a failed statement of the player or the owner means. Unlike for the gateway, a missing right is never the fence's doing. */
 export function identityError(error: unknown, identity: Identity): SwitchyardError {
@@ -23,6 +25,8 @@ export function identityError(error: unknown, identity: Identity): SwitchyardErr
       return new SwitchyardError('STREAM_TAKEN', ours.message, { cause: error });
     case RIGHTS_REMAIN_STATE:
       return new SwitchyardError('PRECHECK_FAILED', ours.message, { cause: error, metadata: ours.metadata });
+    case PREPARED_LATER_STATE:
+      return new SwitchyardError('LOCK_TAKEN', ours.message, { cause: error });
     case '42501':
       return new SwitchyardError('STORE_DENIED', `${identity}: ${ours.message}; run the grant script`, { cause: error, metadata: ours.metadata });
     default:

@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { CutoverRecord } from '../../core/workflow-document.ts';
 import type { Lock, TopologySession } from '../../topo/topology.ts';
 import type { ArmedMove, ControlDeps, MoveStreams, SideName } from '../move.ts';
-import { type Direction, directionTo, isAt, scopeOf, sideView } from './direction.ts';
+import { type Direction, directionTo, isAt, isState, scopeOf } from './direction.ts';
 import { type FenceLinks, fenceLinks } from './fence-link.ts';
 import { precheckError } from './finding.ts';
 import { GatewayVersions } from './gateway-versions.ts';
@@ -198,18 +198,19 @@ class Cutover {
    * attempt renews it anyway.
    */
   async #cleanUp(): Promise<void> {
+    if (this.#attempt === 0) return;
     const { armed, deps } = this.#input;
     const { from, to, reverse, move } = this.#direction;
     const late = (): SwitchyardError => new SwitchyardError('DEADLINE_EXCEEDED', 'cleaning up took too long');
     try {
+      await using links = fenceLinks(move, deps);
       await within(deps.clock, STORE_LIMIT_MS, late, null, async (signal) => {
+        // Before the look: whoever is not later than this attempt fences no more, an own fence whose answer was lost included. A later one has a log of its own.
+        await links[from.name].use(STORE_LIMIT_MS, signal, (session, limited) => session.prepare(asAttempt(this.#attempt + 1), limited));
         const stored = await deps.topology.workflow(move.name, signal);
-        if (this.#attempt === 0 || stored?.value.cutovers.at(-1)?.attempt !== this.#attempt) return;
-        const [fromView, toView] = [
-          sideView(move, from.name, await from.owner.fenceRows(move.tables, signal)),
-          sideView(move, to.name, await to.owner.fenceRows(move.tables, signal)),
-        ];
-        if (fromView.kind !== 'rows' || fromView.state !== 'OPEN' || toView.kind !== 'rows' || toView.state !== 'CLOSED') return;
+        if (stored?.value.cutovers.at(-1)?.attempt !== this.#attempt) return;
+        const [fromView, toView] = [await links[from.name].view(STORE_LIMIT_MS, signal), await links[to.name].view(STORE_LIMIT_MS, signal)];
+        if (!isState(fromView, 'OPEN') || !isState(toView, 'CLOSED')) return;
         await to.owner.dropLog(reverse, this.#attempt, signal);
         if (isAt(fromView, 'OPEN', this.#attempt)) await from.owner.relaxFence(scopeOf(move, from.name), signal);
       });

@@ -116,8 +116,10 @@ async function fence(hold: HoldContext, progress: Progress, note: Note): Promise
       if (round > 1) note(`${round} tries`);
       return;
     } catch (error) {
-      if (!hasReason(error, 'LOCK_TIMEOUT')) throw error;
+      if (!hasReason(error, 'LOCK_TIMEOUT', 'LOCK_TAKEN')) throw error;
+      // Neither has changed anything.
       progress.fenced = false;
+      if (error.reason === 'LOCK_TAKEN') throw error;
       failure = error;
     }
     // The writers that queued behind the lock go first: one of them may be what the others wait for.

@@ -20,18 +20,19 @@ export interface PrepareContext {
 }
 
 const LEAST_MARGIN = 1_000n;
-const VIEW_LIMIT_MS = 2_000;
+const STORE_LIMIT_MS = 2_000;
 
 /** What must be there before a hold: the way back, sequences ahead, rights saved, connections open. Idempotent; each attempt does it anew, so that the way back begins where its hold begins. */
 export async function prepare(context: PrepareContext): Promise<void> {
   const { attempt, deps, direction, document, links, signal, streams, trace } = context;
   const { from, to, move } = direction;
   await trace.step('reverse-stream', async () => {
-    // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
-    await streams.freeze(to.name, attempt, signal);
-    // The token before the look: whoever sleeps between this look and the beginning finds the token of a switch that was made meanwhile, or its rows.
+    // Before the looks: from here on only a later attempt can switch, and that one has a log that this one cannot touch. So nobody throws away the log of a switch that is made, however long he sleeps between a look and what he does.
+    await links[from.name].use(STORE_LIMIT_MS, signal, (session, limited) => session.prepare(attempt, limited));
     const seen = { token: await from.owner.streamToken(direction.reverse, signal), scope: scopeOf(move, from.name), state: 'OPEN' } as const;
     await requireBefore(context);
+    // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
+    await streams.freeze(to.name, attempt, signal);
     const position = await to.owner.createLog(direction.reverse, attempt, signal);
     await from.owner.beginStream(direction.reverse, position, seen, signal);
   });
@@ -50,7 +51,7 @@ export async function prepare(context: PrepareContext): Promise<void> {
 
 /** Looks once more, right before the log of the way back begins anew: whoever has lost the lead without noticing must not throw away the log of a switch that is made. */
 async function requireBefore({ direction, links, signal }: PrepareContext): Promise<void> {
-  const [left, entered] = await Promise.all([links[direction.from.name].view(VIEW_LIMIT_MS, signal), links[direction.to.name].view(VIEW_LIMIT_MS, signal)]);
+  const [left, entered] = await Promise.all([links[direction.from.name].view(STORE_LIMIT_MS, signal), links[direction.to.name].view(STORE_LIMIT_MS, signal)]);
   if (isState(left, 'OPEN') && isState(entered, 'CLOSED')) return;
   throw new SwitchyardError('FENCE_CONFLICT', `the fence rows are not as before a switch: ${viewText(left)}, ${viewText(entered)}`);
 }

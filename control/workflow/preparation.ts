@@ -1,5 +1,6 @@
 import type { Logger } from '../../runtime/logger.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import { attempt } from '../../core/ids.ts';
 import { scopeOf } from '../cutover/direction.ts';
 import { type Move, streamFrom } from '../move.ts';
 
@@ -43,7 +44,7 @@ export async function prepareStep(context: PreparationContext, step: Preparation
       const stream = streamFrom(context.move, 'source');
       // A log of a try that died before its stream was written down began at another position: it is renewed.
       const seen = { token: await target.owner.streamToken(stream, signal), scope: scopeOf(context.move, 'target'), state: 'CLOSED' } as const;
-      const position = await source.owner.createLog(stream, null, signal);
+      const position = await source.owner.createLog(stream, attempt(0), signal);
       await target.owner.beginStream(stream, position, seen, signal);
       return;
     }

@@ -77,7 +77,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await source.commit(attempt(1), never());
       await target.ready(FORWARD, attempt(1), never());
       await source.close(attempt(1), never());
-      await begin(stores.source.owner, reverse, await stores.target.owner.createLog(reverse, null, never()), SOURCE);
+      await begin(stores.source.owner, reverse, await stores.target.owner.createLog(reverse, attempt(0), never()), SOURCE);
       await target.open(FORWARD, attempt(1), never());
       await stores.target.sql(insert('on the target'));
       await stores.source.owner.saveRights(SOURCE, await stores.target.owner.gatewayRights(TABLES, never()), never());
@@ -104,11 +104,40 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await expectStates(source, 'OPEN', 2);
       await stores.source.sql(insert('x'));
       await conflict(source.fence(attempt(2), 500, never()));
-      await conflict(source.fence(attempt(1), 500, never()));
+      expect(await reasonOf(source.fence(attempt(1), 500, never()))).toBe('LOCK_TAKEN');
       await source.fence(attempt(5), 500, never());
       await conflict(source.abort(attempt(2), never()));
       await conflict(source.commit(attempt(2), never()));
       await expectStates(source, 'FROZEN', 5);
+    });
+
+    test('once an attempt has begun to prepare, no earlier one fences, and none begins to', async () => {
+      for (let twice = 0; twice < 2; twice += 1) await source.prepare(attempt(4), never());
+      expect(await reasonOf(source.prepare(attempt(3), never()))).toBe('LOCK_TAKEN');
+      expect(await reasonOf(source.fence(attempt(3), 500, never()))).toBe('LOCK_TAKEN');
+      await expectStates(source, 'OPEN', 0);
+      await stores.source.sql(insert());
+      await source.fence(attempt(4), 500, never());
+      // The same again, after the next one has begun: it is as wished.
+      await source.prepare(attempt(6), never());
+      await source.fence(attempt(4), 500, never());
+      await source.abort(attempt(4), never());
+      expect(await reasonOf(source.fence(attempt(5), 500, never()))).toBe('LOCK_TAKEN');
+      await source.fence(attempt(7), 500, never());
+    });
+
+    test('whoever begins to prepare finds the fence of an earlier attempt, or keeps it from being set', async () => {
+      await using other = await stores.source.owner.openFence(SOURCE, never());
+      for (let number = 1; number < 60; number += 2) {
+        const fencing = reasonOf(source.fence(attempt(number), 2_000, never()));
+        await other.prepare(attempt(number + 1), never());
+        const seen = await statesOf(other);
+        const fenced = await fencing;
+        expect(seen).toEqual(await statesOf(source));
+        expect(seen.every((row) => row.includes('FROZEN'))).toBe(fenced === 'none');
+        if (fenced === 'none') await source.abort(attempt(number), never());
+        else expect(fenced).toBe('LOCK_TAKEN');
+      }
     });
 
     test('commit and abort exclude each other', async () => {

@@ -48,7 +48,7 @@ export async function arm(stores: MoveStores): Promise<ReadonlyMap<string, Table
   const definitions = await source.owner.define(TABLES, signal);
   await target.owner.createTables(TARGET, definitions, signal);
   await target.owner.saveRights(TARGET, await source.owner.gatewayRights(TABLES, signal), signal);
-  const start = await source.owner.createLog(FORWARD, null, signal);
+  const start = await source.owner.createLog(FORWARD, attempt(0), signal);
   await begin(target.owner, FORWARD, start);
   return new Map(definitions.map(({ schema }) => [schema.name, schema]));
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { arm, begin, catchUp, FORWARD, type MoveStores, never } from './move-stores.ts';
 import { insertNamed, writeOnce } from './once.ts';
@@ -24,7 +25,7 @@ test('one that a control of an older release has made holds the records when it 
   const { owner } = stores.source;
   const [[name] = []] = await stores.source.sql('SELECT pubname FROM pg_publication', 'owner');
   await stores.source.sql(`ALTER PUBLICATION ${name} DROP TABLE switchyard.request`, 'owner');
-  await begin(stores.target.owner, FORWARD, await owner.createLog(FORWARD, null, never()));
+  await begin(stores.target.owner, FORWARD, await owner.createLog(FORWARD, attempt(0), never()));
   await using store = stores.source.openData();
   await writeOnce(store, schemas, 'a', [insertNamed('a')]);
   const seen = await catchUp(stores, schemas, 1);
@@ -34,7 +35,7 @@ test('one that a control of an older release has made holds the records when it 
 test('goes without waiting for a write of another table that records its request', async () => {
   const { owner } = stores.source;
   const lines = { ...FORWARD, id: 'lines', tables: ['line'] };
-  await owner.createLog(lines, null, never());
+  await owner.createLog(lines, attempt(0), never());
   const writer = await stores.source.session('gateway');
   await writer.query(`BEGIN; INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ('', 'open', 'item', '', '')`);
   await owner.dropLog(lines, null, AbortSignal.timeout(10_000));

@@ -247,7 +247,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
 
     test("a player's own transactions do not flow back", async () => {
       const reverse = { ...FORWARD, id: 'move1.reverse' };
-      const start = await stores.target.owner.createLog(reverse, null, never());
+      const start = await stores.target.owner.createLog(reverse, attempt(0), never());
       await write(`INSERT INTO item (name) VALUES ('forward')`);
       await catchUp(stores, schemas, 1);
       await stores.target.player.writeWatermark(reverse, 5, never());
@@ -283,9 +283,9 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
 
     test('a renewed log begins anew; a dropped one is gone', async () => {
       const { owner } = stores.source;
-      const first = await owner.createLog(FORWARD, null, never());
+      const first = await owner.createLog(FORWARD, attempt(0), never());
       await write(`INSERT INTO item (name) VALUES ('old')`);
-      const renewed = await owner.createLog(FORWARD, null, never());
+      const renewed = await owner.createLog(FORWARD, attempt(0), never());
       expect(renewed).not.toBe(first);
       await begin(stores.target.owner, FORWARD, renewed);
       await write(`INSERT INTO item (name) VALUES ('new')`);
@@ -311,7 +311,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       // The workflow's end takes it away whoever has begun it, and what comes after begins it as the first.
       await owner.createLog(FORWARD, attempt(9), never());
       await owner.dropLog(FORWARD, null, never());
-      await owner.createLog(FORWARD, null, never());
+      await owner.createLog(FORWARD, attempt(0), never());
       await owner.createLog(FORWARD, attempt(1), never());
     });
 

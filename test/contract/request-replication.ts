@@ -3,6 +3,7 @@ import type { ApplyBatch, DataStore, StreamState } from '../../backends/backend.
 import { copyRequests } from '../../control/streams/request-copier.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { ChangeTransaction } from '../../core/change.ts';
+import { attempt } from '../../core/ids.ts';
 import { REQUESTS, REQUESTS_CHUNK_BYTES, type RequestRecord } from '../../core/request-record.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -153,7 +154,7 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
 
     test("that a player has written do not flow back, a gateway's do", async () => {
       const reverse = { ...FORWARD, id: 'move1.reverse' };
-      const from = await stores.target.owner.createLog(reverse, null, never());
+      const from = await stores.target.owner.createLog(reverse, attempt(0), never());
       await writeOnce(store, schemas, 'forward', [insertNamed('forward')]);
       await catchUp(stores, schemas, 1);
       const state = await stores.target.player.takeStream(FORWARD, never());

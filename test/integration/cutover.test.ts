@@ -1,12 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { FenceSession } from '../../backends/backend.ts';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
 import { runCutover } from '../../control/cutover/cutover.ts';
+import { scopeOf } from '../../control/cutover/direction.ts';
 import { precheck } from '../../control/cutover/precheck.ts';
 import { repairOnce } from '../../control/cutover/repair.ts';
 import { RepairWatch } from '../../control/cutover/repair-watch.ts';
 import { holdSteps } from '../../control/cutover/steps.ts';
 import { finishSwitch } from '../../control/cutover/tail.ts';
 import type { ControlDeps, SideName } from '../../control/move.ts';
+import { attempt } from '../../core/ids.ts';
 import type { CutoverRecord } from '../../core/workflow-document.ts';
 import { CutoverStage, type StagedMove } from '../support/cutover/move-harness.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
@@ -39,6 +42,11 @@ const dieAfter = (name: string): Run => ({
     if (step === name) throw new Death(name);
   },
 });
+
+async function atSource<T>({ move }: StagedMove, act: (session: FenceSession) => Promise<T>): Promise<T> {
+  await using session = await move.source.owner.openFence(scopeOf(move, 'source'), never);
+  return await act(session);
+}
 
 async function expectServing(staged: StagedMove, side: SideName): Promise<void> {
   const other = side === 'source' ? 'target' : 'source';
@@ -136,6 +144,32 @@ describe('aborted', () => {
     });
     expect(record).toMatchObject({ outcome: 'aborted', reason: 'CANCELLED' });
     await expectServing(staged, 'source');
+  });
+
+  test.each(['precheck', 'warm-up'])('when a later attempt has begun to prepare after %s', async (name) => {
+    await using staged = await stage.arm({ attempts: 1 });
+    const record = await cutover(staged, 'target', {
+      onStep: async (_w, _t, step) => {
+        if (step === name) await atSource(staged, (session) => session.prepare(attempt(1_000_000), never));
+      },
+    });
+    expect(record).toMatchObject({ outcome: 'aborted', reason: 'LOCK_TAKEN' });
+    expect(await staged.fences()).toBe('OPEN(0) CLOSED(0)');
+    await expectServing(staged, 'source');
+  });
+
+  test('and its own fence, should it still be on its way, comes too late', async () => {
+    await using staged = await stage.arm();
+    const stop = new AbortController();
+    const record = await cutover(staged, 'target', {
+      signal: stop.signal,
+      onStep: async (_w, _t, step) => {
+        if (step === 'warm-up') stop.abort();
+      },
+    });
+    expect(record).toMatchObject({ outcome: 'aborted', reason: 'CANCELLED' });
+    await expect(atSource(staged, (session) => session.fence(attempt(record.attempt), 500, never))).rejects.toMatchObject({ reason: 'LOCK_TAKEN' });
+    expect((await cutover(staged, 'target')).outcome).toBe('switched');
   });
 
   test('but not after the decision: told to stop then, it finishes the switch', async () => {

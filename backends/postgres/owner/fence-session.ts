@@ -3,6 +3,7 @@ import { attempt } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import type { CatchUpState, FenceScope, FenceSession, SequenceState, StoreOptions, StreamSpec } from '../../backend.ts';
+import { preparedLater } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
 import { clientConfig, quoteTable } from '../connection.ts';
 import { abortError, connectError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
@@ -62,6 +63,11 @@ class PostgresFenceSession implements FenceSession {
     await this.sequences(signal);
     // Loads what the connection keeps about the tables themselves; a target may not have them yet.
     for (const table of this.#scope.tables) await this.#query('SELECT has_table_privilege(to_regclass($1), $2)', [quoteTable(table), 'SELECT'], signal);
+  }
+
+  async prepare(to: Attempt, signal: AbortSignal): Promise<void> {
+    const [row] = await this.#query(prepareText, [this.#scope.workflow, String(to)], signal);
+    if (row?.[0] !== 't') throw preparedLater(this.#scope.workflow, to);
   }
 
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {
@@ -176,6 +182,7 @@ class PostgresFenceSession implements FenceSession {
   }
 }
 
+const prepareText = 'SELECT switchyard.prepare_fence($1, $2::bigint)';
 const simpleText = (name: 'commit' | 'abort' | 'close'): string => `SELECT switchyard.${name}_fence($1, $2, $3::text[], $4::bigint)`;
 const streamText = (name: 'ready' | 'open'): string => `SELECT switchyard.${name}_fence($1, $2, $3::text[], $4::bigint, $5)`;
 

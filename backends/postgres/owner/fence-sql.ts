@@ -5,7 +5,7 @@
  */
 
 import { FENCED_STATE } from '../errors.ts';
-import { RIGHTS_REMAIN_STATE, TAKEN_STATE } from '../store-client.ts';
+import { PREPARED_LATER_STATE, RIGHTS_REMAIN_STATE, TAKEN_STATE } from '../store-client.ts';
 
 export const WRITE_TRIGGER = 'switchyard_fence_write';
 export const TRUNCATE_TRIGGER = 'switchyard_fence_truncate';
@@ -98,6 +98,15 @@ BEGIN
   END IF;
 END $function$;`;
 
+/** Leaves the fence rows alone, which writers may hold. False: a later attempt has begun to prepare. */
+const prepareFence = `
+CREATE OR REPLACE FUNCTION switchyard.prepare_fence(in_workflow text, in_attempt bigint) RETURNS boolean LANGUAGE plpgsql AS $function$
+BEGIN
+  INSERT INTO switchyard.preparation AS p (workflow, attempt) VALUES (in_workflow, in_attempt)
+  ON CONFLICT (workflow) DO UPDATE SET attempt = EXCLUDED.attempt WHERE p.attempt <= EXCLUDED.attempt;
+  RETURN FOUND;
+END $function$;`;
+
 /** `in_limit_ms` bounds all the waits for locks together: 55P03 when it is over. A deadlock (40P01) is for the caller to repeat. */
 const fenceTables = `
 CREATE OR REPLACE FUNCTION switchyard.fence_tables(${scopeParameters}, in_limit_ms integer) RETURNS boolean LANGUAGE plpgsql AS $function$
@@ -111,6 +120,11 @@ BEGIN
   SELECT count(*) INTO matching FROM switchyard.fence f
   WHERE f.table_name = ANY (in_tables) AND f.workflow = in_workflow AND f.peer = in_peer AND f.state = 'FROZEN' AND f.attempt = in_attempt;
   IF cardinality(in_tables) = 0 OR matching = cardinality(in_tables) THEN RETURN cardinality(in_tables) > 0; END IF;
+  -- Until this transaction ends no other attempt begins to prepare.
+  IF NOT switchyard.prepare_fence(in_workflow, in_attempt) THEN
+    RAISE EXCEPTION 'attempt % of workflow "%" comes too late: a later one has begun to prepare, so another coordinator goes on with the workflow', in_attempt, in_workflow
+    USING ERRCODE = '${PREPARED_LATER_STATE}';
+  END IF;
   -- A running autovacuum of the table makes way only when its blocker's deadlock check finds it.
   PERFORM set_config('deadlock_timeout', '20ms', true);
   FOR each_table IN SELECT t FROM unnest(in_tables) AS t ORDER BY t LOOP
@@ -212,4 +226,4 @@ END $function$;`;
 
 /** Every function of the schema. `player` is the role as an SQL literal: the one login whose writes the fence lets through, as they are under the stream's token instead. */
 export const functionScript = (player: string): string =>
-  [checkWrite(player), revokeRights, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');
+  [checkWrite(player), revokeRights, prepareFence, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');

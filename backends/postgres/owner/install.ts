@@ -7,7 +7,7 @@ import type { Statements, StoreClient } from '../store-client.ts';
 import { functionScript } from './fence-sql.ts';
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 const migrations: readonly string[] = [
@@ -61,6 +61,8 @@ BEGIN
 END $migration$;`,
   // The attempt for which each log was begun last.
   'CREATE TABLE switchyard.log (stream text PRIMARY KEY, attempt bigint NOT NULL);',
+  // The highest attempt of each workflow that has begun to prepare to leave this store.
+  'CREATE TABLE switchyard.preparation (workflow text PRIMARY KEY, attempt bigint NOT NULL);',
 ];
 
 /** One key for everybody who installs into a database: "switchya" as eight bytes. */

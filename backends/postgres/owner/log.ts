@@ -34,7 +34,7 @@ interface OwnLog {
 }
 
 /** The stream's publication and slot; both are there when it resolves. Returns the position from which the slot delivers. */
-export async function createLog(parts: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+export async function createLog(parts: LogParts, stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position> {
   const { client } = parts;
   await claimLog(client, stream, by, signal);
   const log = await ownLog(parts, stream, by, signal);
@@ -51,23 +51,28 @@ export async function dropLog(parts: LogParts, stream: StreamSpec, by: Attempt |
   const log = await ownLog(parts, stream, by, signal);
   await dropSlot(parts, log, signal);
   await dropPublication(parts, log, signal);
+  if (by === null && (await hasAttempts(parts.client, signal))) await parts.client.query('DELETE FROM switchyard.log WHERE stream = $1', [stream.id], signal);
 }
 
 /** From here on an earlier attempt changes nothing of the log. */
-async function claimLog(client: StoreClient, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
+async function claimLog(client: StoreClient, stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<void> {
   const claim = `
-    INSERT INTO switchyard.log (stream, attempt) VALUES ($1, coalesce($2::bigint, 0))
-    ON CONFLICT (stream) DO UPDATE SET attempt = EXCLUDED.attempt WHERE $2 IS NULL OR log.attempt <= EXCLUDED.attempt RETURNING 1`;
-  if ((await client.query(claim, [stream.id, by === null ? null : String(by)], signal)).length === 0) throw logBegunLater(stream);
+    INSERT INTO switchyard.log (stream, attempt) VALUES ($1, $2::bigint)
+    ON CONFLICT (stream) DO UPDATE SET attempt = EXCLUDED.attempt WHERE log.attempt <= EXCLUDED.attempt RETURNING 1`;
+  if ((await client.query(claim, [stream.id, String(by)], signal)).length === 0) throw logBegunLater(stream);
 }
 
 /** Without a row of the log's, or without the table, an older release has begun it: nobody sleeps there. */
 async function ownLog({ client, shard }: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<OwnLog> {
   const name = logName(stream, shard);
-  const [row] = await client.query(`SELECT to_regclass('switchyard.log')`, [], signal);
-  if (typeof row?.[0] !== 'string' || by === null) return { name, stream, ours: 'true' };
+  if (by === null || !(await hasAttempts(client, signal))) return { name, stream, ours: 'true' };
   await client.query('INSERT INTO switchyard.log (stream, attempt) VALUES ($1, 0) ON CONFLICT DO NOTHING', [stream.id], signal);
   return { name, stream, ours: `EXISTS (SELECT FROM switchyard.log WHERE stream = ${pg.escapeLiteral(stream.id)} AND attempt <= ${by} FOR SHARE)` };
+}
+
+async function hasAttempts(client: StoreClient, signal: AbortSignal): Promise<boolean> {
+  const [row] = await client.query(`SELECT to_regclass('switchyard.log')`, [], signal);
+  return typeof row?.[0] === 'string';
 }
 
 /** A write that looks up its table's publications while one of them goes fails with "cache lookup failed for publication": so nobody writes in that moment. */

@@ -119,7 +119,7 @@ class PostgresOwnerStore implements OwnerStore {
     return new Map(rows.map(([table, names]) => [table ?? '', (names ?? '').split(',').filter((name) => name !== '')]));
   }
 
-  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+  createLog(stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position> {
     return createLog(this.#logParts(), stream, by, signal);
   }
 

@@ -2,10 +2,11 @@ import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, attempt } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { CatchUpState, FenceScope, FenceSession, SequenceState, StreamSpec } from '../../backend.ts';
+import { preparedLater } from '../../stream-beginning.ts';
 import type { StoreClient, Transaction } from '../store-client.ts';
 import type { QueueLimits } from '../write-queue.ts';
 import { readSequences } from './sequences.ts';
-import { abortFence, closeFence, commitFence, fenceTables, openFence, readyFence } from './transitions.ts';
+import { abortFence, closeFence, commitFence, fenceTables, openFence, prepareFence, readyFence } from './transitions.ts';
 
 /** After the decision there is only forward: what waits for the lock then waits as long as its caller does, and this long at most. */
 const LOCK_LIMIT_MS = 15_000;
@@ -30,6 +31,11 @@ class SqliteFenceSession implements FenceSession {
   constructor(client: StoreClient, scope: FenceScope) {
     this.#client = client;
     this.#scope = scope;
+  }
+
+  async prepare(to: Attempt, signal: AbortSignal): Promise<void> {
+    const isFirst = await this.#client.write(signal, (transaction) => prepareFence(transaction, this.#scope, to), { limitMs: LOCK_LIMIT_MS });
+    if (!isFirst) throw preparedLater(this.#scope.workflow, to);
   }
 
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {

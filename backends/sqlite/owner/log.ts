@@ -9,7 +9,7 @@ import { nowMs } from './store-sql.ts';
 import { dropLogTriggers, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
-export function createLog(connection: Connection, stream: StreamSpec, by: Attempt | null): Position {
+export function createLog(connection: Connection, stream: StreamSpec, by: Attempt): Position {
   if (isBegunLater(connection, stream, by)) throw logBegunLater(stream);
   for (const table of stream.tables) {
     const schema = describeTable(connection, table);
@@ -23,7 +23,7 @@ export function createLog(connection: Connection, stream: StreamSpec, by: Attemp
     stream.workflow,
     nameList(stream.tables),
     confirmed,
-    by ?? 0,
+    by,
   ]);
   return position(String(confirmed));
 }

@@ -106,7 +106,7 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#client.read(signal, ({ connection }) => new Map(tables.filter((table) => tableExists(connection, table)).map((table) => [table, GATEWAY_RIGHTS])));
   }
 
-  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+  createLog(stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position> {
     return this.#write(signal, ({ connection }) => createLog(connection, stream, by));
   }
 

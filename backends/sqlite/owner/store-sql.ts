@@ -4,7 +4,7 @@
  */
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-export const STORE_VERSION = 3;
+export const STORE_VERSION = 4;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 export const migrations: readonly string[] = [
@@ -64,6 +64,8 @@ BEGIN
 END;`,
   // The attempt for which the log was begun.
   'ALTER TABLE switchyard_log ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;',
+  // The highest attempt of each workflow that has begun to prepare to leave this store.
+  'CREATE TABLE switchyard_preparation (workflow TEXT NOT NULL PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;',
 ];
 
 /** Milliseconds since the epoch, as SQL. */

@@ -1,6 +1,7 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import type { Attempt } from '../../../core/ids.ts';
 import type { FenceScope, StreamSpec } from '../../backend.ts';
+import { preparedLater } from '../../stream-beginning.ts';
 import type { Transaction } from '../store-client.ts';
 import { nameList } from './names.ts';
 import { nowMs } from './store-sql.ts';
@@ -11,10 +12,18 @@ import { putFenceTriggers } from './triggers.ts';
  * and either changes all of them or none. True: the rows are in the wished state now, changed or found so. False: they are not, and nothing has changed.
  */
 
-/** OPEN, attempt lower → FROZEN(to). The lock itself is the drain: no other transaction that has written anything is open. Ends the history with the attempt's marker. */
+/** The attempt begins to prepare; false: a later one has begun. */
+export function prepareFence({ connection }: Transaction, scope: FenceScope, to: Attempt): boolean {
+  const put =
+    'INSERT INTO switchyard_preparation (workflow, attempt) VALUES (?, ?) ON CONFLICT (workflow) DO UPDATE SET attempt = excluded.attempt WHERE attempt <= excluded.attempt';
+  return connection.run(put, [scope.workflow, to]) > 0;
+}
+
+/** OPEN, attempt lower, none later has begun to prepare → FROZEN(to). The lock itself is the drain: no other transaction that has written anything is open. Ends the history with the attempt's marker. */
 export function fenceTables(transaction: Transaction, scope: FenceScope, to: Attempt): boolean {
   const rows = scopeRows(transaction, scope);
   if (all(rows, 'FROZEN', (attempt) => attempt === to)) return true;
+  if (!prepareFence(transaction, scope, to)) throw preparedLater(scope.workflow, to);
   if (!all(rows, 'OPEN', (attempt) => attempt < to)) return false;
   // Somebody has made a table anew: it would be written past the fence.
   for (const table of scope.tables) putFenceTriggers(transaction.connection, table);

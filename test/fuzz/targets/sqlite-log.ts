@@ -1,6 +1,6 @@
 import { sqliteBackend } from '../../../backends/sqlite/backend.ts';
 import type { StoreOptions } from '../../../backends/backend.ts';
-import { position } from '../../../core/ids.ts';
+import { attempt, position } from '../../../core/ids.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { ShopFile } from '../inputs/shop-file.ts';
@@ -56,7 +56,7 @@ export const target: FuzzTarget = {
     const owner = stack.use(sqliteBackend.openOwner(options));
     await owner.install(never);
     await owner.claim({ workflow: 'move', peer: 'new', tables: stream.tables }, 'source', never);
-    await owner.createLog(stream, null, never);
+    await owner.createLog(stream, attempt(0), never);
     const replication = stack.use(sqliteBackend.openReplication(options));
     const schemas = new Map<string, TableSchema>();
     for (const table of stream.tables) {

@@ -28,7 +28,21 @@ export interface Slot {
 }
 
 /** The relations of a store: those of its tables, named `row <table>`, and Switchyard's own. */
-export type Relation = `row ${string}` | 'fence' | 'stream' | 'copy' | 'marker' | 'rights' | 'request' | 'table' | 'acl' | 'trigger' | 'sequence' | 'reference' | 'installation';
+export type Relation =
+  | `row ${string}`
+  | 'fence'
+  | 'stream'
+  | 'copy'
+  | 'marker'
+  | 'preparation'
+  | 'rights'
+  | 'request'
+  | 'table'
+  | 'acl'
+  | 'trigger'
+  | 'sequence'
+  | 'reference'
+  | 'installation';
 
 /**
  * What survives a server's crash: committed rows as versions by commit number, the log in commit order, slots. A snapshot is the number of the last commit that it sees; a transaction's own writes are its own until it commits, all at

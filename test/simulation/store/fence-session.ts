@@ -1,4 +1,5 @@
 import type { CatchUpState, FenceScope, FenceSession, SequenceState, StreamSpec } from '../../../backends/backend.ts';
+import { preparedLater } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, attempt as asAttempt } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
@@ -6,7 +7,7 @@ import type { Connection } from '../kernel/connection.ts';
 import { fenceRowsOf, sequencesOf } from './owner-reads.ts';
 import type { StoreSession } from './session.ts';
 import { abortError, type StoreLink } from './store-link.ts';
-import { abortFence, closeFence, commitFence, fenceTables, openFence, readyFence, type StreamRow } from './transitions.ts';
+import { abortFence, closeFence, commitFence, fenceTables, openFence, prepareFence, readyFence, type StreamRow } from './transitions.ts';
 import { StoreRefusal, type Transaction } from './transaction.ts';
 
 const mostDeadlocks = 5;
@@ -21,6 +22,10 @@ export class SimFenceSession implements FenceSession {
     this.#link = link;
     this.#scope = scope;
     this.#connection = link.connect();
+  }
+
+  async prepare(to: Attempt, signal: AbortSignal): Promise<void> {
+    if (!(await this.#run(signal, (transaction) => prepareFence(transaction, this.#scope, to)))) throw preparedLater(this.#scope.workflow, to);
   }
 
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {

@@ -101,12 +101,12 @@ export class SimOwnerStore implements OwnerStore {
   }
 
   /** A new slot begins when the transactions that have written something by now have ended. */
-  createLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<Position> {
+  createLog(stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position> {
     const { server } = this.#link;
     const { engine } = server;
     return this.#run(signal, async (own) => {
       if (this.#isBegunLater(stream, by)) throw logBegunLater(stream);
-      engine.logAttempts.set(stream.id, by ?? 0);
+      engine.logAttempts.set(stream.id, by);
       engine.slots.delete(stream.id);
       const running = [...server.transactions].filter((each) => each !== own && each.writes.size > 0);
       for (let waitedMs = 0; running.some((each) => server.transactions.has(each)); waitedMs += slotPollMs) {
@@ -121,7 +121,9 @@ export class SimOwnerStore implements OwnerStore {
 
   dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     return this.#run(signal, async () => {
-      if (!this.#isBegunLater(stream, by)) this.#link.server.engine.slots.delete(stream.id);
+      const { engine } = this.#link.server;
+      if (!this.#isBegunLater(stream, by)) engine.slots.delete(stream.id);
+      if (by === null) engine.logAttempts.delete(stream.id);
     });
   }
 

@@ -83,6 +83,8 @@ function refusalError(refusal: StoreRefusal): SwitchyardError {
       return new SwitchyardError('TABLE_UNKNOWN', refusal.message, details);
     case 'rights_remain':
       return new SwitchyardError('PRECHECK_FAILED', refusal.message, details);
+    case 'prepared_later':
+      return new SwitchyardError('LOCK_TAKEN', refusal.message, details);
     case 'stream_taken':
       return new SwitchyardError('STREAM_TAKEN', refusal.message, details);
   }

@@ -12,6 +12,7 @@ export type StoreCode =
   | 'query_canceled'
   | 'unique_violation'
   | 'undefined_table'
+  | 'prepared_later'
   | 'stream_taken'
   | 'rights_remain';
 

@@ -35,11 +35,19 @@ function change(transaction: Transaction, rows: readonly FenceRow[], next: Parti
   for (const row of rows) transaction.put('fence', row.table, { ...row, ...next });
 }
 
+export async function prepareFence(transaction: Transaction, { workflow }: FenceScope, attempt: Attempt): Promise<boolean> {
+  await transaction.lockRow('preparation', workflow, 'exclusive');
+  if ((transaction.readNewest<Attempt>('preparation', workflow) ?? 0) > attempt) return false;
+  transaction.put('preparation', workflow, attempt);
+  return true;
+}
+
 export async function fenceTables(transaction: Transaction, scope: FenceScope, attempt: Attempt, limitMs: number, clock: () => number): Promise<boolean> {
   transaction.beginStatement();
   const seen = scope.tables.map((table) => transaction.read<FenceRow>('fence', table));
   if (scope.tables.length === 0) return false;
   if (seen.every((row) => row !== undefined && isScope(row, scope) && row.state === 'FROZEN' && row.attempt === attempt)) return true;
+  if (!(await prepareFence(transaction, scope, attempt))) throw new StoreRefusal('prepared_later', `a later attempt than ${attempt} has begun to prepare`);
   const deadline = clock() + limitMs;
   for (const table of [...scope.tables].sort()) {
     const leftMs = deadline - clock();
