@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { workflowNameSchema } from './rules-document.ts';
 
 const count = z.number().int().nonnegative();
+/** The largest number of 32 bits, as the control API has them. */
+const INT32_MOST = 2 ** 31 - 1;
 
 export const workflowStates = ['created', 'copying', 'running', 'switched', 'completed', 'cancelled', 'failed'] as const;
 export type WorkflowState = (typeof workflowStates)[number];
@@ -14,14 +16,14 @@ export const cutoverLimitsSchema = z.strictObject({
   /** Largest lag at which a hold may begin. */
   lagMs: z.number().int().min(1).max(10_000).default(20),
   /** Oldest verification that counts. */
-  verificationAgeS: z.number().int().min(1).default(86_400),
+  verificationAgeS: z.number().int().min(1).max(INT32_MOST).default(86_400),
   /** Longest running transaction at which a hold may begin. */
-  transactionAgeMs: z.number().int().min(10).default(1_000),
+  transactionAgeMs: z.number().int().min(10).max(INT32_MOST).default(1_000),
 });
 
 export const verificationSchema = z.strictObject({
   finishedAt: z.string(),
-  durationMs: z.number(),
+  durationMs: z.number().min(0).max(Number.MAX_SAFE_INTEGER),
   rowsCompared: count,
   differences: count,
   /** The first 20. */
@@ -44,7 +46,7 @@ export const cutoverSchema = z.strictObject({
   reason: z.string().optional(),
   message: z.string().optional(),
   startedAt: z.string(),
-  attempts: count,
+  attempts: count.max(INT32_MOST),
   holdMs: z.number(),
   traceId: z.string().optional(),
   traceparent: z.string().optional(),

@@ -7,9 +7,11 @@ import type { RulesChange } from '../../topo/topology.ts';
 import type { SideName } from '../move.ts';
 
 export const encodeSide = (side: SideName): Movement_Side => (side === 'source' ? Movement_Side.SOURCE : Movement_Side.TARGET);
+/** A timestamp knows the years 1 to 9999: what is none of them is left out, as what is no time at all. */
 export const encodeTime = (iso: string): ReturnType<typeof timestampFromDate> | undefined => {
   const date = new Date(iso);
-  return Number.isNaN(date.getTime()) ? undefined : timestampFromDate(date);
+  const year = date.getUTCFullYear();
+  return year >= 1 && year <= 9_999 ? timestampFromDate(date) : undefined;
 };
 
 export function encodeRules(document: RulesDocument, external: boolean): RoutingRules {
@@ -40,7 +42,8 @@ function encodeRule(rule: TableRule): RuleMessage {
 
 /** The content of a message, checked field by field. ARGUMENT_INVALID, RULES_INVALID. */
 export function decodeRules(message: RoutingRules): RulesChange {
-  const tables: Record<string, TableRule> = {};
+  // Without a prototype, so that a table called "__proto__" is one here too, and refused with the document.
+  const tables: Record<string, TableRule> = Object.create(null);
   for (const [key, rule] of Object.entries(message.tables)) {
     const parsed = tableRuleSchema.safeParse(plainRule(rule));
     if (!parsed.success) {

@@ -6,6 +6,7 @@ import { readCorpus } from './corpus.ts';
 import { trap } from './controls/planted.ts';
 import { fuzz, type FuzzReport } from './fuzz.ts';
 import { answersIn } from './inputs/raw-http.ts';
+import { sqlSkeleton } from './inputs/sql-skeleton.ts';
 import { minimise } from './minimise.ts';
 import { mutate } from './mutate.ts';
 import { Random } from './random.ts';
@@ -123,6 +124,19 @@ describe('the judges of answers', () => {
       Buffer.concat([good, Buffer.from('0\r\n\r\n')]),
     ])
       expect(judged(sent)).toBe('answer');
+  });
+
+  test('of scripts tell a name from SQL', () => {
+    const script = (name: string): string =>
+      `-- For ${name.replaceAll('\n', ' ')}\nGRANT x TO "${name.replaceAll('"', '""')}"; DO $a$ BEGIN PERFORM '${name.replaceAll("'", "''")}'; END $a$;`;
+    for (const name of ['b"; DROP TABLE c; --', "b'; DROP TABLE c; --", '$b$', '*/ c /*', 'b\n; c']) expect(sqlSkeleton(script(name))).toBe(sqlSkeleton(script('a')));
+    for (const [plain, other] of [
+      ['-- a\nCOMMIT', '-- a\nDROP TABLE c; --\nCOMMIT'],
+      ['DO $a$x$a$', "DO $a$x '$a$; DROP TABLE c; --'$a$"],
+      ['SELECT "a"', 'SELECT "a"; c --"'],
+      ["SELECT 'a'", "SELECT 'a'; c --'"],
+    ] as const)
+      expect(sqlSkeleton(plain)).not.toBe(sqlSkeleton(other));
   });
 
   test('of decoders pass values, reasons and what is promised', async () => {

@@ -14,7 +14,7 @@ export function grantScript(given: Shard, tables: readonly string[]): string {
   const player = quoteIdentifier(shard.player.user);
   const owner = quoteIdentifier(shard.owner.user);
   const database = quoteIdentifier(shard.database);
-  return `-- Rights of Switchyard's three logins in database ${database}: ${gateway} serves callers, ${player} replicates, ${owner} owns the tables and moves them.
+  return `-- Rights of Switchyard's three logins in database ${inComment(database)}: ${inComment(gateway)} serves callers, ${inComment(player)} replicates, ${inComment(owner)} owns the tables and moves them.
 -- Run it in that database as a superuser; repeating it does no harm.
 BEGIN;
 
@@ -43,7 +43,13 @@ GRANT CREATE ON SCHEMA public TO ${owner};
 CREATE SCHEMA IF NOT EXISTS switchyard AUTHORIZATION ${owner};
 
 -- Rights on the tables. Only an owner can take rights away again, which is how a store stops serving; the gateway may own nothing. A table that is fenced now is left as it is.
-DO $script$
+DO ${dollarQuoted(rightsOnTables(shard, tables))};
+
+COMMIT;
+`;
+}
+
+const rightsOnTables = (shard: ServerShard, tables: readonly string[]): string => `
 DECLARE
   each_table record;
   each_sequence regclass;
@@ -71,13 +77,18 @@ BEGIN
       EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', each_sequence, ${literal(shard.gateway.user)});
     END LOOP;
   END LOOP;
-END $script$;
-
-COMMIT;
-`;
-}
+END `;
 
 const literal = (text: string): string => pg.escapeLiteral(text);
+/** A comment ends with its line, and a name may have several. */
+const inComment = (name: string): string => name.replaceAll(/[\r\n]/g, ' ');
+
+/** The text in dollars, behind a tag that no name in it has. */
+function dollarQuoted(text: string): string {
+  let tag = '$script$';
+  while (text.includes(tag)) tag = `${tag.slice(0, -1)}_$`;
+  return `${tag}${text}${tag}`;
+}
 
 function selection(shard: ServerShard, tables: readonly string[]): string {
   if (tables.length === 0) return `pg_get_userbyid(c.relowner) = ${literal(shard.owner.user)}`;
