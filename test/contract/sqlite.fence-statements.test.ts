@@ -191,7 +191,7 @@ const life: readonly (readonly [state: FenceState, next: () => Promise<void>])[]
     async () => {
       await source.close(attempt(1), never());
       // With the triggers of its log, as it is from now on.
-      await stores.target.owner.createLog({ ...FORWARD, id: 'move1.reverse' }, null, never());
+      await stores.target.owner.createLog({ ...FORWARD, id: 'move1.reverse' }, attempt(0), never());
       await target.open(FORWARD, attempt(1), never());
     },
   ],
