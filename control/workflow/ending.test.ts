@@ -6,6 +6,8 @@ import type { ControlDeps, Move, Side } from '../move.ts';
 import { isArmed } from './armed-moves.ts';
 import { cancelMove, completeMove, type EndingContext } from './ending.ts';
 import { endingBegun, type Serving } from './machine.ts';
+import { type RequestContext, runRequest } from './requests.ts';
+import { WorkflowJournal } from './workflow-journal.ts';
 
 const document = (journal: readonly string[] = ['install', 'claim-source']): WorkflowDocument =>
   workflowDocumentSchema.parse({
@@ -30,11 +32,11 @@ class Calls {
     this.#refuse = refuse;
   }
 
-  context(serving: Serving): EndingContext {
+  context(serving: Serving, journal?: readonly string[]): EndingContext {
     const move = { name: 'w', tables: ['t'], source: this.#side('source', 'old'), target: this.#side('target', 'new') } as Move;
     const topology = { updateRules: () => this.#call('rules') };
     const deps = { topology, log: { warn: () => undefined }, controlId: 'c' } as unknown as ControlDeps;
-    return { move, document: document(), deps, serving, stopStreams: async () => undefined, journal: async () => undefined };
+    return { move, document: document(journal), deps, serving, stopStreams: async () => undefined, journal: async () => undefined };
   }
 
   #side(name: Side['name'], keyspace: string): Side {
@@ -78,6 +80,33 @@ describe('an ending gives up the row that serves before it drops anything', () =
     const completed = new Calls('target disown OPEN');
     await expect(completeMove(completed.context('target'), signal)).rejects.toThrow('refused');
     expect(completed.made).toEqual([]);
+  });
+});
+
+describe('an ending that a switch came before', () => {
+  const begun = ['install', 'claim-source', endingBegun('cancel')];
+  const request = { kind: 'cancel', id: 'r', at: '', keepData: false } as const;
+
+  test('is refused for good, and what it has begun is forgotten', async () => {
+    const calls = new Calls(null);
+    const { deps, ...context } = calls.context('target', begun);
+    let stored = { ...document(begun), request } as WorkflowDocument;
+    const updateWorkflow = async (_: string, change: (current: WorkflowDocument) => WorkflowDocument | null): Promise<void> => {
+      stored = change(stored) ?? stored;
+    };
+    const topology = { updateWorkflow };
+    const journal = new WorkflowJournal({ ...deps, clock: { now: () => 0 }, topology } as unknown as ControlDeps, 'w');
+    const log = { info: () => undefined };
+    await runRequest({ ...context, deps: { ...deps, log }, journal } as unknown as RequestContext, request, signal);
+    expect(calls.made).toEqual([]);
+    expect(stored.request).toBeUndefined();
+    expect(stored.finished).toMatchObject({ id: 'r', error: { reason: 'WORKFLOW_STATE', message: expect.stringContaining('the target serves') } });
+    expect(stored.journal.map(({ step }) => step)).toEqual(['install', 'claim-source']);
+  });
+
+  test('waits while that cutover is under way', async () => {
+    const calls = new Calls('source disown OPEN');
+    await expect(cancelMove(calls.context('between', begun), false, signal)).rejects.toThrow('refused');
   });
 });
 

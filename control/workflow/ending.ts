@@ -2,7 +2,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import { scopeOf } from '../cutover/direction.ts';
 import { changeNote } from '../cutover/rules-write.ts';
-import { type ControlDeps, type Move, type SideName, streamFrom } from '../move.ts';
+import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } from '../move.ts';
 import { releaseTables } from './claims.ts';
 import { endingBegun, hasStep, type Serving } from './machine.ts';
 
@@ -56,7 +56,8 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
 }
 
 async function begin({ document, move, serving, journal }: EndingContext, kind: 'complete' | 'cancel', side: SideName): Promise<void> {
-  if (hasStep(document, endingBegun(kind))) return;
+  // Begun, and nothing is taken apart yet: the cutover that the ending came upon has switched since.
+  if (hasStep(document, endingBegun(kind)) && serving !== otherSide(side)) return;
   const early = document.state === 'created' || document.state === 'copying' || document.state === 'failed';
   if (serving !== side && !(kind === 'cancel' && early && serving === 'unclaimed')) {
     const found = serving === 'unknown' ? 'a store does not answer' : serving === 'between' ? 'a cutover is under way or was left' : `the ${serving} serves`;

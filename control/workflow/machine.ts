@@ -42,7 +42,7 @@ export function transition(state: WorkflowState, event: WorkflowEvent): Workflow
   }
 }
 
-/** Journalled when an ending has begun: from here on it is only repeated until it is done. */
+/** Journalled when an ending has begun: from here on it is only repeated until it is done, unless a cutover that was under way has switched before anything was taken apart. */
 export const endingBegun = (kind: WorkflowRequest['kind']): string => `${kind}-begun`;
 export const hasStep = (document: Pick<WorkflowDocument, 'journal'>, step: string): boolean => document.journal.some((entry) => entry.step === step);
 

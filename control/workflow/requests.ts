@@ -57,7 +57,8 @@ export async function runRequest(context: RequestContext, request: WorkflowReque
   } catch (error) {
     signal.throwIfAborted();
     const failure = asSwitchyardError(error);
-    if (failure.retryable || begun) throw failure;
+    // An ending that has begun is repeated until it is done, but for one that a switch came before.
+    if (failure.retryable || (begun && failure.reason !== 'WORKFLOW_STATE')) throw failure;
     await journal.finish(request, { error: failure }, signal);
   }
   return 'again';

@@ -1,7 +1,7 @@
 import type { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
 import type { ControlDeps } from '../move.ts';
-import { hasStep, transition, type WorkflowEvent } from './machine.ts';
+import { endingBegun, hasStep, transition, type WorkflowEvent } from './machine.ts';
 
 /** What an ended request leaves in the document beside its own end. */
 export interface RequestResult {
@@ -43,7 +43,7 @@ export class WorkflowJournal {
     return this.update((current) => (current.message === clipped(message) ? null : { ...current, message: clipped(message) }), signal);
   }
 
-  /** Ends a request: whoever waits for it finds how. */
+  /** Ends a request: whoever waits for it finds how. One that has failed for good has not begun anything. */
   finish(request: WorkflowRequest, { error, event, verification }: RequestResult, signal: AbortSignal): Promise<void> {
     return this.update((current) => {
       const { request: pending, ...rest } = current;
@@ -53,6 +53,7 @@ export class WorkflowJournal {
         ...(pending === undefined || pending.id === request.id ? {} : { request: pending }),
         ...(state === null ? {} : { state, message: '' }),
         ...(verification === undefined ? {} : { verification }),
+        ...(error === null ? {} : { journal: current.journal.filter(({ step }) => step !== endingBegun(request.kind)) }),
         finished: { id: request.id, ...(error === null ? {} : { error: { reason: error.reason, message: error.message } }) },
       };
     }, signal);
