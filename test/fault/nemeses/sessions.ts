@@ -48,8 +48,8 @@ async function bypass({ cluster }: World, store: (typeof storeNames)[number], { 
     const state = (await cluster[store].psql(cluster.database, script, options)).trim();
     return state === 'OPEN' ? null : `${who} wrote into store "${store}" while its fence was ${state}`;
   } catch (error) {
-    // The fence's own word, whatever else it says.
-    return /fence/i.test(String(error)) ? null : `${who} could not write into store "${store}", and not for its fence: ${String(error)}`;
+    // The fence's own word, whatever else it says; or psql's status for a connection that is not had or lost, where another strike is on the store.
+    return /fence|ended with code 2\b/i.test(String(error)) ? null : `${who} could not write into store "${store}", and not for its fence: ${String(error)}`;
   }
 }
 
