@@ -4,7 +4,7 @@ import type { ChangeTransaction, RowChange } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Attempt } from '../../core/ids.ts';
 import type { RequestRecord } from '../../core/request-record.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { ChangeQueue } from './change-queue.ts';
 import { type BothRows, LogWindow, type WindowFill, type WholeRow } from './log-window.ts';
@@ -100,8 +100,15 @@ export class Player {
       failure.abort(error);
       this.#end(error);
       await Promise.allSettled(parts);
+      if (hasReason(error, 'STREAM_FAILED') && !signal.aborted) await this.#requireOurs(signal);
       throw error;
     }
+  }
+
+  /** STREAM_TAKEN where the stream is not ours any more: then whoever has it has moved the log on, or begun it anew, and that we cannot follow it says nothing of the stream. */
+  async #requireOurs(signal: AbortSignal): Promise<void> {
+    const { stream, schemas, to } = this.#options;
+    await to.apply(stream, schemas.to, this.#state.token, { changes: [], copied: null, requests: { records: [], progress: null }, position: null, marker: null }, signal);
   }
 
   /** Resolves when everything that the source had committed before this call is committed on the target. */

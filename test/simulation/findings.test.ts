@@ -26,6 +26,19 @@ const findings: readonly (readonly [what: string, plan: Partial<Plan> & Pick<Pla
       ],
     },
   ],
+  [
+    'a runner whose stream another one took over in the moment between is not told that its log is lost',
+    {
+      seed: 1549,
+      switches: 2,
+      restMs: 163.9067337405868,
+      faults: [
+        { when: { kind: 'fence', state: 'SEALED', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'old', silent: false }, forMs: 3195.4942528624088 },
+        { when: { kind: 'fence', state: 'OPEN', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'new', silent: true }, forMs: 1373.4318475238979 },
+        { when: { kind: 'fence', state: 'CLOSED', nth: 2, delayMs: 0 }, action: { kind: 'crash', place: 'control-1', silent: false }, forMs: 1252.2747812559828 },
+      ],
+    },
+  ],
 ];
 
 describe('what the simulation has found is mended', () => {
