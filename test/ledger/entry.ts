@@ -35,7 +35,7 @@ export interface Finding {
   /** Time under test. */
   readonly minutes?: number;
   readonly outcome: Entry['outcome'];
-  /** Whatever else is worth to be known later. Those that are numbers are added up for people. */
+  /** Whatever else is worth to be known later. What those that are numbers come to over several pieces, figures.ts says. */
   readonly figures?: Entry['figures'];
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { codeState } from './fingerprint.ts';
 import { ledgerFile, openLedger, readLedger } from './ledger.ts';
-import { readResults, renderResults } from './results.ts';
+import { hasFailed, readResults, renderResults } from './results.ts';
 
 let root: string;
 const git = (...args: readonly string[]): string =>
@@ -102,17 +102,34 @@ describe('a ledger', () => {
 
 test('what counts today is told from what was run on other code', async () => {
   const ledger = await openLedger('fault', ['core', 'gateway'], root);
-  await ledger.append({ subject: 'pairs', minutes: 3, outcome: 'passed' });
-  await (await openLedger('model', ['core'], root)).append({ subject: 'fence', outcome: 'failed' });
+  await ledger.append({ subject: 'pairs', minutes: 3, outcome: 'failed' });
+  const models = await openLedger('model', ['core'], root);
+  await models.append({ subject: 'fence', outcome: 'passed' });
+  await (await openLedger('model', ['core', 'gateway'], root)).append({ subject: 'marker', outcome: 'passed' });
   await writeFile(join(root, 'gateway/b.ts'), 'changed\n');
   const results = await readResults(root);
   expect(results).toMatchObject([
-    { kind: 'model', current: [{ subject: 'fence', failed: 1 }], stale: [] },
+    { kind: 'model', current: [{ subject: 'fence', failed: 0 }], stale: [{ subject: 'marker' }] },
     { kind: 'simulation', current: [], stale: [] },
-    { kind: 'fault', current: [], stale: [{ subject: 'pairs', minutes: 3 }] },
+    { kind: 'fault', current: [], stale: [{ subject: 'pairs', failed: 1 }] },
   ]);
   const text = renderResults(results);
-  expect(text).toContain('model: 1 subjects count, 1 failures; 0 are of code that has changed since');
+  expect(text).toContain('model: passed, 1 subject in 1 run; 1 subject of code that has changed since\n');
   expect(text).toContain('simulation: nothing has been run');
   expect(text).toContain('fault: nothing counts: the code has changed since all of it');
+  expect(hasFailed(results)).toBe(false);
+
+  await models.append({ subject: 'fence', outcome: 'failed' });
+  const failed = await readResults(root);
+  expect(renderResults(failed)).toContain('model: FAILED, 1 subject in 2 runs, 1 of which failed; ');
+  expect(hasFailed(failed)).toBe(true);
+});
+
+test('the results say where times are no evidence', async () => {
+  const ledger = await openLedger('fault', ['core'], root);
+  const append = (subject: string, slowdown: number) => ledger.append({ subject, seeds: { first: 0, count: 1 }, minutes: 3, outcome: 'passed', figures: { slowdown } });
+  for (const slowdown of [3.5, 1.2]) await append('pairs', slowdown);
+  await append('alone', 2);
+  const text = renderResults(await readResults(root));
+  expect(text).toContain('fault: passed, 2 subjects in 3 runs, 2 seeds, 9 minutes\npairs: passed, but the machine was up to 3.5 times slower: its times are no evidence\n┌');
 });

@@ -3,6 +3,7 @@ import { type Entry, type RunKind, runKinds } from './entry.ts';
 import { type CodeState, codeState } from './fingerprint.ts';
 import { readLedger } from './ledger.ts';
 import { type Sum, sumUp } from './sums.ts';
+import { counted, slownessOf } from './wording.ts';
 
 /** What the ledger of one kind says today. */
 export interface KindResults {
@@ -53,16 +54,32 @@ export function renderResults(results: readonly KindResults[]): string {
   return results.map(renderKind).join('\n\n');
 }
 
+/** Whether anything that counts today has failed. */
+export const hasFailed = (results: readonly KindResults[]): boolean => results.some(({ current }) => current.some(({ failed }) => failed > 0));
+
 function renderKind({ kind, current, stale, unreadable }: KindResults): string {
-  const broken = unreadable === 0 ? '' : `\n${unreadable} lines of test/results/${kind}.jsonl are no entries`;
+  const broken = unreadable === 0 ? '' : `\n${counted(unreadable, 'line')} of test/results/${kind}.jsonl cannot be read`;
   if (current.length + stale.length === 0) return `${kind}: nothing has been run${broken}`;
   const table = new Table({ head: ['counts', 'subject', 'runs', 'failed', 'seeds', 'minutes', 'figures', 'latest (UTC)'], style: { head: [], border: [] } });
   for (const sum of current) table.push(row('yes', sum));
   for (const sum of stale) table.push(row('no', sum));
-  const failed = current.reduce((all, sum) => all + sum.failed, 0);
-  const verdict =
-    current.length === 0
-      ? 'nothing counts: the code has changed since all of it'
-      : `${current.length} subjects count, ${failed} failures; ${stale.length} are of code that has changed since`;
-  return `${kind}: ${verdict}\n${table.toString()}${broken}`;
+  return [`${kind}: ${verdictOf(current, stale)}`, ...slowOnes(current), `${table.toString()}${broken}`].join('\n');
+}
+
+function verdictOf(current: readonly Sum[], stale: readonly Sum[]): string {
+  if (current.length === 0) return 'nothing counts: the code has changed since all of it';
+  const total = (of: (sum: Sum) => number): number => current.reduce((all, sum) => all + of(sum), 0);
+  const [runs, failed, seeds, minutes] = [total((sum) => sum.runs), total((sum) => sum.failed), total((sum) => sum.seeds), total((sum) => sum.minutes)];
+  const said = [failed === 0 ? 'passed' : 'FAILED', `${counted(current.length, 'subject')} in ${counted(runs, 'run')}${failed === 0 ? '' : `, ${failed} of which failed`}`];
+  if (seeds > 0) said.push(counted(seeds, 'seed'));
+  if (minutes > 0) said.push(counted(minutes, 'minute'));
+  const outdated = stale.length === 0 ? '' : `; ${counted(stale.length, 'subject')} of code that has changed since`;
+  return `${said.join(', ')}${outdated}`;
+}
+
+function slowOnes(current: readonly Sum[]): readonly string[] {
+  return current.flatMap(({ subject, figures }) => {
+    const said = slownessOf(figures.slowdown ?? 1);
+    return said === null ? [] : [`${subject}: ${said}`];
+  });
 }

@@ -44,3 +44,27 @@ test('failed pieces are counted as such and add nothing', () => {
     { subject: 'pairs', runs: 2, failed: 1, seeds: 100, minutes: 2, figures: { states: 5 }, latest: '2026-01-01T00:00:00.000Z' },
   ]);
 });
+
+describe('two entries of one subject', () => {
+  const [earlier, later] = ['2026-01-01T00:00:00.000Z', '2026-01-02T00:00:00.000Z'];
+  const figuresOf = (kind: Entry['kind'], first: Entry['figures'], second: Entry['figures']): unknown =>
+    // The order of the lines is not that of the times: branches are merged.
+    sumUp([
+      { ...entry({ figures: second }), kind, at: later },
+      { ...entry({ figures: first }), kind, at: earlier },
+    ]).map(({ figures }) => figures);
+
+  test('of a model show the newest search', () => {
+    expect(figuresOf('model', { states: 500, depth: 9, seconds: 3 }, { states: 400, depth: 12, seconds: 2 })).toEqual([{ states: 400, depth: 12, seconds: 2 }]);
+  });
+
+  test('of the simulation are added up', () => {
+    expect(figuresOf('simulation', { operations: 500, faults: 2 }, { operations: 400, faults: 3 })).toEqual([{ operations: 900, faults: 5 }]);
+  });
+
+  test('of real faults are added up but for times and the slowness of the machine, which count at their worst', () => {
+    const first = { cutovers: 10, longestWithoutFlowMs: 2_000, slowdown: 1.5, 'fault cut': 2, worstOutageMs: 700, slowestReadMs: 30 };
+    const second = { cutovers: 5, longestWithoutFlowMs: 900, slowdown: 3, 'fault cut': 1, worstOutageMs: 400, slowestReadMs: 90 };
+    expect(figuresOf('fault', first, second)).toEqual([{ cutovers: 15, longestWithoutFlowMs: 2_000, slowdown: 3, 'fault cut': 3, worstOutageMs: 700, slowestReadMs: 90 }]);
+  });
+});

@@ -1,4 +1,5 @@
 import type { Entry } from './entry.ts';
+import { joined, wayOf } from './figures.ts';
 
 /** What entries of one subject come to. */
 export interface Sum {
@@ -9,7 +10,7 @@ export interface Sum {
   readonly seeds: number;
   /** Time under test that passed. */
   readonly minutes: number;
-  /** The figures that are numbers, added up over the entries that passed. */
+  /** The figures that are numbers, over the entries that passed: each added up, at its worst or the newest, as its kind of run says. */
   readonly figures: Readonly<Record<string, number>>;
   /** Time of the newest entry. */
   readonly latest: string;
@@ -22,9 +23,11 @@ export function sumUp(entries: readonly Entry[]): readonly Sum[] {
 }
 
 function sumOf(subject: string, entries: readonly Entry[]): Sum {
-  const passed = entries.filter((entry) => entry.outcome === 'passed');
+  const passed = entries.filter((entry) => entry.outcome === 'passed').toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at));
   const figures: Record<string, number> = {};
-  for (const entry of passed) for (const [name, value] of Object.entries(entry.figures)) if (typeof value === 'number') figures[name] = (figures[name] ?? 0) + value;
+  for (const { kind, figures: found } of passed) {
+    for (const [name, value] of Object.entries(found)) if (typeof value === 'number') figures[name] = joined(wayOf(kind, name), figures[name], value);
+  }
   return {
     subject,
     runs: entries.length,

@@ -1,6 +1,7 @@
 // npm run model [-- --full] [--only NAME] [--fresh] [--show] [--json]
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { openLedger } from '../ledger/ledger.ts';
+import { counted } from '../ledger/wording.ts';
 import { isAsExpected, nameOf, type Outcome, runModels } from './run-models.ts';
 import { requireTools } from './tools.ts';
 import { subjects } from './variants.ts';
@@ -25,12 +26,12 @@ function lineOf(outcome: Outcome): string {
   return `${verdict}  ${subject.padEnd(60)} ${result.kind.padEnd(10)} ${isAsExpected(outcome) ? '' : `instead of ${expected}: ${result.message} `}(${figures})`;
 }
 
-async function main(options: Options): Promise<void> {
+async function main(options: Options, command: Command): Promise<void> {
   const { full = false, only, show = false, json = false } = options;
   const chosen = subjects.filter((subject) => (full || only !== undefined || !subject.full) && (only === undefined || subject.model === only || nameOf(subject, null) === only));
-  if (chosen.length === 0) throw new InvalidArgumentError(`there is no model "${only}"; there are ${[...new Set(subjects.map(({ model }) => model))].join(', ')}`);
+  if (chosen.length === 0) command.error(`error: --only: there is no model "${only}"; there are ${[...new Set(subjects.map(({ model }) => model))].join(', ')}`);
   const say = (line: string): void => console.error(line);
-  await requireTools(process.getuid?.() === 0, say);
+  await requireTools(process.getuid?.() === 0, say).catch((error: Error) => command.error(`error: ${error.message}`));
   const startedAt = performance.now();
   const outcomes = await runModels({
     subjects: chosen,
@@ -46,7 +47,7 @@ async function main(options: Options): Promise<void> {
   const failed = outcomes.filter((outcome) => !isAsExpected(outcome));
   const seconds = (performance.now() - startedAt) / 1_000;
   if (json) console.log(JSON.stringify({ outcomes, failed: failed.length, seconds }));
-  else console.log(`${outcomes.length} searches, ${failed.length} not as expected, ${seconds.toFixed(0)} s`);
+  else console.log(`${counted(outcomes.length, 'search', 'searches')}, ${failed.length} not as expected, ${seconds.toFixed(0)} s`);
   if (failed.length > 0) process.exitCode = 1;
 }
 

@@ -72,7 +72,8 @@ export function nameOf({ model, property, sizes }: Subject, weakness: string | n
   const parts = Object.entries(sizes)
     .map(([name, value]) => `${name}=${value}`)
     .toSorted();
-  return [model, ...parts, ...(property === 'assertions' ? [] : [property.ltl]), ...(weakness === null ? [] : [`without ${weakness}`])].join(' ');
+  const whole = [model, ...parts, ...(property === 'assertions' ? [] : [property.ltl])].join(' ');
+  return weakness === null ? whole : `${whole}, weakened: ${weakness}`;
 }
 
 const figuresOf = ({ kind, states, depth, seconds }: SearchResult): Record<string, number | string> => ({ found: kind, states, depth, seconds: Number(seconds.toFixed(1)) });
