@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { openLedger } from '../ledger/ledger.ts';
 import { nextSeed } from '../ledger/sums.ts';
+import { counted } from '../ledger/wording.ts';
 import { type Options, readOptions, usage } from './options.ts';
-import { report } from './report.ts';
+import { breakVerdict, report } from './report.ts';
 import { runParallel } from './run-parallel.ts';
 import { type RangeResult, runPlan } from './run-range.ts';
 import { shrinkPlan } from './shrink.ts';
@@ -28,16 +29,22 @@ const piece = 200;
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-/** Whether all is well. */
-async function main(args: readonly string[]): Promise<boolean> {
-  const options = readOptions(args);
-  if (options.isTalkative) return talk(options);
-  // Errors are thrown by the thousand, and nobody looks where they come from.
-  Error.stackTraceLimit = 0;
-  if (options.firstSeed !== null || options.broken.length > 0) {
-    const { failed } = await runSeeds(args, options, options.firstSeed ?? 1, options.seeds);
-    return failed === null;
+/** Whether all is well: nothing is wrong, or without a safeguard something is. */
+async function main(args: readonly string[], options: Options): Promise<boolean> {
+  const { broken, firstSeed, isTalkative, seeds } = options;
+  if (!isTalkative) {
+    // Errors are thrown by the thousand, and nobody looks where they come from.
+    Error.stackTraceLimit = 0;
+    if (firstSeed === null && broken.length === 0) return goOn(args, options);
   }
+  const failed = isTalkative ? await talk(options) : (await runSeeds(args, options, firstSeed ?? 1, seeds)).failed;
+  if (broken.length === 0) return failed === null;
+  print(breakVerdict(broken, failed, seeds));
+  return failed !== null;
+}
+
+/** Goes on behind what the record of this very code has. */
+async function goOn(args: readonly string[], options: Options): Promise<boolean> {
   const ledger = await openLedger('simulation', paths);
   const done = (await ledger.current()).filter((entry) => entry.subject === subject);
   let first = nextSeed(done, 1);
@@ -84,25 +91,48 @@ async function show(options: Options, seed: number): Promise<void> {
   print(report(plan, await runPlan(plan, options), options.broken));
 }
 
-/** Everything that happened in each of the seeds. */
-async function talk(options: Options): Promise<boolean> {
-  let isWell = true;
+/** Everything that happened in each of the seeds. The first that failed, or null. */
+async function talk(options: Options): Promise<number | null> {
+  let failed: number | null = null;
   for (let seed = options.firstSeed ?? 1; seed < (options.firstSeed ?? 1) + options.seeds; seed += 1) {
     const { notes, violations, steps, trace } = await runPlan(options.planOf(seed), options);
     for (const note of notes) print(noteText(note));
-    print(`seed ${seed}: ${violations.length} violations, ${steps} steps, trace ${trace}`);
-    isWell &&= violations.length === 0;
+    for (const said of violations) print(`VIOLATION ${said}`);
+    print(`seed ${seed}: ${counted(violations.length, 'violation')}, ${steps} steps, trace ${trace}`);
+    if (violations.length > 0) failed ??= seed;
   }
-  return isWell;
+  return failed;
 }
 
 function progress(text: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
-try {
-  if (!(await main(process.argv.slice(2)))) process.exitCode = 1;
-} catch (error) {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}\n`);
-  process.exitCode = 2;
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Null, after the reason and the usage, where the arguments are no good. */
+function optionsOf(args: readonly string[]): Options | null {
+  try {
+    return readOptions(args);
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n\n${usage}\n`);
+    return null;
+  }
 }
+
+async function exitCodeOf(args: readonly string[]): Promise<number> {
+  if (args.includes('--help')) {
+    print(usage);
+    return 0;
+  }
+  const options = optionsOf(args);
+  if (options === null) return 2;
+  try {
+    return (await main(args, options)) ? 0 : 1;
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`);
+    return 1;
+  }
+}
+
+process.exitCode = await exitCodeOf(process.argv.slice(2));

@@ -15,11 +15,11 @@ export interface Options {
   readonly planOf: (seed: number) => Plan;
 }
 
-export const usage = `npm run simulate -- [--seeds N] [--first-seed S] [--check-determinism] [--break WHAT]...
+export const usage = `npm run simulate -- [--seeds N] [--first-seed S] [--check-determinism] [--break WHAT]... [--help]
   --seeds N            how many worlds to run (default 100)
   --first-seed S       begins with this seed and writes down nothing; left out: goes on where the record of this code ends
   --check-determinism  runs every seed twice and compares everything that happened
-  --break WHAT         takes a safeguard out of the stores: ${faults.join(', ')}
+  --break WHAT         takes a safeguard out of the stores, which has to be found (exit code 0; 1 when it is not): ${faults.join(', ')}
   --talk               prints everything that happened
   --faults 0,2|none    only these of the seed's faults
   --switches N, --rest MS, --no-end  in place of what the seed says`;
@@ -54,7 +54,7 @@ export function readOptions(args: readonly string[]): Options {
       faults: kept,
       ends: plan.ends && !values['no-end'],
       switches: values.switches === undefined ? plan.switches : count('--switches', values.switches),
-      restMs: values.rest === undefined ? plan.restMs : Number(values.rest),
+      restMs: values.rest === undefined ? plan.restMs : milliseconds('--rest', values.rest),
     };
   };
   return {
@@ -69,6 +69,13 @@ export function readOptions(args: readonly string[]): Options {
 
 function count(name: string, text: string): number {
   const number = Number(text);
-  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${name}: got "${text}"; must be a number`);
+  if (!Number.isSafeInteger(number) || number < 0) throw new Error(`${name}: got "${text}"; must be a whole number`);
+  return number;
+}
+
+/** Not whole: a shrunk plan says how long exactly. */
+function milliseconds(name: string, text: string): number {
+  const number = Number(text);
+  if (!(number >= 0 && number < Number.POSITIVE_INFINITY)) throw new Error(`${name}: got "${text}"; must be a number of milliseconds`);
   return number;
 }

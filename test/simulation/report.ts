@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { counted } from '../ledger/wording.ts';
 import type { SeedResult } from './run-seed.ts';
 import { noteText } from './world/journal.ts';
 import { type Plan, faultText, makePlan } from './world/plan.ts';
@@ -11,11 +12,11 @@ export function report(plan: Plan, result: SeedResult, broken: readonly string[]
   const shown = result.notes.filter(({ who }) => who !== 'operator');
   const left = shown.length - mostNotes;
   return [
-    `seed ${plan.seed}: ${result.violations.length} violations`,
+    `seed ${plan.seed}: ${counted(result.violations.length, 'violation')}`,
     ...result.violations.slice(0, mostViolations).map((said) => `\n${said}`),
     `\nfaults${plan.fromScratch ? ', from before the workflow was made' : ''}:`,
     ...plan.faults.map((fault) => `  ${faultText(fault)}`),
-    `\n${plan.switches} switches asked for; what happened${left > 0 ? ` (the last ${mostNotes} of ${shown.length})` : ''}:`,
+    `\n${counted(plan.switches, 'switch', 'switches')} asked for; what happened${left > 0 ? ` (the last ${mostNotes} of ${shown.length})` : ''}:`,
     ...shown.slice(-mostNotes).map(noteText),
     `\nto see it again: ${repeatCommand(plan, broken)}`,
   ].join('\n');
@@ -32,4 +33,10 @@ function repeatCommand(plan: Plan, broken: readonly string[]): string {
     ...(plan.restMs === original.restMs ? [] : [`--rest ${plan.restMs}`]),
     ...broken.map((fault) => `--break ${fault}`),
   ].join(' ');
+}
+
+/** What a run without these safeguards came to. Without one it has to find something: `failed`, the first seed that did, or null. */
+export function breakVerdict(broken: readonly string[], failed: number | null, seeds: number): string {
+  const without = `without ${broken.join(' and ')}`;
+  return failed === null ? `NOT NOTICED in ${counted(seeds, 'seed')} ${without}` : `found ${without}, at seed ${failed}, as it has to be`;
 }
