@@ -123,6 +123,7 @@ describe('a hold that fails before the decision', () => {
   test.each([
     ['rules that are refused', refusedRules, 'TOPOLOGY_DENIED', []],
     ['a fence that conflicts', spoilt('source', 'fence', conflict()), 'FENCE_CONFLICT', ['abort']],
+    ['a later attempt that has begun to', spoilt('source', 'fence', new SwitchyardError('LOCK_TAKEN', 'a later one')), 'LOCK_TAKEN', []],
     ['a fence whose answer is lost', spoilt('source', 'fence', lost(), true), 'STORE_UNAVAILABLE', ['abort']],
     ['a sequence that is behind', sequenceAhead, 'SEQUENCE_BEHIND', ['abort']],
     ['a commit that conflicts', spoilt('source', 'commit', conflict()), 'FENCE_CONFLICT', ['abort']],
