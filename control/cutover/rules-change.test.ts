@@ -54,8 +54,36 @@ describe('rules that somebody took away or changed', () => {
     expect(mended.tables['old.lines']).toEqual(torn.tables['old.lines']);
   });
 
+  test('are told of where there is no rule at all', () => {
+    expect(rulesProblem(parse({}), goal('source'))).toContain('has no rule');
+  });
+
+  test('are those of the table, under whatever key one of its names stands', () => {
+    const aliased = parse({ shop: { primary: 'old', names: ['old.orders'], movement }, lines: { primary: 'old', movement } });
+    expect(rulesProblem(aliased, goal('source'))).toBeNull();
+    expect(Object.keys(openRules(aliased, goal('target')).tables)).toEqual(['shop', 'lines']);
+  });
+
+  test('of another workflow, or of a keyspace beside the move, stay as they are, and the table gets one under a name that is free', () => {
+    const another = { ...movement, workflow: 'another' };
+    const taken = parse({ orders: { primary: 'old', movement: another }, lines: { primary: 'third' } });
+    const mended = parse(openRules(taken, goal('target')).tables);
+    expect([mended.tables.orders, mended.tables.lines]).toEqual([taken.tables.orders, taken.tables.lines]);
+    expect(mended.tables['old.orders']).toMatchObject({ primary: 'new', movement: { workflow: 'move1' }, names: ['new.orders'] });
+    expect(mended.tables['old.lines']).toMatchObject({ primary: 'new', movement: { workflow: 'move1' }, names: ['new.lines'] });
+    // No name is free: there is nothing that could be done.
+    const names = ['orders', 'old.orders', 'new.orders', 'lines', 'old.lines', 'new.lines'];
+    const full = parse(Object.fromEntries(names.map((name) => [name, { primary: 'old', movement: another }])));
+    expect([rulesProblem(full, goal('target')), openRules(full, goal('target')).tables]).toEqual([null, full.tables]);
+  });
+
   test("are left alone while the workflow's runner may be at work on them", () => {
     expect(rulesProblem(torn, goal('target', { restore: false }))).toBeNull();
     expect(openRules(torn, goal('target', { restore: false })).tables).toEqual(torn.tables);
   });
+});
+
+test('the attempt of a hold is the highest of the move, whatever others hold', () => {
+  const held = (attempt: number, workflow = 'move1') => ({ primary: 'old', writes: 'held', hold: { holdMs: 5, attempt }, movement: { ...movement, workflow } });
+  expect(heldAttempt(parse({ orders: held(4), lines: held(3), other: held(9, 'another') }), move)).toBe(4);
 });

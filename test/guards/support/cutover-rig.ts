@@ -8,6 +8,7 @@ import { directionTo } from '../../../control/cutover/direction.ts';
 import { fenceLinks } from '../../../control/cutover/fence-link.ts';
 import type { GatewayVersions } from '../../../control/cutover/gateway-versions.ts';
 import type { HoldContext } from '../../../control/cutover/hold-context.ts';
+import type { CutoverStepName } from '../../../control/cutover/steps.ts';
 import { CutoverTrace } from '../../../control/cutover/trace.ts';
 import type { ControlDeps, Move, SideName } from '../../../control/move.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -32,6 +33,8 @@ export class PlayedStore {
   /** For the next calls of a step, in order: null lets it be done. */
   readonly trouble: Partial<Record<Step | 'catchUp' | 'sequences' | 'fenceRows', (null | { readonly error: Error; readonly done?: boolean })[]>> = {};
   readonly calls: string[] = [];
+  /** How long each fence was to wait for its locks. */
+  readonly lockTimeoutsMs: number[] = [];
   readonly #side: SideName;
   readonly #tables: readonly string[];
   readonly #clock: HandClock;
@@ -56,7 +59,10 @@ export class PlayedStore {
         if (name !== 'ready') this.attempt = at;
       });
     return {
-      fence: step('fence', ['OPEN'], 'FROZEN'),
+      fence: (at: number, lockTimeoutMs: number) => {
+        this.lockTimeoutsMs.push(lockTimeoutMs);
+        return step('fence', ['OPEN'], 'FROZEN')(at);
+      },
       commit: step('commit', ['FROZEN'], 'SEALED'),
       abort: step('abort', ['FROZEN'], 'OPEN'),
       ready: (_: unknown, at: number) =>
@@ -121,7 +127,7 @@ export class CutoverRig {
   }
 
   /** A hold that is to lead to `to` at this attempt. */
-  hold(to: SideName, at: number, more: { readonly holdBudgetMs?: number } = {}): HoldContext {
+  hold(to: SideName, at: number, more: { readonly holdBudgetMs?: number } = {}, onStep: (name: CutoverStepName) => void = () => {}): HoldContext {
     const gateways = { expected: 2, reached: async () => 2 } as unknown as GatewayVersions;
     return {
       direction: directionTo(this.move, to),
@@ -129,7 +135,7 @@ export class CutoverRig {
       limits: cutoverLimitsSchema.parse(more),
       links: fenceLinks(this.move, this.deps),
       gateways,
-      trace: new CutoverTrace(this.clock, { workflow: 'move', from: 'old', to: 'new', tables: 2 }, async () => {}),
+      trace: new CutoverTrace(this.clock, { workflow: 'move', from: 'old', to: 'new', tables: 2 }, async (name) => onStep(name)),
       deps: this.deps,
       signal: this.stop.signal,
     };
