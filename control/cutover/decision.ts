@@ -39,6 +39,8 @@ export async function takeBack(hold: HoldContext, note: Note): Promise<'aborted'
 type Found = 'committed' | 'aborted' | 'never fenced' | 'somebody else has gone on' | 'unknown';
 
 function decisionIn(view: SideView, attempt: number): Found {
+  // The workflow has ended, and a fence finds its rows no more.
+  if (view.kind === 'missing') return 'somebody else has gone on';
   if (view.kind !== 'rows') return 'unknown';
   if (isState(view, 'SEALED', 'CLOSED') && view.attempt === attempt) return 'committed';
   if (isState(view, 'OPEN') && view.attempt === attempt) return 'aborted';

@@ -71,6 +71,12 @@ describe('taking back', () => {
     }
   });
 
+  test('gives way where the workflow has ended: its fence finds no rows any more', async () => {
+    const rig = frozen();
+    Object.assign(rig.source, { state: 'OPEN', attempt: 4, owner: null });
+    expect(await back(rig)).toMatchObject({ decision: 'aborted', notes: ['somebody else has gone on'], ms: 0 });
+  });
+
   test('goes on trying while the store does not answer, for five seconds', async () => {
     const rig = frozen();
     rig.source.trouble.abort = [{ error: lost() }, { error: lost() }];

@@ -25,6 +25,8 @@ type Step = 'fence' | 'commit' | 'abort' | 'ready' | 'close' | 'open';
 export class PlayedStore {
   state: FenceState;
   attempt = 0;
+  /** Null once the workflow has given its tables back. */
+  owner: string | null = 'move';
   marker = 0;
   sequences: readonly SequenceState[] = [];
   /** How long an answer takes. */
@@ -44,12 +46,13 @@ export class PlayedStore {
   }
 
   rows(): readonly FenceRow[] {
-    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: 'move' }));
+    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: this.owner }));
   }
 
   session(): FenceSession {
     const step = (name: Step, from: readonly FenceState[], to: FenceState) => (at: number) =>
       this.#do(name, () => {
+        if (this.owner === null) throw conflict();
         if (this.state === to && this.attempt === at) return;
         if (!from.includes(this.state) || (name === 'abort' || name === 'commit' || name === 'close' ? this.attempt !== at : this.attempt >= at)) throw conflict();
         this.state = to;
