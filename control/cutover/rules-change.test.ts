@@ -15,7 +15,7 @@ const claimed = parse({
   'old.lines': { primary: 'old', movement, names: ['new.lines'] },
   other: { primary: 'third' },
 });
-const after = (change: RulesChange): RulesDocument => parse(change.tables);
+const after = (change: RulesChange | null): RulesDocument => parse(change?.tables ?? {});
 
 describe('a flip', () => {
   const flipped = after(openRules(claimed, goal('target', { attempt: 9 })));
@@ -34,7 +34,7 @@ describe('a flip', () => {
 });
 
 test('a hold keeps primary and attempt, and goes when the writes are opened', () => {
-  const held = after(heldRules(claimed, goal('source'), { holdMs: 500, attempt: 12 }));
+  const held = after(heldRules(claimed, move, 'source', { holdMs: 500, attempt: 12 }));
   expect(held.tables.orders).toMatchObject({ primary: 'old', attempt: 3, writes: 'held', hold: { holdMs: 500, attempt: 12 } });
   expect(heldAttempt(held, move)).toBe(12);
   expect(rulesProblem(held, goal('source'))).toContain('held for attempt 12');
@@ -80,6 +80,13 @@ describe('rules that somebody took away or changed', () => {
   test("are left alone while the workflow's runner may be at work on them", () => {
     expect(rulesProblem(torn, goal('target', { restore: false }))).toBeNull();
     expect(openRules(torn, goal('target', { restore: false })).tables).toEqual(torn.tables);
+  });
+
+  test('are never held, for the workflow may have ended', () => {
+    expect(heldRules(torn, move, 'source', { holdMs: 500, attempt: 12 })).toBeNull();
+    const half = parse({ orders: claimed.tables.orders, 'old.lines': { primary: 'old' } });
+    const tables = heldRules(half, move, 'source', { holdMs: 500, attempt: 12 })?.tables;
+    expect([tables?.orders?.writes, tables?.['old.lines']]).toEqual(['held', half.tables['old.lines']]);
   });
 });
 

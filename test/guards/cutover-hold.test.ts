@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Abandoned } from '../../control/cutover/hold-context.ts';
 import { type HoldResult, runHold } from '../../control/cutover/hold.ts';
+import { releaseTables } from '../../control/workflow/claims.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { conflict, CutoverRig, lost } from './support/cutover-rig.ts';
 import { whileTimePasses } from './support/hand-clock.ts';
@@ -77,13 +78,13 @@ describe('a hold that goes well', () => {
     }
   });
 
-  test('holds and flips also tables whose rule somebody has taken away', async () => {
+  test('flips also tables whose rule somebody has taken away, and holds none of them', async () => {
     for (const trouble of [null, new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'no leader')]) {
       const rig = new CutoverRig();
       takeAwayRules(rig);
       rig.rulesTrouble.push(trouble);
       await held(rig);
-      expect([rig.written[0]?.tables.orders?.writes, rulesOf(rig)]).toEqual([trouble === null ? 'held' : 'open', open('new')]);
+      expect([rig.written[0]?.tables.orders?.writes, rulesOf(rig)]).toEqual(['open', open('new')]);
     }
   });
 
@@ -105,6 +106,20 @@ describe('a hold that goes well', () => {
       const { result, steps } = await held(rig);
       expect([result.kind, states(rig), rulesOf(rig)]).toEqual(['switched', ['CLOSED', 'OPEN'], open('new')]);
       expect(steps[0]?.[1]).toMatch(/^not held, gateways learn of it from the fence/);
+    }
+  });
+
+  test('does without rules that somebody has taken from the workflow, which the flip gives back to it', async () => {
+    for (const taken of [['orders'], ['orders', 'lines']]) {
+      const rig = new CutoverRig();
+      const tables = Object.fromEntries(Object.entries(rig.rules.tables).filter(([key]) => !taken.includes(key)));
+      rig.rules = { ...rig.rules, tables };
+      const { result, steps } = await held(rig);
+      expect([result, states(rig), rulesOf(rig)]).toEqual([{ kind: 'switched', message: null }, ['CLOSED', 'OPEN'], open('new')]);
+      expect(Object.values(rig.rules.tables).map((rule) => rule.movement?.workflow)).toEqual(['move', 'move']);
+      const whole = taken.length === 2;
+      expect(steps[0]?.[1]).toBe(whole ? 'not held, gateways learn of it from the fence: no rule names the workflow' : 'version 2, applied by 2 of 2 gateways');
+      expect([rig.written.length, rig.written[0]?.tables.orders === undefined]).toEqual(whole ? [1, false] : [2, true]);
     }
   });
 
@@ -158,6 +173,16 @@ describe('a hold that fails before the decision', () => {
     const { result, ms, steps } = await held(rig);
     expect([result.kind, result.kind === 'aborted' && result.error.reason, states(rig)]).toEqual(['aborted', 'LOCK_TIMEOUT', ['OPEN', 'CLOSED']]);
     expect([ms > 200, ms < 270, rig.source.calls.includes('abort'), steps.some(([name]) => name === 'abort')]).toEqual([true, true, false, false]);
+  });
+
+  test('by the end of its workflow leaves the rules to whoever has the tables next', async () => {
+    const rig = new CutoverRig();
+    rig.rules = { ...rig.rules, ...releaseTables(rig.rules, 'move', 'old') };
+    Object.assign(rig.source, { owner: null });
+    Object.assign(rig.target, { owner: null });
+    const { result, steps, ms } = await held(rig);
+    expect([result.kind, result.kind === 'aborted' && result.error.reason, rig.written, ms < 50]).toEqual(['aborted', 'FENCE_CONFLICT', [], true]);
+    expect(steps.map(([name]) => name)).toEqual(['rules-hold', 'fence', 'abort', 'release']);
   });
 
   test('by a budget that is too small for any fence says so', async () => {
@@ -280,7 +305,7 @@ describe('from the decision on', () => {
     const rows = later.target.rows.bind(later.target);
     later.target.rows = () => (later.target.state === 'OPEN' ? rows().map((one) => ({ ...one, state: 'CLOSED' as const })) : rows());
     const superseded = await held(later);
-    expect([superseded.result.kind, superseded.steps.at(-1)]).toEqual(['switched', ['flip', 'somebody else has switched since; the rules were left alone']]);
+    expect([superseded.result.kind, superseded.steps.at(-1)]).toEqual(['switched', ['flip', 'somebody else has gone on since; the rules were left alone']]);
     expect(rulesOf(later)).toEqual(open('old'));
   });
 });

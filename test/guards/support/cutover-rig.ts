@@ -20,13 +20,17 @@ const other = { source: 'target', target: 'source' } as const;
 export const conflict = (): SwitchyardError => new SwitchyardError('FENCE_CONFLICT', 'not in the state asked for');
 export const lost = (): SwitchyardError => new SwitchyardError('STORE_UNAVAILABLE', 'the connection was lost');
 
-type Step = 'fence' | 'commit' | 'abort' | 'ready' | 'close' | 'open';
+type Step = 'prepare' | 'fence' | 'commit' | 'abort' | 'ready' | 'close' | 'open';
 
 /** One store of a move, played: its rows change as the real ones do. What `trouble` says of a step comes first: an error, before or after the step took. */
 export class PlayedStore {
   state: FenceState;
   attempt = 0;
+  /** Null once the workflow has given its tables back. */
+  owner: string | null = 'move';
   marker = 0;
+  /** The highest attempt that has begun to prepare to leave the store. */
+  prepared = 0;
   sequences: readonly SequenceState[] = [];
   /** How long an answer takes. */
   answerMs: Partial<Record<Step | 'catchUp' | 'sequences' | 'fenceRows', number>> = {};
@@ -47,18 +51,25 @@ export class PlayedStore {
   }
 
   rows(): readonly FenceRow[] {
-    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: 'move' }));
+    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: this.owner }));
   }
 
   session(): FenceSession {
+    const prepare = (at: number): void => {
+      if (this.prepared > at) throw new SwitchyardError('LOCK_TAKEN', 'a later attempt has begun to prepare');
+      this.prepared = at;
+    };
     const step = (name: Step, from: readonly FenceState[], to: FenceState) => (at: number) =>
       this.#do(name, () => {
+        if (this.owner === null) throw conflict();
         if (this.state === to && this.attempt === at) return;
+        if (name === 'fence') prepare(at);
         if (!from.includes(this.state) || (name === 'abort' || name === 'commit' || name === 'close' ? this.attempt !== at : this.attempt >= at)) throw conflict();
         this.state = to;
         if (name !== 'ready') this.attempt = at;
       });
     return {
+      prepare: (at: number) => this.#do('prepare', () => prepare(at)),
       fence: (at: number, lockTimeoutMs: number) => {
         this.lockTimeoutsMs.push(lockTimeoutMs);
         return step('fence', ['OPEN'], 'FROZEN')(at);
