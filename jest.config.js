@@ -5,7 +5,7 @@ const project = {
     '^.+\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' }],
   },
   testMatch: ['**/*.test.ts'],
-  modulePathIgnorePatterns: ['<rootDir>/.cache/'],
+  modulePathIgnorePatterns: ['<rootDir>/.cache/', '<rootDir>/.stryker-tmp/'],
 };
 const ignored = ['/node_modules/', '/.cache/'];
 /** Folders whose tests start servers and processes of their own. */

@@ -135,6 +135,20 @@ export interface ApplyBatch {
   readonly marker: Attempt | null;
 }
 
+/**
+ * Which transactions a read of the source sees that begins after this look. Where the log has a transaction earlier than its readers (PostgreSQL: while it waits for a synchronous standby, or for a processor), rows that are read may be older than
+ * what the log has said of them.
+ */
+export interface Visibility {
+  /** Whether the transaction has ended for readers. */
+  hasEnded(id: number): boolean;
+  /** Those that have not, whether the log has them or not. */
+  readonly running: readonly number[];
+}
+
+/** Of a store whose log and rows are one. */
+export const allVisible: Visibility = { hasEnded: () => true, running: [] };
+
 export interface ReplicationStore extends AsyncDisposable {
   /** See `DataStore.checkLogin`. */
   checkLogin(signal: AbortSignal): Promise<void>;
@@ -147,6 +161,7 @@ export interface ReplicationStore extends AsyncDisposable {
    * measure. Ends with STREAM_FAILED (shape changed, log position lost) or STORE_UNAVAILABLE. One reader a stream.
    */
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed;
+  visibility(signal: AbortSignal): Promise<Visibility>;
   /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /** The rows with these keys, in no order; a missing row is left out. */

@@ -39,4 +39,4 @@ export function asSwitchyardError(error: unknown): SwitchyardError {
 }
 
 /** Whether a store's refusal is a definite answer, after which its connection is as good as before. */
-export const isDefinite = (error: unknown): boolean => hasReason(error, 'FENCE_CONFLICT', 'LOCK_TIMEOUT', 'SEQUENCE_BEHIND');
+export const isDefinite = (error: unknown): boolean => hasReason(error, 'FENCE_CONFLICT', 'LOCK_TIMEOUT', 'LOCK_TAKEN', 'SEQUENCE_BEHIND');

@@ -27,6 +27,8 @@ export type ChangeEvent = RowChange | LogSignal;
 
 /** One committed transaction of the source, in commit order. */
 export interface ChangeTransaction {
+  /** What tells it from others in a `Visibility`; null: whoever reads the source sees it as soon as the log has it. */
+  readonly id: number | null;
   /** Resuming from here delivers everything after this transaction and nothing of it. */
   readonly position: Position;
   /** How old the transaction was when the source sent it, in ms on the source's own clock. */

@@ -1,3 +1,4 @@
+import { attempt as asAttempt } from '../../core/ids.ts';
 import { hasReason, type SwitchyardError } from '../../core/switchyard-error.ts';
 import { isAt, isState, type SideView } from './direction.ts';
 import { Abandoned, type HoldContext } from './hold-context.ts';
@@ -6,8 +7,6 @@ import { asSwitchyardError, backOffMs } from '../time-limit.ts';
 
 const TRY_LIMIT_MS = 500;
 const TAKE_BACK_LIMIT_MS = 5_000;
-/** A fence whose answer was lost may still be waiting for its locks this long; only then its absence is believed. */
-const LATE_FENCE_MS = 300;
 const FORWARD_LIMIT_MS = 10_000;
 
 /** Takes the other decision, as often as it needs. `committed`: too late, the source is sealed. `unknown`: it could not be reached; whoever repairs goes on. */
@@ -21,10 +20,8 @@ export async function takeBack(hold: HoldContext, note: Note): Promise<'aborted'
       await link.use(TRY_LIMIT_MS, null, (session, signal) => session.abort(attempt, signal));
       return 'aborted';
     } catch (error) {
-      const view: SideView = hasReason(error, 'FENCE_CONFLICT') ? await link.view(TRY_LIMIT_MS, null) : { kind: 'unreachable', message: asSwitchyardError(error).message };
-      const found = decisionIn(view, attempt);
-      const mayComeLate = found === 'never fenced' && clock.monotonic() - begunMs < LATE_FENCE_MS;
-      if (found !== 'unknown' && !mayComeLate) {
+      const found = hasReason(error, 'FENCE_CONFLICT') ? await findDecision(hold) : 'unknown';
+      if (found !== 'unknown') {
         note(found);
         return found === 'committed' ? 'committed' : 'aborted';
       }
@@ -38,7 +35,26 @@ export async function takeBack(hold: HoldContext, note: Note): Promise<'aborted'
 
 type Found = 'committed' | 'aborted' | 'never fenced' | 'somebody else has gone on' | 'unknown';
 
+/** What the store says of the attempt. Its fence may have been sent long ago and still be on its way: that there was none is believed only of rows that were read when it could not be set any more. */
+async function findDecision({ attempt, deps, direction, links }: HoldContext): Promise<Found> {
+  const link = links[direction.from.name];
+  const seen = decisionIn(await link.view(TRY_LIMIT_MS, null), attempt);
+  if (seen !== 'never fenced') return seen;
+  try {
+    await link.use(TRY_LIMIT_MS, null, (session, signal) => session.prepare(asAttempt(attempt + 1), signal));
+  } catch (error) {
+    // LOCK_TAKEN: a later attempt has begun to prepare, which does the same.
+    if (!hasReason(error, 'LOCK_TAKEN')) {
+      deps.log.warn({ err: error, workflow: direction.move.name, attempt }, 'a fence that is still on its way could not be kept out yet');
+      return 'unknown';
+    }
+  }
+  return decisionIn(await link.view(TRY_LIMIT_MS, null), attempt);
+}
+
 function decisionIn(view: SideView, attempt: number): Found {
+  // The workflow has ended, and a fence finds its rows no more.
+  if (view.kind === 'missing') return 'somebody else has gone on';
   if (view.kind !== 'rows') return 'unknown';
   if (isState(view, 'SEALED', 'CLOSED') && view.attempt === attempt) return 'committed';
   if (isState(view, 'OPEN') && view.attempt === attempt) return 'aborted';

@@ -3,7 +3,7 @@ import { catchUp, type SequenceReading, startReading } from './catch-up.ts';
 import { goForward, takeBack } from './decision.ts';
 import { isAt, isState } from './direction.ts';
 import { Abandoned, type HoldContext, overBudget } from './hold-context.ts';
-import { heldRules, type RulesGoal } from './rules-change.ts';
+import { heldAttempt, heldRules, type RulesGoal } from './rules-change.ts';
 import { changeNote, type RulesMark, settleRules } from './rules-write.ts';
 import type { Note } from './trace.ts';
 import { abortError, asSwitchyardError, within } from '../time-limit.ts';
@@ -82,12 +82,16 @@ async function holdRules(hold: HoldContext, progress: Progress, note: Note): Pro
   const holdMs = Math.min(LONGEST_HOLD_MS, limits.holdBudgetMs + HOLD_MARGIN_MS);
   const traceparent = trace.traceparent;
   const wanted = { holdMs, attempt, ...(traceparent === undefined ? {} : { traceparent }) };
-  const goal = { move: direction.move, primary: direction.from.name, attempt: null, restore: true };
+  const { move, from } = direction;
   const late = (): SwitchyardError => new SwitchyardError('TOPOLOGY_UNAVAILABLE', `the rules could not be written within ${RULES_LIMIT_MS} ms`);
   try {
     const document = await within(deps.clock, RULES_LIMIT_MS, late, hold.signal, (signal) =>
-      deps.topology.updateRules(changeNote(deps, `${direction.move.name}: writes held, attempt ${attempt}`), (current) => heldRules(current, goal, wanted), signal),
+      deps.topology.updateRules(changeNote(deps, `${move.name}: writes held, attempt ${attempt}`), (current) => heldRules(current, move, from.name, wanted), signal),
     );
+    if (heldAttempt(document, move) !== attempt) {
+      note('not held, gateways learn of it from the fence: no rule names the workflow');
+      return;
+    }
     progress.held = document;
     const reached = await gateways.reached(document.version, ACK_WAIT_MS);
     note(`version ${document.version}, applied by ${reached} of ${gateways.expected} gateways`);
@@ -155,7 +159,7 @@ async function settle(
   try {
     const result = await settleRules(hold.deps, goal, { reason, replaces, confirm, limitMs: SETTLE_LIMIT_MS, signal: null });
     if (result === 'written') return null;
-    note(result === 'right' ? 'the rules said so already' : 'somebody else has switched since; the rules were left alone');
+    note(result === 'right' ? 'the rules said so already' : 'somebody else has gone on since; the rules were left alone');
     return null;
   } catch (error) {
     const message = `the rules are not written yet: ${asSwitchyardError(error).message}`;

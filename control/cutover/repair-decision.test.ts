@@ -74,6 +74,10 @@ describe('a store that does not answer', () => {
   }
   test('both', () => expect(decide(away, away)).toBe('wait'));
   test('an open side needs the other one for nothing', () => expect(decide(rows('OPEN', 3), away, say('held'))).toBe('rules source'));
+  test('a source that is sealed tells that it is decided', () => {
+    const decision = decideRepair({ source: rows('SEALED', 1), target: away, rules: say('source'), caughtUp: null });
+    expect(decision.kind === 'wait' && decision.found).toContain('decided');
+  });
   test('a target that is readable tells of the forced way', () => {
     const decision = decideRepair({ source: away, target: rows('READABLE', 1), rules: say('source'), caughtUp: null });
     expect(decision.kind === 'wait' && decision.found).toContain('Forced switch');
@@ -108,9 +112,12 @@ describe('rows that are not whole', () => {
     expect(decide(mixed, rows('CLOSED', 0))).toBe('conflict');
     expect(decide(rows('OPEN', 0), mixed)).toBe('conflict');
   });
+  test('also where the other side says nothing', () => {
+    for (const other of [away, missing]) expect([decide(mixed, other), decide(other, mixed)]).toEqual(['conflict', 'conflict']);
+  });
   test('unclaimed tables need nothing, unless a cutover is under way', () => {
     expect(decide(missing, missing)).toBe('nothing null');
-    expect(decide(missing, rows('CLOSED', 0))).toBe('nothing null');
+    expect([decide(missing, rows('CLOSED', 0)), decide(rows('CLOSED', 0), missing)]).toEqual(['nothing null', 'nothing null']);
     expect(decide(rows('SEALED', 1), missing)).toBe('conflict');
     expect(decide(missing, rows('READABLE', 1))).toBe('conflict');
   });
@@ -122,6 +129,20 @@ test('a situation stays the same while nothing changes, whatever the catch-up sa
   const situation = (caughtUp: boolean | null): string | null => situationOf(decideRepair(view(caughtUp)), view(caughtUp));
   expect(situation(true)).toBe('undecided source 4');
   expect(situation(null)).toBe(situation(true));
+});
+
+test('a situation tells what stands still, of which attempt; for people only what was found', () => {
+  const situation = (source: SideView, target: SideView, rules: RulesView = say('source')): string | null => {
+    const view: RepairView = { source, target, rules, caughtUp: null };
+    return situationOf(decideRepair(view), view);
+  };
+  expect(situation(rows('OPEN', 4), rows('CLOSED', 1))).toBeNull();
+  expect(situation(rows('SEALED', 4), rows('CLOSED', 1))).toBe('ready source 4');
+  expect(situation(rows('READABLE', 1), rows('SEALED', 5))).toBe('close target 5');
+  expect(situation(rows('CLOSED', 4), rows('READABLE', 1))).toBe('open source 4');
+  expect(situation(rows('OPEN', 4), rows('CLOSED', 1), say('held'))).toBe('rules source 4');
+  expect(situation(rows('SEALED', 4), away)).toBe('waiting rows unreachable');
+  expect(situation(mixed, rows('CLOSED', 1))).toContain('a OPEN(1), b CLOSED(1)');
 });
 
 // ─── The protocol itself, with a coordinator that may die anywhere ──────────────────────────────────────────────────────────────────────────────────────────

@@ -10,7 +10,7 @@ export interface RulesGoal {
   readonly attempt: number | null;
   /**
    * Also rules of the tables that do not name the move, and tables without a rule, are put right. Only while the move owns its tables beyond doubt: not while it is
-   * being created or ended.
+   * being created or ended, and only where the store has said so after these very rules were read.
    */
   readonly restore: boolean;
 }
@@ -70,8 +70,15 @@ function change(document: RulesDocument, goal: RulesGoal, hold: Hold | null): Ru
 
 /** The rules with writes of all the move's tables open at the goal's primary. Which side is wanted stays as it is. */
 export const openRules = (document: RulesDocument, goal: RulesGoal): RulesChange => change(document, goal, null);
-/** The rules with writes of all the move's tables held at the goal's primary. */
-export const heldRules = (document: RulesDocument, goal: RulesGoal, hold: Hold): RulesChange => change(document, goal, hold);
+
+/**
+ * The rules with writes of the move's tables held at `primary`, null where no rule names the move. Rules that do not are left alone: whoever holds has not asked the store, and the move may have ended while he slept. Nobody
+ * could take its name out of the rules again.
+ */
+export function heldRules(document: RulesDocument, move: Move, primary: SideName, hold: Hold): RulesChange | null {
+  const isNamed = move.tables.some((table) => findRule(document, move, table, false) !== null);
+  return isNamed ? change(document, { move, primary, attempt: null, restore: false }, hold) : null;
+}
 
 /** Highest attempt that the move's tables are held for, null when none is held. */
 export function heldAttempt(document: RulesDocument, move: Move): number | null {

@@ -66,7 +66,7 @@ async function settleOnce(deps: ControlDeps, goal: RulesGoal, options: SettleOpt
   await topology.updateRules(
     changeNote(deps, options.reason),
     (current) => {
-      if (base !== null && (current.version !== base.version || current.nonce !== base.nonce)) {
+      if (current.version !== base?.version || current.nonce !== base.nonce) {
         result = 'stale';
         return null;
       }

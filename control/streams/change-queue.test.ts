@@ -30,8 +30,8 @@ class HandClock implements Clock {
 
 const { signal } = new AbortController();
 const isMarker = (transaction: ChangeTransaction): boolean => transaction.events.some((event) => event.kind === 'marker');
-const row = (n: number): ChangeTransaction => ({ position: position(String(n)), ageMs: 0, events: [{ kind: 'insert', table: 't', row: [n] }] });
-const marker = (n: number): ChangeTransaction => ({ position: position(String(n)), ageMs: 0, events: [{ kind: 'marker', attempt: attempt(n) }] });
+const row = (n: number): ChangeTransaction => ({ id: null, position: position(String(n)), ageMs: 0, events: [{ kind: 'insert', table: 't', row: [n] }] });
+const marker = (n: number): ChangeTransaction => ({ id: null, position: position(String(n)), ageMs: 0, events: [{ kind: 'marker', attempt: attempt(n) }] });
 const positions = (batch: readonly ChangeTransaction[]): readonly string[] => batch.map((transaction) => transaction.position);
 const settled = async (promise: Promise<unknown>): Promise<boolean> => Promise.race([promise.then(() => true), systemClock.sleep(1).then(() => false)]);
 

@@ -8,6 +8,11 @@ const keysAtOnce = 500;
 
 type Move = Extract<ChangeEvent, { kind: 'update' }> & { readonly oldKey: readonly Cell[] };
 
+/** Where the rows are read. `untilSeen`: resolves when a read sees all that the log has shown. */
+export interface MovedRowsSource extends Pick<ReplicationStore, 'readRows'> {
+  readonly untilSeen: () => Promise<void>;
+}
+
 const isIncompleteMove = (event: ChangeEvent): event is Move => event.kind === 'update' && event.oldKey !== null && event.row.includes(unchanged);
 
 /**
@@ -16,13 +21,15 @@ const isIncompleteMove = (event: ChangeEvent): event is Move => event.kind === '
  * gone by now has its deletion or its next move still to come, so only its old key is deleted.
  */
 export async function completeMoves(
-  from: ReplicationStore,
+  from: MovedRowsSource,
   schemas: ReadonlyMap<string, TableSchema>,
   events: readonly ChangeEvent[],
   signal: AbortSignal,
 ): Promise<readonly ChangeEvent[]> {
   const moves = events.filter(isIncompleteMove);
   if (moves.length === 0) return events;
+  // A row that is not there yet must not be taken for one that is gone.
+  await from.untilSeen();
   const present = new Map<string, readonly Cell[]>();
   for (const [name, ofTable] of Map.groupBy(moves, (move) => move.table)) {
     const table = schemas.get(name);

@@ -12,6 +12,7 @@ import { completeMoves } from './moved-rows.ts';
 import type { RecentKeys } from './recent-keys.ts';
 import { keyOf } from './replay.ts';
 import type { StreamSchemas } from './stream-schemas.ts';
+import { UnseenTransactions } from './unseen-transactions.ts';
 
 const bounds = { batchChanges: 2_000, batchBytes: 4 * 1024 * 1024, batches: 4 };
 /** Changes are gathered this long before they are applied: a commit costs the target more than many rows. */
@@ -51,6 +52,9 @@ export class Player {
   readonly #queue: ChangeQueue;
   readonly #state: StreamState;
   readonly #waiters = new Map<number, Waiter>();
+  readonly #unseen: UnseenTransactions;
+  /** Told when the log shows a watermark, of all that it has shown before. */
+  readonly #arrivals = new Map<number, PromiseWithResolvers<readonly number[]>>();
   readonly #windows = new Set<LogWindow>();
   #lastId: number;
   #heardAt: number;
@@ -62,6 +66,7 @@ export class Player {
     this.#options = options;
     this.#queue = new ChangeQueue(options.clock, { ...bounds, gatherMs: () => (options.hurried() ? hurriedGatherMs : gatherMs) });
     this.#state = state;
+    this.#unseen = new UnseenTransactions(options.from, options.clock);
     this.#lastId = state.token * idsPerToken;
     this.#heardAt = options.clock.monotonic();
   }
@@ -125,6 +130,11 @@ export class Player {
     }
   }
 
+  /** Resolves when a read of the source sees all that its log has by now. STORE_UNAVAILABLE when that takes more than 30 s. */
+  untilReadable(signal: AbortSignal): Promise<void> {
+    return this.#untilReadable(this.#nextId(), signal);
+  }
+
   /** Reads a chunk between two watermarks. Resolves when the second is written, with what resolves when the chunk and its progress are committed on the target. */
   async copyChunk(
     table: TableSchema,
@@ -160,7 +170,7 @@ export class Player {
     const window = new LogWindow(table, this.#nextId(), this.#nextId());
     this.#windows.add(window);
     try {
-      await this.#writeWatermark(window.low, signal);
+      await this.#untilReadable(window.low, signal);
       window.fill(await read());
       await this.#writeWatermark(window.high, signal);
     } catch (error) {
@@ -168,6 +178,25 @@ export class Player {
       throw error;
     }
     return window;
+  }
+
+  /** Writes the watermark. Resolves when whoever reads the source from here on sees all that its log has before the watermark. */
+  async #untilReadable(watermark: number, signal: AbortSignal): Promise<void> {
+    const arrival = Promise.withResolvers<readonly number[]>();
+    arrival.promise.catch(() => undefined);
+    this.#arrivals.set(watermark, arrival);
+    try {
+      await this.#writeWatermark(watermark, signal);
+      await this.#unseen.untilSeen(await settledOr(arrival.promise, signal), signal);
+    } finally {
+      this.#arrivals.delete(watermark);
+    }
+  }
+
+  /** The log shows the transaction. */
+  #arrived({ id, events }: ChangeTransaction): void {
+    for (const event of events) if (event.kind === 'watermark') this.#arrivals.get(event.id)?.resolve(this.#unseen.shown);
+    this.#unseen.add(id);
   }
 
   #nextId(): number {
@@ -190,7 +219,10 @@ export class Player {
         this.#heardAt = this.#options.clock.monotonic();
         if (!following) onFollowing();
         following = true;
-        for (const transaction of group) this.#queue.push(transaction);
+        for (const transaction of group) {
+          this.#arrived(transaction);
+          this.#queue.push(transaction);
+        }
         await this.#queue.room(signal);
       }
       throw new SwitchyardError('STORE_UNAVAILABLE', `the log of stream ${this.#options.stream.id} ended`);
@@ -204,6 +236,7 @@ export class Player {
     for (;;) {
       await this.#options.clock.sleep(heartbeatMs, signal);
       await this.#writeWatermark(this.#nextId(), signal);
+      await this.#unseen.forgetSeen(signal);
     }
   }
 
@@ -234,7 +267,8 @@ export class Player {
     let marker: Attempt | null = null;
     let ending: LogWindow | null = null;
     const events = transactions.flatMap((transaction) => transaction.events);
-    const whole = this.#copying ? await completeMoves(this.#options.from, schemas.from, events, signal) : events;
+    const source = { readRows: this.#options.from.readRows.bind(this.#options.from), untilSeen: () => this.#unseen.untilSeen(this.#unseen.shown, signal) };
+    const whole = this.#copying ? await completeMoves(source, schemas.from, events, signal) : events;
     for (const event of whole) {
       if (event.kind === 'marker') marker = marker === null || event.attempt > marker ? event.attempt : marker;
       else if (event.kind === 'watermark') ending = this.#passWindow(event.id) ?? ending;
@@ -282,7 +316,7 @@ export class Player {
 
   #end(error: unknown): void {
     this.#ended = { error };
-    for (const waiter of this.#waiters.values()) waiter.reject(error);
+    for (const waiter of [...this.#waiters.values(), ...this.#arrivals.values()]) waiter.reject(error);
     for (const window of this.#windows) window.fail(error);
   }
 }

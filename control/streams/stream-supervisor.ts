@@ -118,8 +118,22 @@ export class StreamSupervisor {
   /** Both sides' rows of these keys at one place of the source's history. STREAM_FAILED while the stream does not run. */
   async readBoth(table: string, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<BothRows> {
     const schema = this.#schemas.from.get(table);
-    if (this.#player === null || schema === undefined) throw new SwitchyardError('STREAM_FAILED', `stream ${this.#options.stream.id} does not run just now`);
-    return this.#player.readBoth(schema, keys, signal);
+    if (schema === undefined) throw this.#notRunning();
+    return this.#running().readBoth(schema, keys, signal);
+  }
+
+  /** See `Player.untilReadable`. STREAM_FAILED while the stream does not run. */
+  async untilReadable(signal: AbortSignal): Promise<void> {
+    await this.#running().untilReadable(signal);
+  }
+
+  #running(): Player {
+    if (this.#player === null) throw this.#notRunning();
+    return this.#player;
+  }
+
+  #notRunning(): SwitchyardError {
+    return new SwitchyardError('STREAM_FAILED', `stream ${this.#options.stream.id} does not run just now`);
   }
 
   async #loop(signal: AbortSignal): Promise<void> {

@@ -61,6 +61,8 @@ async function verifyTable(options: VerifyOptions, table: TableSchema, other: Ta
     suspects = [];
     for (const difference of found) count(tally, primary, difference);
   };
+  // What the target has already, a reader of the source must see: or both would show an old row.
+  await options.stream.untilReadable(signal);
   while (!from.ended || !to.ended) {
     const startedAt = options.clock.monotonic();
     const [ofFrom, ofTo] = await Promise.all([from.read(signal), to.read(signal)]);

@@ -51,13 +51,14 @@ describe('claimTables', () => {
   });
 });
 
-test('releasing keeps every name and opens writes', () => {
+test('releasing keeps every name and opens writes, and is a change also where no rule names the workflow', () => {
   const { movement: own } = claimed(rules()).tables.orders ?? {};
   const rule = { primary: 'old', attempt: 3, writes: 'held', hold: { holdMs: 100, attempt: 3 }, names: ['old.orders', 'new.orders'] };
   const released = releaseTables(rules({ orders: { ...rule, movement: own }, others: { primary: 'old', movement } }), 'w', 'new');
-  expect(released?.tables.orders).toEqual({ primary: 'new', attempt: 3, writes: 'open', names: ['old.orders', 'new.orders'] });
-  expect(released?.tables.others?.movement).toEqual(movement);
-  expect(releaseTables(rules({ orders: { ...rule, hold: undefined, writes: 'open' } }), 'w', 'new')).toBeNull();
+  expect(released.tables.orders).toEqual({ primary: 'new', attempt: 3, writes: 'open', names: ['old.orders', 'new.orders'] });
+  expect(released.tables.others?.movement).toEqual(movement);
+  const gone = rules({ orders: { ...rule, hold: undefined, writes: 'open' } });
+  expect(releaseTables(gone, 'w', 'new').tables).toEqual(gone.tables);
 });
 
 test('what one table wants counts for the workflow', () => {

@@ -65,10 +65,12 @@ function ruleFor(document: RulesDocument, claim: Claim, table: string): { readon
   return own;
 }
 
-/** The rules without the workflow's movement. Names, primary and attempt stay: every name leads to the table for ever. */
-export function releaseTables(document: RulesDocument, workflow: string, primary: string): RulesChange | null {
+/**
+ * The rules without the workflow's movement. Names, primary and attempt stay: every name leads to the table for ever. To be written also where no rule names the workflow: whoever has read the rules before, and means to give them
+ * back to it, then finds others.
+ */
+export function releaseTables(document: RulesDocument, workflow: string, primary: string): RulesChange {
   const owned = Object.entries(document.tables).filter(([, rule]) => rule.movement?.workflow === workflow);
-  if (owned.length === 0) return null;
   const tables = { ...document.tables };
   for (const [key, { movement: _movement, hold: _hold, ...rule }] of owned) tables[key] = { ...rule, primary, writes: 'open' };
   return { defaultKeyspace: document.defaultKeyspace, keyspaces: document.keyspaces, tables };

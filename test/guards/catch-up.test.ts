@@ -61,7 +61,8 @@ describe('the target has caught up', () => {
   test('a store that does not answer ends with the budget too, and the caller may stop it', async () => {
     const silent = ready();
     silent.rig.target.answerMs.catchUp = 1_000;
-    expect(await reasonOf(silent.run(50))).toBe('HOLD_BUDGET');
+    const begunMs = silent.rig.clock.monotonic();
+    expect([await reasonOf(silent.run(50)), silent.rig.clock.monotonic() - begunMs]).toEqual(['HOLD_BUDGET', 50]);
     const stopped = ready();
     stopped.rig.target.marker = 4;
     stopped.rig.clock.after(5, () => stopped.rig.stop.abort(new SwitchyardError('CANCELLED', 'stop')));
@@ -141,6 +142,15 @@ describe('the sequences', () => {
     expect(await reasonOf(run())).toBe('SEQUENCE_BEHIND');
     rig.target.sequences = [sequence(5n)];
     await run();
+  });
+
+  test('that do not answer end with the budget', async () => {
+    for (const side of ['source', 'target'] as const) {
+      const { rig, run } = ready();
+      rig[side].answerMs.sequences = 1_000;
+      const begunMs = rig.clock.monotonic();
+      expect([await reasonOf(run(50)), rig.clock.monotonic() - begunMs]).toEqual(['HOLD_BUDGET', 50]);
+    }
   });
 
   test('that could not be read end the hold with why', async () => {

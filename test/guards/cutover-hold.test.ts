@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Abandoned } from '../../control/cutover/hold-context.ts';
 import { type HoldResult, runHold } from '../../control/cutover/hold.ts';
+import { releaseTables } from '../../control/workflow/claims.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { conflict, CutoverRig, lost } from './support/cutover-rig.ts';
 import { whileTimePasses } from './support/hand-clock.ts';
@@ -8,16 +9,22 @@ import { whileTimePasses } from './support/hand-clock.ts';
 interface Held {
   readonly result: HoldResult;
   readonly ms: number;
+  /** As its trace has it. */
+  readonly holdMs: number;
   readonly steps: readonly (readonly [name: string, detail: string | undefined])[];
 }
 
 /** Runs a hold towards the target at attempt 5; the target records the marker as soon as the source is frozen. */
-async function held(rig: CutoverRig, more: { readonly holdBudgetMs?: number; readonly marker?: boolean } = {}): Promise<Held> {
-  const hold = rig.hold('target', 5, { holdBudgetMs: more.holdBudgetMs ?? 250 });
+async function held(
+  rig: CutoverRig,
+  more: { readonly holdBudgetMs?: number; readonly marker?: boolean; readonly onStep?: Parameters<CutoverRig['hold']>[3]; readonly traceparent?: string } = {},
+): Promise<Held> {
+  const hold = rig.hold('target', 5, { holdBudgetMs: more.holdBudgetMs ?? 250 }, more.onStep);
+  if (more.traceparent !== undefined) Object.defineProperty(hold.trace, 'traceparent', { value: more.traceparent });
   if (more.marker !== false) Object.defineProperty(rig.target, 'marker', { get: () => (rig.source.attempt === 5 ? 5 : 0) });
   const begunMs = rig.clock.monotonic();
   const result = await whileTimePasses(rig.clock, runHold(hold), 20_000);
-  return { result, ms: rig.clock.monotonic() - begunMs, steps: hold.trace.steps.map(({ name, detail }) => [name, detail]) };
+  return { result, ms: rig.clock.monotonic() - begunMs, holdMs: hold.trace.holdMs, steps: hold.trace.steps.map(({ name, detail }) => [name, detail]) };
 }
 const states = (rig: CutoverRig) => [rig.source.state, rig.target.state];
 const rulesOf = (rig: CutoverRig) => ['orders', 'lines'].map((table) => [rig.rules.tables[table]?.primary, rig.rules.tables[table]?.writes]);
@@ -34,6 +41,9 @@ const spoilt =
 const refusedRules = (rig: CutoverRig): void => {
   rig.rulesTrouble.push(new SwitchyardError('TOPOLOGY_DENIED', 'no'));
 };
+const takeAwayRules = (rig: CutoverRig): void => {
+  rig.rules = { ...rig.rules, tables: {} };
+};
 const sequenceAhead = (rig: CutoverRig): void => {
   rig.source.sequences = [{ table: 'orders', column: 'id', value: 1n }];
 };
@@ -46,7 +56,36 @@ describe('a hold that goes well', () => {
     expect(steps.map(([name]) => name)).toEqual(['rules-hold', 'fence', 'catch-up', 'commit', 'ready', 'close', 'open', 'flip']);
     expect(rig.written[0]?.tables.orders).toMatchObject({ primary: 'old', writes: 'held', hold: { holdMs: 500, attempt: 5 } });
     expect(rig.rules.tables.orders?.attempt).toBe(5);
-    expect(steps[0]?.[1]).toBe('version 2, applied by 2 of 2 gateways');
+    expect([steps[0]?.[1], steps.at(-1)?.[1]]).toEqual(['version 2, applied by 2 of 2 gateways', undefined]);
+  });
+
+  test('tells its length, and the gateways its trace', async () => {
+    const rig = new CutoverRig();
+    rig.source.answerMs.fence = 30;
+    const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+    const { holdMs } = await held(rig, { traceparent });
+    expect([holdMs, rig.written[0]?.tables.orders?.hold?.traceparent]).toEqual([30, traceparent]);
+  });
+
+  test('leaves some of its budget for what follows the fence: a fifth, at most 20 ms', async () => {
+    for (const [holdBudgetMs, lockTimeoutMs] of [
+      [50, 40],
+      [110, 90],
+    ] as const) {
+      const rig = new CutoverRig();
+      await held(rig, { holdBudgetMs });
+      expect(rig.source.lockTimeoutsMs).toEqual([lockTimeoutMs]);
+    }
+  });
+
+  test('flips also tables whose rule somebody has taken away, and holds none of them', async () => {
+    for (const trouble of [null, new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'no leader')]) {
+      const rig = new CutoverRig();
+      takeAwayRules(rig);
+      rig.rulesTrouble.push(trouble);
+      await held(rig);
+      expect([rig.written[0]?.tables.orders?.writes, rulesOf(rig)]).toEqual(['open', open('new')]);
+    }
   });
 
   test('asks for a hold of the budget and a margin, at most a second', async () => {
@@ -70,6 +109,20 @@ describe('a hold that goes well', () => {
     }
   });
 
+  test('does without rules that somebody has taken from the workflow, which the flip gives back to it', async () => {
+    for (const taken of [['orders'], ['orders', 'lines']]) {
+      const rig = new CutoverRig();
+      const tables = Object.fromEntries(Object.entries(rig.rules.tables).filter(([key]) => !taken.includes(key)));
+      rig.rules = { ...rig.rules, tables };
+      const { result, steps } = await held(rig);
+      expect([result, states(rig), rulesOf(rig)]).toEqual([{ kind: 'switched', message: null }, ['CLOSED', 'OPEN'], open('new')]);
+      expect(Object.values(rig.rules.tables).map((rule) => rule.movement?.workflow)).toEqual(['move', 'move']);
+      const whole = taken.length === 2;
+      expect(steps[0]?.[1]).toBe(whole ? 'not held, gateways learn of it from the fence: no rule names the workflow' : 'version 2, applied by 2 of 2 gateways');
+      expect([rig.written.length, rig.written[0]?.tables.orders === undefined]).toEqual(whole ? [1, false] : [2, true]);
+    }
+  });
+
   test('tries the fence again when writers did not drain in time, and says how often', async () => {
     const rig = new CutoverRig();
     const late = { error: new SwitchyardError('LOCK_TIMEOUT', 'busy') };
@@ -85,6 +138,7 @@ describe('a hold that fails before the decision', () => {
   test.each([
     ['rules that are refused', refusedRules, 'TOPOLOGY_DENIED', []],
     ['a fence that conflicts', spoilt('source', 'fence', conflict()), 'FENCE_CONFLICT', ['abort']],
+    ['a later attempt that has begun to', spoilt('source', 'fence', new SwitchyardError('LOCK_TAKEN', 'a later one')), 'LOCK_TAKEN', []],
     ['a fence whose answer is lost', spoilt('source', 'fence', lost(), true), 'STORE_UNAVAILABLE', ['abort']],
     ['a sequence that is behind', sequenceAhead, 'SEQUENCE_BEHIND', ['abort']],
     ['a commit that conflicts', spoilt('source', 'commit', conflict()), 'FENCE_CONFLICT', ['abort']],
@@ -97,6 +151,21 @@ describe('a hold that fails before the decision', () => {
     expect(steps.at(-1)?.[0]).toBe('release');
   });
 
+  test('puts rules right that were taken away', async () => {
+    const rig = new CutoverRig();
+    takeAwayRules(rig);
+    rig.rulesTrouble.push(new SwitchyardError('TOPOLOGY_UNAVAILABLE', 'no leader'));
+    spoilt('source', 'fence', conflict())(rig);
+    expect([(await held(rig)).result.kind, rulesOf(rig)]).toEqual(['aborted', open('old')]);
+  });
+
+  test('by a commit that does not answer within the budget is taken back', async () => {
+    const rig = new CutoverRig();
+    rig.source.answerMs.commit = 5_000;
+    const { result, ms } = await held(rig);
+    expect([result.kind, ms, states(rig)]).toEqual(['aborted', 250, ['OPEN', 'CLOSED']]);
+  });
+
   test('by writers that never drain ends before the budget does, and nothing was fenced', async () => {
     const rig = new CutoverRig();
     rig.source.answerMs.fence = 10;
@@ -104,6 +173,16 @@ describe('a hold that fails before the decision', () => {
     const { result, ms, steps } = await held(rig);
     expect([result.kind, result.kind === 'aborted' && result.error.reason, states(rig)]).toEqual(['aborted', 'LOCK_TIMEOUT', ['OPEN', 'CLOSED']]);
     expect([ms > 200, ms < 270, rig.source.calls.includes('abort'), steps.some(([name]) => name === 'abort')]).toEqual([true, true, false, false]);
+  });
+
+  test('by the end of its workflow leaves the rules to whoever has the tables next', async () => {
+    const rig = new CutoverRig();
+    rig.rules = { ...rig.rules, ...releaseTables(rig.rules, 'move', 'old') };
+    Object.assign(rig.source, { owner: null });
+    Object.assign(rig.target, { owner: null });
+    const { result, steps, ms } = await held(rig);
+    expect([result.kind, result.kind === 'aborted' && result.error.reason, rig.written, ms < 50]).toEqual(['aborted', 'FENCE_CONFLICT', [], true]);
+    expect(steps.map(([name]) => name)).toEqual(['rules-hold', 'fence', 'abort', 'release']);
   });
 
   test('by a budget that is too small for any fence says so', async () => {
@@ -139,6 +218,15 @@ describe('a hold that fails before the decision', () => {
     rig.stop.abort(new SwitchyardError('CANCELLED', 'stop'));
     const { result, steps } = await held(rig);
     expect([result.kind, steps.map(([name]) => name)]).toEqual(['aborted', ['rules-hold', 'release']]);
+  });
+
+  test('by its caller at the last moment: nothing is sent to be decided any more', async () => {
+    const rig = new CutoverRig();
+    const onStep = (name: string): void => {
+      if (name === 'catch-up') rig.stop.abort(new SwitchyardError('CANCELLED', 'stop'));
+    };
+    const { result } = await held(rig, { onStep });
+    expect([result.kind, rig.source.calls.includes('commit'), states(rig)]).toEqual(['aborted', false, ['OPEN', 'CLOSED']]);
   });
 
   test('and cannot be taken back is left to the repair', async () => {
@@ -217,7 +305,7 @@ describe('from the decision on', () => {
     const rows = later.target.rows.bind(later.target);
     later.target.rows = () => (later.target.state === 'OPEN' ? rows().map((one) => ({ ...one, state: 'CLOSED' as const })) : rows());
     const superseded = await held(later);
-    expect([superseded.result.kind, superseded.steps.at(-1)]).toEqual(['switched', ['flip', 'somebody else has switched since; the rules were left alone']]);
+    expect([superseded.result.kind, superseded.steps.at(-1)]).toEqual(['switched', ['flip', 'somebody else has gone on since; the rules were left alone']]);
     expect(rulesOf(later)).toEqual(open('old'));
   });
 });

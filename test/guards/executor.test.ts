@@ -28,9 +28,11 @@ class ExecutorRig {
   readonly loaded = new Set<string>();
   readonly refreshed: string[] = [];
   onRefresh: (place: string) => void = () => {};
+  onLoad: () => void = () => {};
   /** While set, calls of stores wait. */
   gate: Promise<void> | null = null;
   readonly held: (number | null)[] = [];
+  readonly heldMs: number[] = [];
   readonly unfit: unknown[] = [];
   readonly executor: Executor;
 
@@ -41,6 +43,7 @@ class ExecutorRig {
       peek: (keyspace: string, table: string) => (this.loaded.has(`${keyspace}.${table}`) ? this.#shape(keyspace, table) : null),
       get: async (keyspace: string, table: string) => {
         this.loaded.add(`${keyspace}.${table}`);
+        this.onLoad();
         return this.#shape(keyspace, table);
       },
       refresh: async (keyspace: string, table: string) => {
@@ -76,7 +79,10 @@ class ExecutorRig {
       signal: this.stop.signal,
       deadline: this.gateway.clock.monotonic() + 3_000,
       caller: '',
-      onHeld: (_, hold) => this.held.push(hold?.attempt ?? null),
+      onHeld: (ms, hold) => {
+        this.heldMs.push(ms);
+        this.held.push(hold?.attempt ?? null);
+      },
       onRepeated: () => {},
       onUnfit: (error) => this.unfit.push(error),
     };
@@ -162,6 +168,10 @@ describe('a read', () => {
     expect([await reasonOf(rig.read()), rig.calls]).toEqual(['CANCELLED', []]);
     const unknown = new ExecutorRig();
     expect(await reasonOf(unknown.read('nowhere.orders'))).toBe('TABLE_UNKNOWN');
+    unknown.onLoad = () => {
+      throw new SwitchyardError('TABLE_UNKNOWN', 'dropped');
+    };
+    expect([await reasonOf(unknown.read()), unknown.refreshed]).toEqual(['TABLE_UNKNOWN', []]);
   });
 });
 
@@ -171,6 +181,15 @@ describe('a write', () => {
     expect([await rig.write(['orders', 'lines']), rig.calls, rig.inFlight.total, rig.held]).toEqual(['old,old first,first', ['old 1'], 0, []]);
     rig.stop.abort(new SwitchyardError('CANCELLED', 'left'));
     expect([await reasonOf(rig.write()), rig.calls.length]).toEqual(['CANCELLED', 1]);
+  });
+
+  test('goes no further once its caller has left', async () => {
+    const before = new ExecutorRig();
+    before.stop.abort(new SwitchyardError('CANCELLED', 'left'));
+    expect([await reasonOf(before.write()), before.loaded.size]).toEqual(['CANCELLED', 0]);
+    const meanwhile = new ExecutorRig();
+    meanwhile.onLoad = () => meanwhile.stop.abort(new SwitchyardError('CANCELLED', 'left'));
+    expect([await reasonOf(meanwhile.write()), meanwhile.loaded.size, meanwhile.calls]).toEqual(['CANCELLED', 1, []]);
   });
 
   test('of a table that is held waits and then takes the route of then', async () => {
@@ -183,6 +202,7 @@ describe('a write', () => {
     rig.gateway.routing.swap(routingOf(2, { tables: { orders: { primary: 'new', movement } } }));
     rig.gateway.holds.endOthers(new Map());
     expect([await whileTimePasses(rig.gateway.clock, writing), rig.calls.at(-1), rig.held]).toEqual(['new first', 'new 1', [3]]);
+    expect(rig.heldMs).toEqual([20]);
     expect(rig.gateway.buffer.counts).toMatchObject({ waiting: 0, drained: 1 });
     expect(rig.gateway.buffer.hasKeys).toBe(false);
   });
@@ -195,6 +215,13 @@ describe('a write', () => {
     expect(rig.calls).toEqual([]);
     expect(await whileTimePasses(rig.gateway.clock, writing)).toBe('old first');
     expect(rig.held).toEqual([null]);
+  });
+
+  test('tells of the hold of any of its tables, also beside one without a rule', async () => {
+    const rig = new ExecutorRig({ tables: { orders: { primary: 'old', movement, writes: 'held', hold: { holdMs: 500, attempt: 3 } } } });
+    rig.gateway.holds.beginHolds(new Map([['move', { attempt: 3, holdMs: 50 }]]));
+    await rig.write(['things', 'orders']);
+    expect(rig.held).toEqual([3]);
   });
 
   test('that bounces waits until the rows show a place for it', async () => {
@@ -216,11 +243,17 @@ describe('a write', () => {
     await rig.gateway.clock.pass(10);
     const second = rig.begin();
     await rig.gateway.clock.pass(10);
+    // It goes, the table is frozen anew before it arrives, and it comes back.
+    const gate = Promise.withResolvers<void>();
+    rig.gate = gate.promise;
     rig.answers.push(fenced());
     rig.gateway.stores.old = [row('orders', 'OPEN', 3, 'new')];
-    await rig.gateway.clock.pass(1);
+    await rig.gateway.clock.pass(6);
     rig.gateway.stores.old = [row('orders', 'FROZEN', 4, 'new')];
+    rig.gate = null;
+    gate.resolve();
     await rig.gateway.clock.pass(30);
+    expect([rig.calls.length, rig.held.length, rig.gateway.buffer.counts.waiting]).toEqual([2, 1, 2]);
     rig.gateway.stores.old = [row('orders', 'OPEN', 4, 'new')];
     const order: string[] = [];
     await whileTimePasses(rig.gateway.clock, Promise.all([first.then(() => order.push('first')), second.then(() => order.push('second'))]));
@@ -289,7 +322,9 @@ describe('a write', () => {
 
   test('of tables that are served apart is refused, once the stores have been asked', async () => {
     const rig = new ExecutorRig();
-    expect([await reasonOf(rig.write(['orders', 'loose'])), rig.gateway.asked.length > 0, rig.calls]).toEqual(['TABLES_NOT_TOGETHER', true, []]);
+    const error = await rig.write(['orders', 'loose']).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ reason: 'TABLES_NOT_TOGETHER', message: expect.stringContaining('orders in old, loose in third') });
+    expect([rig.gateway.asked.length > 0, rig.calls]).toEqual([true, []]);
     // What was remembered of one table was older than of the other.
     const torn = new ExecutorRig();
     torn.gateway.stores.old = [row('orders', 'CLOSED', 3, 'new'), row('lines', 'OPEN', 2, 'new')];

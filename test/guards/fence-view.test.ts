@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { getEventListeners } from 'node:events';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { isAway } from '../../gateway/rules/fence-view.ts';
 import { away, GatewayRig, never, row } from './support/gateway-rig.ts';
@@ -87,8 +88,9 @@ describe('a look at the fence rows', () => {
     await look('old');
     const at = (place: string) => rig.fenceView.find({ ...rig.ref('old.orders'), places: [place] });
     expect(at('third.orders')).not.toBe(at('old.orders'));
-    rig.stores.old = [row('orders', 'CLOSED', 5, 'third')];
+    Object.assign(rig.stores, { old: [row('orders', 'CLOSED', 5, 'third')], third: away });
     await look('old');
+    expect(at('old.orders')?.row('third')?.attempt).toBe(5);
     expect(at('third.orders')).toBe(at('old.orders'));
     expect(at('old.orders')?.keyspaces.toSorted()).toEqual(['old', 'third']);
     // A store that has none any more is remembered as one that had: rows are kept for ever.
@@ -98,10 +100,18 @@ describe('a look at the fence rows', () => {
   });
 });
 
-test('a look leaves no timer behind', async () => {
+test('a look leaves no timer behind, nor anything at its signal', async () => {
   const rig = new GatewayRig();
-  await rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, never);
-  expect(rig.clock.timers).toBe(0);
+  const { signal } = new AbortController();
+  await rig.fenceView.look(rig.fenceView.subjectOf([rig.ref('orders')]), 'all', 100, signal);
+  expect([rig.clock.timers, getEventListeners(signal, 'abort')]).toEqual([0, []]);
+});
+
+test('what is looked at does not depend on the order in which it is named', () => {
+  const rig = new GatewayRig();
+  const [orders, lines] = [rig.ref('orders'), rig.ref('lines')];
+  expect(rig.fenceView.subjectOf([orders, lines])).toEqual({ tables: ['lines', 'orders'], keyspaces: ['new', 'old'] });
+  expect(rig.fenceView.subjectOf([lines, orders])).toEqual(rig.fenceView.subjectOf([orders, lines]));
 });
 
 test('a look whose stores have all failed is over at once', async () => {
@@ -127,6 +137,17 @@ describe('what one store says of several tables', () => {
     await rig.look('orders', 'lines');
     expect([rig.fenceView.find(rig.ref('orders'))?.row('old')?.state, rig.fenceView.find(rig.ref('lines'))?.row('old')]).toEqual(['OPEN', null]);
     expect(rig.fenceView.find(rig.ref('orders'))).not.toBe(rig.fenceView.find(rig.ref('lines')));
+  });
+
+  test('a table that another workflow takes on is remembered as one, whatever name asks for it', async () => {
+    const rig = new GatewayRig();
+    Object.assign(rig.stores, { old: [row('orders', 'CLOSED', 5, 'new')], new: [row('orders', 'OPEN', 5, 'old')] });
+    await rig.look('orders');
+    Object.assign(rig.stores, { old: away, new: [row('orders', 'OPEN', 5, 'third', 'next')], third: [row('orders', 'CLOSED', 0, 'new', 'next')] });
+    await rig.look('orders');
+    Object.assign(rig.stores, { new: [row('orders', 'CLOSED', 6, 'third', 'next')], third: [row('orders', 'OPEN', 6, 'new', 'next')] });
+    await rig.look('orders');
+    expect([rig.fenceView.homeOf(rig.ref('orders')), rig.fenceView.homeOf(rig.ref('third.orders'))]).toEqual(['third', 'third']);
   });
 
   test('a peer without a row yet belongs to the memory, and is asked the next time', async () => {

@@ -130,7 +130,10 @@ describe('where reads go', () => {
   });
 
   test('beside a claim that has reached the target only: to the source, which has no row yet', () => {
-    expect(remembered(['new', 'CLOSED', 0, 'old']).home).toBe('old');
+    const target = remembered(['new', 'CLOSED', 0, 'old']);
+    expect(target.home).toBe('old');
+    target.learn('new', row('CLOSED', 0, 'old'), 9);
+    expect(target.home).toBe('old');
     // A target that is not CLOSED is no such claim; a source that has a row is none either.
     const claimed = new FencedTable('orders', 'new');
     claimed.learn('old', row('CLOSED', 1, 'new'), 1);

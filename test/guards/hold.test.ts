@@ -242,6 +242,31 @@ describe('an end', () => {
     expect(fenced.holds.isHeld('move')).toBe(true);
   });
 
+  test('by newer rules that the fence goes on leaves no timer behind either', async () => {
+    const made = new GatewayRig();
+    rows(made, 'FROZEN', 3);
+    made.holds.beginHolds(hold(3));
+    waitingWrite(made);
+    await made.clock.pass(20);
+    const before = made.clock.timers;
+    made.holds.endOthers(none);
+    expect([made.holds.isHeld('move'), before - made.clock.timers]).toEqual([true, 1]);
+  });
+
+  test('is the end of watching, also while what has waited is let go bit by bit', async () => {
+    const made = new GatewayRig();
+    rows(made, 'FROZEN', 3);
+    made.holds.bounced('move', [made.ref('orders')]);
+    for (let count = 0; count < 3; count += 1) void made.buffer.admit({ group: 'move', keys: [], deadline: made.clock.monotonic() + 2_000, bytes: 1, signal: never }, 0);
+    made.holds.watch('move');
+    await made.clock.pass(10);
+    rows(made, 'OPEN', 3);
+    await made.clock.pass(10);
+    const asked = made.asked.length;
+    await made.clock.pass(100);
+    expect([made.holds.isHeld('move'), made.buffer.waiting('move'), made.asked.length - asked]).toEqual([false, 1, 0]);
+  });
+
   test('comes once: what is open is not ended again by rows or rules', async () => {
     const made = new GatewayRig();
     rows(made, 'OPEN', 3);

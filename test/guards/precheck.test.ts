@@ -180,6 +180,7 @@ test('the rules must be there, readable, and as the rows say', async () => {
   };
   const { document } = new CheckRig().rules as { readonly document: object };
   expect(await problemsOf({ kind: 'missing', index: 1 })).toEqual(['RULES_MISSING']);
+  expect(await problemsOf({ kind: 'valid', index: 1, document: { ...document, tables: {} } })).toEqual(['TOPOLOGY_CONFLICT']);
   expect(await problemsOf({ kind: 'invalid', index: 1, version: 1, message: 'm' })).toEqual(['RULES_INVALID']);
   expect(await problemsOf({ kind: 'valid', index: 1, document: JSON.parse(JSON.stringify(document).replaceAll('"primary":"old"', '"primary":"new"')) })).toEqual([
     'TOPOLOGY_CONFLICT',
@@ -231,8 +232,8 @@ describe('the shapes of a table', () => {
 test('every sequence of the one side must be on the other; how far it is does not matter yet', async () => {
   const rig = new CheckRig();
   const sequence = (table: string, column: string, value: bigint) => ({ table, column, value });
-  rig.sides.source.sequences = [sequence('orders', 'id', 9n), sequence('lines', 'no', 3n), sequence('lines', 'id', 3n)];
-  rig.sides.target.sequences = [sequence('orders', 'id', 1n), sequence('orders', 'no', 1n), sequence('lines', 'id', 0n)];
+  rig.sides.source.sequences = [sequence('orders', 'no', 1n), sequence('lines', 'no', 3n), sequence('lines', 'id', 5n), sequence('orders', 'id', 9n)];
+  rig.sides.target.sequences = [sequence('orders', 'id', 1n), sequence('orders', 'no', 1n), sequence('orders', 'of its own', 1n), sequence('lines', 'id', 0n)];
   expect((await rig.run()).problems.map(({ reason, message }) => [reason, message])).toEqual([['PRECHECK_FAILED', '"new" has no sequence for lines.no']]);
 });
 
@@ -284,6 +285,12 @@ describe('what could not be checked', () => {
     const stop = new AbortController();
     rig.clock.after(50, () => stop.abort(new SwitchyardError('CANCELLED', 'stop')));
     await expect(rig.run('target', stop)).rejects.toMatchObject({ reason: 'CANCELLED' });
+    // Everything that counts was there already: that the gateways were not is not told.
+    const late = new CheckRig();
+    late.registrations = 'silent';
+    const leaves = new AbortController();
+    late.clock.after(2_000, () => leaves.abort(new SwitchyardError('CANCELLED', 'stop')));
+    expect(await late.run('target', leaves)).toEqual({ problems: [], warnings: [], gateways: [] });
   });
 });
 
@@ -300,7 +307,7 @@ describe('gateways', () => {
       await warningsOf([
         { id: 'g1', silent: false, problems: [], storeProblems: [] },
         { id: 'g2', silent: true, problems: [{ message: 'old news' }], storeProblems: [] },
-        { id: 'g3', silent: false, problems: [{ message: 'no such keyspace' }], storeProblems: [] },
+        { id: 'g3', silent: false, problems: [{ message: 'no such keyspace' }, { message: 'and more' }], storeProblems: [] },
       ]),
     ).toEqual({ warnings: ['gateway "g2" is silent', 'gateway "g3" refuses rules: no such keyspace'], gateways: ['g1', 'g3'], problems: 0 });
   });

@@ -29,6 +29,8 @@ describe('what has to be asked', () => {
   test('a rule that was wrong before is asked about, wherever it goes now', () => {
     const wrong = routingOf(1, { tables: { orders: { primary: 'nowhere' } } });
     expect(asked(routingOf(2, { tables: { orders: { primary: 'old' } } }), wrong)).toEqual({ changed: ['orders'], dropped: [] });
+    const wrongSince = routingOf(2, { tables: { orders: { primary: 'nowhere' } } }, routingOf(1, {}));
+    expect(asked(routingOf(3, { tables: { orders: { primary: 'old' } } }), wrongSince)).toEqual({ changed: ['orders'], dropped: [] });
   });
 
   test('a table of a keyspace that nobody knew before is asked about', () => {
@@ -109,6 +111,12 @@ describe('what the rows have against the rules', () => {
     expect(problem?.message).toMatch(/whose store has it CLOSED at attempt 4: it is served by keyspace "old".*attempt 4/);
     const [rowless] = await problemsOf(named('new'), { old: [row('orders', 'OPEN', 4, 'new')], new: [] });
     expect(rowless?.message).toContain('whose store has no fence row of it');
+    // Neither rows nor older rules have ever named that keyspace.
+    const [stranger] = await problemsOf(
+      { tables: { ...named('old').tables, orders: { primary: 'third', names: ['old.orders'] } } },
+      { old: [row('orders', 'OPEN', 4, 'new')], new: [] },
+    );
+    expect(stranger?.message).toContain('to keyspace "third", whose store has no fence row of it');
   });
 
   test('that a table is not named any more though it has rows', async () => {

@@ -9,6 +9,8 @@ import { RepairWatch } from '../../control/cutover/repair-watch.ts';
 import { holdSteps } from '../../control/cutover/steps.ts';
 import { finishSwitch } from '../../control/cutover/tail.ts';
 import type { ControlDeps, SideName } from '../../control/move.ts';
+import { claimTables } from '../../control/workflow/claims.ts';
+import { cancelMove } from '../../control/workflow/ending.ts';
 import { attempt } from '../../core/ids.ts';
 import type { CutoverRecord } from '../../core/workflow-document.ts';
 import { CutoverStage, type StagedMove } from '../support/cutover/move-harness.ts';
@@ -281,6 +283,28 @@ test.each(['fence', 'commit', 'close'])('a coordinator that pauses after %s and 
   const record = await ended;
   expect(record.outcome).toBe(serving === 'target' ? 'switched' : 'aborted');
   await expectServing(staged, serving ?? 'source');
+});
+
+test('a coordinator that pauses after warm-up and wakes when its workflow has been cancelled leaves the tables to the next one', async () => {
+  await using staged = await stage.arm({ attempts: 1 });
+  const { move } = staged;
+  const record = await cutover(staged, 'target', {
+    onStep: async (_w, _t, step) => {
+      if (step !== 'warm-up') return;
+      const journal = ['install', 'claim-source'].map((name) => ({ step: name, at: '' }));
+      const document = { ...(await staged.document()), journal };
+      await cancelMove({ move, document, deps: stage.deps, serving: 'source', stopStreams: async () => {}, journal: async () => {} }, true, never);
+      await stage.topology.updateWorkflow(move.name, (current) => ({ ...current, state: 'cancelled' }), never);
+    },
+  });
+  expect(record).toMatchObject({ outcome: 'aborted', reason: 'FENCE_CONFLICT' });
+  const rules = await staged.rules();
+  expect(move.tables.map((table) => [rules.tables[table]?.primary, rules.tables[table]?.writes, rules.tables[table]?.movement])).toEqual(
+    move.tables.map(() => ['old', 'open', undefined]),
+  );
+  expect(await staged.takesWrites('source')).toBe(true);
+  claimTables(rules, { workflow: 'next', source: 'old', target: 'new', tables: move.tables, bareElsewhere: new Set() });
+  expect((await staged.document()).state).toBe('cancelled');
 });
 
 describe('the watch', () => {

@@ -124,16 +124,27 @@ class GuardTestRunner implements TestRunner {
 
 /** The part of a path in Babel's tree that is asked for; Stryker's own type shows nothing of it. */
 interface TreePath {
+  readonly node: unknown;
   isCallExpression(): boolean;
-  get(name: 'callee'): { toString(): string };
+  isExpressionStatement(): boolean;
+  isBlockStatement(): boolean;
+  isIfStatement(): boolean;
+  get(name: 'callee' | 'expression' | 'consequent' | 'alternate'): TreePath;
+  get(name: 'body'): readonly TreePath[];
+  toString(): string;
+}
+
+/** Whether nothing but a log line comes of it, with the conditions on which there is one. */
+function onlySays(path: TreePath): boolean {
+  if (path.isCallExpression()) return /(?:\blog|#log)\.(?:debug|info|warn|error)$/.test(path.get('callee').toString());
+  if (path.isExpressionStatement()) return onlySays(path.get('expression'));
+  if (path.isIfStatement()) return path.get('alternate').node === null && onlySays(path.get('consequent'));
+  return path.isBlockStatement() && path.get('body').length > 0 && path.get('body').every(onlySays);
 }
 
 /** What is told to people decides nothing. */
 const saying: Ignorer = {
-  shouldIgnore(path) {
-    const node = path as unknown as TreePath;
-    return node.isCallExpression() && /(?:\blog|#log)\.(?:debug|info|warn|error)$/.test(node.get('callee').toString()) ? 'a log line' : undefined;
-  },
+  shouldIgnore: (path) => (onlySays(path as unknown as TreePath) ? 'a log line' : undefined),
 };
 
 export const strykerPlugins = [declareClassPlugin(PluginKind.TestRunner, 'guards', GuardTestRunner), declareValuePlugin(PluginKind.Ignore, 'saying', saying)];

@@ -197,7 +197,7 @@ export class LogFeed implements ChangeFeed {
   /** Everything of interest before `walEnd` has been received. */
   #idle(walEnd: Lsn): void {
     if (walEnd <= this.#reached || this.#parts.clock.monotonic() - this.#reachedAtMs < IDLE_POSITION_MS) return;
-    this.#push({ transaction: { position: position(formatLsn(walEnd)), ageMs: 0, events: [] }, bytes: 0 });
+    this.#push({ transaction: { id: null, position: position(formatLsn(walEnd)), ageMs: 0, events: [] }, bytes: 0 });
   }
 
   #resume(): void {

@@ -30,7 +30,7 @@ describe('pgoutput', () => {
   });
 
   test('a transaction', () => {
-    expect(decodeMessage(bytes('B', u64(9n), u64(100n), u32(5)))).toEqual({ kind: 'begin', finalLsn: 9n, committedAtMicros: 100n });
+    expect(decodeMessage(bytes('B', u64(9n), u64(100n), u32(5)))).toEqual({ kind: 'begin', finalLsn: 9n, committedAtMicros: 100n, xid: 5 });
     expect(decodeMessage(bytes('C', u8(0), u64(9n), u64(10n), u64(100n)))).toEqual({ kind: 'commit', commitLsn: 9n, endLsn: 10n, committedAtMicros: 100n });
     expect(decodeMessage(bytes('R', u32(4_000_000_000), z('public'), z('täble'), 'd', u16(2), u8(1), z('id'), u32(20), u32(-1), u8(0), z('v'), u32(1043), u32(12)))).toEqual({
       kind: 'relation',

@@ -26,7 +26,7 @@ export const unsent: unique symbol = Symbol('unsent');
 export type Tuple = readonly TupleCell[];
 
 export type Message =
-  | { readonly kind: 'begin'; readonly finalLsn: Lsn; readonly committedAtMicros: bigint }
+  | { readonly kind: 'begin'; readonly finalLsn: Lsn; readonly committedAtMicros: bigint /** Its low 32 bits. */; readonly xid: number }
   | { readonly kind: 'commit'; readonly commitLsn: Lsn; readonly endLsn: Lsn; readonly committedAtMicros: bigint }
   | {
       readonly kind: 'relation';
@@ -73,7 +73,7 @@ export function decodeMessage(bytes: Buffer): Message {
   const tag = reader.char();
   switch (tag) {
     case 'B':
-      return { kind: 'begin', finalLsn: reader.uint64(), committedAtMicros: reader.int64() };
+      return { kind: 'begin', finalLsn: reader.uint64(), committedAtMicros: reader.int64(), xid: reader.uint32() };
     case 'C':
       reader.uint8();
       return { kind: 'commit', commitLsn: reader.uint64(), endLsn: reader.uint64(), committedAtMicros: reader.int64() };

@@ -4,7 +4,7 @@ import { serverShard } from '../../../core/keyspace.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
+import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState, Visibility } from '../../backend.ts';
 import { clientConfig, connectClient } from '../connection.ts';
 import { abortError, connectError } from '../errors.ts';
 import { logName } from '../log-names.ts';
@@ -19,6 +19,7 @@ import { checkSlot, readShapes } from './log-shape.ts';
 import { parseLsn } from './pgoutput.ts';
 import { recordFromTexts, requestsStatement } from './requests.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
+import { visibilityFromText } from './visibility.ts';
 
 const playerSettings: Readonly<Record<string, string>> = {
   // Foreign keys and users' triggers have done their work on the source. The fence's own triggers fire always and let this login pass.
@@ -73,6 +74,11 @@ class PostgresReplicationStore implements ReplicationStore {
       },
       signal,
     );
+  }
+
+  async visibility(signal: AbortSignal): Promise<Visibility> {
+    const [row] = await this.#client.query('SELECT pg_current_snapshot()::text', [], signal);
+    return visibilityFromText(row?.[0] ?? '');
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

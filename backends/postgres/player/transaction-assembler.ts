@@ -35,6 +35,7 @@ interface StreamTable {
 }
 
 interface OpenTransaction {
+  readonly xid: number;
   readonly events: ChangeEvent[];
   bytes: number;
   /** A player's own transaction, which must not flow back. */
@@ -72,7 +73,7 @@ export class TransactionAssembler {
     const message = decodeMessage(frame.message);
     switch (message.kind) {
       case 'begin':
-        this.#open = { events: [], bytes: 0, isPlayers: false };
+        this.#open = { xid: message.xid, events: [], bytes: 0, isPlayers: false };
         return null;
       case 'commit':
         return this.#finish(message.endLsn, frame.sentAtMicros - message.committedAtMicros);
@@ -98,7 +99,7 @@ export class TransactionAssembler {
     if (open.isPlayers || open.events.length === 0) return null;
     // The server's clock may have been set back meanwhile.
     const ageMs = Math.max(0, Number(ageMicros) / 1_000);
-    return { transaction: { position: position(formatLsn(endLsn)), ageMs, events: open.events }, bytes: open.bytes };
+    return { transaction: { id: open.xid, position: position(formatLsn(endLsn)), ageMs, events: open.events }, bytes: open.bytes };
   }
 
   #add(message: Extract<Message, { kind: 'insert' | 'update' | 'delete' | 'truncate' }>, bytes: number): void {

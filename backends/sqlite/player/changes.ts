@@ -120,7 +120,7 @@ export class LogFeed implements ChangeFeed {
     let group: LogEntry[] = [];
     const end = (): void => {
       const last = group[group.length - 1];
-      if (last !== undefined) transactions.push({ position: position(String(last.id)), ageMs: last.ageMs, events: group.map(({ event }) => event) });
+      if (last !== undefined) transactions.push({ id: null, position: position(String(last.id)), ageMs: last.ageMs, events: group.map(({ event }) => event) });
       group = [];
     };
     // Every id up to the newest is in the log for good: what the pieces see is what one look would have seen.
@@ -162,7 +162,7 @@ export class LogFeed implements ChangeFeed {
     else if (this.#reached === this.#delivered || nowMs - this.#deliveredAtMs < IDLE_POSITION_MS) return [];
     else this.#delivered = this.#reached;
     this.#deliveredAtMs = nowMs;
-    return last === undefined ? [{ position: position(String(this.#reached)), ageMs: 0, events: [] }] : transactions;
+    return last === undefined ? [{ id: null, position: position(String(this.#reached)), ageMs: 0, events: [] }] : transactions;
   }
 
   /** Writes down what is confirmed, and removes a part of what no stream needs any more. A busy file is asked again at the next beat. */

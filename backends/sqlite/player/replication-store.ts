@@ -5,7 +5,17 @@ import { fileShard } from '../../../core/keyspace.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backend.ts';
+import {
+  allVisible,
+  type ApplyBatch,
+  type ChangeFeed,
+  type CopyProgress,
+  type ReplicationStore,
+  type StoreOptions,
+  type StreamSpec,
+  type StreamState,
+  type Visibility,
+} from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { storeError } from '../errors.ts';
 import { nowMs } from '../owner/store-sql.ts';
@@ -50,6 +60,11 @@ class SqliteReplicationStore implements ReplicationStore {
 
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed {
     return new LogFeed({ stream, schemas, from, clock: this.#options.clock, reading: this.#open(), writing: this.#client }, signal);
+  }
+
+  /** A change is logged by a trigger, in the transaction that makes it. */
+  async visibility(): Promise<Visibility> {
+    return allVisible;
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

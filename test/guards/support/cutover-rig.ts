@@ -8,6 +8,7 @@ import { directionTo } from '../../../control/cutover/direction.ts';
 import { fenceLinks } from '../../../control/cutover/fence-link.ts';
 import type { GatewayVersions } from '../../../control/cutover/gateway-versions.ts';
 import type { HoldContext } from '../../../control/cutover/hold-context.ts';
+import type { CutoverStepName } from '../../../control/cutover/steps.ts';
 import { CutoverTrace } from '../../../control/cutover/trace.ts';
 import type { ControlDeps, Move, SideName } from '../../../control/move.ts';
 import { createLogger } from '../../../runtime/logger.ts';
@@ -19,19 +20,25 @@ const other = { source: 'target', target: 'source' } as const;
 export const conflict = (): SwitchyardError => new SwitchyardError('FENCE_CONFLICT', 'not in the state asked for');
 export const lost = (): SwitchyardError => new SwitchyardError('STORE_UNAVAILABLE', 'the connection was lost');
 
-type Step = 'fence' | 'commit' | 'abort' | 'ready' | 'close' | 'open';
+type Step = 'prepare' | 'fence' | 'commit' | 'abort' | 'ready' | 'close' | 'open';
 
 /** One store of a move, played: its rows change as the real ones do. What `trouble` says of a step comes first: an error, before or after the step took. */
 export class PlayedStore {
   state: FenceState;
   attempt = 0;
+  /** Null once the workflow has given its tables back. */
+  owner: string | null = 'move';
   marker = 0;
+  /** The highest attempt that has begun to prepare to leave the store. */
+  prepared = 0;
   sequences: readonly SequenceState[] = [];
   /** How long an answer takes. */
   answerMs: Partial<Record<Step | 'catchUp' | 'sequences' | 'fenceRows', number>> = {};
   /** For the next calls of a step, in order: null lets it be done. */
   readonly trouble: Partial<Record<Step | 'catchUp' | 'sequences' | 'fenceRows', (null | { readonly error: Error; readonly done?: boolean })[]>> = {};
   readonly calls: string[] = [];
+  /** How long each fence was to wait for its locks. */
+  readonly lockTimeoutsMs: number[] = [];
   readonly #side: SideName;
   readonly #tables: readonly string[];
   readonly #clock: HandClock;
@@ -44,19 +51,29 @@ export class PlayedStore {
   }
 
   rows(): readonly FenceRow[] {
-    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: 'move' }));
+    return this.#tables.map((table) => ({ table, state: this.state, attempt: attempt(this.attempt), peer: keyspaceOf[other[this.#side]], workflow: this.owner }));
   }
 
   session(): FenceSession {
+    const prepare = (at: number): void => {
+      if (this.prepared > at) throw new SwitchyardError('LOCK_TAKEN', 'a later attempt has begun to prepare');
+      this.prepared = at;
+    };
     const step = (name: Step, from: readonly FenceState[], to: FenceState) => (at: number) =>
       this.#do(name, () => {
+        if (this.owner === null) throw conflict();
         if (this.state === to && this.attempt === at) return;
+        if (name === 'fence') prepare(at);
         if (!from.includes(this.state) || (name === 'abort' || name === 'commit' || name === 'close' ? this.attempt !== at : this.attempt >= at)) throw conflict();
         this.state = to;
         if (name !== 'ready') this.attempt = at;
       });
     return {
-      fence: step('fence', ['OPEN'], 'FROZEN'),
+      prepare: (at: number) => this.#do('prepare', () => prepare(at)),
+      fence: (at: number, lockTimeoutMs: number) => {
+        this.lockTimeoutsMs.push(lockTimeoutMs);
+        return step('fence', ['OPEN'], 'FROZEN')(at);
+      },
       commit: step('commit', ['FROZEN'], 'SEALED'),
       abort: step('abort', ['FROZEN'], 'OPEN'),
       ready: (_: unknown, at: number) =>
@@ -121,7 +138,7 @@ export class CutoverRig {
   }
 
   /** A hold that is to lead to `to` at this attempt. */
-  hold(to: SideName, at: number, more: { readonly holdBudgetMs?: number } = {}): HoldContext {
+  hold(to: SideName, at: number, more: { readonly holdBudgetMs?: number } = {}, onStep: (name: CutoverStepName) => void = () => {}): HoldContext {
     const gateways = { expected: 2, reached: async () => 2 } as unknown as GatewayVersions;
     return {
       direction: directionTo(this.move, to),
@@ -129,7 +146,7 @@ export class CutoverRig {
       limits: cutoverLimitsSchema.parse(more),
       links: fenceLinks(this.move, this.deps),
       gateways,
-      trace: new CutoverTrace(this.clock, { workflow: 'move', from: 'old', to: 'new', tables: 2 }, async () => {}),
+      trace: new CutoverTrace(this.clock, { workflow: 'move', from: 'old', to: 'new', tables: 2 }, async (name) => onStep(name)),
       deps: this.deps,
       signal: this.stop.signal,
     };

@@ -36,6 +36,11 @@ export class HandClock implements Clock {
     return this.#timers.size;
   }
 
+  /** How long nothing happens from now on; null when no timer is set. */
+  get quietMs(): number | null {
+    return this.#timers.size === 0 ? null : Math.max(0, Math.min(...[...this.#timers].map(({ at }) => at)) - this.#nowMs);
+  }
+
   /** Lets time pass, step by step: whatever a timer sets off is done before the next one is looked at. */
   async pass(ms: number): Promise<void> {
     const until = this.#nowMs + ms;
@@ -58,7 +63,7 @@ export async function settled(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Resolves as `promise` does while time passes, a millisecond at a time. Fails when it does not within `mostMs`. */
+/** Resolves as `promise` does while time passes, from one timer to the next. Fails when it does not within `mostMs`. */
 export async function whileTimePasses<T>(clock: HandClock, promise: Promise<T>, mostMs = 2_000): Promise<T> {
   let over = false;
   const watched = promise.finally(() => {
@@ -66,7 +71,8 @@ export async function whileTimePasses<T>(clock: HandClock, promise: Promise<T>, 
   });
   watched.catch(() => {});
   await settled();
-  for (let ms = 0; ms < mostMs && !over; ms += 1) await clock.pass(1);
+  const endMs = clock.monotonic() + mostMs;
+  while (clock.monotonic() < endMs && !over) await clock.pass(Math.min(Math.max(1, clock.quietMs ?? 1), endMs - clock.monotonic()));
   if (!over) throw new Error(`nothing came of it within ${mostMs} ms`);
   return await watched;
 }

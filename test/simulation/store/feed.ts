@@ -139,7 +139,7 @@ class LogReader {
     if (transactions.length > 0) this.#positionAtMs = this.#server.now;
     else if (at > from && this.#server.now - this.#positionAtMs > idlePositionMs) {
       this.#positionAtMs = this.#server.now;
-      return { transactions: [{ position: position(String(at)), ageMs: 0, events: [] }], at };
+      return { transactions: [{ id: null, position: position(String(at)), ageMs: 0, events: [] }], at };
     }
     return { transactions, at };
   }
@@ -192,7 +192,7 @@ class LogReader {
   #transaction(entry: LogEntry): ChangeTransaction | null {
     if (entry.isPlayers) return null;
     const events = entry.events.filter((logged) => this.#isFor(logged)).map(({ event }) => event);
-    return events.length === 0 ? null : { position: position(String(entry.commit)), ageMs: Math.max(0, this.#server.now - entry.atMs), events };
+    return events.length === 0 ? null : { id: null, position: position(String(entry.commit)), ageMs: Math.max(0, this.#server.now - entry.atMs), events };
   }
 
   #isFor({ event, workflow, stream }: LoggedEvent): boolean {

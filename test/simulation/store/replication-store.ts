@@ -1,4 +1,13 @@
-import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StreamSpec, StreamState } from '../../../backends/backend.ts';
+import {
+  allVisible,
+  type ApplyBatch,
+  type ChangeFeed,
+  type CopyProgress,
+  type ReplicationStore,
+  type StreamSpec,
+  type StreamState,
+  type Visibility,
+} from '../../../backends/backend.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import { type ChangedCell, type RowChange, unchanged } from '../../../core/change.ts';
 import { type Position, streamToken, type StreamToken } from '../../../core/ids.ts';
@@ -31,6 +40,10 @@ export class SimReplicationStore implements ReplicationStore {
 
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed {
     return new SimChangeFeed(this.#link, stream, schemas, from, signal);
+  }
+
+  async visibility(): Promise<Visibility> {
+    return allVisible;
   }
 
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly WholeRow[]> {
