@@ -10,6 +10,7 @@ import { GatewayVersions } from './gateway-versions.ts';
 import { type HoldResult, runHold } from './hold.ts';
 import { Abandoned } from './hold-context.ts';
 import { CutoverJournal } from './journal.ts';
+import { newAttempt } from './new-attempt.ts';
 import { precheck } from './precheck.ts';
 import { prepare } from './prepare.ts';
 import type { CutoverStepName } from './steps.ts';
@@ -154,10 +155,7 @@ class Cutover {
       if (this.#locks.get(key)?.lost.aborted === false) continue;
       this.#locks.set(key, await deps.topology.lock(key, session, `${deps.controlId} ${move.name}`, signal));
     }
-    const views = await Promise.all([links.source.view(STORE_LIMIT_MS, signal), links.target.view(STORE_LIMIT_MS, signal)]);
-    for (const view of views) if (view.kind === 'unreachable') throw new SwitchyardError('STORE_UNAVAILABLE', view.message);
-    const highest = Math.max(0, ...views.map((view) => (view.kind === 'rows' ? view.attempt : 0)));
-    this.#attempt = asAttempt(await deps.topology.nextAttempt(highest, signal));
+    this.#attempt = await newAttempt(links, deps, signal);
     this.#trace.setAttempt(this.#attempt);
     await this.#journal.write(this.#record('running', null, null), signal);
   }

@@ -158,6 +158,12 @@ describe('aborted', () => {
     await expectServing(staged, 'source');
   });
 
+  test('but not when the store knows of a later attempt than the counter does, as after a restored Consul: the number goes above it', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    await atSource(staged, (session) => session.prepare(attempt(2_000_000), never));
+    expect(await cutover(staged, 'target')).toMatchObject({ outcome: 'switched', attempts: 1, attempt: 2_000_001 });
+  });
+
   test('and its own fence, should it still be on its way, comes too late', async () => {
     await using staged = await stage.arm();
     const stop = new AbortController();
