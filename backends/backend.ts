@@ -312,6 +312,8 @@ export interface OwnerStore extends AsyncDisposable {
  * attempt, workflow and peer is success; anything else is FENCE_CONFLICT. After `fence` none takes a table lock or runs DDL.
  */
 export interface FenceSession extends AsyncDisposable {
+  /** The highest attempt that the store knows of the scope's workflow and tables: that of a fence row, or one that has begun to prepare. Another one must be higher, or it is refused. */
+  highestAttempt(signal: AbortSignal): Promise<Attempt>;
   /**
    * The attempt begins to prepare: from here on no earlier one can `fence` this store, whatever it has looked at. LOCK_TAKEN: a later one has begun. What is looked at after it can only be changed by a later attempt. No drain, no
    * change of a fence row, as often as one likes.

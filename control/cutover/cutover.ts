@@ -3,18 +3,19 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { CutoverRecord } from '../../core/workflow-document.ts';
 import type { Lock, TopologySession } from '../../topo/topology.ts';
 import type { ArmedMove, ControlDeps, MoveStreams, SideName } from '../move.ts';
-import { type Direction, directionTo, isAt, isState, scopeOf } from './direction.ts';
+import { type Direction, directionTo } from './direction.ts';
 import { type FenceLinks, fenceLinks } from './fence-link.ts';
 import { precheckError } from './finding.ts';
 import { GatewayVersions } from './gateway-versions.ts';
 import { type HoldResult, runHold } from './hold.ts';
 import { Abandoned } from './hold-context.ts';
 import { CutoverJournal } from './journal.ts';
+import { newAttempt } from './new-attempt.ts';
 import { precheck } from './precheck.ts';
 import { prepare } from './prepare.ts';
 import type { CutoverStepName } from './steps.ts';
 import { runTail } from './tail.ts';
-import { abortError, asSwitchyardError, backOffMs, within } from '../time-limit.ts';
+import { abortError, asSwitchyardError, backOffMs } from '../time-limit.ts';
 import { CutoverTrace } from './trace.ts';
 
 export interface CutoverInput {
@@ -31,13 +32,12 @@ export interface CutoverInput {
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
-const STORE_LIMIT_MS = 5_000;
 const JOURNAL_LIMIT_MS = 5_000;
 
 /**
  * Runs one cutover to its end: attempts with back-off up to the workflow's limit, then what follows the switch. Resolves to its record, also written into the workflow's document, whose state it sets: `switched`; `aborted` with its reason, traffic
- * flowing where it did before; `running` when a store that the next step needs does not answer: then the repair finishes or undoes it. Whatever fails on the way is in the record; the promise rejects only with what
- * `deps.onStep` threw, and then everything is left as a death of the process would leave it.
+ * flowing where it did before, and perhaps a log of the way back left to drop (`dropLeftLog`); `running` when a store that the next step needs does not answer: then the repair finishes or undoes it. Whatever fails on the way is in the
+ * record; the promise rejects only with what `deps.onStep` threw, and then everything is left as a death of the process would leave it.
  */
 export async function runCutover(input: CutoverInput): Promise<CutoverRecord> {
   const cutover = new Cutover(input);
@@ -154,10 +154,7 @@ class Cutover {
       if (this.#locks.get(key)?.lost.aborted === false) continue;
       this.#locks.set(key, await deps.topology.lock(key, session, `${deps.controlId} ${move.name}`, signal));
     }
-    const views = await Promise.all([links.source.view(STORE_LIMIT_MS, signal), links.target.view(STORE_LIMIT_MS, signal)]);
-    for (const view of views) if (view.kind === 'unreachable') throw new SwitchyardError('STORE_UNAVAILABLE', view.message);
-    const highest = Math.max(0, ...views.map((view) => (view.kind === 'rows' ? view.attempt : 0)));
-    this.#attempt = asAttempt(await deps.topology.nextAttempt(highest, signal));
+    this.#attempt = await newAttempt(links, deps, signal);
     this.#trace.setAttempt(this.#attempt);
     await this.#journal.write(this.#record('running', null, null), signal);
   }
@@ -177,7 +174,6 @@ class Cutover {
       messages.push(result.message, ...(await runTail({ direction: this.#direction, attempt: this.#attempt, streams, deps, steps: trace, signal })));
     } else {
       messages.push(result.error.message, result.kind === 'aborted' ? result.message : 'not decided: the repair goes on as soon as the stores answer');
-      if (result.kind === 'aborted') await this.#cleanUp();
     }
     const outcome = result.kind === 'undecided' ? 'running' : result.kind;
     const reason = result.kind === 'switched' ? null : result.error.reason;
@@ -191,35 +187,6 @@ class Cutover {
     const record = close();
     await this.#journal.finish(record, JOURNAL_LIMIT_MS);
     return record;
-  }
-
-  /**
-   * The log of the way back would keep the store's history for ever if nobody tried again. It may go only while this cutover is the workflow's last one: another may have begun one of the same name. Best effort: the next
-   * attempt renews it anyway.
-   */
-  async #cleanUp(): Promise<void> {
-    if (this.#attempt === 0) return;
-    const { armed, deps } = this.#input;
-    const { from, to, reverse, move } = this.#direction;
-    const late = (): SwitchyardError => new SwitchyardError('DEADLINE_EXCEEDED', 'cleaning up took too long');
-    try {
-      await using links = fenceLinks(move, deps);
-      await within(deps.clock, STORE_LIMIT_MS, late, null, async (signal) => {
-        // Before the look: whoever is not later than this attempt fences no more, an own fence whose answer was lost included. A later one has a log of its own.
-        await links[from.name].use(STORE_LIMIT_MS, signal, (session, limited) => session.prepare(asAttempt(this.#attempt + 1), limited));
-        const stored = await deps.topology.workflow(move.name, signal);
-        if (stored?.value.cutovers.at(-1)?.attempt !== this.#attempt) return;
-        const [fromView, toView] = [await links[from.name].view(STORE_LIMIT_MS, signal), await links[to.name].view(STORE_LIMIT_MS, signal)];
-        if (!isState(fromView, 'OPEN') || !isState(toView, 'CLOSED')) return;
-        await to.owner.dropLog(reverse, this.#attempt, signal);
-        if (isAt(fromView, 'OPEN', this.#attempt)) await from.owner.relaxFence(scopeOf(move, from.name), signal);
-      });
-    } catch (error) {
-      deps.log.warn(
-        { err: error, workflow: armed.move.name, stream: reverse.id },
-        'the log of the way back could not be dropped; the next cutover, or the end of the workflow, does it',
-      );
-    }
   }
 
   async #stepDone(name: CutoverStepName): Promise<void> {

@@ -3,7 +3,7 @@ import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { TopologySession } from '../../topo/topology.ts';
 import { runCutover } from '../cutover/cutover.ts';
 import { changeNote } from '../cutover/rules-write.ts';
-import { finishSwitch } from '../cutover/tail.ts';
+import { dropLeftLog, finishSwitch } from '../cutover/tail.ts';
 import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlMetrics } from '../metrics.ts';
 import { type ControlDeps, type Move, otherSide, type SideName } from '../move.ts';
@@ -46,6 +46,8 @@ export class WorkflowLeader implements AsyncDisposable {
   #copies = false;
   /** The side for which everything that follows a switch has been done. */
   #settled: SideName | null = null;
+  /** Whether the other side may still have a log that nobody wants. */
+  #logLeft = false;
   #brokenAt: number | null = null;
   /** Nothing of minor weight is written while writes may be held. */
   #switching = false;
@@ -185,13 +187,19 @@ export class WorkflowLeader implements AsyncDisposable {
     this.#copies = false;
     // No cutover runs here. A record that says so is a dead coordinator's, or one that somebody put back with all of Consul.
     const isOpen = document.cutovers.some((record) => record.outcome === 'running');
+    const { deps } = this.#context;
+    const serving = { armed: { move: this.#move, document }, primary, streams: this.#streams, deps, signal };
     if (this.#settled !== primary || isOpen) {
-      const { deps } = this.#context;
-      const problems = await finishSwitch({ armed: { move: this.#move, document }, primary, streams: this.#streams, deps, signal });
+      const problems = await finishSwitch(serving);
       this.#settled = primary;
+      this.#logLeft = problems.length > 0;
       if (problems.length > 0) deps.log.warn({ workflow: this.#move.name, primary, problems }, 'not everything is as it should be after a switch');
     }
     if (this.#brokenAt === null) this.#streams.begin(primary);
+    if (this.#logLeft && this.#streams.status(primary).kind === 'following') {
+      await dropLeftLog(serving);
+      this.#logLeft = false;
+    }
     return this.#checkStream(document, primary, signal);
   }
 
@@ -230,6 +238,8 @@ export class WorkflowLeader implements AsyncDisposable {
       // A new leader may find that somebody wants a cutover before it has run the stream that this needs.
       this.#streams.begin(otherSide(to));
       const record = await runCutover({ armed: { move: this.#move, document }, to, streams: this.#streams, session: this.#session, deps, signal });
+      // An attempt that came to nothing leaves one; so may a switch whose end did not go as it should.
+      this.#logLeft = record.outcome !== 'switched' || record.message !== undefined;
       metrics.cutovers.inc({ workflow: name, to, outcome: record.outcome, reason: record.reason ?? '' });
       if (record.outcome === 'switched' || record.outcome === 'repaired') {
         this.#settled = to;

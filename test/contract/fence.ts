@@ -126,6 +126,18 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       await source.fence(attempt(7), 500, never());
     });
 
+    test('the highest attempt is that of a fence row, or one that has only begun to prepare', async () => {
+      expect(await source.highestAttempt(never())).toBe(0);
+      await source.prepare(attempt(3), never());
+      expect([await source.highestAttempt(never()), await target.highestAttempt(never())]).toEqual([3, 0]);
+      await source.fence(attempt(5), 500, never());
+      await source.abort(attempt(5), never());
+      await source.prepare(attempt(6), never());
+      expect(await source.highestAttempt(never())).toBe(6);
+      await using other = await stores.source.owner.openFence({ ...SOURCE, workflow: 'another' }, never());
+      expect(await other.highestAttempt(never())).toBe(5);
+    });
+
     test('whoever begins to prepare finds the fence of an earlier attempt, or keeps it from being set', async () => {
       await using other = await stores.source.owner.openFence(SOURCE, never());
       for (let number = 1; number < 60; number += 2) {

@@ -308,6 +308,8 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       await owner.dropLog(FORWARD, attempt(5), never());
       const gone = stores.source.player.follow(FORWARD, schemas, begun, never());
       expect(await reasonOf(gone[Symbol.asyncIterator]().next())).toBe('STREAM_FAILED');
+      // Nor is one that the later attempt has ended.
+      expect(await reasonOf(owner.createLog(FORWARD, attempt(4), never()))).toBe('LOCK_TAKEN');
       // The workflow's end takes it away whoever has begun it, and what comes after begins it as the first.
       await owner.createLog(FORWARD, attempt(9), never());
       await owner.dropLog(FORWARD, null, never());

@@ -40,11 +40,10 @@ export const sqliteDialect: MoveDialect = {
   beginSnapshot: ['BEGIN', 'BEGIN'],
   warmInsert: { prepare: null, use: insert },
   holdStream: (id) => `BEGIN IMMEDIATE; UPDATE switchyard_stream SET position = position WHERE id = '${id}'`,
-  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'change', 'candidate', 'request', 'preparation']
+  dropOwn: ['installation', 'fence', 'stream', 'copy', 'marker', 'sequence', 'session', 'log', 'log_attempt', 'change', 'candidate', 'request', 'preparation']
     .map((name) => `DROP TABLE switchyard_${name}`)
     .join('; '),
-  withoutRequests:
-    'DROP TABLE switchyard_request; DROP TABLE switchyard_preparation; ALTER TABLE switchyard_log DROP COLUMN attempt; UPDATE switchyard_installation SET version = 1',
+  withoutRequests: 'DROP TABLE switchyard_request; DROP TABLE switchyard_preparation; DROP TABLE switchyard_log_attempt; UPDATE switchyard_installation SET version = 1',
   fencedWrites: [
     'INSERT OR REPLACE INTO item (id, name) SELECT id, name FROM item',
     "INSERT OR IGNORE INTO item (name) VALUES ('z')",

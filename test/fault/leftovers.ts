@@ -1,9 +1,12 @@
 import { movedTables, workflowName } from '../bench/cutover/bench-move.ts';
 import type { Cluster } from '../support/cluster/cluster.ts';
 import { clusterName } from '../support/cluster/process-config.ts';
+import { type KeyspaceName, readSettledState } from '../support/moves/move-state.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
 const settleLimitMs = 30_000;
+/** Consul may take 20 s to give a dead process's workflow to another one. */
+const takeOverLimitMs = 60_000;
 const stillMs = 4_000;
 const tables = movedTables.map((table) => `'${table}'`).join(', ');
 
@@ -63,25 +66,35 @@ export async function stillFootprint(cluster: Cluster): Promise<readonly string[
 
 /** Resolves to what is there that should not be, and what is missing, once nothing of that changes any more for the better: [] within 30 s, or the difference. */
 export async function differenceFrom(cluster: Cluster, expected: readonly string[]): Promise<readonly string[]> {
-  return settled(async () => {
-    const found = await footprint(cluster);
-    return [
-      ...found.filter((line) => !expected.includes(line)).map((line) => `left over: ${line}`),
-      ...expected.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`),
-    ];
+  return settled(settleLimitMs, async () => difference(await footprint(cluster), expected));
+}
+
+/**
+ * The same of the logs alone, by the side that serves, whatever came before. After strikes there is often an attempt that came to nothing; the next cutover, in either direction, renews and drops every log and so hides what it has left.
+ */
+export async function logsDifferFrom(cluster: Cluster, expected: Readonly<Record<KeyspaceName, readonly string[]>>): Promise<readonly string[]> {
+  const logs = (lines: readonly string[]): readonly string[] => lines.filter((line) => line.includes(': slot ') || line.includes(': publication '));
+  return settled(takeOverLimitMs, async () => {
+    const state = await readSettledState(cluster, movedTables);
+    return state.kind === 'settled' ? difference(logs(await footprint(cluster)), logs(expected[state.primary])) : [`the logs cannot be judged: ${state.why}`];
   });
 }
+
+const difference = (found: readonly string[], expected: readonly string[]): readonly string[] => [
+  ...found.filter((line) => !expected.includes(line)).map((line) => `left over: ${line}`),
+  ...expected.filter((line) => !found.includes(line)).map((line) => `missing: ${line}`),
+];
 
 /** What is left of a workflow that has ended: no lock, slot or publication may be (a stream's row stays, so that its tokens never begin anew). */
 export async function leftOf(cluster: Cluster): Promise<readonly string[]> {
   const gone = [`held lock workflow/${workflowName}`, 'held lock keyspace/', ': slot ', ': publication ', ': prepared transaction ', ': lock on '];
-  return settled(async () => (await footprint(cluster)).filter((line) => gone.some((part) => line.includes(part))).map((line) => `left over: ${line}`));
+  return settled(settleLimitMs, async () => (await footprint(cluster)).filter((line) => gone.some((part) => line.includes(part))).map((line) => `left over: ${line}`));
 }
 
-async function settled(look: () => Promise<readonly string[]>): Promise<readonly string[]> {
+async function settled(limitMs: number, look: () => Promise<readonly string[]>): Promise<readonly string[]> {
   let last: readonly string[] = [];
   try {
-    await waitUntil('an end without leftovers', { limitMs: settleLimitMs, everyMs: 500 }, async () => {
+    await waitUntil('an end without leftovers', { limitMs, everyMs: 500 }, async () => {
       last = await look();
       return last.length === 0 ? true : undefined;
     });

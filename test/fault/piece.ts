@@ -16,7 +16,7 @@ import { historyOf } from './clients-history.ts';
 import { endBlindly } from './blind-ending.ts';
 import type { SafeguardCast } from './breaks.ts';
 import { clientPlan, pgbenchScale } from './clients.ts';
-import { differenceFrom, leftOf, stillFootprint } from './leftovers.ts';
+import { differenceFrom, leftOf, logsDifferFrom, stillFootprint } from './leftovers.ts';
 import { MachineShare } from './machine-share.ts';
 import type { Nemesis } from './nemeses/nemesis.ts';
 import { type Round, strikeFor } from './schedule.ts';
@@ -100,6 +100,7 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
 
   const problems: string[] = [];
   await shuttle.stop();
+  problems.push(...(await logsDifferFrom(cluster, expected)));
   if (!(await untilOrdered(shuttle, 2))) problems.push(`no cutover within ${handsOffLimitMs / 1_000} s after everything was healed: ${JSON.stringify(shuttle.orders.at(-1))}`);
   const record = await load.finish();
   const settled = await shuttle.settled(10_000);

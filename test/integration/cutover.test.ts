@@ -7,7 +7,7 @@ import { precheck } from '../../control/cutover/precheck.ts';
 import { repairOnce } from '../../control/cutover/repair.ts';
 import { RepairWatch } from '../../control/cutover/repair-watch.ts';
 import { holdSteps } from '../../control/cutover/steps.ts';
-import { finishSwitch } from '../../control/cutover/tail.ts';
+import { dropLeftLog, finishSwitch } from '../../control/cutover/tail.ts';
 import type { ControlDeps, SideName } from '../../control/move.ts';
 import { claimTables } from '../../control/workflow/claims.ts';
 import { cancelMove } from '../../control/workflow/ending.ts';
@@ -160,7 +160,13 @@ describe('aborted', () => {
     await expectServing(staged, 'source');
   });
 
-  test('and its own fence, should it still be on its way, comes too late', async () => {
+  test('but not when the store knows of a later attempt than the counter does, as after a restored Consul: the number goes above it', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    await atSource(staged, (session) => session.prepare(attempt(2_000_000), never));
+    expect(await cutover(staged, 'target')).toMatchObject({ outcome: 'switched', attempts: 1, attempt: 2_000_001 });
+  });
+
+  test('and once it is cleaned up after, its own fence, should it still be on its way, comes too late', async () => {
     await using staged = await stage.arm();
     const stop = new AbortController();
     const record = await cutover(staged, 'target', {
@@ -170,6 +176,7 @@ describe('aborted', () => {
       },
     });
     expect(record).toMatchObject({ outcome: 'aborted', reason: 'CANCELLED' });
+    await dropLeftLog({ armed: await staged.armed(), primary: 'source', streams: staged.streams, deps: stage.deps, signal: never });
     await expect(atSource(staged, (session) => session.fence(attempt(record.attempt), 500, never))).rejects.toMatchObject({ reason: 'LOCK_TAKEN' });
     expect((await cutover(staged, 'target')).outcome).toBe('switched');
   });
@@ -261,6 +268,51 @@ describe('the coordinator dies after', () => {
     expect(report.left).toMatchObject({ kind: 'nothing', primary: 'source' });
     await expectServing(staged, 'source');
     expect(await staged.document()).toMatchObject({ state: 'running', cutovers: [{ outcome: 'aborted' }] });
+  });
+});
+
+describe('the log of the way back of an attempt that came to nothing goes when the next leader takes over', () => {
+  const takeOver = async (staged: StagedMove, primary: SideName): Promise<void> => {
+    expect(await finishSwitch({ armed: await staged.armed(), primary, streams: staged.streams, deps: stage.deps, signal: never })).toEqual([]);
+  };
+  /** Of the move: "source" and "target" as often as they keep a log for it. */
+  const logsOf = async ({ move }: StagedMove): Promise<readonly string[]> => {
+    const kept = (side: SideName): Promise<string> =>
+      stage.servers[side].psql('shop', `SELECT '${side}' FROM pg_replication_slots WHERE slot_name LIKE 'switchyard\\_${move.name}\\_%';`);
+    return [await kept('source'), await kept('target')].flatMap((text) => text.split('\n').filter((line) => line !== ''));
+  };
+
+  test('its coordinator has died', async () => {
+    await using staged = await stage.arm();
+    await expect(cutover(staged, 'target', dieAfter('reverse-stream'))).rejects.toBeInstanceOf(Death);
+    expect(await logsOf(staged)).toEqual(['source', 'target']);
+    await takeOver(staged, 'source');
+    expect(await logsOf(staged)).toEqual(['source']);
+    // Once more, and for the other side: what runs is left alone, and so is whoever switches then.
+    await takeOver(staged, 'source');
+    expect(await cutover(staged, 'target')).toMatchObject({ outcome: 'switched', attempts: 1 });
+    await expect(cutover(staged, 'source', dieAfter('warm-up'))).rejects.toBeInstanceOf(Death);
+    expect(await logsOf(staged)).toEqual(['source', 'target']);
+    await takeOver(staged, 'target');
+    expect(await logsOf(staged)).toEqual(['target']);
+    expect(await cutover(staged, 'source')).toMatchObject({ outcome: 'switched', attempts: 1 });
+    await staged.inStep();
+  });
+
+  test('its store had gone away', async () => {
+    await using staged = await stage.arm({ attempts: 1 });
+    try {
+      const stop = async (step: string): Promise<void> => {
+        if (step === 'sequences') await stage.servers.target.stop('immediate');
+      };
+      expect((await cutover(staged, 'target', { onStep: (_w, _t, step) => stop(step) })).outcome).toBe('aborted');
+    } finally {
+      await stage.servers.target.start();
+    }
+    expect(await logsOf(staged)).toEqual(['source', 'target']);
+    await staged.streams.stop('source');
+    await takeOver(staged, 'source');
+    expect(await logsOf(staged)).toEqual(['source']);
   });
 });
 

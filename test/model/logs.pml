@@ -5,11 +5,11 @@
  * has created it, for none creates two.
  *
  *   process   stands for
- *   Attempt   control/cutover/prepare.ts (step `reverse-stream`), `fence`, and the end of an aborted one in control/cutover/cutover.ts. Several of them at once, in either direction, as the workflow's lock is no safety. All
- *             have their numbers from the beginning and act whenever they like, and each may stop for ever between any two steps. The backends' part is `createLog` in its steps (backends/postgres/owner/log.ts; SQLite's is one
+ *   Attempt   control/cutover/prepare.ts (step `reverse-stream`) and `fence`. Several of them at once, in either direction, as the workflow's lock is no safety. All have their numbers from the beginning and act whenever
+ *             they like, and each may stop for ever between any two steps: whoever cleans up after aborted ones (control/cutover/tail.ts) begins one that stops when it has dropped the old log. The backends' part is `createLog` in its steps (backends/postgres/owner/log.ts; SQLite's is one
  *             transaction), `dropLog`, `beginStream` (backends/stream-beginning.ts), `prepare` and `fence`
  *   Hold      everything between `fence` and `open`, by whomever. From `commit` to `open` it is one step: no look here tells the states in between from FROZEN
- *   Leader    what follows a switch, in control/cutover/tail.ts: the log that led here is dropped. By the switch's coordinator, or by any leader that takes a settled workflow over, again and again
+ *   Leader    what follows a switch, in control/cutover/tail.ts: the log that led here is dropped. By the switch's coordinator, for the switch's attempt, at any time after it
  *
  * Not here: rows and positions (streams.pml); publications, which go under the same condition as slots; the end of a workflow, after which nobody can fence; the first log, which control/workflow/preparation.ts begins for no
  * attempt and so in any case, also when a leader that was paused in front of it comes after a switch there and back.
@@ -27,10 +27,7 @@
 #define LOOK_BEFORE_PREPARE  7   /* an attempt looks at the fence rows and begins to prepare then */
 #define FREEZE_BEFORE_LOOK   8   /* the old log is dropped before the look at the fence rows */
 #define BEGIN_ANY_TOKEN      9   /* a stream begins anew also when somebody has begun it meanwhile */
-#define CLEAN_UP_BLIND       10  /* an aborted attempt drops the log without a look at the fence rows */
-#define CLEAN_UP_UNPREPARED  11  /* an aborted attempt does not keep anybody from fencing before it looks */
-#define CLEAN_UP_OWN_NUMBER  12  /* an aborted attempt keeps the earlier ones from fencing, but not its own fence, which may be under way */
-#define TAIL_UNDECIDED       13  /* the log that led here is dropped for the attempt in the fence row, also while that one is not decided */
+#define TAIL_UNDECIDED       10  /* the log that led here is dropped for the attempt in the fence row, also while that one is not decided */
 
 /* Size: attempts. */
 #ifndef ATTEMPTS
@@ -54,17 +51,12 @@ bit serving;
 
 /* The next step of an attempt. */
 mtype = { PREPARE, TOKEN, LOOK_LEFT, LOOK_ENTERED, FREEZE, CLAIM, EMPTY, CREATE, BEGIN, FENCE, OVER }
-/* Of its end, if it is aborted; NOT_YET: it is not. */
-mtype = { NOT_YET, CLEAN, CLEAN_LOOK_LEFT, CLEAN_LOOK_ENTERED, CLEAN_DROP, CLEAN_OVER }
-
-/* An aborted attempt keeps others from fencing as one that prepares does, but with the number above its own, so that its own fence comes too late as well. */
-#define TAKEN_BACK (WEAKENED(CLEAN_UP_OWN_NUMBER) -> a : a + 1)
 
 proctype Attempt(byte a) {
   bit from, to;
   byte seen;
-  mtype next, clean;
-  atomic { if :: from = 0 :: from = 1 fi; to = 1 - from; clean = NOT_YET; next = (WEAKENED(LOOK_BEFORE_PREPARE) -> TOKEN : PREPARE) }
+  mtype next;
+  atomic { if :: from = 0 :: from = 1 fi; to = 1 - from; next = (WEAKENED(LOOK_BEFORE_PREPARE) -> TOKEN : PREPARE) }
   do
   :: atomic {
        next == PREPARE && (prepared[from] <= a || WEAKENED(PREPARE_ANY_ATTEMPT)) ->
@@ -98,15 +90,6 @@ proctype Attempt(byte a) {
      }
   /* It may still be under way when its coordinator has stopped waiting for it. */
   :: atomic { next == FENCE && st[from] == OPEN && at[from] < a && (prepared[from] <= a || WEAKENED(NO_PREPARE)) -> st[from] = FROZEN; at[from] = a; next = OVER; printf("@ attempt %d: fence(%d)\n", a, from) }
-  /* Whoever is refused, or gets no answer, gives up; so may anybody else, for whatever reason. */
-  :: atomic {
-       clean == NOT_YET -> clean = (WEAKENED(CLEAN_UP_BLIND) -> CLEAN_DROP : (WEAKENED(CLEAN_UP_UNPREPARED) -> CLEAN_LOOK_LEFT : CLEAN));
-       if :: next != FENCE -> next = OVER; seen = 0 :: else fi; printf("@ attempt %d: gives up\n", a)
-     }
-  :: atomic { clean == CLEAN && prepared[from] <= TAKEN_BACK -> prepared[from] = TAKEN_BACK; clean = CLEAN_LOOK_LEFT; printf("@ attempt %d: no attempt below %d may leave store %d any more\n", a, TAKEN_BACK, from) }
-  :: atomic { clean == CLEAN_LOOK_LEFT && st[from] == OPEN -> clean = CLEAN_LOOK_ENTERED; printf("@ attempt %d: store %d is seen to be open still\n", a, from) }
-  :: atomic { clean == CLEAN_LOOK_ENTERED && st[to] == CLOSED -> clean = CLEAN_DROP; printf("@ attempt %d: store %d is seen to be closed still\n", a, to) }
-  :: atomic { clean == CLEAN_DROP -> clean = CLEAN_OVER; if :: MAY_DROP(to, a) -> log[to] = NONE; printf("@ attempt %d: drops the log of store %d in the end\n", a, to); CHECK :: else fi }
   od
 }
 

@@ -39,6 +39,10 @@ const findings: readonly (readonly [what: string, plan: Partial<Plan> & Pick<Pla
       ],
     },
   ],
+  [
+    'the log of an attempt that came to nothing goes when its store is back, also if nobody switches again',
+    { seed: 1, switches: 1, faults: [{ when: { kind: 'step', step: 'sequences', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'new', silent: false }, forMs: 25_000 }] },
+  ],
 ];
 
 describe('what the simulation has found is mended', () => {

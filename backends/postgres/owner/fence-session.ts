@@ -17,6 +17,8 @@ import { sequencesFromRows, sequencesText } from './sequences.ts';
 const catchUpText = `
   SELECT coalesce((SELECT s.marker FROM switchyard.stream s WHERE s.id = $2 AND s.workflow = $3), 0), f.table_name, f.state, f.attempt, f.peer, f.workflow
   FROM switchyard.fence f WHERE f.table_name = ANY ($1::text[]) ORDER BY f.table_name`;
+const highestText = `
+  SELECT greatest((SELECT max(attempt) FROM switchyard.fence WHERE table_name = ANY ($1::text[])), (SELECT attempt FROM switchyard.preparation WHERE workflow = $2), 0)`;
 const fenceRowsText = `${fenceColumns} WHERE table_name = ANY ($1::text[]) ORDER BY table_name`;
 
 /** A GRANT or REVOKE met another change of the same catalogue row. PostgreSQL has no code of its own for it. */
@@ -63,6 +65,11 @@ class PostgresFenceSession implements FenceSession {
     await this.sequences(signal);
     // Loads what the connection keeps about the tables themselves; a target may not have them yet.
     for (const table of this.#scope.tables) await this.#query('SELECT has_table_privilege(to_regclass($1), $2)', [quoteTable(table), 'SELECT'], signal);
+  }
+
+  async highestAttempt(signal: AbortSignal): Promise<Attempt> {
+    const [row] = await this.#query(highestText, [this.#tables, this.#scope.workflow], signal);
+    return attempt(Number(row?.[0]));
   }
 
   async prepare(to: Attempt, signal: AbortSignal): Promise<void> {

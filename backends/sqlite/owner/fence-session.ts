@@ -6,7 +6,7 @@ import { preparedLater } from '../../stream-beginning.ts';
 import type { StoreClient, Transaction } from '../store-client.ts';
 import type { QueueLimits } from '../write-queue.ts';
 import { readSequences } from './sequences.ts';
-import { abortFence, closeFence, commitFence, fenceTables, openFence, prepareFence, readyFence } from './transitions.ts';
+import { abortFence, closeFence, commitFence, fenceTables, highestAttempt, openFence, prepareFence, readyFence } from './transitions.ts';
 
 /** After the decision there is only forward: what waits for the lock then waits as long as its caller does, and this long at most. */
 const LOCK_LIMIT_MS = 15_000;
@@ -31,6 +31,10 @@ class SqliteFenceSession implements FenceSession {
   constructor(client: StoreClient, scope: FenceScope) {
     this.#client = client;
     this.#scope = scope;
+  }
+
+  highestAttempt(signal: AbortSignal): Promise<Attempt> {
+    return this.#client.read(signal, (transaction) => highestAttempt(transaction, this.#scope));
   }
 
   async prepare(to: Attempt, signal: AbortSignal): Promise<void> {

@@ -18,19 +18,19 @@ export function createLog(connection: Connection, stream: StreamSpec, by: Attemp
   }
   keepLastRow(connection, stream);
   const confirmed = lastId(connection);
-  connection.run('INSERT OR REPLACE INTO switchyard_log (stream, workflow, tables, confirmed, attempt) VALUES (?, ?, ?, ?, ?)', [
+  connection.run('INSERT OR REPLACE INTO switchyard_log (stream, workflow, tables, confirmed) VALUES (?, ?, ?, ?)', [
     stream.id,
     stream.workflow,
     nameList(stream.tables),
     confirmed,
-    by,
   ]);
+  connection.run('INSERT OR REPLACE INTO switchyard_log_attempt (stream, attempt) VALUES (?, ?)', [stream.id, by]);
   return position(String(confirmed));
 }
 
 /** Whether it belongs to a later attempt than `by`; null: it may be changed in any case. */
 function isBegunLater(connection: Connection, stream: StreamSpec, by: Attempt | null): boolean {
-  return by !== null && connection.all('SELECT 1 FROM switchyard_log WHERE stream = ? AND attempt > ?', [stream.id, by]).length > 0;
+  return by !== null && connection.all('SELECT 1 FROM switchyard_log_attempt WHERE stream = ? AND attempt > ?', [stream.id, by]).length > 0;
 }
 
 /** Nothing there is success, and so is a log of a later attempt, which stays. Tables that no other stream wants are logged no longer. What the log still holds is removed piece by piece, by `trimLog`. */
@@ -38,6 +38,7 @@ export function dropLog(connection: Connection, stream: StreamSpec, by: Attempt 
   if (isBegunLater(connection, stream, by)) return;
   const [row] = connection.all('SELECT tables FROM switchyard_log WHERE stream = ?', [stream.id]);
   connection.run('DELETE FROM switchyard_log WHERE stream = ?', [stream.id]);
+  if (by === null) connection.run('DELETE FROM switchyard_log_attempt WHERE stream = ?', [stream.id]);
   const tables = row === undefined ? stream.tables : (JSON.parse(String(row[0])) as readonly string[]);
   for (const table of tables) {
     const others = connection.all('SELECT 1 FROM switchyard_log, json_each(switchyard_log.tables) WHERE json_each.value = ? LIMIT 1', [table]);

@@ -62,8 +62,8 @@ WHEN (SELECT player FROM switchyard_session) = 0 AND EXISTS (SELECT 1 FROM switc
 BEGIN
   INSERT INTO switchyard_change (at, kind, name, number) VALUES ((julianday('now') - 2440587.5) * 86400000.0, 'request', NEW.table_name, NEW.id);
 END;`,
-  // The attempt for which the log was begun.
-  'ALTER TABLE switchyard_log ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;',
+  // The attempt for which each stream's log was begun last, also where the log has gone since.
+  'CREATE TABLE switchyard_log_attempt (stream TEXT NOT NULL PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;',
   // The highest attempt of each workflow that has begun to prepare to leave this store.
   'CREATE TABLE switchyard_preparation (workflow TEXT NOT NULL PRIMARY KEY, attempt INTEGER NOT NULL) WITHOUT ROWID;',
 ];

@@ -1,5 +1,5 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
-import type { Attempt } from '../../../core/ids.ts';
+import { type Attempt, attempt } from '../../../core/ids.ts';
 import type { FenceScope, StreamSpec } from '../../backend.ts';
 import { preparedLater } from '../../stream-beginning.ts';
 import type { Transaction } from '../store-client.ts';
@@ -11,6 +11,12 @@ import { putFenceTriggers } from './triggers.ts';
  * The transitions of the fence. Each runs inside a transaction that holds the file's write lock, so nobody else writes anything between what it reads and what it changes. Every one looks at the rows of all the scope's tables
  * and either changes all of them or none. True: the rows are in the wished state now, changed or found so. False: they are not, and nothing has changed.
  */
+
+/** See `FenceSession.highestAttempt`. */
+export function highestAttempt({ connection, fence }: Transaction, { tables, workflow }: FenceScope): Attempt {
+  const prepared = connection.all('SELECT attempt FROM switchyard_preparation WHERE workflow = ?', [workflow]).map(([number]) => Number(number));
+  return attempt(Math.max(0, ...prepared, ...fence.rows(tables).map((row) => row.attempt)));
+}
 
 /** The attempt begins to prepare; false: a later one has begun. */
 export function prepareFence({ connection }: Transaction, scope: FenceScope, to: Attempt): boolean {

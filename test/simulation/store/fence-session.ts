@@ -24,6 +24,14 @@ export class SimFenceSession implements FenceSession {
     this.#connection = link.connect();
   }
 
+  highestAttempt(signal: AbortSignal): Promise<Attempt> {
+    return this.#run(signal, async (transaction) => {
+      transaction.beginStatement();
+      const prepared = transaction.read<Attempt>('preparation', this.#scope.workflow) ?? 0;
+      return asAttempt(Math.max(prepared, ...fenceRowsOf(transaction, this.#scope.tables).map((row) => row.attempt)));
+    });
+  }
+
   async prepare(to: Attempt, signal: AbortSignal): Promise<void> {
     if (!(await this.#run(signal, (transaction) => prepareFence(transaction, this.#scope, to)))) throw preparedLater(this.#scope.workflow, to);
   }

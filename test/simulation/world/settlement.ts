@@ -67,8 +67,20 @@ function workflowProblem(world: World, serving: string): string | null {
   const right = serving === 'new' ? ['switched', 'completed'] : ['running', 'cancelled'];
   if (!right.includes(state)) return `the workflow is ${state} (${message}), and ${serving} serves`;
   if (hasEnded(world)) return null;
+  const logs = logsProblem(world, serving);
+  if (logs !== null) return logs;
   const different = differentRow(world);
   return different === null ? null : `the stores differ: ${different}`;
+}
+
+/** The store that serves keeps its log for the other one, and nothing else is kept: whatever nobody follows would grow for ever. */
+function logsProblem(world: World, serving: string): string | null {
+  for (const [name, { engine }] of world.stores) {
+    const wanted = name === serving ? [`${workflowName}.${serving === 'old' ? 'forward' : 'reverse'}`] : [];
+    const kept = [...engine.slots.keys()];
+    if (kept.join() !== wanted.join()) return `${name} keeps the logs [${kept.join(', ')}] instead of [${wanted.join(', ')}]`;
+  }
+  return null;
 }
 
 /** The first row that is not the same in both stores. */
