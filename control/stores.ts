@@ -7,6 +7,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
 import type { Topology } from '../topo/topology.ts';
 import type { Move, Side, SideName } from './move.ts';
+import { limitedOwner, limitedPlayer } from './store-limits.ts';
 
 export type Backends = ReadonlyMap<string, Backend>;
 
@@ -82,7 +83,8 @@ export class Stores {
     const backend = this.backendOf(shard, name);
     const [owner, player] = await Promise.all([this.#storeOptions(name, shard, 'owner'), this.#storeOptions(name, shard, 'player')]);
     const stack = new AsyncDisposableStack();
-    const stores = { owner: stack.use(backend.openOwner(owner)), player: stack.use(backend.openReplication(player)) };
+    const { clock } = this.#options;
+    const stores = { owner: limitedOwner(stack.use(backend.openOwner(owner)), name, clock), player: limitedPlayer(stack.use(backend.openReplication(player)), name, clock) };
     return { ...stores, kind: backend.kind, [Symbol.asyncDispose]: () => stack.disposeAsync() };
   }
 

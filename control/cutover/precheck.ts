@@ -90,9 +90,10 @@ function verified({ deps, direction, document }: Check): readonly Finding[] {
 async function fenceRows({ direction }: Check, signal: AbortSignal): Promise<readonly Finding[]> {
   const { move, from, to } = direction;
   const [fromRows, toRows] = await Promise.all([from.owner.fenceRows(move.tables, signal), to.owner.fenceRows(move.tables, signal)]);
-  const fix = `run "switchyard movetables repair ${move.name}"`;
   const check = (side: SideName, state: 'OPEN' | 'CLOSED', rows: typeof fromRows): readonly Finding[] => {
     const view = sideView(move, side, rows);
+    // Given back by an ending that the document does not know of: its message says what to do.
+    const fix = `run "switchyard movetables ${view.kind === 'missing' ? 'status' : 'repair'} ${move.name}"`;
     return isState(view, state) ? [] : [finding('PRECHECK_FAILED', `the fence of "${move[side].keyspace}" is ${viewText(view)}, not ${state}`, fix)];
   };
   return [...check(from.name, 'OPEN', fromRows), ...check(to.name, 'CLOSED', toRows)];

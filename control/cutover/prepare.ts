@@ -3,6 +3,7 @@ import type { Attempt } from '../../core/ids.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, MoveStreams } from '../move.ts';
+import { within } from '../time-limit.ts';
 import { type Direction, isState, scopeOf, viewText } from './direction.ts';
 import type { FenceLinks } from './fence-link.ts';
 import { awaitLowLag } from './lag.ts';
@@ -21,6 +22,7 @@ export interface PrepareContext {
 
 const LEAST_MARGIN = 1_000n;
 const STORE_LIMIT_MS = 2_000;
+const FREEZE_LIMIT_MS = 60_000;
 
 /** What must be there before a hold: the way back, sequences ahead, rights saved, connections open. Idempotent; each attempt does it anew, so that the way back begins where its hold begins. */
 export async function prepare(context: PrepareContext): Promise<void> {
@@ -32,7 +34,8 @@ export async function prepare(context: PrepareContext): Promise<void> {
     const seen = { token: await from.owner.streamToken(direction.reverse, signal), scope: scopeOf(move, from.name), state: 'OPEN' } as const;
     await requireBefore(context);
     // Nobody may follow a log that is thrown away: a switch whose end was cut short may have left it running.
-    await streams.freeze(to.name, attempt, signal);
+    const late = (): SwitchyardError => new SwitchyardError('STORE_UNAVAILABLE', `the stream out of "${to.keyspace}" did not end within ${FREEZE_LIMIT_MS} ms`);
+    await within(deps.clock, FREEZE_LIMIT_MS, late, signal, (limited) => streams.freeze(to.name, attempt, limited));
     const position = await to.owner.createLog(direction.reverse, attempt, signal);
     await from.owner.beginStream(direction.reverse, position, seen, signal);
   });
@@ -52,6 +55,7 @@ export async function prepare(context: PrepareContext): Promise<void> {
 /** Looks once more, right before the log of the way back begins anew: whoever has lost the lead without noticing must not throw away the log of a switch that is made. */
 async function requireBefore({ direction, links, signal }: PrepareContext): Promise<void> {
   const [left, entered] = await Promise.all([links[direction.from.name].view(STORE_LIMIT_MS, signal), links[direction.to.name].view(STORE_LIMIT_MS, signal)]);
+  for (const view of [left, entered]) if (view.kind === 'unreachable') throw new SwitchyardError('STORE_UNAVAILABLE', view.message);
   if (isState(left, 'OPEN') && isState(entered, 'CLOSED')) return;
   throw new SwitchyardError('FENCE_CONFLICT', `the fence rows are not as before a switch: ${viewText(left)}, ${viewText(entered)}`);
 }

@@ -26,6 +26,8 @@ const document = (journal: readonly string[] = ['install', 'claim-source']): Wor
 /** What the ending does to both stores, in order; a call that `refuse` names is refused as by a fence row in another state. */
 class Calls {
   readonly made: string[] = [];
+  /** Whose the tables are in both stores. */
+  owner: string | null = 'w';
   readonly #refuse: string | null;
 
   constructor(refuse: string | null) {
@@ -44,6 +46,7 @@ class Calls {
       dropLog: () => this.#call(`${name} dropLog`),
       dropStream: () => this.#call(`${name} dropStream`),
       dropTables: () => this.#call(`${name} dropTables`),
+      fenceRows: async () => [{ table: 't', state: name === 'source' ? 'OPEN' : 'CLOSED', attempt: 1, peer: name === 'source' ? 'new' : 'old', workflow: this.owner }],
       relaxFence: () => this.#call(`${name} relaxFence`),
       disown: (_scope: unknown, state: unknown) => this.#call(`${name} disown ${String(state)}`),
     };
@@ -80,6 +83,33 @@ describe('an ending gives up the row that serves before it drops anything', () =
     const completed = new Calls('target disown OPEN');
     await expect(completeMove(completed.context('target'), signal)).rejects.toThrow('refused');
     expect(completed.made).toEqual([]);
+  });
+});
+
+describe('an ending that is repeated although it was done, as after Consul was set back', () => {
+  test('is done again to its end, and drops no table that it has given back', async () => {
+    const calls = new Calls(null);
+    calls.owner = null;
+    await cancelMove(calls.context('source-given-back'), false, signal);
+    expect(calls.made).not.toContain('target dropTables');
+    expect(calls.made.at(-1)).toBe('rules');
+    await completeMove(calls.context('target-given-back'), signal);
+    expect(calls.made.at(-1)).toBe('rules');
+  });
+
+  test.each([
+    ['cancel', 'target', ['install', 'claim-source']],
+    ['cancel', 'target', ['install', 'claim-source', endingBegun('cancel')]],
+    ['complete', 'source', ['install', 'claim-source']],
+    ['complete', 'source', ['install', 'claim-source', endingBegun('complete')]],
+  ] as const)('but no %s where the %s is open', async (kind, open, journal) => {
+    const calls = new Calls(null);
+    const context = calls.context(`${open}-given-back`, journal);
+    for (const state of ['created', 'failed', 'running', 'switched'] as const) {
+      const restored = { ...context, document: { ...context.document, state } };
+      await expect(kind === 'cancel' ? cancelMove(restored, true, signal) : completeMove(restored, signal)).rejects.toMatchObject({ reason: 'WORKFLOW_STATE' });
+    }
+    expect(calls.made).toEqual([]);
   });
 });
 

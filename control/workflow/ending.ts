@@ -1,13 +1,10 @@
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
-import { scopeOf } from '../cutover/direction.ts';
+import { scopeOf, sideView } from '../cutover/direction.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } from '../move.ts';
 import { releaseTables } from './claims.ts';
-import { endingBegun, hasStep, type Serving } from './machine.ts';
-
-/** Journalled when a cancel has dropped the target's tables, before it gives them back. */
-const tablesDropped = 'cancel-tables-dropped';
+import { endingBegun, hasStep, openSide, type Serving } from './machine.ts';
 
 export interface EndingContext {
   readonly move: Move;
@@ -16,7 +13,7 @@ export interface EndingContext {
   /** What the stores say now. */
   readonly serving: Serving;
   readonly stopStreams: () => Promise<void>;
-  /** Writes a finished step into the journal. */
+  /** Writes into the journal that the ending has begun. */
   readonly journal: (step: string) => Promise<void>;
 }
 
@@ -45,10 +42,9 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
     await giveUpServing(move, 'source', signal);
     await dropStreams(move, signal);
     const created = document.createdTables;
-    // Only an owner drops: once the tables are given back, whoever repeats this may not even try.
-    if (!keepData && created.length > 0 && !hasStep(document, tablesDropped)) {
+    // Only an owner drops. Once the tables are given back, by this ending or by one that a restored document does not know of, whoever repeats this may not even try.
+    if (!keepData && created.length > 0 && (await owns(move, 'target', signal))) {
       await move.target.owner.dropTables({ ...scopeOf(move, 'target'), tables: created }, signal);
-      await context.journal(tablesDropped);
     }
     await move.target.owner.disown(scopeOf(move, 'target'), 'CLOSED', signal);
   }
@@ -56,14 +52,20 @@ export async function cancelMove(context: EndingContext, keepData: boolean, sign
 }
 
 async function begin({ document, move, serving, journal }: EndingContext, kind: 'complete' | 'cancel', side: SideName): Promise<void> {
-  // Begun, and nothing is taken apart yet: the cutover that the ending came upon has switched since.
-  if (hasStep(document, endingBegun(kind)) && serving !== otherSide(side)) return;
+  const open = openSide(serving);
+  // Begun, and the other side is open: nothing is taken apart yet, and the cutover that the ending came upon has switched since.
+  if (hasStep(document, endingBegun(kind)) && open !== otherSide(side)) return;
   const early = document.state === 'created' || document.state === 'copying' || document.state === 'failed';
-  if (serving !== side && !(kind === 'cancel' && early && serving === 'unclaimed')) {
-    const found = serving === 'unknown' ? 'a store does not answer' : serving === 'between' ? 'a cutover is under way or was left' : `the ${serving} serves`;
+  // The rules will say for good that this side serves: it has to be the open one, also where an ending is repeated whose end a restored document does not know of.
+  if (open !== side && !(kind === 'cancel' && early && serving === 'unclaimed')) {
+    const found = open !== null ? `the ${open} serves` : serving === 'unknown' ? 'a store does not answer' : 'a cutover is under way or was left';
     throw new SwitchyardError(serving === 'unknown' ? 'STORE_UNAVAILABLE' : 'WORKFLOW_STATE', `workflow ${move.name} cannot be ended so just now: ${found}`);
   }
   await journal(endingBegun(kind));
+}
+
+async function owns(move: Move, side: SideName, signal: AbortSignal): Promise<boolean> {
+  return sideView(move, side, await move[side].owner.fenceRows(move.tables, signal)).kind !== 'missing';
 }
 
 async function dropStreams(move: Move, signal: AbortSignal): Promise<void> {

@@ -11,7 +11,7 @@ import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
 import { wantOf, wantSide } from './claims.ts';
-import { nextAction, type WorkflowAction, type WorkflowView } from './machine.ts';
+import { nextAction, openSide, type WorkflowAction, type WorkflowView } from './machine.ts';
 import { nextPreparationStep, prepareStep } from './preparation.ts';
 import { CopyTally, withProgress } from './progress.ts';
 import { type RequestContext, runRequest } from './requests.ts';
@@ -123,7 +123,8 @@ export class WorkflowLeader implements AsyncDisposable {
         await this.#stopStreams();
         return 'idle';
       case 'wait':
-        await this.#journal.message(view.serving === 'unknown' ? 'waits for a store that does not answer' : 'waits until a cutover that was cut off is repaired', signal);
+        await this.#journal.message(action.why, signal);
+        await this.#wantOpen(view, signal);
         return 'idle';
       case 'prepare':
         return this.#prepare(view.document, signal);
@@ -148,8 +149,7 @@ export class WorkflowLeader implements AsyncDisposable {
     const { topology } = this.#context.deps;
     const [stored, rules, serving] = await Promise.all([topology.workflow(this.#move.name, signal), topology.readRules(signal), readServing(this.#move, signal)]);
     if (stored === null) return null;
-    const serves = serving === 'target' ? 'target' : 'source';
-    const want = rules.kind === 'valid' ? wantOf(rules.document, this.#move.name, serves) : null;
+    const want = rules.kind === 'valid' ? wantOf(rules.document, this.#move.name, openSide(serving) ?? 'source') : null;
     return { document: stored.value, serving, want, copied: this.#tally.done };
   }
 
@@ -253,6 +253,15 @@ export class WorkflowLeader implements AsyncDisposable {
       this.#switching = false;
     }
     return 'again';
+  }
+
+  /** Tables that have been given back are switched no more: whoever waits for it is told so. */
+  async #wantOpen({ serving, want }: WorkflowView, signal: AbortSignal): Promise<void> {
+    const { deps } = this.#context;
+    const { name } = this.#move;
+    const open = openSide(serving);
+    if (open === null || want === null || want === open) return;
+    await deps.topology.updateRules(changeNote(deps, `workflow ${name}: it has ended, and the ${open} serves`), (rules) => wantSide(rules, name, open), signal);
   }
 
   /** After a cutover that came to nothing: what is wanted is what is, unless somebody has changed it meanwhile. */

@@ -32,6 +32,11 @@ describe('transition', () => {
     }
   });
 
+  test('where the target serves it is switched, whatever was written down before', () => {
+    for (const state of ['created', 'copying', 'running', 'switched', 'failed'] as const) expect(transition(state, { kind: 'primary', side: 'target' })).toBe('switched');
+    for (const state of ['created', 'copying', 'failed'] as const) expect(transition(state, { kind: 'primary', side: 'source' })).toBeNull();
+  });
+
   test('only a workflow whose source serves can be cancelled', () => {
     expect(workflowStates.filter((state) => transition(state, { kind: 'cancelled' }) !== null)).toEqual(['created', 'copying', 'running', 'failed']);
   });
@@ -63,6 +68,27 @@ describe('nextAction', () => {
     }
   });
 
+  test('a workflow whose tables have been given back can be ended again, and nothing else, by the side that is open', () => {
+    expect(nextAction(view('switched', { serving: 'target-given-back' }, { request })).kind).toBe('request');
+    expect(nextAction(view('switched', { serving: 'target-given-back', want: 'source' }))).toMatchObject({
+      kind: 'wait',
+      why: expect.stringMatching(/the target serves: .*complete it again/),
+    });
+    expect(nextAction(view('running', { serving: 'source-given-back' }, { request: { ...request, kind: 'cancel' } })).kind).toBe('request');
+    expect(nextAction(view('running', { serving: 'source-given-back', want: 'target' }))).toMatchObject({
+      kind: 'wait',
+      why: expect.stringMatching(/the source serves: .*cancel it again/),
+    });
+    // A backup from before or after the switch that the ending came behind.
+    expect(nextAction(view('running', { serving: 'target-given-back' }))).toEqual({ kind: 'become', event: { kind: 'primary', side: 'target' } });
+    expect(nextAction(view('switched', { serving: 'source-given-back' }))).toEqual({ kind: 'become', event: { kind: 'primary', side: 'source' } });
+  });
+
+  test('what waits says for what', () => {
+    for (const serving of ['between', 'unknown', 'unclaimed'] as const)
+      expect(nextAction(view('running', { serving }))).toMatchObject({ kind: 'wait', why: expect.stringMatching(/^(waits|its tables)/) });
+  });
+
   test('an ending that has begun goes on although the stores say nothing any more', () => {
     const journal = [{ step: endingBegun('complete'), at: '' }];
     expect(nextAction(view('switched', { serving: 'unclaimed' }, { request, journal })).kind).toBe('request');
@@ -71,6 +97,16 @@ describe('nextAction', () => {
   test('a failed workflow waits to be cancelled', () => {
     expect(nextAction(view('failed')).kind).toBe('nothing');
     expect(nextAction(view('failed', {}, { request: { ...request, kind: 'cancel' } })).kind).toBe('request');
+  });
+
+  test('a workflow that failed, or has to be prepared, while the target serves is switched: so it can be completed, or reversed', () => {
+    for (const state of ['created', 'copying', 'failed'] as const) {
+      for (const serving of ['target', 'target-given-back'] as const) {
+        expect(nextAction(view(state, { serving }, { request: { ...request, kind: 'cancel' } }))).toEqual({ kind: 'become', event: { kind: 'primary', side: 'target' } });
+      }
+    }
+    // Tables that an earlier move has given back to their source are not in the way of another one.
+    expect(nextAction(view('created', { serving: 'source-given-back' })).kind).toBe('prepare');
   });
 
   test('a request comes before a cutover', () => {

@@ -10,12 +10,13 @@ import type { SideName } from '../move.ts';
  * `complete` ends a switched workflow, `cancel` one whose source still serves. A fault that no repetition mends before the switch makes it *failed*: the source serves as ever, and it can only be cancelled. After the
  * switch nothing makes it failed: a broken way back is said in its message, and the target serves on.
  *
- * The stores' fence rows are right about which side serves; the document follows them (`primary`).
+ * The stores' fence rows are right about which side serves; the document follows them (`primary`). Where the target serves it is switched, whatever was written down before: by a leader that did not know of the switch, or in a backup of
+ * Consul from before it.
  */
 export type WorkflowEvent =
   | { readonly kind: 'prepared' }
   | { readonly kind: 'copied' }
-  /** The fence rows say that this side serves and the other is closed. */
+  /** The fence rows say that this side is open and the other is closed. */
   | { readonly kind: 'primary'; readonly side: SideName }
   | { readonly kind: 'failed' }
   | { readonly kind: 'completed' }
@@ -29,8 +30,9 @@ export function transition(state: WorkflowState, event: WorkflowEvent): Workflow
     case 'copied':
       return state === 'copying' ? 'running' : null;
     case 'primary':
-      if (state !== 'running' && state !== 'switched') return null;
-      return event.side === 'target' ? 'switched' : 'running';
+      if (state === 'completed' || state === 'cancelled') return null;
+      if (event.side === 'target') return 'switched';
+      return state === 'running' || state === 'switched' ? 'running' : null;
     case 'failed':
       return state === 'created' || state === 'copying' || state === 'running' ? 'failed' : null;
     case 'completed':
@@ -46,8 +48,35 @@ export function transition(state: WorkflowState, event: WorkflowEvent): Workflow
 export const endingBegun = (kind: WorkflowRequest['kind']): string => `${kind}-begun`;
 export const hasStep = (document: Pick<WorkflowDocument, 'journal'>, step: string): boolean => document.journal.some((entry) => entry.step === step);
 
-/** What the fence rows of both stores say together. `between`: a cutover is under way or was left; whoever repairs it decides. */
-export type Serving = SideName | 'between' | 'unclaimed' | 'unknown';
+/**
+ * What the fence rows of both stores say together. `between`: a cutover is under way or was left; whoever repairs it decides. `unclaimed`: the workflow does not own the tables on both sides.
+ * `source-given-back`, `target-given-back`: nor does it here, but that side is open and the other one closed, as an ending leaves them.
+ */
+export type Serving = SideName | 'between' | 'unclaimed' | `${SideName}-given-back` | 'unknown';
+
+/** The side that is open, whoever owns its tables; null: none, or nobody knows. An ending must agree with it, since the rules then say for good that this side serves. */
+export function openSide(serving: Serving): SideName | null {
+  if (serving === 'source' || serving === 'source-given-back') return 'source';
+  return serving === 'target' || serving === 'target-given-back' ? 'target' : null;
+}
+
+/** Why nothing is done, and where that does not pass by itself, what helps. */
+function whyWaits(serving: Serving): string {
+  const again = (side: SideName, ended: string, command: string): string =>
+    `its tables are no longer its own, and the ${side} serves: it was ${ended} before Consul was set back; ${command} it again`;
+  switch (serving) {
+    case 'unknown':
+      return 'waits for a store that does not answer';
+    case 'unclaimed':
+      return 'its tables are no longer its own, and open on neither side: look at the fence rows of both stores';
+    case 'source-given-back':
+      return again('source', 'cancelled', 'cancel');
+    case 'target-given-back':
+      return again('target', 'completed', 'complete');
+    default:
+      return 'waits until a cutover that was cut off is repaired';
+  }
+}
 
 /** All that the runner looks at before it does the next thing. */
 export interface WorkflowView {
@@ -68,17 +97,19 @@ export type WorkflowAction =
   | { readonly kind: 'follow'; readonly primary: SideName }
   | { readonly kind: 'switch'; readonly to: SideName }
   | { readonly kind: 'request'; readonly request: WorkflowRequest }
-  /** A cutover that somebody else has to end first. */
-  | { readonly kind: 'wait' }
+  /** Somebody else has to do something first; `why` says what. */
+  | { readonly kind: 'wait'; readonly why: string }
   | { readonly kind: 'nothing' };
 
 /** The one next thing to do. Repeated after every change; each action leads to another view. */
 export function nextAction({ document, serving, want, copied }: WorkflowView): WorkflowAction {
   const { state, request } = document;
+  if (state === 'completed' || state === 'cancelled') return { kind: 'nothing' };
+  if (request !== undefined && hasStep(document, endingBegun(request.kind))) return { kind: 'request', request };
+  const open = openSide(serving);
+  const event: WorkflowEvent | null = open === null ? null : { kind: 'primary', side: open };
+  if (event !== null && (transition(state, event) ?? state) !== state) return { kind: 'become', event };
   switch (state) {
-    case 'completed':
-    case 'cancelled':
-      return { kind: 'nothing' };
     case 'failed':
       return request === undefined ? { kind: 'nothing' } : { kind: 'request', request };
     case 'created':
@@ -87,15 +118,13 @@ export function nextAction({ document, serving, want, copied }: WorkflowView): W
       if (request !== undefined) return { kind: 'request', request };
       return copied ? { kind: 'become', event: { kind: 'copied' } } : { kind: 'copy' };
     case 'running':
-    case 'switched': {
-      if (request !== undefined && hasStep(document, endingBegun(request.kind))) return { kind: 'request', request };
-      if (serving !== 'source' && serving !== 'target') return { kind: 'wait' };
-      const event: WorkflowEvent = { kind: 'primary', side: serving };
-      if (transition(state, event) !== state) return { kind: 'become', event };
+    case 'switched':
+      if (open === null) return { kind: 'wait', why: whyWaits(serving) };
       if (request !== undefined) return { kind: 'request', request };
-      if (want !== null && want !== serving) return { kind: 'switch', to: want };
-      return { kind: 'follow', primary: serving };
-    }
+      // Given back: there is nothing to follow or to switch.
+      if (serving !== open) return { kind: 'wait', why: whyWaits(serving) };
+      if (want !== null && want !== open) return { kind: 'switch', to: want };
+      return { kind: 'follow', primary: open };
     default:
       return assertNever(state);
   }

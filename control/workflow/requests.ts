@@ -72,7 +72,10 @@ async function verify(context: RequestContext, request: WorkflowRequest, signal:
   const startedAt = deps.clock.monotonic();
   try {
     if (serving !== 'source' && serving !== 'target')
-      throw new SwitchyardError('WORKFLOW_STATE', 'a cutover is under way or was left, or a store does not answer: try again when one side serves');
+      throw new SwitchyardError(
+        'WORKFLOW_STATE',
+        'a cutover is under way or was left, or a store does not answer, or the tables have been given back: try again when one side serves',
+      );
     const verification = await verifyMove({ move, primary: serving, stream: streams.stream(serving), clock: deps.clock }, both);
     await journal.finish(request, { error: null, verification }, signal);
   } catch (error) {

@@ -93,7 +93,7 @@ export const target: FuzzTarget = {
           api.restore();
           return 'unreadable';
         }
-        for (const serving of ['source', 'target', 'between', 'unclaimed', 'unknown'] satisfies readonly Serving[])
+        for (const serving of ['source', 'target', 'between', 'unclaimed', 'source-given-back', 'target-given-back', 'unknown'] satisfies readonly Serving[])
           must(nextAction({ document, serving, want: 'target', copied: true }).kind !== undefined, 'no next step');
         for (const question of questions) outcomes.push(await ask(question));
         api.restore();

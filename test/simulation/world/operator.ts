@@ -3,7 +3,7 @@ import { createWorkflow } from '../../../control/services/create-workflow.ts';
 import { requestAndWait } from '../../../control/services/workflow-requests.ts';
 import { wantSide } from '../../../control/workflow/claims.ts';
 import { hasReason } from '../../../core/switchyard-error.ts';
-import type { WorkflowDocument } from '../../../core/workflow-document.ts';
+import { isActive, type WorkflowDocument } from '../../../core/workflow-document.ts';
 import { WorkflowSchema } from '../../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Topology } from '../../../topo/topology.ts';
 import { Connection } from '../kernel/connection.ts';
@@ -31,6 +31,8 @@ const pollMs = 200;
 const retryMs = 250;
 /** How long a switch is waited for before the next one is asked for. */
 const patienceMs = 7_000;
+/** A control that is back has looked at every workflow by then. */
+const calmMs = 20_000;
 const note = { by: 'operator', reason: 'simulation' };
 
 /** Somebody who makes the workflow and asks for switches: through a control, or with a Consul client of his own. Tries again whatever fails. */
@@ -91,6 +93,21 @@ export class Operator {
       await this.#ask(this.#limit(patienceMs), (session) => requestAndWait(session.context, { name: workflowName, kind, keepData: false, validateOnly: false }, session.signal));
     } catch (error) {
       this.#options.journal.note('operator', 'failed', error);
+    }
+  }
+
+  /** Ends the workflow again where its message says so: Consul was set back to before its end. Looks until the workflow has ended, or has said no such thing for a while. */
+  async endAgain(): Promise<void> {
+    const { clock } = this.#process;
+    let calmSince = clock.monotonic();
+    while (clock.monotonic() - calmSince < calmMs) {
+      const document = await this.#document();
+      if (document !== null && !isActive(document.state)) return;
+      if (document === null || document.message.includes('before Consul was set back')) {
+        if (document !== null) await this.end();
+        calmSince = clock.monotonic();
+      }
+      await clock.sleep(pollMs);
     }
   }
 
