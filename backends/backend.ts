@@ -161,6 +161,7 @@ export interface ReplicationStore extends AsyncDisposable {
    * measure. Ends with STREAM_FAILED (shape changed, log position lost) or STORE_UNAVAILABLE. One reader a stream.
    */
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed;
+  /** One look; see `Visibility`. */
   visibility(signal: AbortSignal): Promise<Visibility>;
   /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;

@@ -8,20 +8,17 @@ const keysAtOnce = 500;
 
 type Move = Extract<ChangeEvent, { kind: 'update' }> & { readonly oldKey: readonly Cell[] };
 
-/** Where the rows are read. `untilSeen`: resolves when a read sees all that the log has shown. */
-export interface MovedRowsSource extends Pick<ReplicationStore, 'readRows'> {
-  readonly untilSeen: () => Promise<void>;
-}
-
 const isIncompleteMove = (event: ChangeEvent): event is Move => event.kind === 'update' && event.oldKey !== null && event.row.includes(unchanged);
 
 /**
  * While a table is being copied, a row that changes its primary key may come from a range that is not copied yet into one that is: then the target has no row to keep the unchanged cells of, and the copier will
  * not come by again. Such cells are read from the source here. What is read may be newer than the event; then the changes in between are still to come and bring every cell to its own last value. A row that is
  * gone by now has its deletion or its next move still to come, so only its old key is deleted.
+ * `untilSeen` resolves when a read sees all that the log has shown.
  */
 export async function completeMoves(
-  from: MovedRowsSource,
+  from: ReplicationStore,
+  untilSeen: () => Promise<void>,
   schemas: ReadonlyMap<string, TableSchema>,
   events: readonly ChangeEvent[],
   signal: AbortSignal,
@@ -29,7 +26,7 @@ export async function completeMoves(
   const moves = events.filter(isIncompleteMove);
   if (moves.length === 0) return events;
   // A row that is not there yet must not be taken for one that is gone.
-  await from.untilSeen();
+  await untilSeen();
   const present = new Map<string, readonly Cell[]>();
   for (const [name, ofTable] of Map.groupBy(moves, (move) => move.table)) {
     const table = schemas.get(name);

@@ -267,8 +267,8 @@ export class Player {
     let marker: Attempt | null = null;
     let ending: LogWindow | null = null;
     const events = transactions.flatMap((transaction) => transaction.events);
-    const source = { readRows: this.#options.from.readRows.bind(this.#options.from), untilSeen: () => this.#unseen.untilSeen(this.#unseen.shown, signal) };
-    const whole = this.#copying ? await completeMoves(source, schemas.from, events, signal) : events;
+    const untilSeen = (): Promise<void> => this.#unseen.untilSeen(this.#unseen.shown, signal);
+    const whole = this.#copying ? await completeMoves(this.#options.from, untilSeen, schemas.from, events, signal) : events;
     for (const event of whole) {
       if (event.kind === 'marker') marker = marker === null || event.attempt > marker ? event.attempt : marker;
       else if (event.kind === 'watermark') ending = this.#passWindow(event.id) ?? ending;

@@ -5,7 +5,6 @@ import { type DescMessage, type DescMethod, fromBinary, toJson } from '@bufbuild
 import { Metadata } from '@grpc/grpc-js';
 import type { Backend } from '../../../backends/backend.ts';
 import { backends } from '../../../backends/registry.ts';
-import { sqliteBackend } from '../../../backends/sqlite/backend.ts';
 import type { ControlDeps } from '../../../control/move.ts';
 import { gatewaysService } from '../../../control/services/gateways-service.ts';
 import { keyspacesService } from '../../../control/services/keyspaces-service.ts';
@@ -149,19 +148,7 @@ export class ControlApi implements AsyncDisposable {
   async #fill(): Promise<void> {
     const { topology, file } = this;
     writeFileSync(this.targetPath, '');
-    const owner = sqliteBackend.openOwner({
-      keyspace: 'old',
-      openedBy: 'the fuzzer',
-      shard: { kind: 'sqlite', path: file.path },
-      password: '',
-      poolSize: 1,
-      acquireTimeoutMs: 5_000,
-      applicationName: 'fuzz',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    });
-    await owner.install(never);
-    await owner[Symbol.asyncDispose]();
+    await file.install('old');
     file.seal();
     const login = { user: 'shop', password: 'env:SHOP' };
     await topology.initialRules({ by: 'fuzz', reason: 'first' }, 'old', never);

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { sqliteBackend } from '../../../backends/sqlite/backend.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 import { Finding } from '../target.ts';
 
 /** Names that would be SQL if anybody took them for that: of a table and of its columns, all of them served. */
@@ -69,6 +71,22 @@ export class ShopFile implements AsyncDisposable {
 
   connect(): DatabaseSync {
     return new DatabaseSync(this.path, { timeout: 5_000 });
+  }
+
+  /** Makes Switchyard's own tables in it, as control does. */
+  async install(keyspace: string): Promise<void> {
+    await using owner = sqliteBackend.openOwner({
+      keyspace,
+      openedBy: 'the fuzzer',
+      shard: { kind: 'sqlite', path: this.path },
+      password: '',
+      poolSize: 1,
+      acquireTimeoutMs: 5_000,
+      applicationName: 'fuzz',
+      clock: systemClock,
+      onBackgroundError: () => {},
+    });
+    await owner.install(new AbortController().signal);
   }
 
   /** Remembers what must not change from now on. */

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { createRpcClient } from '../../../client/rpc-client.ts';
-import { sqliteBackend } from '../../../backends/sqlite/backend.ts';
 import { backends } from '../../../backends/registry.ts';
 import { gatewayConfigSchema } from '../../../gateway/config.ts';
 import { startGateway } from '../../../gateway/gateway.ts';
@@ -32,23 +31,9 @@ export async function startShopGateway(): Promise<ShopGateway> {
   const log = createLogger('fuzz', 'silent');
   const consul = stack.use(await startEmbeddedTopology({ dataDir: join(file.directory, 'topology'), clock: systemClock, log, newId: () => randomUUID(), random: () => 0 }));
   const topology = stack.use(openConsulTopology({ address: consul.address, cluster, clock: systemClock, newNonce: () => randomUUID() }));
-  const shard = { kind: 'sqlite', path: file.path };
   await topology.initialRules({ by: 'fuzz', reason: 'first' }, 'shop', never);
-  await topology.putKeyspace({ name: 'shop', shards: [shard] }, never);
-  {
-    await using owner = sqliteBackend.openOwner({
-      keyspace: 'shop',
-      openedBy: 'the fuzzer',
-      shard,
-      password: '',
-      poolSize: 1,
-      acquireTimeoutMs: 5_000,
-      applicationName: 'fuzz',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    });
-    await owner.install(never);
-  }
+  await topology.putKeyspace({ name: 'shop', shards: [{ kind: 'sqlite', path: file.path }] }, never);
+  await file.install('shop');
   file.seal();
   const config = gatewayConfigSchema.parse({ listen: '127.0.0.1:0', http: '127.0.0.1:0', cluster, consul: consul.address, pool: { size: 2 } });
   const gateway = stack.use(await startGateway(config, { topology, backends, clock: systemClock, log, newId: () => randomUUID(), env: {} }));
