@@ -1,5 +1,5 @@
 import type { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import { isActive, type WorkflowDocument } from '../../core/workflow-document.ts';
 import type { TopologySession } from '../../topo/topology.ts';
 import { runCutover } from '../cutover/cutover.ts';
 import { changeNote } from '../cutover/rules-write.ts';
@@ -161,8 +161,13 @@ export class WorkflowLeader implements AsyncDisposable {
     }
     const recordCreated = (tables: readonly string[]): Promise<void> =>
       this.#journal.update((current) => ({ ...current, createdTables: [...new Set([...current.createdTables, ...tables])] }), signal);
+    const { topology, log } = this.#context.deps;
+    const hasEnded = async (workflow: string): Promise<boolean> => {
+      const found = await topology.workflow(workflow, signal);
+      return found !== null && !isActive(found.value.state);
+    };
     try {
-      await prepareStep({ move: this.#move, log: this.#context.deps.log, recordCreated }, step, signal);
+      await prepareStep({ move: this.#move, log, recordCreated, hasEnded }, step, signal);
     } catch (error) {
       signal.throwIfAborted();
       const failure = asSwitchyardError(error);

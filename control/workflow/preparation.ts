@@ -2,7 +2,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import { attempt } from '../../core/ids.ts';
 import { scopeOf } from '../cutover/direction.ts';
-import { type Move, streamFrom } from '../move.ts';
+import { type Move, type SideName, streamFrom } from '../move.ts';
 
 /** Steps from "created" to "copying", in order. Each is idempotent and may be repeated after a death in its middle. */
 export const preparationSteps = ['install', 'claim-target', 'claim-source', 'tables', 'rights', 'stream'] as const;
@@ -13,6 +13,8 @@ export interface PreparationContext {
   readonly log: Logger;
   /** Records, before they are created, which of the target's tables this workflow creates: only those may a cancel drop. */
   readonly recordCreated: (tables: readonly string[]) => Promise<void>;
+  /** Whether Consul knows of this workflow that it has been completed or cancelled. */
+  readonly hasEnded: (workflow: string) => Promise<boolean>;
 }
 
 /** The first step that the journal does not have; null when all are done. */
@@ -29,9 +31,9 @@ export async function prepareStep(context: PreparationContext, step: Preparation
       return;
     // The target first: from then on nobody else can make it serve these tables, while the source goes on as it is.
     case 'claim-target':
-      return target.owner.claim(scopeOf(context.move, 'target'), 'target', signal);
+      return claim(context, 'target', 'CLOSED', signal);
     case 'claim-source':
-      return source.owner.claim(scopeOf(context.move, 'source'), 'source', signal);
+      return claim(context, 'source', 'OPEN', signal);
     case 'tables':
       return createTables(context, signal);
     case 'rights': {
@@ -49,6 +51,19 @@ export async function prepareStep(context: PreparationContext, step: Preparation
       return;
     }
   }
+}
+
+/** Takes the tables, also from a workflow that has ended: a leader of it that slept until then may have claimed them since, and nobody else would give them back. */
+async function claim({ move, hasEnded, log }: PreparationContext, side: SideName, state: 'OPEN' | 'CLOSED', signal: AbortSignal): Promise<void> {
+  const { owner } = move[side];
+  const rows = (await owner.fenceRows(move.tables, signal)).filter((row) => row.workflow !== move.name && row.state === state);
+  for (const [workflow, owned] of Map.groupBy(rows, (row) => row.workflow)) {
+    if (workflow === null || !(await hasEnded(workflow))) continue;
+    const tables = owned.map(({ table }) => table);
+    log.warn({ workflow: move.name, side, tables, ended: workflow }, 'a workflow that has ended owns tables: they are taken from it');
+    await owner.disown({ ...scopeOf(move, side), workflow, tables }, state, signal);
+  }
+  await owner.claim(scopeOf(move, side), side, signal);
 }
 
 async function createTables({ move, recordCreated }: PreparationContext, signal: AbortSignal): Promise<void> {

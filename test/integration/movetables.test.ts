@@ -192,3 +192,21 @@ test('a cancel in the middle of a copy does not wait for its end, and the tables
   expect((await verify('again')).differences).toBe(0n);
   await workflows.cancelWorkflow({ name: 'again' });
 }, 120_000);
+
+test("what a leader that slept past its workflow's end has claimed for it does not stand in the way of the next one", async () => {
+  const claimFor = async (workflow: string): Promise<void> => {
+    for (const keyspace of ['old', 'new'] as const) await sql(keyspace, `UPDATE switchyard.fence SET workflow = '${workflow}' WHERE table_name = 'big' AND workflow IS NULL;`);
+  };
+  await create('over', ['big']);
+  await untilState('over', WorkflowState.RUNNING);
+  await workflows.cancelWorkflow({ name: 'over' });
+  await claimFor('over');
+  await create('next', ['big']);
+  await untilState('next', WorkflowState.RUNNING);
+  await workflows.cancelWorkflow({ name: 'next' });
+  // Of one that Consul does not know nobody can say that it has ended.
+  await claimFor('somebody');
+  await create('refused', ['big']);
+  expect((await untilState('refused', WorkflowState.FAILED)).message).toContain('TABLE_OWNED: workflow "somebody"');
+  await workflows.cancelWorkflow({ name: 'refused' });
+}, 120_000);

@@ -83,8 +83,6 @@ async function live(world: World, plan: Plan): Promise<void> {
   if (plan.ends) await runUntil(world, operator.end(), chaosLimitMs);
   await scheduler.run(() => scheduler.now - beganAt >= Math.min(nemesis.lastTimeMs, chaosLimitMs));
   nemesis.end();
-  // Control brings a rules key back that is gone; where nothing knows any more what it said, people do.
-  await runUntil(world, operator.restoreRules(), settleLimitMs);
   journal.note('world', 'no more faults');
   if (world.violations.length > 0) return;
   await trafficFlows(world);

@@ -62,11 +62,6 @@ export class Operator {
     await this.#persist((signal) => this.#ask(signal, (session) => requestAndWait(session.context, verify, session.signal)));
   }
 
-  /** Brings a missing rules document back, as applying a keyspace does. */
-  restoreRules(): Promise<void> {
-    return this.#persist((signal) => this.#topology.initialRules(note, 'old', signal));
-  }
-
   /** Wants the other side, waits until it serves or patience ends, and so on. */
   async switchToAndFro(times: number): Promise<void> {
     const { clock } = this.#process;

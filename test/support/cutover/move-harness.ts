@@ -122,7 +122,7 @@ export class CutoverStage implements AsyncDisposable {
       [{ document, index: 0 }],
     );
     const opened = await this.#stores.openMove(document, never);
-    for (const step of preparationSteps) await prepareStep({ move: opened.move, log: this.deps.log, recordCreated: async () => {} }, step, never);
+    for (const step of preparationSteps) await prepareStep({ move: opened.move, log: this.deps.log, recordCreated: async () => {}, hasEnded: async () => false }, step, never);
     await this.servers.target.psql('shop', this.#backend.grantScript(this.shard('target'), tables));
     const done = new Set<string>();
     const streams = new RunningStreams({
