@@ -71,6 +71,8 @@ export class Connection<S extends ServerSession> {
   /** What ran at the host when the connection was made. */
   #server: SimProcess | null = null;
   #lost: string | null = null;
+  /** It was never made: nothing is carried over it, now or later. */
+  #isRefused = false;
   #pending: Pending | null = null;
 
   constructor(client: SimProcess, host: Host<S>, network: Network, scheduler: Timeline) {
@@ -163,9 +165,12 @@ export class Connection<S extends ServerSession> {
   #toServer(act: (session: S) => void, closed = false): void {
     const { place } = this.#host;
     const deliver = (): void => {
+      // A message that was sent before may still be on its way, and the server be back by then.
+      if (this.#isRefused) return;
       const server = this.#server ?? this.#connect(closed);
       if (server === null || !server.isAlive || this.#session === null) {
-        if (!closed) this.#reset(place, server === null ? refused : 'the server no longer knows the connection');
+        this.#isRefused = server === null;
+        if (!closed) this.#reset(place, this.#isRefused ? refused : 'the server no longer knows the connection');
         return;
       }
       const session = this.#session;
