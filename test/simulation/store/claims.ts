@@ -3,13 +3,14 @@ import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifference, type TableSchema } from '../../../core/table-schema.ts';
+import type { TableLockMode } from './locks.ts';
 import { rowsOf } from './rows.ts';
 import type { Transaction } from './transaction.ts';
 
 /* Taking tables for a workflow, making and dropping them, and giving them back: the owner's transactions before and after a move. */
 
 export async function claimTables(transaction: Transaction, scope: FenceScope, side: 'source' | 'target'): Promise<void> {
-  const present = await lockPresent(transaction, scope.tables);
+  const present = await lockPresent(transaction, scope.tables, 'drain');
   const missing = scope.tables.find((table) => !present.includes(table));
   if (side === 'source' && missing !== undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${missing}"`, { metadata: { table: missing } });
   const wanted: FenceState = side === 'source' ? 'OPEN' : 'CLOSED';
@@ -50,7 +51,7 @@ export async function createTables(transaction: Transaction, scope: FenceScope, 
 export async function dropTables(transaction: Transaction, scope: FenceScope): Promise<void> {
   await requireClosed(transaction, scope);
   transaction.beginStatement();
-  for (const table of await lockPresent(transaction, scope.tables)) {
+  for (const table of await lockPresent(transaction, scope.tables, 'drop')) {
     for (const [key] of transaction.scan(rowsOf(table))) transaction.put(rowsOf(table), key, null);
     transaction.put('table', table, null);
     transaction.put('trigger', table, null);
@@ -86,9 +87,9 @@ async function requireClosed(transaction: Transaction, scope: FenceScope): Promi
   }
 }
 
-async function lockPresent(transaction: Transaction, tables: readonly string[]): Promise<readonly string[]> {
+async function lockPresent(transaction: Transaction, tables: readonly string[], mode: TableLockMode): Promise<readonly string[]> {
   const present = [...tables].sort().filter((table) => transaction.readNewest('table', table) !== undefined);
-  for (const table of present) await transaction.lockTable(table, 'drain');
+  for (const table of present) await transaction.lockTable(table, mode);
   return present;
 }
 

@@ -1,7 +1,17 @@
-/** Modes of row locks (`share`, `exclusive`) and of table locks (`writer`: ROW EXCLUSIVE; `drain`: SHARE ROW EXCLUSIVE). */
-export type LockMode = 'share' | 'exclusive' | 'writer' | 'drain';
+/** Modes of table locks: ACCESS SHARE, ROW EXCLUSIVE, SHARE ROW EXCLUSIVE and ACCESS EXCLUSIVE. */
+export type TableLockMode = 'reader' | 'writer' | 'drain' | 'drop';
+/** Those, and the modes of row locks. */
+export type LockMode = 'share' | 'exclusive' | TableLockMode;
 
-const goTogether = (a: LockMode, b: LockMode): boolean => a === b && (a === 'share' || a === 'writer');
+const together: Readonly<Record<LockMode, readonly LockMode[]>> = {
+  share: ['share'],
+  exclusive: [],
+  reader: ['reader', 'writer', 'drain'],
+  writer: ['reader', 'writer'],
+  drain: ['reader'],
+  drop: [],
+};
+const goTogether = (a: LockMode, b: LockMode): boolean => together[a].includes(b);
 
 interface Waiter {
   readonly holder: object;

@@ -24,8 +24,9 @@ export function tableOf(transaction: Transaction, name: string): TableSchema {
   return table;
 }
 
-/** The rights are looked at when the statement begins, the rows are those of its snapshot a moment later: a right that is taken meanwhile lets it go on. */
+/** The table's lock keeps the table, not its rights. They are looked at when the statement begins, the rows are those of its snapshot a moment later: a right that is taken meanwhile lets it go on. */
 export async function readRows(server: StoreServer, transaction: Transaction, name: string): Promise<ReadonlyMap<string, WholeRow>> {
+  await transaction.lockTable(name, 'reader');
   tableOf(transaction, name);
   if (!server.faults.has('read-fence')) requireRight(transaction, name, 'SELECT');
   await transaction.pause();

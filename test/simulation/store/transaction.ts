@@ -1,5 +1,5 @@
 import type { Engine, LoggedEvent, Relation } from './engine.ts';
-import { Deadlock, type LockMode } from './locks.ts';
+import { Deadlock, type LockMode, type TableLockMode } from './locks.ts';
 import type { StoreServer } from './server.ts';
 
 /** Why a store refuses or ends something, by the names that PostgreSQL has for it. */
@@ -98,7 +98,7 @@ export class Transaction {
   }
 
   /** `limitMs` null: waits for ever. */
-  async lockTable(table: string, mode: 'writer' | 'drain', limitMs: number | null = null): Promise<void> {
+  async lockTable(table: string, mode: TableLockMode, limitMs: number | null = null): Promise<void> {
     await this.#lock(`table ${table}`, mode, limitMs);
   }
 
