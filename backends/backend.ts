@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
 import type { Shard } from '../core/keyspace.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../core/operation.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
@@ -64,7 +64,8 @@ export interface DataStore extends AsyncDisposable {
   get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null>;
   /** One entry per key, in order. */
   batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]>;
-  query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]>;
+  query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage>;
+  aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]>;
 
   /**
    * Runs the writes in order in one transaction (a single one as one statement). All or nothing. `schemas` holds the schema of every table named.

@@ -38,6 +38,7 @@ export const errorCatalogue = {
     'The HTTP request itself is wrong: its path, method, encoding, media type or a header; the status and the message say what.',
   ),
   MESSAGE_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The request is larger than a gateway takes (16 MiB, also when unpacked).'),
+  RESULT_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The answer would be larger than a call carries; the message says which bound it exceeds, and how to ask for less.'),
   TABLES_NOT_TOGETHER: entry('FAILED_PRECONDITION', false, 'The tables of one Mutate are served by different keyspaces just now.'),
   REQUEST_ID_REUSED: entry('FAILED_PRECONDITION', false, 'The request id belongs to an earlier write of the same caller with other content; nothing was written.'),
   REQUEST_IDS_NOT_KEPT: entry('FAILED_PRECONDITION', false, 'The store is not prepared to keep request ids; nothing was written. The message names the fix.'),

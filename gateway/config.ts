@@ -36,6 +36,8 @@ export const gatewayConfigSchema = z.strictObject({
     .prefault({}),
   /** Deadline of callers that give none. */
   defaultDeadlineMs: count.default(10_000),
+  /** The same where the answer is a stream. */
+  streamDeadlineMs: count.default(3_600_000),
   /** How long calls under way may take to finish when the gateway stops. */
   drainLimitMs: count.default(10_000),
 });

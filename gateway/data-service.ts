@@ -4,14 +4,16 @@ import type { WriteResult } from '../core/operation.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
-import { encodePageToken } from './codec/page-token.ts';
-import { routed, writesOf } from './codec/prepare-writes.ts';
+import { encodePage } from './codec/page.ts';
+import { insertsOf, routed, writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
+import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
 import type { Executor } from './flow/executor.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
+import { streamRows } from './stream-rows.ts';
 import { runWrites, type WriteMethod, type WriteToDo } from './writes.ts';
 
 export interface DataServiceOptions {
@@ -61,15 +63,29 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
       observer.observe('Query', request.table, context, async (call) => {
         checkRead(request);
         return await executor.read(call, request.table, async (store, handle, ref) => {
-          const { operation, columns, digest } = decodeQuery(handle, ref.table, request);
-          const rows = await store.query(handle.schema, operation, call.signal);
-          const page = rows.slice(0, operation.limit - 1);
-          const last = rows.length > page.length ? page[page.length - 1] : undefined;
-          const after = last === undefined ? null : operation.orderBy.map((term) => last.cells[last.columns.indexOf(term.column)] ?? null);
-          return { rows: page.map(rowEncoder(handle, columns)), nextPageToken: after === null ? '' : encodePageToken(handle, operation.orderBy, digest, after) };
+          const decoded = decodeQuery(handle, ref.table, request);
+          return encodePage(handle, decoded, await store.query(handle.schema, decoded.operation, call.signal));
+        });
+      }),
+    streamQuery: (request, context) => observer.observeStream('StreamQuery', request.table, context, (call) => streamRows(executor, call, request)),
+    aggregate: (request, context) =>
+      observer.observe('Aggregate', request.table, context, async (call) => {
+        checkRead(request);
+        return await executor.read(call, request.table, async (store, handle) => {
+          const operation = decodeAggregate(handle, request);
+          return encodeGroups(handle, operation, await store.aggregate(handle.schema, operation, call.signal));
         });
       }),
     insert: (request, context) => writeOne(DataService.method.insert, 'insert', request, context, rowAnswer),
+    insertMany: (request, context) =>
+      observer.observe('InsertMany', request.table, context, async (call) => {
+        const writes = insertsOf(request);
+        const answer = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => {
+          const encode = rowEncoder(routed(handles, request.table));
+          return { rows: results.flatMap(({ row }) => (row === null ? [] : [encode(row)])) };
+        };
+        return await runWrites(executor, call, { method: DataService.method.insertMany, request, writes, contentDigest: context.contentDigest, answer });
+      }),
     upsert: (request, context) => writeOne(DataService.method.upsert, 'upsert', request, context, rowAnswer),
     update: (request, context) => writeOne(DataService.method.update, 'update', request, context, rowAnswer),
     delete: (request, context) => writeOne(DataService.method.delete, 'delete', request, context, ({ found }) => ({ deleted: found })),

@@ -74,10 +74,10 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
 }
 
 async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocols>['http'], clock: Clock): Promise<HttpDoor | null> {
-  const { http: listen, httpHosts: hostNames, defaultDeadlineMs } = config;
+  const { http: listen, httpHosts: hostNames, defaultDeadlineMs, streamDeadlineMs } = config;
   if (listen === null) return null;
   try {
-    return await serveHttp({ ...parts, listen, hostNames, clock, defaultDeadlineMs });
+    return await serveHttp({ ...parts, listen, hostNames, clock, defaultDeadlineMs, streamDeadlineMs });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });
@@ -87,8 +87,9 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
 /** The data API over gRPC, not yet listening, and what serves it over HTTP. */
 function protocols(config: GatewayConfig, { executor, observer, routing, service, tables }: DataPlane, clock: Clock, log: Logger) {
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes, 'grpc.enable_channelz': 0 });
+  const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
-  addService(server, DataService, service, { clock, defaultDeadlineMs: config.defaultDeadlineMs, onFault });
+  addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, onFault });
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };

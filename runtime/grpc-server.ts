@@ -6,6 +6,7 @@ import {
   type Server,
   ServerCredentials,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
@@ -43,6 +44,8 @@ export interface RpcServiceOptions {
   readonly clock: Clock;
   /** Deadline of a caller that gave none. */
   readonly defaultDeadlineMs: number;
+  /** The same of a call whose answer is a stream; left out: as of any other. */
+  readonly streamDeadlineMs?: number;
   /** Told of every failure that is a fault of ours (reason INTERNAL). */
   readonly onFault: (method: string, error: unknown) => void;
 }
@@ -50,11 +53,11 @@ export interface RpcServiceOptions {
 type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'on' | 'cancelled'>;
 
 /** The call's context, and what releases its timer. */
-function openContext(call: AnyCall, options: RpcServiceOptions): { context: RpcContext; close: () => void } {
+function openContext(call: AnyCall, options: RpcServiceOptions, defaultDeadlineMs = options.defaultDeadlineMs): { context: RpcContext; close: () => void } {
   const { clock } = options;
   const given = call.getDeadline();
   const at = given instanceof Date ? given.getTime() : given;
-  const remainingMs = Number.isFinite(at) ? at - clock.now() : options.defaultDeadlineMs;
+  const remainingMs = Number.isFinite(at) ? at - clock.now() : defaultDeadlineMs;
   const controller = new AbortController();
   const cancelTimer = clock.after(Math.min(Math.max(remainingMs, 0), 0x7fffffff), () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
   let answered = false;
@@ -114,15 +117,11 @@ function serverStreaming(
   options: RpcServiceOptions,
 ): handleServerStreamingCall<unknown, unknown> {
   return async (call) => {
-    const { context, close } = openContext(call, options);
+    const { context, close } = openContext(call, options, options.streamDeadlineMs);
     try {
       for await (const message of handler(decodedRequest(call.request), context)) {
         if (call.cancelled) break;
-        if (!call.write(message))
-          await new Promise<void>((resolve) => {
-            call.once('drain', resolve);
-            context.signal.addEventListener('abort', () => resolve(), { once: true });
-          });
+        if (!call.write(message)) await drained(call, context.signal, options.clock);
         if (context.signal.aborted) throw context.signal.reason;
       }
       call.end();
@@ -133,6 +132,25 @@ function serverStreaming(
       close();
     }
   };
+}
+
+/** A caller of a stream that takes nothing of it for so long is given up. */
+const readerLimitMs = 300_000;
+
+/** Resolves when the caller has taken what was written, or the signal aborts. DEADLINE_EXCEEDED: it took nothing for too long. */
+async function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  call.once('drain', done);
+  signal.addEventListener('abort', done, { once: true });
+  const stop = clock.after(readerLimitMs, () => reject(new SwitchyardError('DEADLINE_EXCEEDED', `the caller took nothing of the stream for ${readerLimitMs / 1_000} s`)));
+  try {
+    await promise;
+  } finally {
+    stop();
+    call.off('drain', done);
+    signal.removeEventListener('abort', done);
+  }
 }
 
 function serverDefinition(method: DescMethod): ServerMethodDefinition {

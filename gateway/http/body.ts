@@ -74,7 +74,7 @@ async function unpacked(sent: Buffer): Promise<Buffer> {
 
 /** An answer's bytes, packed where that pays and the caller takes it; a packed row has a tag of its own. */
 export async function packedAnswer(
-  answer: HttpAnswer,
+  answer: HttpAnswer & { readonly body: string | null },
   acceptEncoding: string | undefined,
 ): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly bytes: Buffer | null }> {
   if (answer.body === null) return { headers: answer.headers, bytes: null };

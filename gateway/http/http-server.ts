@@ -26,6 +26,8 @@ export interface HttpServerOptions {
   readonly isServing: () => boolean;
   /** Deadline of a caller that gives none. */
   readonly defaultDeadlineMs: number;
+  /** The same where the answer is a stream. */
+  readonly streamDeadlineMs: number;
   /** Default: `httpLimits.sendLimitMs`. */
   readonly sendLimitMs?: number;
   /** Default: `httpLimits.connections`. */
@@ -111,23 +113,29 @@ class HttpRequests {
       if (request.rawHeaders.length / 2 > httpLimits.headers) throw new HttpError(431, `too many headers; at most ${httpLimits.headers} are taken`);
       this.#checkHost(request);
       checkExpectation(request.headers.expect);
-      const timeoutMs = askedTimeoutMs(request.headers) ?? this.#options.defaultDeadlineMs;
-      cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
-      answer = await this.#answer(request, controller.signal, clock.monotonic() + timeoutMs, askForBody);
+      answer = await this.#answer(request, controller.signal, askForBody, (timeoutMs) => {
+        cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
+        return clock.monotonic() + timeoutMs;
+      });
     } catch (error) {
       answer = this.#failure(request, error);
     }
-    await this.#send(request, response, answer);
+    await this.#send(request, response, answer, controller.signal);
   }
 
-  async #answer(request: IncomingMessage, signal: AbortSignal, deadline: number, askForBody: () => void): Promise<HttpAnswer> {
+  /** `limit` sets the call's deadline and returns it. */
+  async #answer(request: IncomingMessage, signal: AbortSignal, askForBody: () => void, limit: (timeoutMs: number) => number): Promise<HttpAnswer> {
+    const asked = askedTimeoutMs(request.headers);
     const [path = '', ...rest] = (request.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?');
     const method = request.method ?? '';
     if (path === '/healthz' || path === '/openapi.json') {
       if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);
+      limit(asked ?? this.#options.defaultDeadlineMs);
       return path === '/healthz' ? this.#health() : { status: 200, headers: { 'content-type': 'application/json' }, body: await this.#options.openApi(signal) };
     }
     const call = this.#routes.find(method, path);
+    const isStream = call.binding.method.methodKind === 'server_streaming';
+    const deadline = limit(asked ?? (isStream ? this.#options.streamDeadlineMs : this.#options.defaultDeadlineMs));
     return await this.#options.api.answer({ call, query: rest.join('?'), headers: request.headers, signal, deadline }, () =>
       readJsonBody(request, signal, askForBody, this.#bodies),
     );
@@ -156,12 +164,17 @@ class HttpRequests {
     return problemAnswer(error);
   }
 
-  async #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): Promise<void> {
+  async #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer, signal: AbortSignal): Promise<void> {
     if (response.destroyed) return;
+    const { body } = answer;
     try {
-      const { headers, bytes } = await packedAnswer(answer, request.headers['accept-encoding']?.toString());
       // What the caller still sends of a refused body is not read: the connection cannot be used again.
       if (this.#draining || !request.complete) response.setHeader('connection', 'close');
+      if (body !== null && typeof body !== 'string') {
+        await this.#sendLines(response, answer, body, signal);
+        return;
+      }
+      const { headers, bytes } = await packedAnswer({ ...answer, body }, request.headers['accept-encoding']?.toString());
       response.writeHead(answer.status, { ...headers, ...(bytes === null ? {} : { 'content-length': String(bytes.length) }) });
       limitSending(response, this.#options.sendLimitMs ?? httpLimits.sendLimitMs);
       response.end(bytes ?? undefined);
@@ -170,6 +183,33 @@ class HttpRequests {
       response.destroy();
     }
   }
+
+  /** Sends lines no faster than the caller takes them. One that takes nothing for the limit loses its connection. */
+  async #sendLines(response: ServerResponse, { status, headers }: HttpAnswer, lines: AsyncIterable<string>, signal: AbortSignal): Promise<void> {
+    const limitMs = this.#options.sendLimitMs ?? httpLimits.sendLimitMs;
+    response.writeHead(status, headers);
+    for await (const line of lines) {
+      if (response.destroyed) return;
+      if (response.write(line) || signal.aborted) continue;
+      const stop = this.#options.clock.after(limitMs, () => response.destroy());
+      await sent(response, signal);
+      stop();
+    }
+    limitSending(response, limitMs);
+    response.end();
+  }
+}
+
+/** Resolves when what was written is sent, the connection is gone or the signal aborts. */
+async function sent(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  const events = ['drain', 'close'] as const;
+  for (const event of events) response.once(event, done);
+  signal.addEventListener('abort', done, { once: true });
+  await promise;
+  for (const event of events) response.off(event, done);
+  signal.removeEventListener('abort', done);
 }
 
 /** "100-continue" is what a caller may wait for; nobody knows of anything else. */

@@ -3,7 +3,7 @@ import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CALLER_KEY } from '../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { DataService, DeleteRequest, GetRequest, MutateRequest, StreamQueryRequest, StreamQueryResponseSchema, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';
@@ -15,7 +15,7 @@ import { bindParameters, bindRequest, type HttpParts, tableOf, tablesOf } from '
 import type { BoundCall, HttpBinding } from './bindings.ts';
 import { writeIfMatch } from './conditional-write.ts';
 import { isMatch, quotedTag, rowTag, tagCondition } from './etag.ts';
-import type { HttpAnswer } from './http-error.ts';
+import { type HttpAnswer, problemAnswer } from './http-error.ts';
 import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
 import type { JsonNode } from './json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
@@ -28,7 +28,7 @@ export interface JsonApiOptions {
   readonly observer: CallObserver;
 }
 
-const readMethods: ReadonlySet<string> = new Set(['Get', 'BatchGet', 'Query']);
+const readMethods: ReadonlySet<string> = new Set(['Get', 'BatchGet', 'Query', 'StreamQuery', 'Aggregate']);
 
 /** What a request says of itself before its body is read. */
 export interface HttpHead {
@@ -116,6 +116,8 @@ export class JsonApi {
     const table = tableOf(head.call);
     const handle = (table === null ? undefined : shapes.get(table)) ?? null;
     switch (binding.method.name) {
+      case 'StreamQuery':
+        return await this.#stream(request as StreamQueryRequest, handle, context);
       case 'Get':
         if (handle !== null) return await this.#get(head, request as GetRequest, handle, context);
         break;
@@ -143,6 +145,13 @@ export class JsonApi {
     const headers = { etag: quotedTag(tag) };
     if (condition !== null && isMatch(condition, tag)) return { status: 304, headers, body: null };
     return json(200, rowToJson(row, handle, columns.length === 0 ? undefined : new Set(columns)), headers);
+  }
+
+  /** A line for each row, and behind each piece one that tells where to go on. What fails before the first piece fails as any other call does. */
+  async #stream(request: StreamQueryRequest, handle: TableHandle | null, context: RpcContext): Promise<HttpAnswer> {
+    const pieces = this.#options.service.streamQuery(request, context)[Symbol.asyncIterator]();
+    const first = await pieces.next();
+    return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body: rowLines(first, pieces, handle) };
   }
 
   async #read(request: GetRequest, context: RpcContext): Promise<WireRow> {
@@ -214,6 +223,22 @@ const json = (status: number, body: string, headers: Readonly<Record<string, str
   headers: { 'content-type': 'application/json', ...headers },
   body,
 });
+
+type Piece = MessageInitShape<typeof StreamQueryResponseSchema>;
+
+/** The stream's lines. One that breaks ends with a line that says why: the status is sent already. */
+async function* rowLines(first: IteratorResult<Piece>, pieces: AsyncIterator<Piece>, handle: TableHandle | null): AsyncGenerator<string> {
+  try {
+    for (let piece = first; piece.done !== true; piece = await pieces.next()) {
+      const { rows = [], nextPageToken = '' } = piece.value;
+      yield `${rows.map((row) => `{"row":${rowToJson(row as WireRow, handle)}}\n`).join('')}{"nextPageToken":${JSON.stringify(nextPageToken)}}\n`;
+    }
+  } catch (error) {
+    yield `{"error":${problemAnswer(error).body}}\n`;
+  } finally {
+    await pieces.return?.();
+  }
+}
 
 const rowWriter =
   (handle: TableHandle | null): WriteRow =>

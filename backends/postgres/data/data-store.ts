@@ -1,13 +1,14 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import { aggregateColumn } from '../../../core/aggregate-column.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { cellFromText } from '../cells.ts';
-import { compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
+import { columnNamed, compileAggregate, compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
 import { sqlState, unpreparedStates } from '../errors.ts';
 import { ConnectionPool } from '../pool.ts';
@@ -16,7 +17,7 @@ import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
 import { SilenceWatch } from '../silence-watch.ts';
 import { JointReads } from './joint-reads.ts';
-import { runRead } from './read.ts';
+import { runRead, runReadCut } from './read.ts';
 import { type DoneWrite, type PlannedWrite, runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
@@ -76,10 +77,21 @@ class PostgresDataStore implements DataStore {
     return rows;
   }
 
-  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
-    const rows = await runRead(this.#pool, compileQuery(table, operation), signal, table);
+  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
+    const { rows, cut } = await runReadCut(this.#pool, compileQuery(table, operation), signal, table);
     const read = rowReader(table, operation.columns);
-    return rows.map((row) => read(row, 0));
+    return { rows: rows.slice(0, operation.limit).map((row) => read(row, 0)), more: cut || rows.length > operation.limit };
+  }
+
+  async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
+    const rows = await runRead(this.#pool, compileAggregate(table, operation), signal, table);
+    const group = operation.groupBy === null ? null : columnNamed(table, operation.groupBy);
+    const columns = operation.aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
+    const first = group === null ? 0 : 1;
+    return rows.map((row) => ({
+      group: group === null ? null : cellFromText(group, row[0] ?? null),
+      values: columns.map((column, i) => cellFromText(column, row[first + i] ?? null)),
+    }));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {

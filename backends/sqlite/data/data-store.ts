@@ -1,6 +1,7 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { fileShard } from '../../../core/keyspace.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import { aggregateColumn } from '../../../core/aggregate-column.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
@@ -8,10 +9,11 @@ import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
 import { checkReach } from '../reach.ts';
-import { ScanWorkers } from '../scan-workers.ts';
+import { cellFromValue } from '../cells.ts';
+import { type ScanRows, ScanWorkers } from '../scan-workers.ts';
 import { describeTable, listTables } from '../schema.ts';
 import { StoreClient } from '../store-client.ts';
-import { compileGet, compileQuery } from './compiler.ts';
+import { columnNamed, compileAggregate, compileGet, compileQuery } from './compiler.ts';
 import { rowReader } from './rows.ts';
 import { planWrites, runWrites } from './write.ts';
 import { runOnce } from './write-once.ts';
@@ -64,10 +66,21 @@ class SqliteDataStore implements DataStore {
     return found.map((rows) => firstRow(table, rows, reader.read));
   }
 
-  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
+  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
     const reader = rowReader(table, operation.columns);
-    const [rows = []] = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal);
-    return rows.map(reader.read);
+    const { rows: [rows = []], cut } = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal, operation.maxBytes);
+    return { rows: rows.slice(0, operation.limit).map(reader.read), more: cut || rows.length > operation.limit };
+  }
+
+  async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
+    const { rows: [rows = []] } = await this.#scan(table, [compileAggregate(table, operation)], signal);
+    const group = operation.groupBy === null ? null : columnNamed(table, operation.groupBy);
+    const columns = operation.aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
+    const first = group === null ? 0 : 1;
+    return rows.map((row) => ({
+      group: group === null ? null : cellFromValue(group, row[0] ?? null),
+      values: columns.map((column, i) => cellFromValue(column, row[first + i] ?? null)),
+    }));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
@@ -114,7 +127,7 @@ class SqliteDataStore implements DataStore {
   }
 
   async #readKeys(table: TableSchema, statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
-    if (statements.length > SHORT_BATCH) return this.#scan(table, statements, signal);
+    if (statements.length > SHORT_BATCH) return (await this.#scan(table, statements, signal)).rows;
     try {
       return await this.#client.read(signal, ({ connection, fence }) => {
         fence.check([table.name]);
@@ -125,9 +138,9 @@ class SqliteDataStore implements DataStore {
     }
   }
 
-  async #scan(table: TableSchema, statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
+  async #scan(table: TableSchema, statements: readonly Statement[], signal: AbortSignal, maxBytes?: number): Promise<ScanRows> {
     try {
-      return await this.#scans.run({ tables: [table.name], statements }, signal);
+      return await this.#scans.run({ tables: [table.name], statements, ...(maxBytes === undefined ? {} : { maxBytes }) }, signal);
     } catch (error) {
       return this.#explain(storeError(error, table), [table], signal);
     }

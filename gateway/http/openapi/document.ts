@@ -11,7 +11,10 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
   get: 'One row by primary key',
   batchGet: 'Rows by primary key, in the order asked for; a missing row is null',
   query: 'Rows by a filter, paged',
+  streamQuery: 'Rows by a filter, as many as there are',
+  aggregate: 'Counts, sums, smallest and largest values, of all rows that match or by group',
   insert: 'Adds a row',
+  insertMany: 'Adds rows: all or none',
   upsert: 'Adds the row or, where its key exists, sets the given columns',
   update: 'Changes one row: new values, or {"$add": n} for a number',
   delete: 'Removes one row',
@@ -22,6 +25,8 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
 const summaryOf = (method: string): string => (summaries as Readonly<Record<string, string>>)[method] ?? method;
 
 const header = (description: string, schema: Schema): Schema => ({ description, schema });
+const streamDescription =
+  'Lines of JSON: {"row": …} for each row; {"nextPageToken": …} behind each piece, which is where to go on from there, empty behind the last row; {"error": …}, a Problem, where the stream breaks';
 const etagHeader = header('Changes whenever the row does', { type: 'string' });
 const timeoutParameter = { $ref: '#/components/parameters/XRequestTimeout' };
 const requestIdParameters = ['IdempotencyKey', 'SwitchyardCaller'].map((name) => ({ $ref: `#/components/parameters/${name}` }));
@@ -105,6 +110,7 @@ function operation(binding: HttpBinding, table: DocumentedTable | null, collecte
 function responses({ method, responseBody }: HttpBinding, table: string | null, collected: Collected): Schema {
   // Rows in answers are whole rows, whatever the request holds.
   const schemaOf = (message: DescMessage, field: DescField): Schema => nestedSchema(message, field, '', table, collected);
+  if (method.methodKind === 'server_streaming') return { 200: { description: streamDescription, content: { 'application/x-ndjson': {} } }, default: failure };
   const schema = responseBody === null ? messageSchema(method.output, schemaOf) : fieldSchema(responseBody, schemaOf);
   const ok = jsonResponse('Done', schema);
   const isRow = responseBody?.message?.typeName === rowType;

@@ -2,7 +2,7 @@ import type { DataStore, PoolStatus } from '../../../backends/backend.ts';
 import { recordedAnswer, requestIdsNotKept } from '../../../backends/request-answer.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { FenceRow } from '../../../core/fence.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import type { AggregateGroup, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
@@ -41,7 +41,7 @@ export class SimDataStore implements DataStore {
     return this.#rows(table, signal, (rows) => operation.keys.map((key) => pick(table, rows.get(keyText(key)), operation.columns)));
   }
 
-  query(table: TableSchema, { filter, orderBy, columns, limit, after }: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
+  query(table: TableSchema, { filter, orderBy, columns, limit, after }: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
     const orderOf = (row: WholeRow): readonly Cell[] => orderBy.map((term) => row[table.columns.findIndex((column) => column.name === term.column)] ?? null);
     const compare = (a: readonly Cell[], b: readonly Cell[]): number => {
       for (const [index, term] of orderBy.entries()) {
@@ -50,13 +50,17 @@ export class SimDataStore implements DataStore {
       }
       return 0;
     };
-    return this.#rows(table, signal, (rows) =>
-      [...rows.values()]
+    return this.#rows(table, signal, (rows) => {
+      const found = [...rows.values()]
         .filter((row) => (filter === null || satisfies(table, row, filter)) && (after === null || compare(orderOf(row), after) > 0))
-        .sort((a, b) => compare(orderOf(a), orderOf(b)))
-        .slice(0, limit)
-        .map((row) => chosen(table, row, columns)),
-    );
+        .sort((a, b) => compare(orderOf(a), orderOf(b)));
+      return { rows: found.slice(0, limit).map((row) => chosen(table, row, columns)), more: found.length > limit };
+    });
+  }
+
+  /** No simulated client aggregates. */
+  aggregate(): Promise<readonly AggregateGroup[]> {
+    throw new Error('the simulated store does not aggregate');
   }
 
   async write(_schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/data/v1/data_service.proto.
  */
 export const file_switchyard_data_v1_data_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93ItQCCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijAEKDUluc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCSI2Cg5JbnNlcnRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrIBCg1VcHNlcnRSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDcm93GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEhEKCXJldHVybmluZxgDIAMoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhIKCnJlcXVlc3RfaWQYBSABKAkSJAoDa2V5GAYgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyI2Cg5VcHNlcnRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93Ip8CCg1VcGRhdGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEiQKA3JvdxgDIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cSEwoLdXBkYXRlX21hc2sYBCADKAkSJAoDYWRkGAUgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIwCgxwcmVjb25kaXRpb24YBiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhEKCXJldHVybmluZxgHIAMoCRIVCg12YWxpZGF0ZV9vbmx5GAggASgIEhIKCnJlcXVlc3RfaWQYCSABKAkiNgoOVXBkYXRlUmVzcG9uc2USJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyLCAQoNRGVsZXRlUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA2tleRgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIwCgxwcmVjb25kaXRpb24YAyABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhUKDWFsbG93X21pc3NpbmcYBCABKAgSFQoNdmFsaWRhdGVfb25seRgFIAEoCBISCgpyZXF1ZXN0X2lkGAYgASgJIiEKDkRlbGV0ZVJlc3BvbnNlEg8KB2RlbGV0ZWQYASABKAgi5gEKCE11dGF0aW9uEjMKBmluc2VydBgBIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXF1ZXN0SAASMwoGdXBzZXJ0GAIgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlcXVlc3RIABIzCgZ1cGRhdGUYAyABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBkYXRlUmVxdWVzdEgAEjMKBmRlbGV0ZRgEIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXF1ZXN0SABCBgoEa2luZCJwCg1NdXRhdGVSZXF1ZXN0EjQKCW11dGF0aW9ucxgBIAMoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGlvbkID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSJFCg5NdXRhdGVSZXNwb25zZRIzCgdyZXN1bHRzGAEgAygLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uUmVzdWx0IkcKDk11dGF0aW9uUmVzdWx0EiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cSDwoHZGVsZXRlZBgCIAEoCCIqChREZXNjcmliZVRhYmxlUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECIkgKFURlc2NyaWJlVGFibGVSZXNwb25zZRIvCgZzY2hlbWEYASABKAsyHy5zd2l0Y2h5YXJkLmRhdGEudjEuVGFibGVTY2hlbWEiOgoRTGlzdFRhYmxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiPQoSTGlzdFRhYmxlc1Jlc3BvbnNlEg4KBnRhYmxlcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqWwoLQ29uc2lzdGVuY3kSGwoXQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIWChJDT05TSVNURU5DWV9TVFJPTkcQARIXChNDT05TSVNURU5DWV9SRVBMSUNBEAIy0QkKC0RhdGFTZXJ2aWNlEnIKA0dldBIeLnN3aXRjaHlhcmQuZGF0YS52MS5HZXRSZXF1ZXN0Gh8uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlc3BvbnNlIiqC0+STAiRiA3JvdxIdL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SfQoIQmF0Y2hHZXQSIy5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXF1ZXN0GiQuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3RhYmxlcy97dGFibGV9OmJhdGNoR2V0EnEKBVF1ZXJ5EiAuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVxdWVzdBohLnN3aXRjaHlhcmQuZGF0YS52MS5RdWVyeVJlc3BvbnNlIiOC0+STAh06ASoiGC92MS90YWJsZXMve3RhYmxlfTpxdWVyeRJ6CgZJbnNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXNwb25zZSIpgtPkkwIjOgNyb3diA3JvdyIXL3YxL3RhYmxlcy97dGFibGV9L3Jvd3MSgAEKBlVwc2VydBIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlc3BvbnNlIi+C0+STAik6A3Jvd2IDcm93Gh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRKAAQoGVXBkYXRlEiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuVXBkYXRlUmVzcG9uc2UiL4LT5JMCKToDcm93YgNyb3cyHS92MS90YWJsZXMve3RhYmxlfS9yb3dzL3trZXl9EnYKBkRlbGV0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlc3BvbnNlIiWC0+STAh8qHS92MS90YWJsZXMve3RhYmxlfS9yb3dzL3trZXl9EmYKBk11dGF0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0ZVJlc3BvbnNlIhWC0+STAg86ASoiCi92MTptdXRhdGUSiAEKDURlc2NyaWJlVGFibGUSKC5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlcXVlc3QaKS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlc3BvbnNlIiKC0+STAhxiBnNjaGVtYRISL3YxL3RhYmxlcy97dGFibGV9Em8KCkxpc3RUYWJsZXMSJS5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1JlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1Jlc3BvbnNlIhKC0+STAgwSCi92MS90YWJsZXNiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_switchyard_data_v1_value]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrQDCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySAASKAoEbGlrZRgIIAEoCzIYLnN3aXRjaHlhcmQuZGF0YS52MS5MaWtlSAASNAoFdHVwbGUYCSABKAsyIy5zd2l0Y2h5YXJkLmRhdGEudjEuVHVwbGVDb21wYXJpc29uSABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiJwoETGlrZRIOCgZjb2x1bW4YASABKAkSDwoHcGF0dGVybhgCIAEoCSKIAQoPVHVwbGVDb21wYXJpc29uEg8KB2NvbHVtbnMYASADKAkSOQoIb3BlcmF0b3IYAiABKA4yJy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29tcGFyaXNvbi5PcGVyYXRvchIpCgZ2YWx1ZXMYAyADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki7QEKElN0cmVhbVF1ZXJ5UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEioKBmZpbHRlchgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISLQoIb3JkZXJfYnkYAyADKAsyGy5zd2l0Y2h5YXJkLmRhdGEudjEuT3JkZXJCeRIPCgdjb2x1bW5zGAQgAygJEg0KBWxpbWl0GAUgASgDEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiVQoTU3RyZWFtUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki1gEKEEFnZ3JlZ2F0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgZmaWx0ZXIYAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEjoKDGFnZ3JlZ2F0aW9ucxgDIAMoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGlvbkID4EECEhAKCGdyb3VwX2J5GAQgASgJEjQKC2NvbnNpc3RlbmN5GAUgASgOMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkNvbnNpc3RlbmN5InIKC0FnZ3JlZ2F0aW9uEi4KBWNvdW50GAEgASgLMh0uc3dpdGNoeWFyZC5kYXRhLnYxLkNvdW50Um93c0gAEg0KA3N1bRgCIAEoCUgAEg0KA21pbhgDIAEoCUgAEg0KA21heBgEIAEoCUgAQgYKBGtpbmQiCwoJQ291bnRSb3dzIkcKEUFnZ3JlZ2F0ZVJlc3BvbnNlEjIKBmdyb3VwcxgBIAMoCzIiLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVHcm91cCJlCg5BZ2dyZWdhdGVHcm91cBIoCgVncm91cBgBIAEoCzIZLnN3aXRjaHlhcmQuZGF0YS52MS5WYWx1ZRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUikQEKEUluc2VydE1hbnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoEcm93cxgCIAMoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjsKEkluc2VydE1hbnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyKMAQoNSW5zZXJ0UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA3JvdxgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjYKDkluc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cisgEKDVVwc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCRIkCgNrZXkYBiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IjYKDlVwc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cinwIKDVVwZGF0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISJAoDcm93GAMgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxITCgt1cGRhdGVfbWFzaxgEIAMoCRIkCgNhZGQYBSABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93EjAKDHByZWNvbmRpdGlvbhgGIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAcgAygJEhUKDXZhbGlkYXRlX29ubHkYCCABKAgSEgoKcmVxdWVzdF9pZBgJIAEoCSI2Cg5VcGRhdGVSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IsIBCg1EZWxldGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEjAKDHByZWNvbmRpdGlvbhgDIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkiIQoORGVsZXRlUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoCCLmAQoITXV0YXRpb24SMwoGaW5zZXJ0GAEgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABIzCgZ1cHNlcnQYAiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdEgAEjMKBnVwZGF0ZRgDIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0SAASMwoGZGVsZXRlGAQgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlcXVlc3RIAEIGCgRraW5kInAKDU11dGF0ZVJlcXVlc3QSNAoJbXV0YXRpb25zGAEgAygLMhwuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCBISCgpyZXF1ZXN0X2lkGAMgASgJIkUKDk11dGF0ZVJlc3BvbnNlEjMKB3Jlc3VsdHMYASADKAsyIi5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRpb25SZXN1bHQiRwoOTXV0YXRpb25SZXN1bHQSJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIPCgdkZWxldGVkGAIgASgIIioKFERlc2NyaWJlVGFibGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQIiSAoVRGVzY3JpYmVUYWJsZVJlc3BvbnNlEi8KBnNjaGVtYRgBIAEoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5UYWJsZVNjaGVtYSI6ChFMaXN0VGFibGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSI9ChJMaXN0VGFibGVzUmVzcG9uc2USDgoGdGFibGVzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpbCgtDb25zaXN0ZW5jeRIbChdDT05TSVNURU5DWV9VTlNQRUNJRklFRBAAEhYKEkNPTlNJU1RFTkNZX1NUUk9ORxABEhcKE0NPTlNJU1RFTkNZX1JFUExJQ0EQAjLrDAoLRGF0YVNlcnZpY2UScgoDR2V0Eh4uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlcXVlc3QaHy5zd2l0Y2h5YXJkLmRhdGEudjEuR2V0UmVzcG9uc2UiKoLT5JMCJGIDcm93Eh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ9CghCYXRjaEdldBIjLnN3aXRjaHlhcmQuZGF0YS52MS5CYXRjaEdldFJlcXVlc3QaJC5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvdGFibGVzL3t0YWJsZX06YmF0Y2hHZXQScQoFUXVlcnkSIC5zd2l0Y2h5YXJkLmRhdGEudjEuUXVlcnlSZXF1ZXN0GiEuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVzcG9uc2UiI4LT5JMCHToBKiIYL3YxL3RhYmxlcy97dGFibGV9OnF1ZXJ5EosBCgtTdHJlYW1RdWVyeRImLnN3aXRjaHlhcmQuZGF0YS52MS5TdHJlYW1RdWVyeVJlcXVlc3QaJy5zd2l0Y2h5YXJkLmRhdGEudjEuU3RyZWFtUXVlcnlSZXNwb25zZSIpgtPkkwIjOgEqIh4vdjEvdGFibGVzL3t0YWJsZX06c3RyZWFtUXVlcnkwARKBAQoJQWdncmVnYXRlEiQuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlcXVlc3QaJS5zd2l0Y2h5YXJkLmRhdGEudjEuQWdncmVnYXRlUmVzcG9uc2UiJ4LT5JMCIToBKiIcL3YxL3RhYmxlcy97dGFibGV9OmFnZ3JlZ2F0ZRJ6CgZJbnNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXNwb25zZSIpgtPkkwIjOgNyb3diA3JvdyIXL3YxL3RhYmxlcy97dGFibGV9L3Jvd3MShQEKCkluc2VydE1hbnkSJS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlc3BvbnNlIiiC0+STAiI6ASoiHS92MS90YWJsZXMve3RhYmxlfTppbnNlcnRNYW55EoABCgZVcHNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXNwb25zZSIvgtPkkwIpOgNyb3diA3JvdxodL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SgAEKBlVwZGF0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlc3BvbnNlIi+C0+STAik6A3Jvd2IDcm93Mh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ2CgZEZWxldGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXNwb25zZSIlgtPkkwIfKh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJmCgZNdXRhdGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGVSZXNwb25zZSIVgtPkkwIPOgEqIgovdjE6bXV0YXRlEogBCg1EZXNjcmliZVRhYmxlEiguc3dpdGNoeWFyZC5kYXRhLnYxLkRlc2NyaWJlVGFibGVSZXF1ZXN0Gikuc3dpdGNoeWFyZC5kYXRhLnYxLkRlc2NyaWJlVGFibGVSZXNwb25zZSIigtPkkwIcYgZzY2hlbWESEi92MS90YWJsZXMve3RhYmxlfRJvCgpMaXN0VGFibGVzEiUuc3dpdGNoeWFyZC5kYXRhLnYxLkxpc3RUYWJsZXNSZXF1ZXN0GiYuc3dpdGNoeWFyZC5kYXRhLnYxLkxpc3RUYWJsZXNSZXNwb25zZSISgtPkkwIMEgovdjEvdGFibGVzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_switchyard_data_v1_value]);
 
 /**
  * @generated from message switchyard.data.v1.GetRequest
@@ -190,6 +190,18 @@ export type Filter = Message<"switchyard.data.v1.Filter"> & {
      */
     value: Filter;
     case: "not";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.Like like = 8;
+     */
+    value: Like;
+    case: "like";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.TupleComparison tuple = 9;
+     */
+    value: TupleComparison;
+    case: "tuple";
   } | { case: undefined; value?: undefined };
 };
 
@@ -367,6 +379,65 @@ export const PrefixSchema: GenMessage<Prefix> = /*@__PURE__*/
   messageDesc(file_switchyard_data_v1_data_service, 10);
 
 /**
+ * Text columns only. Upper and lower case differ.
+ *
+ * @generated from message switchyard.data.v1.Like
+ */
+export type Like = Message<"switchyard.data.v1.Like"> & {
+  /**
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * "%" stands for any characters, "_" for one, a backslash before one of the three for itself.
+   *
+   * @generated from field: string pattern = 2;
+   */
+  pattern: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.Like.
+ * Use `create(LikeSchema)` to create a new message.
+ */
+export const LikeSchema: GenMessage<Like> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 11);
+
+/**
+ * Columns as one value, compared from the left: (region, id) > ("eu", 42). With a composite key's columns, a range of keys. Never true where one of the columns is NULL.
+ *
+ * @generated from message switchyard.data.v1.TupleComparison
+ */
+export type TupleComparison = Message<"switchyard.data.v1.TupleComparison"> & {
+  /**
+   * 2 to 16, each once; none of kind JSON or ARRAY.
+   *
+   * @generated from field: repeated string columns = 1;
+   */
+  columns: string[];
+
+  /**
+   * @generated from field: switchyard.data.v1.Comparison.Operator operator = 2;
+   */
+  operator: Comparison_Operator;
+
+  /**
+   * One for each column.
+   *
+   * @generated from field: repeated switchyard.data.v1.Value values = 3;
+   */
+  values: Value[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.TupleComparison.
+ * Use `create(TupleComparisonSchema)` to create a new message.
+ */
+export const TupleComparisonSchema: GenMessage<TupleComparison> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 12);
+
+/**
  * @generated from message switchyard.data.v1.OrderBy
  */
 export type OrderBy = Message<"switchyard.data.v1.OrderBy"> & {
@@ -386,7 +457,7 @@ export type OrderBy = Message<"switchyard.data.v1.OrderBy"> & {
  * Use `create(OrderBySchema)` to create a new message.
  */
 export const OrderBySchema: GenMessage<OrderBy> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 11);
+  messageDesc(file_switchyard_data_v1_data_service, 13);
 
 /**
  * @generated from message switchyard.data.v1.QueryRequest
@@ -441,13 +512,15 @@ export type QueryRequest = Message<"switchyard.data.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 12);
+  messageDesc(file_switchyard_data_v1_data_service, 14);
 
 /**
  * @generated from message switchyard.data.v1.QueryResponse
  */
 export type QueryResponse = Message<"switchyard.data.v1.QueryResponse"> & {
   /**
+   * Fewer than page_size where they come to about 2 MiB before.
+   *
    * @generated from field: repeated switchyard.data.v1.Row rows = 1;
    */
   rows: Row[];
@@ -465,7 +538,294 @@ export type QueryResponse = Message<"switchyard.data.v1.QueryResponse"> & {
  * Use `create(QueryResponseSchema)` to create a new message.
  */
 export const QueryResponseSchema: GenMessage<QueryResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 13);
+  messageDesc(file_switchyard_data_v1_data_service, 15);
+
+/**
+ * @generated from message switchyard.data.v1.StreamQueryRequest
+ */
+export type StreamQueryRequest = Message<"switchyard.data.v1.StreamQueryRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * None means every row.
+   *
+   * @generated from field: switchyard.data.v1.Filter filter = 2;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * See QueryRequest. A store that has no index in this order sorts anew for every piece.
+   *
+   * @generated from field: repeated switchyard.data.v1.OrderBy order_by = 3;
+   */
+  orderBy: OrderBy[];
+
+  /**
+   * @generated from field: repeated string columns = 4;
+   */
+  columns: string[];
+
+  /**
+   * Rows in all; 0 means no limit.
+   *
+   * @generated from field: int64 limit = 5;
+   */
+  limit: bigint;
+
+  /**
+   * next_page_token of an earlier piece, or of an answer to the same Query: goes on behind it.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+
+  /**
+   * @generated from field: switchyard.data.v1.Consistency consistency = 7;
+   */
+  consistency: Consistency;
+};
+
+/**
+ * Describes the message switchyard.data.v1.StreamQueryRequest.
+ * Use `create(StreamQueryRequestSchema)` to create a new message.
+ */
+export const StreamQueryRequestSchema: GenMessage<StreamQueryRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 16);
+
+/**
+ * @generated from message switchyard.data.v1.StreamQueryResponse
+ */
+export type StreamQueryResponse = Message<"switchyard.data.v1.StreamQueryResponse"> & {
+  /**
+   * At least one, but in the only piece of a stream without rows.
+   *
+   * @generated from field: repeated switchyard.data.v1.Row rows = 1;
+   */
+  rows: Row[];
+
+  /**
+   * Where to go on behind these rows, should the stream break. Empty where no row is left.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.StreamQueryResponse.
+ * Use `create(StreamQueryResponseSchema)` to create a new message.
+ */
+export const StreamQueryResponseSchema: GenMessage<StreamQueryResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 17);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateRequest
+ */
+export type AggregateRequest = Message<"switchyard.data.v1.AggregateRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * None means every row.
+   *
+   * @generated from field: switchyard.data.v1.Filter filter = 2;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * 1 to 16.
+   *
+   * @generated from field: repeated switchyard.data.v1.Aggregation aggregations = 3;
+   */
+  aggregations: Aggregation[];
+
+  /**
+   * One group for each of this column's values, NULL among them; at most 1,000, more are refused (RESULT_TOO_LARGE). Not of kind JSON or ARRAY. Empty: all rows are one group.
+   *
+   * @generated from field: string group_by = 4;
+   */
+  groupBy: string;
+
+  /**
+   * @generated from field: switchyard.data.v1.Consistency consistency = 5;
+   */
+  consistency: Consistency;
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateRequest.
+ * Use `create(AggregateRequestSchema)` to create a new message.
+ */
+export const AggregateRequestSchema: GenMessage<AggregateRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 18);
+
+/**
+ * One number about the rows of a group. NULLs are left aside.
+ *
+ * @generated from message switchyard.data.v1.Aggregation
+ */
+export type Aggregation = Message<"switchyard.data.v1.Aggregation"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.Aggregation.kind
+   */
+  kind: {
+    /**
+     * @generated from field: switchyard.data.v1.CountRows count = 1;
+     */
+    value: CountRows;
+    case: "count";
+  } | {
+    /**
+     * A column of numbers. Exact for integers and decimals, as a decimal of any size; rounded for floats.
+     *
+     * @generated from field: string sum = 2;
+     */
+    value: string;
+    case: "sum";
+  } | {
+    /**
+     * A column of numbers, text, dates or times.
+     *
+     * @generated from field: string min = 3;
+     */
+    value: string;
+    case: "min";
+  } | {
+    /**
+     * @generated from field: string max = 4;
+     */
+    value: string;
+    case: "max";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message switchyard.data.v1.Aggregation.
+ * Use `create(AggregationSchema)` to create a new message.
+ */
+export const AggregationSchema: GenMessage<Aggregation> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 19);
+
+/**
+ * @generated from message switchyard.data.v1.CountRows
+ */
+export type CountRows = Message<"switchyard.data.v1.CountRows"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.CountRows.
+ * Use `create(CountRowsSchema)` to create a new message.
+ */
+export const CountRowsSchema: GenMessage<CountRows> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 20);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateResponse
+ */
+export type AggregateResponse = Message<"switchyard.data.v1.AggregateResponse"> & {
+  /**
+   * In order of the group's value, NULL last. Without group_by exactly one, also where no row matches.
+   *
+   * @generated from field: repeated switchyard.data.v1.AggregateGroup groups = 1;
+   */
+  groups: AggregateGroup[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateResponse.
+ * Use `create(AggregateResponseSchema)` to create a new message.
+ */
+export const AggregateResponseSchema: GenMessage<AggregateResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 21);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateGroup
+ */
+export type AggregateGroup = Message<"switchyard.data.v1.AggregateGroup"> & {
+  /**
+   * Absent without group_by.
+   *
+   * @generated from field: switchyard.data.v1.Value group = 1;
+   */
+  group?: Value | undefined;
+
+  /**
+   * One for each aggregation, in order. Of no values null_value; a count is an int64_value.
+   *
+   * @generated from field: repeated switchyard.data.v1.Value values = 2;
+   */
+  values: Value[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateGroup.
+ * Use `create(AggregateGroupSchema)` to create a new message.
+ */
+export const AggregateGroupSchema: GenMessage<AggregateGroup> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 22);
+
+/**
+ * @generated from message switchyard.data.v1.InsertManyRequest
+ */
+export type InsertManyRequest = Message<"switchyard.data.v1.InsertManyRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * @generated from field: repeated switchyard.data.v1.Row rows = 2;
+   */
+  rows: Row[];
+
+  /**
+   * Columns to return; none means the primary key.
+   *
+   * @generated from field: repeated string returning = 3;
+   */
+  returning: string[];
+
+  /**
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
+
+  /**
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.InsertManyRequest.
+ * Use `create(InsertManyRequestSchema)` to create a new message.
+ */
+export const InsertManyRequestSchema: GenMessage<InsertManyRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 23);
+
+/**
+ * @generated from message switchyard.data.v1.InsertManyResponse
+ */
+export type InsertManyResponse = Message<"switchyard.data.v1.InsertManyResponse"> & {
+  /**
+   * One for each row, in order.
+   *
+   * @generated from field: repeated switchyard.data.v1.Row rows = 1;
+   */
+  rows: Row[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.InsertManyResponse.
+ * Use `create(InsertManyResponseSchema)` to create a new message.
+ */
+export const InsertManyResponseSchema: GenMessage<InsertManyResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 24);
 
 /**
  * @generated from message switchyard.data.v1.InsertRequest
@@ -508,7 +868,7 @@ export type InsertRequest = Message<"switchyard.data.v1.InsertRequest"> & {
  * Use `create(InsertRequestSchema)` to create a new message.
  */
 export const InsertRequestSchema: GenMessage<InsertRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 14);
+  messageDesc(file_switchyard_data_v1_data_service, 25);
 
 /**
  * @generated from message switchyard.data.v1.InsertResponse
@@ -525,7 +885,7 @@ export type InsertResponse = Message<"switchyard.data.v1.InsertResponse"> & {
  * Use `create(InsertResponseSchema)` to create a new message.
  */
 export const InsertResponseSchema: GenMessage<InsertResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 15);
+  messageDesc(file_switchyard_data_v1_data_service, 26);
 
 /**
  * @generated from message switchyard.data.v1.UpsertRequest
@@ -571,7 +931,7 @@ export type UpsertRequest = Message<"switchyard.data.v1.UpsertRequest"> & {
  * Use `create(UpsertRequestSchema)` to create a new message.
  */
 export const UpsertRequestSchema: GenMessage<UpsertRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 16);
+  messageDesc(file_switchyard_data_v1_data_service, 27);
 
 /**
  * @generated from message switchyard.data.v1.UpsertResponse
@@ -588,7 +948,7 @@ export type UpsertResponse = Message<"switchyard.data.v1.UpsertResponse"> & {
  * Use `create(UpsertResponseSchema)` to create a new message.
  */
 export const UpsertResponseSchema: GenMessage<UpsertResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 17);
+  messageDesc(file_switchyard_data_v1_data_service, 28);
 
 /**
  * @generated from message switchyard.data.v1.UpdateRequest
@@ -653,7 +1013,7 @@ export type UpdateRequest = Message<"switchyard.data.v1.UpdateRequest"> & {
  * Use `create(UpdateRequestSchema)` to create a new message.
  */
 export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 18);
+  messageDesc(file_switchyard_data_v1_data_service, 29);
 
 /**
  * @generated from message switchyard.data.v1.UpdateResponse
@@ -670,7 +1030,7 @@ export type UpdateResponse = Message<"switchyard.data.v1.UpdateResponse"> & {
  * Use `create(UpdateResponseSchema)` to create a new message.
  */
 export const UpdateResponseSchema: GenMessage<UpdateResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 19);
+  messageDesc(file_switchyard_data_v1_data_service, 30);
 
 /**
  * @generated from message switchyard.data.v1.DeleteRequest
@@ -714,7 +1074,7 @@ export type DeleteRequest = Message<"switchyard.data.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 20);
+  messageDesc(file_switchyard_data_v1_data_service, 31);
 
 /**
  * @generated from message switchyard.data.v1.DeleteResponse
@@ -733,7 +1093,7 @@ export type DeleteResponse = Message<"switchyard.data.v1.DeleteResponse"> & {
  * Use `create(DeleteResponseSchema)` to create a new message.
  */
 export const DeleteResponseSchema: GenMessage<DeleteResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 21);
+  messageDesc(file_switchyard_data_v1_data_service, 32);
 
 /**
  * One write of a Mutate. Inside it validate_only and request_id are refused: they belong to the whole.
@@ -776,7 +1136,7 @@ export type Mutation = Message<"switchyard.data.v1.Mutation"> & {
  * Use `create(MutationSchema)` to create a new message.
  */
 export const MutationSchema: GenMessage<Mutation> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 22);
+  messageDesc(file_switchyard_data_v1_data_service, 33);
 
 /**
  * @generated from message switchyard.data.v1.MutateRequest
@@ -803,7 +1163,7 @@ export type MutateRequest = Message<"switchyard.data.v1.MutateRequest"> & {
  * Use `create(MutateRequestSchema)` to create a new message.
  */
 export const MutateRequestSchema: GenMessage<MutateRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 23);
+  messageDesc(file_switchyard_data_v1_data_service, 34);
 
 /**
  * @generated from message switchyard.data.v1.MutateResponse
@@ -822,7 +1182,7 @@ export type MutateResponse = Message<"switchyard.data.v1.MutateResponse"> & {
  * Use `create(MutateResponseSchema)` to create a new message.
  */
 export const MutateResponseSchema: GenMessage<MutateResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 24);
+  messageDesc(file_switchyard_data_v1_data_service, 35);
 
 /**
  * @generated from message switchyard.data.v1.MutationResult
@@ -848,7 +1208,7 @@ export type MutationResult = Message<"switchyard.data.v1.MutationResult"> & {
  * Use `create(MutationResultSchema)` to create a new message.
  */
 export const MutationResultSchema: GenMessage<MutationResult> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 25);
+  messageDesc(file_switchyard_data_v1_data_service, 36);
 
 /**
  * @generated from message switchyard.data.v1.DescribeTableRequest
@@ -865,7 +1225,7 @@ export type DescribeTableRequest = Message<"switchyard.data.v1.DescribeTableRequ
  * Use `create(DescribeTableRequestSchema)` to create a new message.
  */
 export const DescribeTableRequestSchema: GenMessage<DescribeTableRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 26);
+  messageDesc(file_switchyard_data_v1_data_service, 37);
 
 /**
  * @generated from message switchyard.data.v1.DescribeTableResponse
@@ -882,7 +1242,7 @@ export type DescribeTableResponse = Message<"switchyard.data.v1.DescribeTableRes
  * Use `create(DescribeTableResponseSchema)` to create a new message.
  */
 export const DescribeTableResponseSchema: GenMessage<DescribeTableResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 27);
+  messageDesc(file_switchyard_data_v1_data_service, 38);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesRequest
@@ -906,7 +1266,7 @@ export type ListTablesRequest = Message<"switchyard.data.v1.ListTablesRequest"> 
  * Use `create(ListTablesRequestSchema)` to create a new message.
  */
 export const ListTablesRequestSchema: GenMessage<ListTablesRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 28);
+  messageDesc(file_switchyard_data_v1_data_service, 39);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesResponse
@@ -928,7 +1288,7 @@ export type ListTablesResponse = Message<"switchyard.data.v1.ListTablesResponse"
  * Use `create(ListTablesResponseSchema)` to create a new message.
  */
 export const ListTablesResponseSchema: GenMessage<ListTablesResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 29);
+  messageDesc(file_switchyard_data_v1_data_service, 40);
 
 /**
  * How fresh a read must be.
@@ -1011,6 +1371,27 @@ export const DataService: GenService<{
     output: typeof QueryResponseSchema;
   },
   /**
+   * Rows by a structured filter, as many as there are, in pieces that a slow reader holds back. Every piece is a look of its own at the store that serves the table then: a cutover does not end the stream, a row is never sent twice while
+   * its place in the order stays, and next_page_token goes on behind any piece.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.StreamQuery
+   */
+  streamQuery: {
+    methodKind: "server_streaming";
+    input: typeof StreamQueryRequestSchema;
+    output: typeof StreamQueryResponseSchema;
+  },
+  /**
+   * How many rows match, and the sum, smallest or largest values of their columns; of all together, or by the values of one column.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.Aggregate
+   */
+  aggregate: {
+    methodKind: "unary";
+    input: typeof AggregateRequestSchema;
+    output: typeof AggregateResponseSchema;
+  },
+  /**
    * Adds a row. ALREADY_EXISTS when a unique key is taken.
    *
    * @generated from rpc switchyard.data.v1.DataService.Insert
@@ -1019,6 +1400,16 @@ export const DataService: GenService<{
     methodKind: "unary";
     input: typeof InsertRequestSchema;
     output: typeof InsertResponseSchema;
+  },
+  /**
+   * Adds rows to one table: all or none. At most 1,000.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.InsertMany
+   */
+  insertMany: {
+    methodKind: "unary";
+    input: typeof InsertManyRequestSchema;
+    output: typeof InsertManyResponseSchema;
   },
   /**
    * Adds the row or, where its primary key exists, sets the given columns.
