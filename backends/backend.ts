@@ -4,7 +4,19 @@ import type { Clock } from '../core/clock.ts';
 import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
 import type { Shard } from '../core/keyspace.ts';
-import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../core/operation.ts';
+import type {
+  AggregateGroup,
+  AggregateOperation,
+  BatchGetOperation,
+  GetOperation,
+  IsolationLevel,
+  QueryOperation,
+  QueryPage,
+  Row,
+  RowLock,
+  WriteOperation,
+  WriteResult,
+} from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
@@ -19,6 +31,8 @@ import type { TableSchema } from '../core/table-schema.ts';
 export interface Capabilities {
   /** The store can take reads away from the gateway (or answer them under a check) atomically with its fence row. */
   readonly readFence: boolean;
+  /** `DataStore.begin` works. */
+  readonly transactions: boolean;
 }
 
 export interface StoreOptions {
@@ -80,6 +94,9 @@ export interface DataStore extends AsyncDisposable {
    */
   writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer>;
 
+  /** Opens a transaction on a connection of its own. STORE_OVERLOADED, STORE_UNAVAILABLE; NOT_SUPPORTED where the kind has none. */
+  begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction>;
+
   /** The fence rows of these tables in one statement and snapshot; a table without one is left out. None at all when the store was never prepared. */
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
   /** Opens up to `connections` connections now and parses what first calls on these tables will need. */
@@ -88,6 +105,36 @@ export interface DataStore extends AsyncDisposable {
   checkLogin(signal: AbortSignal): Promise<void>;
   /** Connections now: in use, idle, callers waiting. */
   poolStatus(): PoolStatus;
+}
+
+export interface TransactionOptions {
+  readonly isolation: IsolationLevel;
+  readonly readOnly: boolean;
+  /** Whose record its commit writes; null: none. */
+  readonly once: Pick<OnceRequest, 'caller' | 'id'> | null;
+}
+
+/**
+ * An open transaction; one call at a time. Whatever the fence refuses to a call of its own it refuses here as well: FENCED, or SERIALIZATION_FAILURE where the transaction's snapshot is older than the fence. A signal that aborts cancels the statement, and
+ * the transaction with it. Disposing of it rolls back what is not committed.
+ */
+export interface DataTransaction extends AsyncDisposable {
+  /** The record of its request is there: it was committed before, and nothing may be done. */
+  readonly wasCommitted: boolean;
+  /** A statement has failed, so that only `rollBackTo` can help. Arguments that are refused and rows that are missed are no such failure. */
+  readonly hasFailed: boolean;
+  /** Nothing can be done with it any more: it has ended, or its connection has. */
+  readonly isOver: boolean;
+  get(table: TableSchema, operation: GetOperation, lock: RowLock | null, signal: AbortSignal): Promise<Row | null>;
+  batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]>;
+  query(table: TableSchema, operation: QueryOperation, lock: RowLock | null, signal: AbortSignal): Promise<QueryPage>;
+  aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]>;
+  /** In order; the first that fails is the failure of all, and those before it are done all the same. */
+  write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
+  savepoint(name: string, signal: AbortSignal): Promise<void>;
+  rollBackTo(name: string, signal: AbortSignal): Promise<void>;
+  /** `table`: of the request's record. OUTCOME_UNKNOWN as of `write`; every other failure: nothing was committed. */
+  commit(table: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface PoolStatus {

@@ -51,6 +51,11 @@ export const errorCatalogue = {
   FOREIGN_KEY_VIOLATION: entry('FAILED_PRECONDITION', false, 'The write breaks a foreign key.'),
   NOT_NULL_VIOLATION: entry('INVALID_ARGUMENT', false, 'A column that must have a value has none.'),
   CHECK_VIOLATION: entry('FAILED_PRECONDITION', false, 'The write breaks a check constraint.'),
+  TRANSACTION_FAILED: entry('FAILED_PRECONDITION', false, 'An earlier request of the transaction failed in the store: go back to a savepoint, or roll back.'),
+  TRANSACTION_COMMITTED: entry('ALREADY_EXISTS', false, 'A transaction with this request id has been committed; nothing is done now.'),
+  TRANSACTION_EXPIRED: entry('ABORTED', true, 'The transaction was idle or open for too long and was rolled back; run it again.'),
+  TRANSACTION_MOVED: entry('ABORTED', true, "A cutover moves the transaction's tables; it was rolled back: run it again."),
+  NOT_SUPPORTED: entry('UNIMPLEMENTED', false, 'The store that serves the table cannot do this; the message says what, and which kind of store it is.'),
   // The store
   SERIALIZATION_FAILURE: entry('ABORTED', true, 'The store aborted the transaction because of a concurrent one; nothing was written.'),
   STORE_UNAVAILABLE: entry('UNAVAILABLE', true, 'The store cannot be reached or refuses connections; nothing was written.'),

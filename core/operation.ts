@@ -66,6 +66,10 @@ export interface AggregateGroup {
   readonly values: readonly Cell[];
 }
 
+export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
+/** What keeps others from changing rows that a transaction has read. */
+export type RowLock = 'share' | 'update';
+
 /** One write. Validated against the table's schema before it reaches a backend. */
 export type WriteOperation =
   | { readonly kind: 'insert'; readonly table: string; readonly row: Row; readonly returning: readonly string[] }

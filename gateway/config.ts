@@ -34,6 +34,18 @@ export const gatewayConfigSchema = z.strictObject({
       drainConcurrency: count.max(1_000).default(32),
     })
     .prefault({}),
+  transactions: z
+    .strictObject({
+      /** Open at once, in each keyspace: each has a connection of the pool to itself. */
+      maxOpen: count.max(1_000).default(8),
+      /** Longest time from an answer to the next request. */
+      idleMs: count.max(4_500).default(4_000),
+      /** Longest time from the first request to the end. */
+      totalMs: count.default(60_000),
+      /** How long one may go on when a hold of its tables begins. */
+      drainMs: count.max(1_000).default(50),
+    })
+    .prefault({}),
   /** Deadline of callers that give none. */
   defaultDeadlineMs: count.default(10_000),
   /** The same where the answer is a stream. */

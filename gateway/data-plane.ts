@@ -12,6 +12,7 @@ import { WriteBuffer } from './flow/buffer.ts';
 import { Executor } from './flow/executor.ts';
 import { type HoldEnd, Holds } from './flow/hold.ts';
 import { InFlight } from './flow/in-flight.ts';
+import { Transactions } from './flow/open-transaction.ts';
 import { TableList } from './list-tables.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { CallObserver } from './observed-call.ts';
@@ -76,19 +77,21 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     metrics.holdEnded(how, heldMs);
     log.info({ group, heldMs, how }, 'hold ended');
   };
-  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: (group) => routing.tablesOf(group), onEnd });
+  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: (group) => routing.tablesOf(group), onBegin: (group) => transactions.holdBegins(group), onEnd });
+  const onFenced = (key: string, operation: 'read' | 'write'): void => metrics.fenced(key, operation);
   let onChange = (): void => {};
   const saved = new SavedRulesKeeper(disk, (error) => log.error({ err: error }, 'the last good rules could not be saved; this gateway could not start while Consul is away'));
   const follower = new RulesFollower({ topology, stores, routing, fenceView, holds, saved, clock, log, onChange: () => onChange() });
   const warmUp = new WarmUp({ routing, schemas, stores, fenceView, clock, log, connections: Math.min(warmConnections, poolSize) });
-  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced: (key, operation) => metrics.fenced(key, operation) });
+  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced });
+  const transactions = new Transactions({ routing, fenceView, holds, buffer, schemas, stores, clock, limits: config.transactions, onFenced });
   const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
   const tables = new TableList(stores, routing, fenceView);
   const storeWatch = new StoreWatch({ stores, clock, onChange: () => registrar?.update() });
   let registrar: Registrar | null = null;
 
   return {
-    service: dataService({ executor, observer, tables }),
+    service: dataService({ executor, transactions, observer, tables }),
     executor,
     observer,
     tables,

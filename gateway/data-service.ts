@@ -8,22 +8,25 @@ import { encodePage } from './codec/page.ts';
 import { insertsOf, routed, writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
-import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
+import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
 import type { Executor } from './flow/executor.ts';
+import type { Transactions } from './flow/open-transaction.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
 import { streamRows } from './stream-rows.ts';
+import { transact } from './transact.ts';
 import { runWrites, type WriteMethod, type WriteToDo } from './writes.ts';
 
 export interface DataServiceOptions {
   readonly executor: Executor;
+  readonly transactions: Transactions;
   readonly observer: CallObserver;
   readonly tables: TableList;
 }
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
-export function dataService({ executor, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
+export function dataService({ executor, transactions, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
   const writeOne = <I extends DescMessage, O extends DescMessage>(
     method: WriteMethod<I, O>,
     kind: WriteKind,
@@ -51,8 +54,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
     batchGet: (request, context) =>
       observer.observe('BatchGet', request.table, context, async (call) => {
         checkRead(request);
-        const count = request.keys.length;
-        if (count === 0 || count > mostKeys) throw new SwitchyardError('ARGUMENT_INVALID', `keys: got ${count}; must be 1 to ${mostKeys}`);
+        checkKeys(request);
         return await executor.read(call, request.table, async (store, handle) => {
           const rows = await store.batchGet(handle.schema, decodeBatchGet(handle, request), call.signal);
           const encode = rowEncoder(handle);
@@ -100,6 +102,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
         });
         return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
       }),
+    transact: (requests, context) => observer.observeStream('Transact', '', context, (call) => transact(transactions, call, requests)),
     describeTable: (request, context) =>
       observer.observe('DescribeTable', request.table, context, async (call) => {
         if (request.table === '') throw new SwitchyardError('ARGUMENT_INVALID', 'table: missing; give "orders" or "keyspace.orders"');
@@ -119,5 +122,3 @@ function at(results: readonly WriteResult[], index: number): WriteResult {
   if (result === undefined) throw new Error('the store answered with fewer results than there were writes');
   return result;
 }
-
-const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });

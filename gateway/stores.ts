@@ -1,4 +1,4 @@
-import type { Backend, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
+import type { Backend, Capabilities, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { credentialOf, type Keyspace } from '../core/keyspace.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
@@ -27,10 +27,17 @@ const drainStepMs = 20;
 interface OpenStore {
   readonly kind: 'open';
   readonly definition: string;
+  readonly kindOfStore: string;
+  readonly capabilities: Capabilities;
   readonly data: DataStore;
   readonly lookUps: DataStore;
   callsUnderWay: number;
 }
+/** Keeps a keyspace's store open. */
+export interface StoreLease extends Disposable {
+  readonly store: DataStore;
+}
+
 /** A keyspace whose definition cannot be used in this process; its calls answer with the error. */
 interface BrokenStore {
   readonly kind: 'broken';
@@ -91,13 +98,24 @@ export class Stores implements AsyncDisposable {
 
   /** Runs one call on a keyspace's store; the store stays open for it. KEYSPACE_INVALID, KEYSPACE_UNKNOWN. */
   async use<T>(keyspace: string, act: (store: DataStore) => Promise<T>): Promise<T> {
-    const store = this.#usable(keyspace);
-    store.callsUnderWay += 1;
-    try {
-      return await act(store.data);
-    } finally {
-      store.callsUnderWay -= 1;
-    }
+    using lease = this.lease(keyspace);
+    return await act(lease.store);
+  }
+
+  /** A keyspace's store for more than one call; it stays open until the lease is disposed of. KEYSPACE_INVALID, KEYSPACE_UNKNOWN; NOT_SUPPORTED: `needs` is nothing that its kind has. */
+  lease(keyspace: string, needs?: keyof Capabilities): StoreLease {
+    const found = this.#usable(keyspace);
+    if (needs !== undefined && !found.capabilities[needs])
+      throw new SwitchyardError('NOT_SUPPORTED', `the store of keyspace "${keyspace}" is of kind "${found.kindOfStore}", which has no ${needs}`);
+    found.callsUnderWay += 1;
+    let isOver = false;
+    return {
+      store: found.data,
+      [Symbol.dispose]: () => {
+        if (!isOver) found.callsUnderWay -= 1;
+        isOver = true;
+      },
+    };
   }
 
   /** Like `use`, over the connections kept for look-ups of fence rows. */
@@ -147,7 +165,8 @@ export class Stores implements AsyncDisposable {
         credential === null ? '' : await resolveSecret(credential.password, { env, what: `the password of gateway "${credential.user}" of keyspace "${keyspace.name}"`, process });
       const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
-      return { kind: 'open', definition, data: backend.openData(options), lookUps, callsUnderWay: 0 };
+      const { kind: kindOfStore, capabilities } = backend;
+      return { kind: 'open', definition, kindOfStore, capabilities, data: backend.openData(options), lookUps, callsUnderWay: 0 };
     } catch (error) {
       if (!(error instanceof SwitchyardError)) throw error;
       log.error({ keyspace: keyspace.name, err: error }, 'the keyspace cannot be used by this gateway');

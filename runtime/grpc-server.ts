@@ -1,10 +1,12 @@
-import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { DescMethod, DescMethodBiDiStreaming, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import {
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type Metadata,
   type Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type ServiceDefinition,
@@ -31,13 +33,15 @@ export interface RpcContext {
   readonly onUnfit?: (error: unknown) => void;
 }
 
-/** One async function a method; server-streaming methods are async iterables. */
+/** One async function a method; streams are async iterables, of requests too. */
 export type RpcImplementation<S extends DescService> = {
   readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, context: RpcContext) => Promise<MessageInitShape<O>>
     : S['method'][M] extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: RpcContext) => AsyncIterable<MessageInitShape<O>>
-      : never;
+      : S['method'][M] extends DescMethodBiDiStreaming<infer I, infer O>
+        ? (requests: AsyncIterable<MessageShape<I>>, context: RpcContext) => AsyncIterable<MessageInitShape<O>>
+        : never;
 };
 
 export interface RpcServiceOptions {
@@ -50,7 +54,7 @@ export interface RpcServiceOptions {
   readonly onFault: (method: string, error: unknown) => void;
 }
 
-type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'on' | 'cancelled'>;
+type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'cancelled'> & { on(event: 'cancelled', listener: () => void): unknown };
 
 /** The call's context, and what releases its timer. */
 function openContext(call: AnyCall, options: RpcServiceOptions, defaultDeadlineMs = options.defaultDeadlineMs): { context: RpcContext; close: () => void } {
@@ -116,29 +120,49 @@ function serverStreaming(
   handler: (request: never, context: RpcContext) => AsyncIterable<unknown>,
   options: RpcServiceOptions,
 ): handleServerStreamingCall<unknown, unknown> {
-  return async (call) => {
-    const { context, close } = openContext(call, options, options.streamDeadlineMs);
-    try {
-      for await (const message of handler(decodedRequest(call.request), context)) {
-        if (call.cancelled) break;
-        if (!call.write(message)) await drained(call, context.signal, options.clock);
-        if (context.signal.aborted) throw context.signal.reason;
-      }
-      call.end();
-    } catch (error) {
-      reportFault(options, name, error);
-      call.emit('error', toGrpcError(error));
-    } finally {
-      close();
+  return (call) => answerStream(name, call, options, (context) => handler(decodedRequest(call.request), context));
+}
+
+function bidiStreaming(
+  name: string,
+  handler: (requests: AsyncIterable<never>, context: RpcContext) => AsyncIterable<unknown>,
+  options: RpcServiceOptions,
+): handleBidiStreamingCall<unknown, unknown> {
+  return (call) => {
+    async function* requests(): AsyncGenerator<never> {
+      for await (const request of call) yield decodedRequest(request);
     }
+    return answerStream(name, call, options, (context) => handler(requests(), context));
   };
+}
+
+async function answerStream(
+  name: string,
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  options: RpcServiceOptions,
+  answer: (context: RpcContext) => AsyncIterable<unknown>,
+): Promise<void> {
+  const { context, close } = openContext(call, options, options.streamDeadlineMs);
+  try {
+    for await (const message of answer(context)) {
+      if (call.cancelled) break;
+      if (!call.write(message)) await drained(call, context.signal, options.clock);
+      if (context.signal.aborted) throw context.signal.reason;
+    }
+    call.end();
+  } catch (error) {
+    reportFault(options, name, error);
+    call.emit('error', toGrpcError(error));
+  } finally {
+    close();
+  }
 }
 
 /** A caller of a stream that takes nothing of it for so long is given up. */
 const readerLimitMs = 300_000;
 
 /** Resolves when the caller has taken what was written, or the signal aborts. DEADLINE_EXCEEDED: it took nothing for too long. */
-async function drained(call: ServerWritableStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
+async function drained(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const done = (): void => resolve();
   call.once('drain', done);
@@ -171,15 +195,28 @@ function serverDefinition(method: DescMethod): ServerMethodDefinition {
 export function addService<S extends DescService>(server: Server, service: S, implementation: RpcImplementation<S>, options: RpcServiceOptions): void {
   const definitions: Record<string, ServerMethodDefinition> = {};
   const handlers: UntypedServiceImplementation = {};
-  const methods = implementation as unknown as Record<string, (request: never, context: RpcContext) => never>;
+  const methods = implementation as unknown as Record<string, (request: unknown, context: RpcContext) => never>;
   for (const method of service.methods) {
     const handler = methods[method.localName];
     if (handler === undefined) throw new Error(`${service.typeName}.${method.name} has no handler`);
     const bound = handler.bind(implementation);
     definitions[method.localName] = serverDefinition(method);
-    handlers[method.localName] = method.methodKind === 'server_streaming' ? serverStreaming(method.name, bound, options) : unary(method.name, bound, options);
+    handlers[method.localName] = handlerOf(method, bound, options);
   }
   server.addService(definitions as unknown as ServiceDefinition, handlers);
+}
+
+function handlerOf(method: DescMethod, handler: (request: unknown, context: RpcContext) => never, options: RpcServiceOptions): UntypedServiceImplementation[string] {
+  switch (method.methodKind) {
+    case 'unary':
+      return unary(method.name, handler, options);
+    case 'server_streaming':
+      return serverStreaming(method.name, handler, options);
+    case 'bidi_streaming':
+      return bidiStreaming(method.name, handler, options);
+    case 'client_streaming':
+      throw new Error(`${method.name}: no service has a stream of requests with one answer`);
+  }
 }
 
 /** Binds without TLS; port 0 takes a free one. Returns the port taken. */

@@ -16,7 +16,9 @@ function answer({ id, tables, statements, maxBytes = Number.POSITIVE_INFINITY }:
     const { connection, fence } = file.get();
     const read = connection.transaction('DEFERRED', () => {
       fence.check(tables);
-      return statements.map(({ text, values }) => (maxBytes === Number.POSITIVE_INFINITY ? { rows: connection.all(text, values), cut: false } : connection.upTo(maxBytes, text, values)));
+      return statements.map(({ text, values }) =>
+        maxBytes === Number.POSITIVE_INFINITY ? { rows: connection.all(text, values), cut: false } : connection.upTo(maxBytes, text, values),
+      );
     });
     return { id, packed: packRows(read.map(({ rows }) => rows)), cut: read.some(({ cut }) => cut) };
   } catch (error) {

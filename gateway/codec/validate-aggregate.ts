@@ -44,7 +44,10 @@ function decodeGroupBy(handle: TableHandle, name: string): string | null {
 /** RESULT_TOO_LARGE where there are more groups than an answer holds. */
 export function encodeGroups(handle: TableHandle, { aggregations, groupBy }: AggregateOperation, groups: readonly AggregateGroup[]): AggregateResponse {
   if (groups.length > mostGroups)
-    throw new SwitchyardError('RESULT_TOO_LARGE', `group_by: "${groupBy}" has more than ${mostGroups} values among these rows; narrow them by a filter, such as a range of "${groupBy}"`);
+    throw new SwitchyardError(
+      'RESULT_TOO_LARGE',
+      `group_by: "${groupBy}" has more than ${mostGroups} values among these rows; narrow them by a filter, such as a range of "${groupBy}"`,
+    );
   const column = (name: string) => columnOf(handle, name, 'aggregations');
   const group = groupBy === null ? null : column(groupBy);
   const columns = aggregations.map((aggregation) => aggregateColumn(aggregation, column));

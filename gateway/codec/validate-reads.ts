@@ -26,6 +26,12 @@ export function checkRead({ table, consistency }: { readonly table: string; read
   if (consistency !== Consistency.UNSPECIFIED && consistency !== Consistency.STRONG) throw argument(`consistency: got ${consistency}; must be CONSISTENCY_STRONG or left out`);
 }
 
+export function checkKeys({ keys }: { readonly keys: readonly unknown[] }): void {
+  if (keys.length === 0 || keys.length > mostKeys) throw argument(`keys: got ${keys.length}; must be 1 to ${mostKeys}`);
+}
+
+export const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });
+
 /** Page size within its limits: 0 means 100, at most 1,000. */
 export function pageSizeOf(pageSize: number): number {
   if (pageSize < 0 || pageSize > mostRows) throw argument(`page_size: got ${pageSize}; must be 0 to ${mostRows}`);
@@ -52,11 +58,11 @@ export interface DecodedQuery {
 }
 
 /** `key` names the table in the same way whatever name it was asked for by. */
-export const decodeQuery = (handle: TableHandle, key: string, request: QueryRequest): DecodedQuery =>
-  decodeRows(handle, key, request, pageSizeOf(request.pageSize), pageBytes);
+export const decodeQuery = (handle: TableHandle, key: string, request: QueryRequest): DecodedQuery => decodeRows(handle, key, request, pageSizeOf(request.pageSize), pageBytes);
 
 /** A stream's next piece, at most so many rows. */
-export const decodePiece = (handle: TableHandle, key: string, request: RowsRequest, most: number): DecodedQuery => decodeRows(handle, key, request, Math.min(most, pieceRows), pieceBytes);
+export const decodePiece = (handle: TableHandle, key: string, request: RowsRequest, most: number): DecodedQuery =>
+  decodeRows(handle, key, request, Math.min(most, pieceRows), pieceBytes);
 
 function decodeRows(handle: TableHandle, key: string, request: RowsRequest, most: number, maxBytes: number): DecodedQuery {
   const filter = decodeFilter(handle, request.filter, 'filter');

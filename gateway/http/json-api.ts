@@ -3,7 +3,15 @@ import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CALLER_KEY } from '../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import type { DataService, DeleteRequest, GetRequest, MutateRequest, StreamQueryRequest, StreamQueryResponseSchema, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type {
+  DataService,
+  DeleteRequest,
+  GetRequest,
+  MutateRequest,
+  StreamQueryRequest,
+  StreamQueryResponseSchema,
+  UpdateRequest,
+} from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';

@@ -1,5 +1,15 @@
 import type { Cell, ScalarKind } from '../../../core/cell.ts';
-import type { AggregateOperation, Aggregation, BatchGetOperation, CompareOperator, Filter, GetOperation, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
+import type {
+  AggregateOperation,
+  Aggregation,
+  BatchGetOperation,
+  CompareOperator,
+  Filter,
+  GetOperation,
+  OrderTerm,
+  QueryOperation,
+  WriteOperation,
+} from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { textFromElements } from '../array-text.ts';

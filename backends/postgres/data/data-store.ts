@@ -1,24 +1,23 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
-import { aggregateColumn } from '../../../core/aggregate-column.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
-import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
+import { hasReason } from '../../../core/switchyard-error.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionOptions } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
-import { cellFromText } from '../cells.ts';
-import { columnNamed, compileAggregate, compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
+import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
 import { sqlState, unpreparedStates } from '../errors.ts';
 import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
-import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
 import { SilenceWatch } from '../silence-watch.ts';
 import { JointReads } from './joint-reads.ts';
+import { InteractiveTransaction } from './interactive-transaction.ts';
 import { runRead, runReadCut } from './read.ts';
-import { type DoneWrite, type PlannedWrite, runWrites } from './write.ts';
+import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
+import { type DoneWrite, runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
 /** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
@@ -71,27 +70,16 @@ class PostgresDataStore implements DataStore {
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
     const found = await runRead(this.#pool, compileBatchGet(table, operation), signal, table);
-    const read = rowReader(table, operation.columns);
-    const rows = new Array<Row | null>(operation.keys.length).fill(null);
-    for (const row of found) rows[Number(row[0]) - 1] = read(row, 1);
-    return rows;
+    return placedRows(table, operation, found);
   }
 
   async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
-    const { rows, cut } = await runReadCut(this.#pool, compileQuery(table, operation), signal, table);
-    const read = rowReader(table, operation.columns);
-    return { rows: rows.slice(0, operation.limit).map((row) => read(row, 0)), more: cut || rows.length > operation.limit };
+    return pageOf(table, operation, await runReadCut(this.#pool, compileQuery(table, operation), signal, table));
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
     const rows = await runRead(this.#pool, compileAggregate(table, operation), signal, table);
-    const group = operation.groupBy === null ? null : columnNamed(table, operation.groupBy);
-    const columns = operation.aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
-    const first = group === null ? 0 : 1;
-    return rows.map((row) => ({
-      group: group === null ? null : cellFromText(group, row[0] ?? null),
-      values: columns.map((column, i) => cellFromText(column, row[first + i] ?? null)),
-    }));
+    return rows.map(groupReader(table, operation));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
@@ -104,6 +92,10 @@ class PostgresDataStore implements DataStore {
     const writes = planned(schemas, operations);
     const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, 'nothing was written, for its answer cannot be shown'));
     return runWritesOnce(this.#pool, writes, request, encode, signal);
+  }
+
+  begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction> {
+    return InteractiveTransaction.begin(this.#pool, options, signal);
   }
 
   async fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
@@ -140,34 +132,3 @@ class PostgresDataStore implements DataStore {
 }
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
-
-function planned(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[]): readonly PlannedWrite[] {
-  return operations.map((operation) => {
-    const table = schemas.get(operation.table);
-    if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
-    const statement = compileWrite(table, operation);
-    const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
-    return { operation, table, statement, exists };
-  });
-}
-
-/** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */
-function results(writes: readonly PlannedWrite[], done: readonly DoneWrite[], failure: string): readonly WriteResult[] {
-  return done.map(({ row, found }, i) => {
-    const write = writes[i];
-    if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
-    const { table, operation } = write;
-    try {
-      return { row: rowReader(table, operation.returning)(row, 0), found };
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new SwitchyardError('STORE_FAILED', `${failure}: ${why}`, { metadata: { table: table.name }, cause });
-    }
-  });
-}
-
-/** Reads these columns' cells out of a row of texts, from the place `offset` on. */
-function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {
-  const columns = names.map((name) => table.columns.find((column) => column.name === name)).filter((column): column is ColumnSchema => column !== undefined);
-  return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
-}

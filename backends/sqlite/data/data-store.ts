@@ -5,7 +5,7 @@ import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperatio
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
+import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
 import { checkReach } from '../reach.ts';
@@ -68,12 +68,17 @@ class SqliteDataStore implements DataStore {
 
   async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
     const reader = rowReader(table, operation.columns);
-    const { rows: [rows = []], cut } = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal, operation.maxBytes);
+    const {
+      rows: [rows = []],
+      cut,
+    } = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal, operation.maxBytes);
     return { rows: rows.slice(0, operation.limit).map(reader.read), more: cut || rows.length > operation.limit };
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
-    const { rows: [rows = []] } = await this.#scan(table, [compileAggregate(table, operation)], signal);
+    const {
+      rows: [rows = []],
+    } = await this.#scan(table, [compileAggregate(table, operation)], signal);
     const group = operation.groupBy === null ? null : columnNamed(table, operation.groupBy);
     const columns = operation.aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
     const first = group === null ? 0 : 1;
@@ -96,6 +101,10 @@ class SqliteDataStore implements DataStore {
     return this.#client
       .write(signal, (transaction) => runOnce(transaction, writes, request), { joint: true })
       .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
+  }
+
+  begin(): Promise<DataTransaction> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'a store of kind "sqlite" has no interactive transactions'));
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {

@@ -18,6 +18,7 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
   upsert: 'Adds the row or, where its key exists, sets the given columns',
   update: 'Changes one row: new values, or {"$add": n} for a number',
   delete: 'Removes one row',
+  transact: 'An interactive transaction',
   mutate: 'Several writes to tables of one keyspace: all or none',
   describeTable: "A table's columns and keys",
   listTables: 'The tables that can be named',

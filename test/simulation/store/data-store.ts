@@ -1,4 +1,4 @@
-import type { DataStore, PoolStatus } from '../../../backends/backend.ts';
+import type { DataStore, DataTransaction, PoolStatus } from '../../../backends/backend.ts';
 import { recordedAnswer, requestIdsNotKept } from '../../../backends/request-answer.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { FenceRow } from '../../../core/fence.ts';
@@ -91,6 +91,10 @@ export class SimDataStore implements DataStore {
         return answer;
       }
     });
+  }
+
+  begin(): Promise<DataTransaction> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'the simulated store has no interactive transactions'));
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {

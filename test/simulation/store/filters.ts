@@ -29,7 +29,7 @@ export function satisfies(table: TableSchema, row: readonly Cell[], filter: Filt
     }
     case 'tuple': {
       const at = filter.columns.findIndex((column, i) => compareCells(cell(column), filter.values[i] ?? null) !== 0);
-      const place = at < 0 ? 0 : at;
+      const place = Math.max(at, 0);
       return filter.columns.every((column) => cell(column) !== null) && compare(filter.operator, cell(filter.columns[place] ?? ''), filter.values[place] ?? null);
     }
     case 'and':

@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
+import type { Status } from "../../../google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../../google/rpc/status_pb.ts";
 import type { Row, TableSchema, Value } from "./value_pb.ts";
 import { file_switchyard_data_v1_value } from "./value_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/data/v1/data_service.proto.
  */
 export const file_switchyard_data_v1_data_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrQDCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySAASKAoEbGlrZRgIIAEoCzIYLnN3aXRjaHlhcmQuZGF0YS52MS5MaWtlSAASNAoFdHVwbGUYCSABKAsyIy5zd2l0Y2h5YXJkLmRhdGEudjEuVHVwbGVDb21wYXJpc29uSABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiJwoETGlrZRIOCgZjb2x1bW4YASABKAkSDwoHcGF0dGVybhgCIAEoCSKIAQoPVHVwbGVDb21wYXJpc29uEg8KB2NvbHVtbnMYASADKAkSOQoIb3BlcmF0b3IYAiABKA4yJy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29tcGFyaXNvbi5PcGVyYXRvchIpCgZ2YWx1ZXMYAyADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki7QEKElN0cmVhbVF1ZXJ5UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEioKBmZpbHRlchgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISLQoIb3JkZXJfYnkYAyADKAsyGy5zd2l0Y2h5YXJkLmRhdGEudjEuT3JkZXJCeRIPCgdjb2x1bW5zGAQgAygJEg0KBWxpbWl0GAUgASgDEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiVQoTU3RyZWFtUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki1gEKEEFnZ3JlZ2F0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgZmaWx0ZXIYAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEjoKDGFnZ3JlZ2F0aW9ucxgDIAMoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGlvbkID4EECEhAKCGdyb3VwX2J5GAQgASgJEjQKC2NvbnNpc3RlbmN5GAUgASgOMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkNvbnNpc3RlbmN5InIKC0FnZ3JlZ2F0aW9uEi4KBWNvdW50GAEgASgLMh0uc3dpdGNoeWFyZC5kYXRhLnYxLkNvdW50Um93c0gAEg0KA3N1bRgCIAEoCUgAEg0KA21pbhgDIAEoCUgAEg0KA21heBgEIAEoCUgAQgYKBGtpbmQiCwoJQ291bnRSb3dzIkcKEUFnZ3JlZ2F0ZVJlc3BvbnNlEjIKBmdyb3VwcxgBIAMoCzIiLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVHcm91cCJlCg5BZ2dyZWdhdGVHcm91cBIoCgVncm91cBgBIAEoCzIZLnN3aXRjaHlhcmQuZGF0YS52MS5WYWx1ZRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUikQEKEUluc2VydE1hbnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoEcm93cxgCIAMoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjsKEkluc2VydE1hbnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyKMAQoNSW5zZXJ0UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA3JvdxgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjYKDkluc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cisgEKDVVwc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCRIkCgNrZXkYBiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IjYKDlVwc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cinwIKDVVwZGF0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISJAoDcm93GAMgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxITCgt1cGRhdGVfbWFzaxgEIAMoCRIkCgNhZGQYBSABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93EjAKDHByZWNvbmRpdGlvbhgGIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAcgAygJEhUKDXZhbGlkYXRlX29ubHkYCCABKAgSEgoKcmVxdWVzdF9pZBgJIAEoCSI2Cg5VcGRhdGVSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IsIBCg1EZWxldGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEjAKDHByZWNvbmRpdGlvbhgDIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkiIQoORGVsZXRlUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoCCLmAQoITXV0YXRpb24SMwoGaW5zZXJ0GAEgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABIzCgZ1cHNlcnQYAiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdEgAEjMKBnVwZGF0ZRgDIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0SAASMwoGZGVsZXRlGAQgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlcXVlc3RIAEIGCgRraW5kInAKDU11dGF0ZVJlcXVlc3QSNAoJbXV0YXRpb25zGAEgAygLMhwuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCBISCgpyZXF1ZXN0X2lkGAMgASgJIkUKDk11dGF0ZVJlc3BvbnNlEjMKB3Jlc3VsdHMYASADKAsyIi5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRpb25SZXN1bHQiRwoOTXV0YXRpb25SZXN1bHQSJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIPCgdkZWxldGVkGAIgASgIIioKFERlc2NyaWJlVGFibGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQIiSAoVRGVzY3JpYmVUYWJsZVJlc3BvbnNlEi8KBnNjaGVtYRgBIAEoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5UYWJsZVNjaGVtYSI6ChFMaXN0VGFibGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSI9ChJMaXN0VGFibGVzUmVzcG9uc2USDgoGdGFibGVzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpbCgtDb25zaXN0ZW5jeRIbChdDT05TSVNURU5DWV9VTlNQRUNJRklFRBAAEhYKEkNPTlNJU1RFTkNZX1NUUk9ORxABEhcKE0NPTlNJU1RFTkNZX1JFUExJQ0EQAjLrDAoLRGF0YVNlcnZpY2UScgoDR2V0Eh4uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlcXVlc3QaHy5zd2l0Y2h5YXJkLmRhdGEudjEuR2V0UmVzcG9uc2UiKoLT5JMCJGIDcm93Eh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ9CghCYXRjaEdldBIjLnN3aXRjaHlhcmQuZGF0YS52MS5CYXRjaEdldFJlcXVlc3QaJC5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvdGFibGVzL3t0YWJsZX06YmF0Y2hHZXQScQoFUXVlcnkSIC5zd2l0Y2h5YXJkLmRhdGEudjEuUXVlcnlSZXF1ZXN0GiEuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVzcG9uc2UiI4LT5JMCHToBKiIYL3YxL3RhYmxlcy97dGFibGV9OnF1ZXJ5EosBCgtTdHJlYW1RdWVyeRImLnN3aXRjaHlhcmQuZGF0YS52MS5TdHJlYW1RdWVyeVJlcXVlc3QaJy5zd2l0Y2h5YXJkLmRhdGEudjEuU3RyZWFtUXVlcnlSZXNwb25zZSIpgtPkkwIjOgEqIh4vdjEvdGFibGVzL3t0YWJsZX06c3RyZWFtUXVlcnkwARKBAQoJQWdncmVnYXRlEiQuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlcXVlc3QaJS5zd2l0Y2h5YXJkLmRhdGEudjEuQWdncmVnYXRlUmVzcG9uc2UiJ4LT5JMCIToBKiIcL3YxL3RhYmxlcy97dGFibGV9OmFnZ3JlZ2F0ZRJ6CgZJbnNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXNwb25zZSIpgtPkkwIjOgNyb3diA3JvdyIXL3YxL3RhYmxlcy97dGFibGV9L3Jvd3MShQEKCkluc2VydE1hbnkSJS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlc3BvbnNlIiiC0+STAiI6ASoiHS92MS90YWJsZXMve3RhYmxlfTppbnNlcnRNYW55EoABCgZVcHNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXNwb25zZSIvgtPkkwIpOgNyb3diA3JvdxodL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SgAEKBlVwZGF0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlc3BvbnNlIi+C0+STAik6A3Jvd2IDcm93Mh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ2CgZEZWxldGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXNwb25zZSIlgtPkkwIfKh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJmCgZNdXRhdGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGVSZXNwb25zZSIVgtPkkwIPOgEqIgovdjE6bXV0YXRlEogBCg1EZXNjcmliZVRhYmxlEiguc3dpdGNoeWFyZC5kYXRhLnYxLkRlc2NyaWJlVGFibGVSZXF1ZXN0Gikuc3dpdGNoeWFyZC5kYXRhLnYxLkRlc2NyaWJlVGFibGVSZXNwb25zZSIigtPkkwIcYgZzY2hlbWESEi92MS90YWJsZXMve3RhYmxlfRJvCgpMaXN0VGFibGVzEiUuc3dpdGNoeWFyZC5kYXRhLnYxLkxpc3RUYWJsZXNSZXF1ZXN0GiYuc3dpdGNoeWFyZC5kYXRhLnYxLkxpc3RUYWJsZXNSZXNwb25zZSISgtPkkwIMEgovdjEvdGFibGVzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_switchyard_data_v1_value]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrQDCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySAASKAoEbGlrZRgIIAEoCzIYLnN3aXRjaHlhcmQuZGF0YS52MS5MaWtlSAASNAoFdHVwbGUYCSABKAsyIy5zd2l0Y2h5YXJkLmRhdGEudjEuVHVwbGVDb21wYXJpc29uSABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiJwoETGlrZRIOCgZjb2x1bW4YASABKAkSDwoHcGF0dGVybhgCIAEoCSKIAQoPVHVwbGVDb21wYXJpc29uEg8KB2NvbHVtbnMYASADKAkSOQoIb3BlcmF0b3IYAiABKA4yJy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29tcGFyaXNvbi5PcGVyYXRvchIpCgZ2YWx1ZXMYAyADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki7QEKElN0cmVhbVF1ZXJ5UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEioKBmZpbHRlchgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISLQoIb3JkZXJfYnkYAyADKAsyGy5zd2l0Y2h5YXJkLmRhdGEudjEuT3JkZXJCeRIPCgdjb2x1bW5zGAQgAygJEg0KBWxpbWl0GAUgASgDEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiVQoTU3RyZWFtUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki1gEKEEFnZ3JlZ2F0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgZmaWx0ZXIYAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEjoKDGFnZ3JlZ2F0aW9ucxgDIAMoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGlvbkID4EECEhAKCGdyb3VwX2J5GAQgASgJEjQKC2NvbnNpc3RlbmN5GAUgASgOMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkNvbnNpc3RlbmN5InIKC0FnZ3JlZ2F0aW9uEi4KBWNvdW50GAEgASgLMh0uc3dpdGNoeWFyZC5kYXRhLnYxLkNvdW50Um93c0gAEg0KA3N1bRgCIAEoCUgAEg0KA21pbhgDIAEoCUgAEg0KA21heBgEIAEoCUgAQgYKBGtpbmQiCwoJQ291bnRSb3dzIkcKEUFnZ3JlZ2F0ZVJlc3BvbnNlEjIKBmdyb3VwcxgBIAMoCzIiLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVHcm91cCJlCg5BZ2dyZWdhdGVHcm91cBIoCgVncm91cBgBIAEoCzIZLnN3aXRjaHlhcmQuZGF0YS52MS5WYWx1ZRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUikQEKEUluc2VydE1hbnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoEcm93cxgCIAMoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjsKEkluc2VydE1hbnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyKMAQoNSW5zZXJ0UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA3JvdxgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjYKDkluc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cisgEKDVVwc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCRIkCgNrZXkYBiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IjYKDlVwc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cinwIKDVVwZGF0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISJAoDcm93GAMgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxITCgt1cGRhdGVfbWFzaxgEIAMoCRIkCgNhZGQYBSABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93EjAKDHByZWNvbmRpdGlvbhgGIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAcgAygJEhUKDXZhbGlkYXRlX29ubHkYCCABKAgSEgoKcmVxdWVzdF9pZBgJIAEoCSI2Cg5VcGRhdGVSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IsIBCg1EZWxldGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEjAKDHByZWNvbmRpdGlvbhgDIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkiIQoORGVsZXRlUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoCCLmAQoITXV0YXRpb24SMwoGaW5zZXJ0GAEgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABIzCgZ1cHNlcnQYAiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdEgAEjMKBnVwZGF0ZRgDIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0SAASMwoGZGVsZXRlGAQgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlcXVlc3RIAEIGCgRraW5kInAKDU11dGF0ZVJlcXVlc3QSNAoJbXV0YXRpb25zGAEgAygLMhwuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCBISCgpyZXF1ZXN0X2lkGAMgASgJIkUKDk11dGF0ZVJlc3BvbnNlEjMKB3Jlc3VsdHMYASADKAsyIi5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRpb25SZXN1bHQiRwoOTXV0YXRpb25SZXN1bHQSJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIPCgdkZWxldGVkGAIgASgIIsYGCg9UcmFuc2FjdFJlcXVlc3QSNQoFYmVnaW4YASABKAsyJC5zd2l0Y2h5YXJkLmRhdGEudjEuQmVnaW5UcmFuc2FjdGlvbkgAEi0KA2dldBgCIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5HZXRSZXF1ZXN0SAASOAoJYmF0Y2hfZ2V0GAMgASgLMiMuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVxdWVzdEgAEjEKBXF1ZXJ5GAQgASgLMiAuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVxdWVzdEgAEjkKCWFnZ3JlZ2F0ZRgFIAEoCzIkLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVSZXF1ZXN0SAASMwoGaW5zZXJ0GAYgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABI8CgtpbnNlcnRfbWFueRgHIAEoCzIlLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRNYW55UmVxdWVzdEgAEjMKBnVwc2VydBgIIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXF1ZXN0SAASMwoGdXBkYXRlGAkgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlcXVlc3RIABIzCgZkZWxldGUYCiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVxdWVzdEgAEjIKCXNhdmVwb2ludBgLIAEoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5TYXZlcG9pbnRIABI1Cgxyb2xsX2JhY2tfdG8YDCABKAsyHS5zd2l0Y2h5YXJkLmRhdGEudjEuU2F2ZXBvaW50SAASNwoGY29tbWl0GA0gASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLkNvbW1pdFRyYW5zYWN0aW9uSAASPAoJcm9sbF9iYWNrGA4gASgLMicuc3dpdGNoeWFyZC5kYXRhLnYxLlJvbGxCYWNrVHJhbnNhY3Rpb25IABIpCgRsb2NrGA8gASgOMhsuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0xvY2tCBgoEa2luZCJrChBCZWdpblRyYW5zYWN0aW9uEjAKCWlzb2xhdGlvbhgBIAEoDjIdLnN3aXRjaHlhcmQuZGF0YS52MS5Jc29sYXRpb24SEQoJcmVhZF9vbmx5GAIgASgIEhIKCnJlcXVlc3RfaWQYAyABKAkiGQoJU2F2ZXBvaW50EgwKBG5hbWUYASABKAkiEwoRQ29tbWl0VHJhbnNhY3Rpb24iFQoTUm9sbEJhY2tUcmFuc2FjdGlvbiKiBQoQVHJhbnNhY3RSZXNwb25zZRI4Cgdnb2VzX29uGAEgASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLlRyYW5zYWN0aW9uR29lc09uSAASLgoDZ2V0GAIgASgLMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlc3BvbnNlSAASOQoJYmF0Y2hfZ2V0GAMgASgLMiQuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVzcG9uc2VIABIyCgVxdWVyeRgEIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5RdWVyeVJlc3BvbnNlSAASOgoJYWdncmVnYXRlGAUgASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlc3BvbnNlSAASNAoGaW5zZXJ0GAYgASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlc3BvbnNlSAASPQoLaW5zZXJ0X21hbnkYByABKAsyJi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlc3BvbnNlSAASNAoGdXBzZXJ0GAggASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlc3BvbnNlSAASNAoGdXBkYXRlGAkgASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlc3BvbnNlSAASNAoGZGVsZXRlGAogASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlc3BvbnNlSAASNQoFZW5kZWQYCyABKAsyJC5zd2l0Y2h5YXJkLmRhdGEudjEuVHJhbnNhY3Rpb25FbmRlZEgAEiMKBWVycm9yGAwgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIGCgRraW5kIhMKEVRyYW5zYWN0aW9uR29lc09uIiUKEFRyYW5zYWN0aW9uRW5kZWQSEQoJY29tbWl0dGVkGAEgASgIIioKFERlc2NyaWJlVGFibGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQIiSAoVRGVzY3JpYmVUYWJsZVJlc3BvbnNlEi8KBnNjaGVtYRgBIAEoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5UYWJsZVNjaGVtYSI6ChFMaXN0VGFibGVzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSI9ChJMaXN0VGFibGVzUmVzcG9uc2USDgoGdGFibGVzGAEgAygJEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpbCgtDb25zaXN0ZW5jeRIbChdDT05TSVNURU5DWV9VTlNQRUNJRklFRBAAEhYKEkNPTlNJU1RFTkNZX1NUUk9ORxABEhcKE0NPTlNJU1RFTkNZX1JFUExJQ0EQAipMCgdSb3dMb2NrEhgKFFJPV19MT0NLX1VOU1BFQ0lGSUVEEAASEgoOUk9XX0xPQ0tfU0hBUkUQARITCg9ST1dfTE9DS19VUERBVEUQAip/CglJc29sYXRpb24SGQoVSVNPTEFUSU9OX1VOU1BFQ0lGSUVEEAASHAoYSVNPTEFUSU9OX1JFQURfQ09NTUlUVEVEEAESHQoZSVNPTEFUSU9OX1JFUEVBVEFCTEVfUkVBRBACEhoKFklTT0xBVElPTl9TRVJJQUxJWkFCTEUQAzLGDQoLRGF0YVNlcnZpY2UScgoDR2V0Eh4uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlcXVlc3QaHy5zd2l0Y2h5YXJkLmRhdGEudjEuR2V0UmVzcG9uc2UiKoLT5JMCJGIDcm93Eh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ9CghCYXRjaEdldBIjLnN3aXRjaHlhcmQuZGF0YS52MS5CYXRjaEdldFJlcXVlc3QaJC5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvdGFibGVzL3t0YWJsZX06YmF0Y2hHZXQScQoFUXVlcnkSIC5zd2l0Y2h5YXJkLmRhdGEudjEuUXVlcnlSZXF1ZXN0GiEuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVzcG9uc2UiI4LT5JMCHToBKiIYL3YxL3RhYmxlcy97dGFibGV9OnF1ZXJ5EosBCgtTdHJlYW1RdWVyeRImLnN3aXRjaHlhcmQuZGF0YS52MS5TdHJlYW1RdWVyeVJlcXVlc3QaJy5zd2l0Y2h5YXJkLmRhdGEudjEuU3RyZWFtUXVlcnlSZXNwb25zZSIpgtPkkwIjOgEqIh4vdjEvdGFibGVzL3t0YWJsZX06c3RyZWFtUXVlcnkwARKBAQoJQWdncmVnYXRlEiQuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlcXVlc3QaJS5zd2l0Y2h5YXJkLmRhdGEudjEuQWdncmVnYXRlUmVzcG9uc2UiJ4LT5JMCIToBKiIcL3YxL3RhYmxlcy97dGFibGV9OmFnZ3JlZ2F0ZRJ6CgZJbnNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXNwb25zZSIpgtPkkwIjOgNyb3diA3JvdyIXL3YxL3RhYmxlcy97dGFibGV9L3Jvd3MShQEKCkluc2VydE1hbnkSJS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlc3BvbnNlIiiC0+STAiI6ASoiHS92MS90YWJsZXMve3RhYmxlfTppbnNlcnRNYW55EoABCgZVcHNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXNwb25zZSIvgtPkkwIpOgNyb3diA3JvdxodL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SgAEKBlVwZGF0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlc3BvbnNlIi+C0+STAik6A3Jvd2IDcm93Mh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJ2CgZEZWxldGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXNwb25zZSIlgtPkkwIfKh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRJmCgZNdXRhdGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGVSZXNwb25zZSIVgtPkkwIPOgEqIgovdjE6bXV0YXRlElkKCFRyYW5zYWN0EiMuc3dpdGNoeWFyZC5kYXRhLnYxLlRyYW5zYWN0UmVxdWVzdBokLnN3aXRjaHlhcmQuZGF0YS52MS5UcmFuc2FjdFJlc3BvbnNlKAEwARKIAQoNRGVzY3JpYmVUYWJsZRIoLnN3aXRjaHlhcmQuZGF0YS52MS5EZXNjcmliZVRhYmxlUmVxdWVzdBopLnN3aXRjaHlhcmQuZGF0YS52MS5EZXNjcmliZVRhYmxlUmVzcG9uc2UiIoLT5JMCHGIGc2NoZW1hEhIvdjEvdGFibGVzL3t0YWJsZX0SbwoKTGlzdFRhYmxlcxIlLnN3aXRjaHlhcmQuZGF0YS52MS5MaXN0VGFibGVzUmVxdWVzdBomLnN3aXRjaHlhcmQuZGF0YS52MS5MaXN0VGFibGVzUmVzcG9uc2UiEoLT5JMCDBIKL3YxL3RhYmxlc2IGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_rpc_status, file_switchyard_data_v1_value]);
 
 /**
  * @generated from message switchyard.data.v1.GetRequest
@@ -1211,6 +1213,323 @@ export const MutationResultSchema: GenMessage<MutationResult> = /*@__PURE__*/
   messageDesc(file_switchyard_data_v1_data_service, 36);
 
 /**
+ * One step of a transaction. Inside it validate_only, request_id and page sizes beyond 1,000 are refused as anywhere else; request_id belongs to begin.
+ *
+ * @generated from message switchyard.data.v1.TransactRequest
+ */
+export type TransactRequest = Message<"switchyard.data.v1.TransactRequest"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.TransactRequest.kind
+   */
+  kind: {
+    /**
+     * @generated from field: switchyard.data.v1.BeginTransaction begin = 1;
+     */
+    value: BeginTransaction;
+    case: "begin";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.GetRequest get = 2;
+     */
+    value: GetRequest;
+    case: "get";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.BatchGetRequest batch_get = 3;
+     */
+    value: BatchGetRequest;
+    case: "batchGet";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.QueryRequest query = 4;
+     */
+    value: QueryRequest;
+    case: "query";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.AggregateRequest aggregate = 5;
+     */
+    value: AggregateRequest;
+    case: "aggregate";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertRequest insert = 6;
+     */
+    value: InsertRequest;
+    case: "insert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertManyRequest insert_many = 7;
+     */
+    value: InsertManyRequest;
+    case: "insertMany";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpsertRequest upsert = 8;
+     */
+    value: UpsertRequest;
+    case: "upsert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpdateRequest update = 9;
+     */
+    value: UpdateRequest;
+    case: "update";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.DeleteRequest delete = 10;
+     */
+    value: DeleteRequest;
+    case: "delete";
+  } | {
+    /**
+     * Marks a point to go back to.
+     *
+     * @generated from field: switchyard.data.v1.Savepoint savepoint = 11;
+     */
+    value: Savepoint;
+    case: "savepoint";
+  } | {
+    /**
+     * Undoes what came after the savepoint of this name, a failure included.
+     *
+     * @generated from field: switchyard.data.v1.Savepoint roll_back_to = 12;
+     */
+    value: Savepoint;
+    case: "rollBackTo";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.CommitTransaction commit = 13;
+     */
+    value: CommitTransaction;
+    case: "commit";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.RollBackTransaction roll_back = 14;
+     */
+    value: RollBackTransaction;
+    case: "rollBack";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * With get, batch_get and query: keeps the rows that are read from being changed by others until the transaction ends.
+   *
+   * @generated from field: switchyard.data.v1.RowLock lock = 15;
+   */
+  lock: RowLock;
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactRequest.
+ * Use `create(TransactRequestSchema)` to create a new message.
+ */
+export const TransactRequestSchema: GenMessage<TransactRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 37);
+
+/**
+ * @generated from message switchyard.data.v1.BeginTransaction
+ */
+export type BeginTransaction = Message<"switchyard.data.v1.BeginTransaction"> & {
+  /**
+   * @generated from field: switchyard.data.v1.Isolation isolation = 1;
+   */
+  isolation: Isolation;
+
+  /**
+   * Refuses writes, and does not wait for the end of a cutover's hold.
+   *
+   * @generated from field: bool read_only = 2;
+   */
+  readOnly: boolean;
+
+  /**
+   * Lets an unknown outcome of commit be known: a later transaction with the same id, whose first one was committed, is refused with TRANSACTION_COMMITTED at its first request.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.BeginTransaction.
+ * Use `create(BeginTransactionSchema)` to create a new message.
+ */
+export const BeginTransactionSchema: GenMessage<BeginTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 38);
+
+/**
+ * @generated from message switchyard.data.v1.Savepoint
+ */
+export type Savepoint = Message<"switchyard.data.v1.Savepoint"> & {
+  /**
+   * Any text of 1 to 63 characters. One of the same name replaces the earlier one.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.Savepoint.
+ * Use `create(SavepointSchema)` to create a new message.
+ */
+export const SavepointSchema: GenMessage<Savepoint> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 39);
+
+/**
+ * @generated from message switchyard.data.v1.CommitTransaction
+ */
+export type CommitTransaction = Message<"switchyard.data.v1.CommitTransaction"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.CommitTransaction.
+ * Use `create(CommitTransactionSchema)` to create a new message.
+ */
+export const CommitTransactionSchema: GenMessage<CommitTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 40);
+
+/**
+ * @generated from message switchyard.data.v1.RollBackTransaction
+ */
+export type RollBackTransaction = Message<"switchyard.data.v1.RollBackTransaction"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.RollBackTransaction.
+ * Use `create(RollBackTransactionSchema)` to create a new message.
+ */
+export const RollBackTransactionSchema: GenMessage<RollBackTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 41);
+
+/**
+ * The answer to one request. A failure that ends the transaction ends the stream with a status of its own.
+ *
+ * @generated from message switchyard.data.v1.TransactResponse
+ */
+export type TransactResponse = Message<"switchyard.data.v1.TransactResponse"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.TransactResponse.kind
+   */
+  kind: {
+    /**
+     * Of begin, savepoint and roll_back_to.
+     *
+     * @generated from field: switchyard.data.v1.TransactionGoesOn goes_on = 1;
+     */
+    value: TransactionGoesOn;
+    case: "goesOn";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.GetResponse get = 2;
+     */
+    value: GetResponse;
+    case: "get";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.BatchGetResponse batch_get = 3;
+     */
+    value: BatchGetResponse;
+    case: "batchGet";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.QueryResponse query = 4;
+     */
+    value: QueryResponse;
+    case: "query";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.AggregateResponse aggregate = 5;
+     */
+    value: AggregateResponse;
+    case: "aggregate";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertResponse insert = 6;
+     */
+    value: InsertResponse;
+    case: "insert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertManyResponse insert_many = 7;
+     */
+    value: InsertManyResponse;
+    case: "insertMany";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpsertResponse upsert = 8;
+     */
+    value: UpsertResponse;
+    case: "upsert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpdateResponse update = 9;
+     */
+    value: UpdateResponse;
+    case: "update";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.DeleteResponse delete = 10;
+     */
+    value: DeleteResponse;
+    case: "delete";
+  } | {
+    /**
+     * Of commit and roll_back; the last answer.
+     *
+     * @generated from field: switchyard.data.v1.TransactionEnded ended = 11;
+     */
+    value: TransactionEnded;
+    case: "ended";
+  } | {
+    /**
+     * The request failed, with the same details as a call of its own. Where it failed in the store, only roll_back_to and roll_back are accepted now: TRANSACTION_FAILED.
+     *
+     * @generated from field: google.rpc.Status error = 12;
+     */
+    value: Status;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactResponse.
+ * Use `create(TransactResponseSchema)` to create a new message.
+ */
+export const TransactResponseSchema: GenMessage<TransactResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 42);
+
+/**
+ * @generated from message switchyard.data.v1.TransactionGoesOn
+ */
+export type TransactionGoesOn = Message<"switchyard.data.v1.TransactionGoesOn"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactionGoesOn.
+ * Use `create(TransactionGoesOnSchema)` to create a new message.
+ */
+export const TransactionGoesOnSchema: GenMessage<TransactionGoesOn> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 43);
+
+/**
+ * @generated from message switchyard.data.v1.TransactionEnded
+ */
+export type TransactionEnded = Message<"switchyard.data.v1.TransactionEnded"> & {
+  /**
+   * @generated from field: bool committed = 1;
+   */
+  committed: boolean;
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactionEnded.
+ * Use `create(TransactionEndedSchema)` to create a new message.
+ */
+export const TransactionEndedSchema: GenMessage<TransactionEnded> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 44);
+
+/**
  * @generated from message switchyard.data.v1.DescribeTableRequest
  */
 export type DescribeTableRequest = Message<"switchyard.data.v1.DescribeTableRequest"> & {
@@ -1225,7 +1544,7 @@ export type DescribeTableRequest = Message<"switchyard.data.v1.DescribeTableRequ
  * Use `create(DescribeTableRequestSchema)` to create a new message.
  */
 export const DescribeTableRequestSchema: GenMessage<DescribeTableRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 37);
+  messageDesc(file_switchyard_data_v1_data_service, 45);
 
 /**
  * @generated from message switchyard.data.v1.DescribeTableResponse
@@ -1242,7 +1561,7 @@ export type DescribeTableResponse = Message<"switchyard.data.v1.DescribeTableRes
  * Use `create(DescribeTableResponseSchema)` to create a new message.
  */
 export const DescribeTableResponseSchema: GenMessage<DescribeTableResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 38);
+  messageDesc(file_switchyard_data_v1_data_service, 46);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesRequest
@@ -1266,7 +1585,7 @@ export type ListTablesRequest = Message<"switchyard.data.v1.ListTablesRequest"> 
  * Use `create(ListTablesRequestSchema)` to create a new message.
  */
 export const ListTablesRequestSchema: GenMessage<ListTablesRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 39);
+  messageDesc(file_switchyard_data_v1_data_service, 47);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesResponse
@@ -1288,7 +1607,7 @@ export type ListTablesResponse = Message<"switchyard.data.v1.ListTablesResponse"
  * Use `create(ListTablesResponseSchema)` to create a new message.
  */
 export const ListTablesResponseSchema: GenMessage<ListTablesResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 40);
+  messageDesc(file_switchyard_data_v1_data_service, 48);
 
 /**
  * How fresh a read must be.
@@ -1330,6 +1649,89 @@ export type Consistency = (typeof Consistency)[keyof typeof Consistency] | Unkno
  */
 export const ConsistencySchema: GenEnum<Consistency> = /*@__PURE__*/
   enumDesc(file_switchyard_data_v1_data_service, 0);
+
+/**
+ * @generated from enum switchyard.data.v1.RowLock
+ */
+export const RowLock = {
+  /**
+   * @generated from enum value: ROW_LOCK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Others may read and lock them so, too.
+   *
+   * @generated from enum value: ROW_LOCK_SHARE = 1;
+   */
+  SHARE: 1,
+
+  /**
+   * For rows that the transaction means to change.
+   *
+   * @generated from enum value: ROW_LOCK_UPDATE = 2;
+   */
+  UPDATE: 2,
+} as const;
+
+/**
+ * @generated from enum switchyard.data.v1.RowLock
+ */
+export type RowLock = (typeof RowLock)[keyof typeof RowLock] | UnknownEnum;
+
+/**
+ * Describes the enum switchyard.data.v1.RowLock.
+ */
+export const RowLockSchema: GenEnum<RowLock> = /*@__PURE__*/
+  enumDesc(file_switchyard_data_v1_data_service, 1);
+
+/**
+ * How much a transaction sees of others.
+ *
+ * @generated from enum switchyard.data.v1.Isolation
+ */
+export const Isolation = {
+  /**
+   * READ_COMMITTED.
+   *
+   * @generated from enum value: ISOLATION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Every request sees all that was committed before it.
+   *
+   * @generated from enum value: ISOLATION_READ_COMMITTED = 1;
+   */
+  READ_COMMITTED: 1,
+
+  /**
+   * All requests see the same: what was committed before the first of them. Changing a row that somebody else has changed since fails: SERIALIZATION_FAILURE.
+   *
+   * @generated from enum value: ISOLATION_REPEATABLE_READ = 2;
+   */
+  REPEATABLE_READ: 2,
+
+  /**
+   * As if transactions ran one after the other; fails with SERIALIZATION_FAILURE where that cannot be.
+   *
+   * @generated from enum value: ISOLATION_SERIALIZABLE = 3;
+   */
+  SERIALIZABLE: 3,
+} as const;
+
+/**
+ * How much a transaction sees of others.
+ *
+ * @generated from enum switchyard.data.v1.Isolation
+ */
+export type Isolation = (typeof Isolation)[keyof typeof Isolation] | UnknownEnum;
+
+/**
+ * Describes the enum switchyard.data.v1.Isolation.
+ */
+export const IsolationSchema: GenEnum<Isolation> = /*@__PURE__*/
+  enumDesc(file_switchyard_data_v1_data_service, 2);
 
 /**
  * Rows of tables, wherever they are stored just now. A table is named "orders" or "keyspace.orders".
@@ -1450,6 +1852,17 @@ export const DataService: GenService<{
     methodKind: "unary";
     input: typeof MutateRequestSchema;
     output: typeof MutateResponseSchema;
+  },
+  /**
+   * An interactive transaction on tables of one keyspace (docs/transactions.md): begin first, then requests, each carried out when the one before is answered, and commit. A stream that ends without commit has changed nothing.
+   * It holds locks and a connection: it ends by itself after 4 s without a request, and after 60 s in all. Served over gRPC only, by stores that can.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.Transact
+   */
+  transact: {
+    methodKind: "bidi_streaming";
+    input: typeof TransactRequestSchema;
+    output: typeof TransactResponseSchema;
   },
   /**
    * A table's columns and keys.
