@@ -10,6 +10,8 @@ export interface RpcCallOptions {
   readonly deadlineMs?: number;
   /** Cancels the call; it then rejects with the signal's reason when that is a SwitchyardError, else with CANCELLED. */
   readonly signal?: AbortSignal;
+  /** W3C trace context that the call belongs to. */
+  readonly traceparent?: string;
 }
 
 export interface RpcClientOptions {
@@ -98,7 +100,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata.clone(),
+      this.#metadataOf(options),
       callOptions(options.deadlineMs ?? this.#deadlineMs),
       (error: ServiceError | null, message?: Message) => {
         release();
@@ -117,7 +119,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata.clone(),
+      this.#metadataOf(options),
       callOptions(options.deadlineMs),
     );
     const release = bindSignal(options.signal, call);
@@ -135,7 +137,7 @@ class Caller {
 
   converse(definition: RpcMethodDefinition, options: RpcCallOptions): RpcConversation<Message, Message> {
     const { path, requestSerialize, responseDeserialize } = definition;
-    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata.clone(), callOptions(options.deadlineMs));
+    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadataOf(options), callOptions(options.deadlineMs));
     const release = bindSignal(options.signal, call);
     const answers = call[Symbol.asyncIterator]() as AsyncIterator<Message>;
     const failed = (error: unknown): SwitchyardError => failure(error, this.#address, options.signal);
@@ -160,6 +162,12 @@ class Caller {
         call.cancel();
       },
     };
+  }
+
+  #metadataOf({ traceparent }: RpcCallOptions): Metadata {
+    const metadata = this.#metadata.clone();
+    if (traceparent !== undefined) metadata.set('traceparent', traceparent);
+    return metadata;
   }
 
   close(): void {

@@ -167,6 +167,7 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
 
 async function write(transaction: OpenTransaction, writes: readonly NamedWrite[]): Promise<{ readonly handle: TableHandle; readonly results: readonly WriteResult[] }> {
   const name = writes[0]?.name ?? '';
+  if (transaction.isReadOnly) throw argument('read_only: the transaction was begun with it, so that nothing can be written');
   return await transaction.use(name, 'write', async (store: DataTransaction, handle, ref) => {
     const { schemas, operations } = preparerOf(writes)(new Map([[name, handle]]), new Map([[name, ref]]));
     return { handle, results: await store.write(schemas, operations, transaction.signal) };

@@ -118,6 +118,10 @@ export class OpenTransaction implements AsyncDisposable {
     return this.#place?.keyspace ?? null;
   }
 
+  get isReadOnly(): boolean {
+    return this.#transaction.readOnly;
+  }
+
   /** Nothing can be done any more. */
   get isOver(): boolean {
     return this.signal.aborted || this.#place?.transaction.isOver === true;

@@ -188,7 +188,19 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
           const expected = texts.filter((text) => patternExpression(pattern).test(text)).sort();
           const found = await store.query(
             item,
-            { filter: { kind: 'and', filters: [{ kind: 'compare', column: 'id', operator: '>=', value: 100n }, { kind: 'like', column: 'name', pattern }] }, orderBy: byId, columns: ['name'], limit: 100, after: null },
+            {
+              filter: {
+                kind: 'and',
+                filters: [
+                  { kind: 'compare', column: 'id', operator: '>=', value: 100n },
+                  { kind: 'like', column: 'name', pattern },
+                ],
+              },
+              orderBy: byId,
+              columns: ['name'],
+              limit: 100,
+              after: null,
+            },
             never,
           );
           expect([pattern, found.rows.map(({ cells }) => cells[0]).sort()]).toEqual([pattern, expected]);
@@ -241,7 +253,15 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect(
           await store.aggregate(
             item,
-            { filter: { kind: 'compare', column: 'id', operator: '>', value: 100n }, aggregations: [{ kind: 'sum', column: 'amount' }, { kind: 'sum', column: 'price' }], groupBy: null, limit: 1 },
+            {
+              filter: { kind: 'compare', column: 'id', operator: '>', value: 100n },
+              aggregations: [
+                { kind: 'sum', column: 'amount' },
+                { kind: 'sum', column: 'price' },
+              ],
+              groupBy: null,
+              limit: 1,
+            },
             never,
           ),
         ).toEqual([{ group: null, values: ['27670116110564327421', '-299999999.97'] }]);

@@ -14,8 +14,8 @@ const manyRows = 20_000;
 const int = (value: number | bigint) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
 const text = (value: string) => ({ kind: { case: 'textValue' as const, value } });
 const decimal = (value: string) => ({ kind: { case: 'decimalValue' as const, value } });
-const valueOf = (value: Value | undefined): unknown => value?.kind.value;
-const shown = (row: Row | undefined) => Object.fromEntries(Object.entries(row?.cells ?? {}).map(([name, value]) => [name, valueOf(value)]));
+const contentOf = (value: Value | undefined): unknown => value?.kind.value;
+const shown = (row: Row | undefined) => Object.fromEntries(Object.entries(row?.cells ?? {}).map(([name, value]) => [name, contentOf(value)]));
 const reading = (device: string, seq: number, value: string) => ({ cells: { device: text(device), seq: int(seq), value: decimal(value) } });
 
 let stage: GatewayStage;
@@ -44,7 +44,11 @@ async function piecesOf(stream: ReturnType<typeof client.streamQuery>) {
 /** Lets the table be served from the keyspace, and waits until the gateway does so. */
 async function route(table: string, primary: 'old' | 'new'): Promise<void> {
   const rule = { primary, attempt: 0, writes: 'open' as const, names: [`old.${table}`, `new.${table}`] };
-  const { version } = await stage.topology.updateRules({ by: 'test', reason: 'test' }, (rules) => ({ ...rules, tables: { ...rules.tables, [table]: rule } }), new AbortController().signal);
+  const { version } = await stage.topology.updateRules(
+    { by: 'test', reason: 'test' },
+    (rules) => ({ ...rules, tables: { ...rules.tables, [table]: rule } }),
+    new AbortController().signal,
+  );
   await waitUntil(`version ${version}`, { limitMs: 5_000, everyMs: 5 }, async () => (running.gateway.appliedVersion >= version ? true : undefined));
 }
 
@@ -74,7 +78,13 @@ describe('InsertMany', () => {
     const once = { table: 'reading', rows: [reading('once', 1, '1.00')], requestId: 'many-1' };
     const first = await client.insertMany(once);
     expect(await client.insertMany(once)).toEqual(first);
-    const twice = await post('/v1/tables/reading:insertMany', { rows: [{ device: 'h', seq: 1, value: '3.5' }, { device: 'h', seq: 2 }], returning: ['value'] });
+    const twice = await post('/v1/tables/reading:insertMany', {
+      rows: [
+        { device: 'h', seq: 1, value: '3.5' },
+        { device: 'h', seq: 2 },
+      ],
+      returning: ['value'],
+    });
     expect([twice.status, twice.json]).toEqual([200, { rows: [{ value: '3.50' }, { value: null }] }]);
     expect((await post('/v1/tables/reading:insertMany', { rows: [{ device: 'h', seq: 3, value: 'x' }] })).text).toContain('rows[0]');
   });
@@ -88,7 +98,7 @@ describe('Aggregate', () => {
       aggregations: [{ kind: { case: 'count', value: {} } }, { kind: { case: 'sum', value: 'value' } }, { kind: { case: 'max', value: 'seq' } }],
       groupBy: 'device',
     });
-    expect(groups.map(({ group, values }) => [valueOf(group), values.map(valueOf)])).toEqual([
+    expect(groups.map(({ group, values }) => [contentOf(group), values.map(contentOf)])).toEqual([
       ['a', [2n, '3.75', 2n]],
       ['b', [1n, '-7.00', 1n]],
     ]);
@@ -100,7 +110,8 @@ describe('Aggregate', () => {
   });
 
   test('refuses what means nothing, by name', async () => {
-    const refused = (aggregations: Parameters<typeof client.aggregate>[0]['aggregations'], groupBy = '') => client.aggregate({ table: 'reading', aggregations: aggregations ?? [], groupBy });
+    const refused = (aggregations: Parameters<typeof client.aggregate>[0]['aggregations'], groupBy = '') =>
+      client.aggregate({ table: 'reading', aggregations: aggregations ?? [], groupBy });
     await expect(refused([])).rejects.toThrow('aggregations: got 0; must be 1 to 16');
     await expect(refused([{ kind: { case: 'sum', value: 'note' } }])).rejects.toThrow('aggregations[0].sum: "note" is of kind text; a sum needs a column of numbers');
     await expect(refused([{ kind: { case: 'min', value: 'doc' } }])).rejects.toThrow('aggregations[0].min: "doc" is of kind json');

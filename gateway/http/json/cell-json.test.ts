@@ -9,7 +9,7 @@ import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';
 import { doubleOf, exactInteger, plainDecimal } from './number-text.ts';
 import { changesFromJson, keyFromPath, keyToPath, rowFromJson } from './row-json.ts';
-import { microsOfTime, microsOfTimestamp, timestampText } from './time-text.ts';
+import { microsOfTime, microsOfTimestamp, timestampText } from '../../../core/time-text.ts';
 
 const column = (kind: ColumnSchema['kind'], elementKind?: ScalarKind): ColumnSchema => ({
   name: 'c',

@@ -7,7 +7,7 @@ import { typeText } from '../../codec/decode.ts';
 import { encodeCell } from '../../codec/encode.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from './number-text.ts';
-import { microsOfTime, microsOfTimestamp, timestampText, timeText } from './time-text.ts';
+import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
 
 /* A cell in plain JSON. Written: integers of 64 bits and decimals as strings, since most JSON parsers round them; 16 and 32 bits and finite floats as numbers. Read: numbers or strings, as long as they are exact. */
 
