@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { add, and, type Database, openDatabase, or } from '../../client/client.ts';
 import { tables } from '../client/shop-tables.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
+import { examplesOf } from '../support/shell/page-examples.ts';
 import { runCommandLine } from '../support/shell/run-switchyard.ts';
 
 // The typed client against real gateways: the types of its module against the store's own, every call, several gateways, and what it repeats.
@@ -37,6 +38,8 @@ afterAll(async () => {
   for (const running of gateways ?? []) await running[Symbol.asyncDispose]();
   await stage?.[Symbol.asyncDispose]();
 });
+
+const addressOf = (index: number): string => gateways[index]?.gateway.address ?? '';
 
 describe('calls', () => {
   test('insert, get, update, upsert, delete', async () => {
@@ -123,7 +126,7 @@ test('a gateway that is gone is left out, and nothing is done twice', async () =
 test('a stream goes on at another gateway', async () => {
   await stage.sql('old', `INSERT INTO orders (customer, total, parts, note) SELECT 'stream', 0, i, repeat('x', 500) FROM generate_series(1, 8000) i`);
   const extra = await stage.start({ drainLimitMs: 50 });
-  using both = openDatabase(tables, { addresses: [extra.gateway.address, gateways[0]?.gateway.address ?? ''] });
+  using both = openDatabase(tables, { addresses: [extra.gateway.address, addressOf(0)] });
   const seen: number[] = [];
   for await (const { parts } of both.orders.stream({ where: { customer: 'stream' }, orderBy: ['parts'], columns: ['parts', 'note'] })) {
     seen.push(parts);
@@ -132,19 +135,38 @@ test('a stream goes on at another gateway', async () => {
   expect(seen).toEqual(Array.from({ length: 8_000 }, (_, i) => i + 1));
 });
 
-test('a module that is generated from live tables compiles, and its program runs', async () => {
-  const directory = join(root, '.cache/generated');
-  await mkdir(directory, { recursive: true });
-  const folder = await mkdtemp(join(directory, 'client-'));
-  try {
-    const address = gateways[0]?.gateway.address ?? '';
-    const generated = await runCommandLine(['client', 'generate', '--gateway', address]);
+describe('a module that is generated from live tables', () => {
+  let folder: string;
+  beforeAll(async () => {
+    const directory = join(root, '.cache/generated');
+    await mkdir(directory, { recursive: true });
+    folder = await mkdtemp(join(directory, 'client-'));
+    const compilerOptions = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }));
+    const [command] = examplesOf(await readFile(join(root, 'docs/client.md'), 'utf8')).map((example) => example.command.trim());
+    expect(command).toBe('switchyard client generate --gateway "$GATEWAY" > shop.ts');
+    const generated = await runCommandLine(['client', 'generate', '--gateway', addressOf(0)]);
     expect([generated.code, generated.err]).toEqual([0, expect.stringContaining('left out keyless')]);
     await writeFile(join(folder, 'shop.ts'), generated.out);
-    await writeFile(
-      join(folder, 'program.ts'),
-      `import { connect, type Every } from './shop.ts';
-using db = connect({ addresses: ${JSON.stringify(address)} });
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const run = promisify(execFile);
+  /** Compiles the programs and runs one after the other; what each prints. */
+  async function outputOf(programs: Readonly<Record<string, string>>): Promise<readonly string[]> {
+    for (const [name, text] of Object.entries(programs)) await writeFile(join(folder, `${name}.ts`), text);
+    await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', folder], { cwd: root }).catch((error: { readonly stdout: string }) => {
+      throw new Error(error.stdout);
+    });
+    const printed: string[] = [];
+    for (const name of Object.keys(programs))
+      printed.push((await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(folder, `${name}.ts`)], { cwd: root })).stdout);
+    return printed;
+  }
+
+  test('compiles, and its program gets back what it has written, of every kind', async () => {
+    const program = `import { connect, type Every } from './shop.ts';
+using db = connect({ addresses: ${JSON.stringify(addressOf(0))} });
 const row = {
   id: 1, a: true, b: -2, c: 9007199254740993n, d: 0.5, e: Number.NaN, f: '1.500', g: new Uint8Array([0, 255]), h: '00000000-0000-4000-8000-00000000000a', i: '2024-02-29', j: '23:59:59.999999',
   k: '2026-01-31T12:00:00.000001', l: '2026-01-31T12:00:00.000001Z', m: '{"a": 12345678901234567890}', 'odd name': 'x', n: [1n, null],
@@ -153,19 +175,21 @@ await db.every.upsert(row);
 const found = await db.every.get({ id: 1 });
 const text = (value: unknown): string => JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : Object.is(each, Number.NaN) ? 'NaN' : each));
 process.stdout.write(text(found) === text(row) ? 'equal' : text(found));
-`,
+`;
+    expect(await outputOf({ every: program })).toEqual(['equal']);
+  }, 120_000);
+
+  test('does what docs/client.md and docs/transactions.md show', async () => {
+    const [client = '', transactions = ''] = await Promise.all(
+      ['client', 'transactions'].map(async (page) => /```ts\n([\s\S]*?)```/.exec(await readFile(join(root, `docs/${page}.md`), 'utf8'))?.[1]),
     );
-    await writeFile(
-      join(folder, 'tsconfig.json'),
-      JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions: { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] }, include: ['*.ts'] }),
-    );
-    const run = promisify(execFile);
-    await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', folder], { cwd: root }).catch((error: { readonly stdout: string }) => {
-      throw new Error(error.stdout);
-    });
-    const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(folder, 'program.ts')], { cwd: root });
-    expect(stdout).toBe('equal');
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}, 120_000);
+    const addresses = `[${gateways.map(({ gateway }) => JSON.stringify(gateway.address)).join(', ')}]`;
+    const shown = client.replace("['10.0.0.1:7101', '10.0.0.2:7101']", addresses);
+    expect(shown).not.toBe(client);
+    const setUp = 'const seen: unknown[] = [];\nconst use = (row: unknown): void => void seen.push(row);\n';
+    const told = `process.stdout.write([order?.customer, page.rows.length > 0, seen.length > 0, typeof sums?.orders].join(' '));\n`;
+    await stage.sql('old', `DELETE FROM lines WHERE order_id = 42; INSERT INTO orders (id, customer, total) VALUES (42, 'Ada', 1) ON CONFLICT DO NOTHING`);
+    const second = `import { add } from 'switchyard/client';\nimport { connect } from './shop.ts';\nusing db = connect({ addresses: ${addresses} });\n${transactions}\nprocess.stdout.write(String(parts));\n`;
+    expect(await outputOf({ client: `${setUp}${shown}\n${told}`, transactions: second })).toEqual(['Ada true true bigint', '2']);
+  }, 120_000);
+});
