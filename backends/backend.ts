@@ -18,6 +18,7 @@ import type {
   WriteResult,
 } from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
+import type { EventLine, EventPlace, TableEvent } from '../core/table-event.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
 /*
@@ -33,6 +34,8 @@ export interface Capabilities {
   readonly readFence: boolean;
   /** `DataStore.begin` works. */
   readonly transactions: boolean;
+  /** The store can write down changes for watchers: `OwnerStore.watch`, `DataStore.events`. */
+  readonly watching: boolean;
 }
 
 export interface StoreOptions {
@@ -96,6 +99,16 @@ export interface DataStore extends AsyncDisposable {
 
   /** Opens a transaction on a connection of its own. STORE_OVERLOADED, STORE_UNAVAILABLE; NOT_SUPPORTED where the kind has none. */
   begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction>;
+
+  /** How far the store's events are complete now. Never falls. NOT_SUPPORTED; TABLE_NOT_WATCHED: the store was never prepared for events. */
+  eventLine(signal: AbortSignal): Promise<EventLine>;
+  /**
+   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
+   * are left out. WATCH_TOO_OLD: events behind `after` were removed.
+   */
+  events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]>;
+  /** Whether changes of the table are written down. */
+  isWatched(table: string, signal: AbortSignal): Promise<boolean>;
 
   /** The fence rows of these tables in one statement and snapshot; a table without one is left out. None at all when the store was never prepared. */
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
@@ -297,6 +310,12 @@ export interface OwnerStore extends AsyncDisposable {
   // Prepare. Idempotent; DDL allowed; minutes allowed.
   /** Creates or updates the store's own schema `switchyard`. */
   install(signal: AbortSignal): Promise<void>;
+  /** Begins to write down the changes of these tables, or ends it; repeating it is success. What was written down stays. NOT_SUPPORTED. */
+  watch(tables: readonly string[], on: boolean, signal: AbortSignal): Promise<void>;
+  /** The tables whose changes are written down. */
+  watched(signal: AbortSignal): Promise<readonly string[]>;
+  /** Removes events older than `ageMs` on the store's clock, at most `limit`; returns how many. Nothing where the store was never prepared. */
+  expireEvents(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Removes records of requests that are older than `ageMs` on the store's own clock, at most `limit` of them; returns how many. Not streamed. Nothing where the store was never prepared. */
   expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Problems of the store itself, whatever is moved: server settings, rights that the grant script gives, rights of the gateway that no fence could take away. Looks only. */

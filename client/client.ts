@@ -1,5 +1,5 @@
 /* What a program imports: docs/client.md. */
-export { type Database, type DatabaseOptions, openDatabase, type StreamOptions, Table, type Tables, type TransactionTables } from './database.ts';
+export { type Database, type DatabaseOptions, openDatabase, type RowChange, type StreamOptions, Table, type Tables, type TransactionTables } from './database.ts';
 export type { GatewaysOptions } from './gateways.ts';
 export { moduleText } from './generate.ts';
 export type { Aggregations, CallOptions, OrderTerm, Page, PageOptions, QueryOptions, ReadOptions, TableCalls, WriteOptions } from './table.ts';

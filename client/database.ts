@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
+import { type Change, Change_Kind } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { DataClient } from './gateways.ts';
 import { Gateways, type GatewaysOptions } from './gateways.ts';
 import { pause } from './pause.ts';
@@ -53,15 +54,68 @@ export class Table<T extends TableType> extends TableCalls<T> {
         }
         return;
       } catch (error) {
-        this.#gateways.failed(client, error);
         failures += 1;
-        const mayRepeat = error instanceof SwitchyardError && (error.retryable || hasReason(error, 'PEER_UNREACHABLE'));
-        if (!mayRepeat || failures > mostFailures) throw error;
-        await pause(error.retryAfterMs ?? Math.min(1_000, 10 * 2 ** failures), options.signal);
+        await this.#beforeRetry(client, error, failures, options.signal);
       }
     }
   }
+
+  /** Every change of the table in order, from now or behind a token, without an end. A watch that breaks for a reason that a repetition mends goes on where it was. `onBegin` is told where it begins. */
+  async *watch(
+    options: { readonly token?: string; readonly signal?: AbortSignal; readonly onBegin?: (token: string) => void } = {},
+  ): AsyncGenerator<RowChange<T>, void, undefined> {
+    let token = options.token ?? '';
+    let begun = false;
+    for (let failures = 0; ; ) {
+      const { client, options: own } = this.#gateways.pick(options.signal);
+      try {
+        for await (const answer of client.watch({ table: this.#type.name, token }, own)) {
+          failures = 0;
+          if (!begun) options.onBegin?.(answer.token);
+          begun = true;
+          for (const change of answer.changes) yield this.#changeOf(change, answer.token);
+          token = answer.token;
+        }
+      } catch (error) {
+        failures += 1;
+        await this.#beforeRetry(client, error, failures, options.signal);
+      }
+    }
+  }
+
+  #changeOf({ kind, before, after, changedAtMicros }: Change, token: string): RowChange<T> {
+    const row = (found: Change['before']): RowOf<T> | null => (found === undefined ? null : (programRow(this.#type, found) as RowOf<T>));
+    return { kind: changeKinds[kind] ?? 'update', before: row(before), after: row(after), changedAt: new Date(Number(changedAtMicros / 1_000n)), token };
+  }
+
+  /** Throws what no repetition mends. */
+  async #beforeRetry(client: DataClient, error: unknown, failures: number, signal: AbortSignal | undefined): Promise<void> {
+    this.#gateways.failed(client, error);
+    const mayRepeat = error instanceof SwitchyardError && (error.retryable || hasReason(error, 'PEER_UNREACHABLE'));
+    if (!mayRepeat || failures > mostFailures) throw error;
+    await pause(error.retryAfterMs ?? Math.min(1_000, 10 * 2 ** failures), signal);
+  }
 }
+
+/** A change of a row, with where a watch goes on behind it. */
+export interface RowChange<T extends TableType> {
+  readonly kind: 'insert' | 'update' | 'delete' | 'truncate';
+  /** Null for an insert. */
+  readonly before: RowOf<T> | null;
+  /** Null for a delete. */
+  readonly after: RowOf<T> | null;
+  /** On the store's clock. */
+  readonly changedAt: Date;
+  /** Goes on behind all changes that came with this one; those before the last of them may come again. */
+  readonly token: string;
+}
+
+const changeKinds: Readonly<Partial<Record<Change_Kind, RowChange<TableType>['kind']>>> = {
+  [Change_Kind.INSERT]: 'insert',
+  [Change_Kind.UPDATE]: 'update',
+  [Change_Kind.DELETE]: 'delete',
+  [Change_Kind.TRUNCATE]: 'truncate',
+};
 
 /** In a row, without a piece between them. */
 const mostFailures = 10;

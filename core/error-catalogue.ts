@@ -55,6 +55,8 @@ export const errorCatalogue = {
   TRANSACTION_COMMITTED: entry('ALREADY_EXISTS', false, 'A transaction with this request id has been committed; nothing is done now.'),
   TRANSACTION_EXPIRED: entry('ABORTED', true, 'The transaction was idle or open for too long and was rolled back; run it again.'),
   TRANSACTION_MOVED: entry('ABORTED', true, "A cutover moves the transaction's tables; it was rolled back: run it again."),
+  TABLE_NOT_WATCHED: entry('FAILED_PRECONDITION', false, 'Nobody writes down the changes of the table; the message names the command that begins it.'),
+  WATCH_TOO_OLD: entry('OUT_OF_RANGE', false, 'The changes behind this token are not kept any more: read the table anew and watch from now.'),
   NOT_SUPPORTED: entry('UNIMPLEMENTED', false, 'The store that serves the table cannot do this; the message says what, and which kind of store it is.'),
   // The store
   SERIALIZATION_FAILURE: entry('ABORTED', true, 'The store aborted the transaction because of a concurrent one; nothing was written.'),

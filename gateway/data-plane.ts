@@ -91,7 +91,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   let registrar: Registrar | null = null;
 
   return {
-    service: dataService({ executor, transactions, observer, tables }),
+    service: dataService({ executor, transactions, watching: { routing, fenceView, schemas, stores, clock }, observer, tables }),
     executor,
     observer,
     tables,

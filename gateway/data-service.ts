@@ -16,17 +16,19 @@ import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
 import { streamRows } from './stream-rows.ts';
 import { transact } from './transact.ts';
+import { type WatchParts, watchTable } from './watch.ts';
 import { runWrites, type WriteMethod, type WriteToDo } from './writes.ts';
 
 export interface DataServiceOptions {
   readonly executor: Executor;
   readonly transactions: Transactions;
+  readonly watching: WatchParts;
   readonly observer: CallObserver;
   readonly tables: TableList;
 }
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
-export function dataService({ executor, transactions, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
+export function dataService({ executor, transactions, watching, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
   const writeOne = <I extends DescMessage, O extends DescMessage>(
     method: WriteMethod<I, O>,
     kind: WriteKind,
@@ -103,6 +105,7 @@ export function dataService({ executor, transactions, observer, tables }: DataSe
         return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
       }),
     transact: (requests, context) => observer.observeStream('Transact', '', context, (call) => transact(transactions, call, requests)),
+    watch: (request, context) => observer.observeStream('Watch', request.table, context, (call) => watchTable(watching, call, request)),
     describeTable: (request, context) =>
       observer.observe('DescribeTable', request.table, context, async (call) => {
         if (request.table === '') throw new SwitchyardError('ARGUMENT_INVALID', 'table: missing; give "orders" or "keyspace.orders"');

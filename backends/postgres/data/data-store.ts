@@ -2,7 +2,8 @@ import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
-import { hasReason } from '../../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, EventPlace, TableEvent } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionOptions } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
@@ -13,9 +14,11 @@ import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
 import { Session, type Statement } from '../session.ts';
 import { SilenceWatch } from '../silence-watch.ts';
+import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
-import { runRead, runReadCut } from './read.ts';
+import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, runningStatement } from './events.ts';
+import { readOn, runRead, runReadCut } from './read.ts';
 import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
 import { type DoneWrite, runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
@@ -33,6 +36,7 @@ export function openDataStore(options: StoreOptions): DataStore {
 class PostgresDataStore implements DataStore {
   readonly #pool: ConnectionPool;
   readonly #jointReads: JointReads;
+  readonly #eventLines = new EventLines();
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
@@ -94,6 +98,31 @@ class PostgresDataStore implements DataStore {
     return runWritesOnce(this.#pool, writes, request, encode, signal);
   }
 
+  async eventLine(signal: AbortSignal): Promise<EventLine> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      // One after the other: the snapshot must not be older than the number.
+      const [number] = await readOn(session, lastNumberStatement, signal);
+      const [running] = await readOn(session, runningStatement, signal);
+      return this.#eventLines.learn(BigInt(number?.[0] ?? 0), BigInt(running?.[0] ?? 0), BigInt(running?.[1] ?? 0));
+    } catch (error) {
+      throw unprepared(error);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  async events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]> {
+    // Looked at behind the events: what was removed meanwhile is noticed.
+    const rows = await runRead(this.#pool, eventsStatement(table.name, after, until, limit), signal).catch((error: unknown) => Promise.reject(unprepared(error)));
+    checkGone(table.name, after, await runRead(this.#pool, goneStatement(table.name), signal));
+    return rows.map(eventReader(table));
+  }
+
+  async isWatched(table: string, signal: AbortSignal): Promise<boolean> {
+    return (await runRead(this.#pool, fixed(watchedText), signal)).some(([name]) => name === table);
+  }
+
   begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction> {
     return InteractiveTransaction.begin(this.#pool, options, signal);
   }
@@ -132,3 +161,13 @@ class PostgresDataStore implements DataStore {
 }
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
+
+/** A store without the tables for events. */
+function unprepared(error: unknown): unknown {
+  if (!(error instanceof SwitchyardError) || !unpreparedStates.includes(sqlState(error.cause))) return error;
+  return new SwitchyardError(
+    'TABLE_NOT_WATCHED',
+    'the store is not prepared to write down changes for watchers: a running control prepares every keyspace whose owner it can log in as',
+    { cause: error },
+  );
+}

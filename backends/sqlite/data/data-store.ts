@@ -4,6 +4,7 @@ import { aggregateColumn } from '../../../core/aggregate-column.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, TableEvent } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
@@ -103,6 +104,18 @@ class SqliteDataStore implements DataStore {
       .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
   }
 
+  eventLine(): Promise<EventLine> {
+    return Promise.reject(noEvents());
+  }
+
+  events(): Promise<readonly TableEvent[]> {
+    return Promise.reject(noEvents());
+  }
+
+  async isWatched(): Promise<boolean> {
+    return false;
+  }
+
   begin(): Promise<DataTransaction> {
     return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'a store of kind "sqlite" has no interactive transactions'));
   }
@@ -181,3 +194,5 @@ function firstRow(table: TableSchema, rows: readonly SqlRow[], read: (row: SqlRo
   if (second !== undefined) throw new SwitchyardError('STORE_FAILED', `table "${table.name}" has several rows of one primary key`, { metadata: { table: table.name } });
   return row === undefined ? null : read(row);
 }
+
+const noEvents = (): SwitchyardError => new SwitchyardError('NOT_SUPPORTED', 'a store of kind "sqlite" does not write down changes for watchers');

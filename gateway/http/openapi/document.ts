@@ -19,6 +19,7 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
   update: 'Changes one row: new values, or {"$add": n} for a number',
   delete: 'Removes one row',
   transact: 'An interactive transaction',
+  watch: 'Every change of a table',
   mutate: 'Several writes to tables of one keyspace: all or none',
   describeTable: "A table's columns and keys",
   listTables: 'The tables that can be named',

@@ -5,6 +5,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import type { AggregateGroup, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, TableEvent } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../kernel/connection.ts';
 import { compareCells, satisfies } from './filters.ts';
@@ -91,6 +92,18 @@ export class SimDataStore implements DataStore {
         return answer;
       }
     });
+  }
+
+  eventLine(): Promise<EventLine> {
+    return Promise.reject(noEvents());
+  }
+
+  events(): Promise<readonly TableEvent[]> {
+    return Promise.reject(noEvents());
+  }
+
+  async isWatched(): Promise<boolean> {
+    return false;
   }
 
   begin(): Promise<DataTransaction> {
@@ -182,3 +195,5 @@ function lostError(error: unknown): unknown {
   if (!(error instanceof SwitchyardError) || error.retryable) return error;
   return new SwitchyardError('STORE_UNAVAILABLE', 'the connection to the store was lost before it could tell whether the write had been done before', { cause: error });
 }
+
+const noEvents = (): SwitchyardError => new SwitchyardError('NOT_SUPPORTED', 'the simulated store has no events');
