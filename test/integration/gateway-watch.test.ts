@@ -104,7 +104,7 @@ class Watched implements AsyncDisposable {
 
 const insert = (id: number, n = 0) => client.insert({ table: 'counter', row: { cells: { id: int(id), n: int(n) } } });
 const add = (id: number, by = 1) => client.update({ table: 'counter', key: key(id), add: { cells: { n: int(by) } } });
-const kindNames = new Map(Object.entries(Change_Kind).map(([name, kind]) => [kind, name]));
+const kindNames = new Map<unknown, string>(Object.entries(Change_Kind).map(([name, kind]) => [kind, name]));
 const shown = ({ kind, before, after }: WatchResponse['changes'][number]) => [kindNames.get(kind), cell(before, 'n'), cell(after, 'n')];
 
 describe('a watch', () => {
