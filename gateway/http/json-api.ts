@@ -2,15 +2,19 @@ import type { DescField, DescMessage, MessageInitShape, MessageShape } from '@bu
 import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CALLER_KEY } from '../../core/request-record.ts';
+import { timestampText } from '../../core/time-text.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import type {
-  DataService,
-  DeleteRequest,
-  GetRequest,
-  MutateRequest,
-  StreamQueryRequest,
-  StreamQueryResponseSchema,
-  UpdateRequest,
+import {
+  Change_Kind,
+  type DataService,
+  type DeleteRequest,
+  type GetRequest,
+  type MutateRequest,
+  type StreamQueryRequest,
+  type StreamQueryResponseSchema,
+  type UpdateRequest,
+  type WatchRequest,
+  type WatchResponseSchema,
 } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
@@ -126,6 +130,8 @@ export class JsonApi {
     switch (binding.method.name) {
       case 'StreamQuery':
         return await this.#stream(request as StreamQueryRequest, handle, context);
+      case 'Watch':
+        return await this.#watch(head, request as WatchRequest, handle, context);
       case 'Get':
         if (handle !== null) return await this.#get(head, request as GetRequest, handle, context);
         break;
@@ -160,6 +166,14 @@ export class JsonApi {
     const pieces = this.#options.service.streamQuery(request, context)[Symbol.asyncIterator]();
     const first = await pieces.next();
     return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body: rowLines(first, pieces, handle) };
+  }
+
+  /** Server-sent events: what breaks is taken up again by the browser itself, with the last id that it has seen. */
+  async #watch(head: HttpHead, request: WatchRequest, handle: TableHandle | null, context: RpcContext): Promise<HttpAnswer> {
+    const last = head.headers['last-event-id'];
+    const answers = this.#options.service.watch(typeof last === 'string' && last !== '' ? { ...request, token: last } : request, context)[Symbol.asyncIterator]();
+    const first = await answers.next();
+    return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body: changeEvents(first, answers, handle) };
   }
 
   async #read(request: GetRequest, context: RpcContext): Promise<WireRow> {
@@ -245,6 +259,28 @@ async function* rowLines(first: IteratorResult<Piece>, pieces: AsyncIterator<Pie
     yield `{"error":${problemAnswer(error).body}}\n`;
   } finally {
     await pieces.return?.();
+  }
+}
+
+type Told = MessageInitShape<typeof WatchResponseSchema>;
+const kindNames: Readonly<Record<number, string>> = Object.fromEntries(Object.entries(Change_Kind).map(([name, kind]) => [kind, name]));
+
+/** An event for each change; the last of an answer has the token behind all of them as its id. Answers without changes keep the connection alive, and its id young. */
+async function* changeEvents(first: IteratorResult<Told>, answers: AsyncIterator<Told>, handle: TableHandle | null): AsyncGenerator<string> {
+  const row = (found: unknown): string => (found === undefined ? 'null' : rowToJson(found as WireRow, handle));
+  try {
+    for (let answer = first; answer.done !== true; answer = await answers.next()) {
+      const { changes = [], token = '' } = answer.value;
+      const events = changes.map(({ kind = 0, before, after, changedAtMicros = 0n }, index) => {
+        const id = index === changes.length - 1 ? `id: ${token}\n` : '';
+        return `${id}event: change\ndata: {"kind":"${kindNames[kind]}","before":${row(before)},"after":${row(after)},"changedAt":"${timestampText(changedAtMicros, true)}"}\n\n`;
+      });
+      yield events.length > 0 ? events.join('') : `id: ${token}\nevent: position\ndata: {}\n\n`;
+    }
+  } catch (error) {
+    yield `event: error\ndata: ${problemAnswer(error).body}\n\n`;
+  } finally {
+    await answers.return?.();
   }
 }
 
