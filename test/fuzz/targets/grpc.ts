@@ -130,17 +130,7 @@ export const target: FuzzTarget = {
         const metadata = new Metadata();
         if ((input[1] ?? 0) % 4 === 1) metadata.set(CALLER_KEY, 'me');
         if ((input[1] ?? 0) % 4 === 2) metadata.set(CALLER_KEY, 'two words');
-        const { promise, resolve } = Promise.withResolvers<{ readonly error: ServiceError | null; readonly answer: Buffer | undefined }>();
-        client.makeUnaryRequest(
-          `/${DataService.typeName}/${method.name}`,
-          (bytes: Buffer) => bytes,
-          (bytes: Buffer) => bytes,
-          input.subarray(2),
-          metadata,
-          { deadline: Date.now() + limitMs },
-          (error, answer) => resolve({ error, answer }),
-        );
-        const { error, answer } = await promise;
+        const { error, answer } = await firstAnswer(client, method, input.subarray(2), metadata);
         if (error !== null) return `${method.name}: ${reasonOnTheWire(error)}`;
         must(answer !== undefined, 'neither an answer nor an error');
         fromBinary(method.output as DescMessage, answer);
@@ -154,6 +144,38 @@ export const target: FuzzTarget = {
     };
   },
 };
+
+interface Outcome {
+  readonly error: ServiceError | null;
+  readonly answer: Buffer | undefined;
+}
+
+/** Sends one request, and takes the first answer of a stream for all of it. */
+function firstAnswer(client: Client, { name, methodKind }: (typeof methods)[number], request: Buffer, metadata: Metadata): Promise<Outcome> {
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const [path, options] = [`/${DataService.typeName}/${name}`, { deadline: Date.now() + limitMs }];
+  if (methodKind === 'unary') {
+    client.makeUnaryRequest(path, asIs, asIs, request, metadata, options, (error, answer) => resolve({ error, answer }));
+    return promise;
+  }
+  const call =
+    methodKind === 'bidi_streaming'
+      ? client.makeBidiStreamRequest(path, asIs, asIs, metadata, options)
+      : client.makeServerStreamRequest(path, asIs, asIs, request, metadata, options);
+  call.once('data', (answer: Buffer) => {
+    resolve({ error: null, answer });
+    call.cancel();
+  });
+  call.on('error', (error: ServiceError) => resolve({ error, answer: undefined }));
+  // A stream of no requests is one of no answers.
+  call.on('end', () => resolve({ error: null, answer: Buffer.alloc(0) }));
+  if ('write' in call) {
+    call.write(request);
+    call.end();
+  }
+  return promise;
+}
 
 /** The reason that a failed call carries in its trailers. A finding: none, one that is not in the catalogue, or a fault of ours. */
 export function reasonOnTheWire(error: ServiceError): string {
