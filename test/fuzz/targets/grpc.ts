@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, type ClientReadableStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ownMember } from '../../../core/own-member.ts';
 import { CALLER_KEY } from '../../../core/request-record.ts';
 import { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
@@ -159,18 +159,18 @@ function firstAnswer(client: Client, { name, methodKind }: (typeof methods)[numb
     client.makeUnaryRequest(path, asIs, asIs, request, metadata, options, (error, answer) => resolve({ error, answer }));
     return promise;
   }
-  const call =
-    methodKind === 'bidi_streaming'
-      ? client.makeBidiStreamRequest(path, asIs, asIs, metadata, options)
-      : client.makeServerStreamRequest(path, asIs, asIs, request, metadata, options);
-  call.once('data', (answer: Buffer) => {
-    resolve({ error: null, answer });
-    call.cancel();
-  });
-  call.on('error', (error: ServiceError) => resolve({ error, answer: undefined }));
-  // A stream of no requests is one of no answers.
-  call.on('end', () => resolve({ error: null, answer: Buffer.alloc(0) }));
-  if ('write' in call) {
+  const listen = (call: ClientReadableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>): void => {
+    call.once('data', (answer: Buffer) => {
+      resolve({ error: null, answer });
+      call.cancel();
+    });
+    call.on('error', (error: ServiceError) => resolve({ error, answer: undefined }));
+    call.on('end', () => resolve({ error: null, answer: Buffer.alloc(0) }));
+  };
+  if (methodKind === 'server_streaming') listen(client.makeServerStreamRequest(path, asIs, asIs, request, metadata, options));
+  else {
+    const call = client.makeBidiStreamRequest(path, asIs, asIs, metadata, options);
+    listen(call);
     call.write(request);
     call.end();
   }
