@@ -67,7 +67,7 @@ export async function transact<T>(
   options: TransactOptions = {},
 ): Promise<T> {
   const { retryMs = defaultRetryMs, signal, onRetry, ...begin } = options;
-  const requestId = randomUUID();
+  const requestId = options.readOnly === true ? '' : randomUUID();
   const endsMs = performance.now() + retryMs;
   /** What the try returned whose commit nobody knows the end of. */
   let doubtful: { readonly result: T } | null = null;

@@ -104,6 +104,11 @@ function scalarFromWire(kind: ScalarKind, { kind: found }: Value): unknown {
       return null;
     case 'int64Value':
       return kind === 'int16' || kind === 'int32' ? Number(found.value) : found.value;
+    case 'bytesValue': {
+      // Whatever the transport made of them; a Buffer has methods that mean other things.
+      const { buffer, byteOffset, byteLength } = found.value;
+      return new Uint8Array(buffer, byteOffset, byteLength);
+    }
     case 'timeMicros':
       return timeText(found.value);
     case 'timestampMicros':

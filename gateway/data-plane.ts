@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { RpcImplementation } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
@@ -55,6 +56,8 @@ export interface DataPlane extends AsyncDisposable {
   readonly fenceView: FenceView;
   readonly holds: Holds;
   readonly buffer: WriteBuffer;
+  /** Ends the streams that have no end of their own: their callers go on elsewhere. To be called before the protocols wait for the end of calls. */
+  stop(): void;
   /** Follows the rules from here on; resolves when the first are applied, or when it is known that there are none yet. `onRules` is told of every applied version and of every change of the problems. */
   start(identity: GatewayIdentity, onRules: () => void): Promise<void>;
 }
@@ -89,9 +92,10 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   const tables = new TableList(stores, routing, fenceView);
   const storeWatch = new StoreWatch({ stores, clock, onChange: () => registrar?.update() });
   let registrar: Registrar | null = null;
+  const stopping = new AbortController();
 
   return {
-    service: dataService({ executor, transactions, watching: { routing, fenceView, schemas, stores, clock }, observer, tables }),
+    service: dataService({ executor, transactions, watching: { routing, fenceView, schemas, stores, clock }, observer, tables, stopping: stopping.signal }),
     executor,
     observer,
     tables,
@@ -99,6 +103,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     fenceView,
     holds,
     buffer,
+    stop: () => stopping.abort(new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down: go on at another one')),
     async start(identity, onRules) {
       const registering = new Registrar({ topology, routing, stores: storeWatch, clock, log, newId, ...identity });
       registrar = registering;

@@ -10,6 +10,7 @@ import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
+import type { Call } from './flow/call.ts';
 import type { Executor } from './flow/executor.ts';
 import type { Transactions } from './flow/open-transaction.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
@@ -23,12 +24,14 @@ export interface DataServiceOptions {
   readonly executor: Executor;
   readonly transactions: Transactions;
   readonly watching: WatchParts;
+  /** Aborts, with the reason that callers are told, when the gateway begins to stop: streams without an end of their own go on elsewhere. */
+  readonly stopping: AbortSignal;
   readonly observer: CallObserver;
   readonly tables: TableList;
 }
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
-export function dataService({ executor, transactions, watching, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
+export function dataService({ executor, transactions, watching, observer, tables, stopping }: DataServiceOptions): RpcImplementation<typeof DataService> {
   const writeOne = <I extends DescMessage, O extends DescMessage>(
     method: WriteMethod<I, O>,
     kind: WriteKind,
@@ -41,6 +44,8 @@ export function dataService({ executor, transactions, watching, observer, tables
       const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), routed(handles, request.table));
       return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
+
+  const untilStopping = (call: Call): Call => ({ ...call, signal: AbortSignal.any([call.signal, stopping]) });
 
   return {
     get: (request, context) =>
@@ -71,7 +76,7 @@ export function dataService({ executor, transactions, watching, observer, tables
           return encodePage(handle, decoded, await store.query(handle.schema, decoded.operation, call.signal));
         });
       }),
-    streamQuery: (request, context) => observer.observeStream('StreamQuery', request.table, context, (call) => streamRows(executor, call, request)),
+    streamQuery: (request, context) => observer.observeStream('StreamQuery', request.table, context, (call) => streamRows(executor, untilStopping(call), request)),
     aggregate: (request, context) =>
       observer.observe('Aggregate', request.table, context, async (call) => {
         checkRead(request);
@@ -105,7 +110,7 @@ export function dataService({ executor, transactions, watching, observer, tables
         return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
       }),
     transact: (requests, context) => observer.observeStream('Transact', '', context, (call) => transact(transactions, call, requests)),
-    watch: (request, context) => observer.observeStream('Watch', request.table, context, (call) => watchTable(watching, call, request)),
+    watch: (request, context) => observer.observeStream('Watch', request.table, context, (call) => watchTable(watching, untilStopping(call), request)),
     describeTable: (request, context) =>
       observer.observe('DescribeTable', request.table, context, async (call) => {
         if (request.table === '') throw new SwitchyardError('ARGUMENT_INVALID', 'table: missing; give "orders" or "keyspace.orders"');

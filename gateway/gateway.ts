@@ -65,6 +65,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       log.info('gateway drains');
       isDraining = true;
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
+      plane.stop();
       await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
       await plane[Symbol.asyncDispose]();
       await metricsServer?.[Symbol.asyncDispose]();

@@ -67,7 +67,9 @@ export class Schemas {
     const names = await this.#stores.use(keyspace, (store) => store.listTables(signal)).catch(() => []);
     const closest = closestName(table, names.slice(0, mostCompared));
     const advice = closest === null ? '' : `; did you mean "${closest}"?`;
-    return new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"${advice}`, { metadata: { table, keyspace, ...(closest === null ? {} : { closest }) } });
+    return new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"${advice}`, {
+      metadata: { table, keyspace, ...(closest === null ? {} : { closest }) },
+    });
   }
 
   #load(keyspace: string, table: string): Promise<TableHandle> {

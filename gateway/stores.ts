@@ -54,6 +54,7 @@ export class Stores implements AsyncDisposable {
   readonly #options: StoresOptions;
   readonly #stores = new Map<string, OpenStore | BrokenStore>();
   readonly #closing = new Set<Promise<void>>();
+  #isClosed = false;
 
   constructor(options: StoresOptions) {
     this.#options = options;
@@ -138,6 +139,7 @@ export class Stores implements AsyncDisposable {
 
   /** Closes every store; calls still under way may finish within 30 s. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     for (const [keyspace, store] of this.#stores) if (store.kind === 'open') this.#retire(keyspace, store);
     this.#stores.clear();
     await Promise.all(this.#closing);
@@ -145,6 +147,7 @@ export class Stores implements AsyncDisposable {
 
   #usable(keyspace: string): OpenStore {
     const store = this.#stores.get(keyspace);
+    if (this.#isClosed) throw new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down');
     if (store === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${keyspace}"`);
     if (store.kind === 'broken') throw store.error;
     return store;

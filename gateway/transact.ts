@@ -32,6 +32,8 @@ const endsNothing = (error: unknown): error is SwitchyardError =>
     'STORE_LOGIN_REFUSED',
     'STORE_READ_ONLY',
     'OUTCOME_UNKNOWN',
+    'REQUEST_ID_REUSED',
+    'REQUEST_IDS_NOT_KEPT',
     'TRANSACTION_COMMITTED',
     'TRANSACTION_EXPIRED',
     'TRANSACTION_MOVED',
@@ -87,6 +89,7 @@ function optionsOf({ isolation, readOnly, requestId }: BeginTransaction, caller:
   const level = isolations[isolation];
   if (level === undefined) throw argument(`begin.isolation: got ${isolation}; must be one of ISOLATION_READ_COMMITTED, ISOLATION_REPEATABLE_READ, ISOLATION_SERIALIZABLE`);
   checkRequestId(requestId);
+  if (requestId !== '' && readOnly) throw argument('begin.request_id: a transaction that only reads may be repeated without one; leave it out');
   if (requestId !== '') checkCaller(caller);
   return { isolation: level, readOnly, once: requestId === '' ? null : { caller, id: requestId } };
 }

@@ -72,6 +72,7 @@ class TableWatch {
 
   async begin(token: string): Promise<void> {
     const { home } = await this.#look();
+    await this.#parts.schemas.get(home.keyspace, this.#ref.table, this.#call.signal);
     await this.#requireWatched(home.keyspace);
     if (token !== '') this.#place = decodeWatchToken(this.#ref.table, token);
     else this.#place = { attempt: home.attempt, number: (await this.#lineOf(home.keyspace)).complete };

@@ -26,6 +26,7 @@ let base: string;
 beforeAll(async () => {
   stage = await GatewayStage.open(schema);
   for (const keyspace of ['old', 'new'] as const) await stage.sql(keyspace, `INSERT INTO many (id, place) SELECT i, '${keyspace}' FROM generate_series(1, ${manyRows}) i`);
+  await stage.prepare('old');
   running = await stage.start({ http: '127.0.0.1:0' });
   client = running.client;
   base = `http://${running.gateway.httpAddress}`;
@@ -204,17 +205,17 @@ describe('StreamQuery', () => {
   test('goes on at the store that serves the table by then', async () => {
     const places = new Map<unknown, number>();
     let seen = 0;
-    for await (const { rows } of client.streamQuery({ table: 'many', columns: ['id', 'place'] })) {
+    for await (const { rows } of client.streamQuery({ table: 'many' })) {
       for (const row of rows) {
         seen += 1;
         expect(shown(row).id).toBe(BigInt(seen));
         places.set(shown(row).place, (places.get(shown(row).place) ?? 0) + 1);
       }
-      if (seen === 2_000) await route('many', 'new');
+      // Far more than connections hold is still to come.
+      if (places.size === 1 && seen >= 1_000) await route('many', 'new');
     }
     expect(seen).toBe(manyRows);
     expect([...places.keys()]).toEqual(['old', 'new']);
-    expect(places.get('new')).toBeGreaterThan(manyRows / 2);
     await route('many', 'old');
   });
 

@@ -27,7 +27,7 @@ const reasonOf = (promise: Promise<unknown>): Promise<string> =>
   );
 
 let stage: GatewayStage;
-let running: RunningGateway;
+let running: RunningGateway | null = null;
 let client: RunningGateway['client'];
 let attempt = 0;
 
@@ -41,7 +41,7 @@ const setTables = async (primary: 'old' | 'new', hold?: { readonly holdMs: numbe
     (rules) => ({ ...rules, tables: { ...tables, elsewhere: { primary: 'new', attempt: 0, writes: 'open', names: [] } } }),
     never,
   );
-  await waitUntil(`version ${version}`, { limitMs: 5_000, everyMs: 5 }, async () => (running === undefined || running.gateway.appliedVersion >= version ? true : undefined));
+  await waitUntil(`version ${version}`, { limitMs: 5_000, everyMs: 5 }, async () => (running === null || running.gateway.appliedVersion >= version ? true : undefined));
 };
 const fence = async (keyspace: 'old' | 'new', state: Parameters<GatewayStage['fence']>[2], at: number): Promise<void> => {
   for (const table of moved) await stage.fence(keyspace, table, state, at);
@@ -73,6 +73,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await running?.[Symbol.asyncDispose]();
+  running = null;
 });
 
 describe('a transaction', () => {

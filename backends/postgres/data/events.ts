@@ -1,10 +1,10 @@
-import type { Cell, ScalarKind } from '../../../core/cell.ts';
 import { attempt } from '../../../core/ids.ts';
 import type { Row } from '../../../core/operation.ts';
 import type { EventLine, EventPlace, TableEvent } from '../../../core/table-event.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import { textFromElements } from '../array-text.ts';
+import { elementsFromText } from '../array-text.ts';
+import { fieldsOfRecord } from '../record-text.ts';
 import { cellFromText } from '../cells.ts';
 import type { TextRow } from '../batch.ts';
 import type { Statement } from '../session.ts';
@@ -39,12 +39,9 @@ export class EventLines {
   }
 }
 
-const rowText = (column: string): string => `(SELECT json_object_agg(key, value) FROM json_each_text(${column}))`;
-
-/** Each value as the text of its JSON, so that nothing of it is read as a number here. */
 export const eventsStatement = (table: string, after: EventPlace, until: bigint, limit: number): Statement =>
   statement(
-    `SELECT attempt, number, kind, ${rowText('before_row')}, ${rowText('after_row')}, changed_at FROM switchyard.event
+    `SELECT attempt, number, kind, column_names, before_row, after_row, changed_at FROM switchyard.event
      WHERE table_name = $1 AND (attempt, number) > ($2::bigint, $3::bigint) AND number <= $4::bigint ORDER BY attempt, number LIMIT $5::integer`,
     table,
     String(after.attempt),
@@ -68,44 +65,22 @@ const kinds: Readonly<Record<string, TableEvent['kind']>> = { I: 'insert', U: 'u
 
 export const eventReader =
   (table: TableSchema) =>
-  ([attemptText, number, kind, before, after, changedAt]: TextRow): TableEvent => ({
-    attempt: attempt(Number(attemptText)),
-    number: BigInt(number ?? 0),
-    kind: kinds[kind ?? ''] ?? 'truncate',
-    before: rowFromJson(table, before ?? null),
-    after: rowFromJson(table, after ?? null),
-    changedAtMicros: BigInt(changedAt ?? 0),
-  });
+  ([attemptText, number, kind, names, before, after, changedAt]: TextRow): TableEvent => {
+    const columns = (typeof names === 'string' ? (elementsFromText(names) ?? []) : []).map((name) => table.columns.find((column) => column.name === name));
+    return {
+      attempt: attempt(Number(attemptText)),
+      number: BigInt(number ?? 0),
+      kind: kinds[kind ?? ''] ?? 'truncate',
+      before: rowFromRecord(columns, before ?? null),
+      after: rowFromRecord(columns, after ?? null),
+      changedAtMicros: BigInt(changedAt ?? 0),
+    };
+  };
 
-function rowFromJson(table: TableSchema, text: string | null): Row | null {
+/** Undefined: a column that has gone since. */
+function rowFromRecord(columns: readonly (ColumnSchema | undefined)[], text: string | null): Row | null {
   if (text === null) return null;
-  const values = JSON.parse(text) as Readonly<Record<string, string | null>>;
-  const columns = table.columns.filter(({ name }) => Object.hasOwn(values, name));
-  return { columns: columns.map(({ name }) => name), cells: columns.map((column): Cell => cellFromText(column, columnText(column, values[column.name] ?? null))) };
-}
-
-/** The text of a JSON value as the server sends the column itself. */
-function columnText(column: ColumnSchema, text: string | null): string | null {
-  if (text === null) return null;
-  if (column.kind !== 'array') return scalarText(column.kind, text);
-  // to_json makes its elements what it makes of a column; numbers keep their digits only in their source.
-  const elements: (string | null)[] = [];
-  JSON.parse(text, function (this: unknown, key: string, value: unknown, context?: { readonly source?: string }) {
-    if (Array.isArray(this) && key !== '') elements[Number(key)] = value === null ? null : typeof value === 'string' ? value : (context?.source ?? JSON.stringify(value));
-    return value;
-  });
-  return textFromElements(elements.map((element) => (element === null ? null : scalarText(column.elementKind ?? 'text', element))));
-}
-
-function scalarText(kind: ScalarKind, text: string): string {
-  switch (kind) {
-    case 'bool':
-      return text === 'true' ? 't' : 'f';
-    case 'timestamp':
-      return text.replace('T', ' ');
-    case 'timestamptz':
-      return text.replace('T', ' ').replace(/\+00:00/, '+00');
-    default:
-      return text;
-  }
+  const fields = fieldsOfRecord(text);
+  const found = columns.flatMap((column, index) => (column === undefined ? [] : [{ column, cell: cellFromText(column, fields[index] ?? null) }]));
+  return { columns: found.map(({ column }) => column.name), cells: found.map(({ cell }) => cell) };
 }

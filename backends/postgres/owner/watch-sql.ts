@@ -12,15 +12,16 @@ CREATE TABLE switchyard.event (
   table_name text COLLATE "C" NOT NULL,
   attempt bigint NOT NULL,
   kind "char" NOT NULL,
-  before_row json,
-  after_row json,
+  column_names text[],
+  before_row text,
+  after_row text,
   changed_at bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
   PRIMARY KEY (table_name, attempt, number)
 );
 CREATE INDEX event_changed_at ON switchyard.event (changed_at);`;
 
 /**
- * The function behind the triggers. Its first argument is the table's name: a partition's trigger has another one. A number is taken while the row is locked. Times are written in one zone and one style, whatever the writer's session
+ * The function behind the triggers. Its first argument is the table's name: a partition's trigger has another one. A number is taken while the row is locked. A row is written as the text of a record, which alone tells SQL's NULL from JSON's, with the columns that it had then; times are written in one zone and one style, whatever the writer's session
  * has.
  */
 export const recordChange = `
@@ -31,9 +32,10 @@ DECLARE
 BEGIN
   -- The newest row: a transaction whose snapshot is older than an attempt fails with 40001, instead of writing down a change before others that came before it.
   SELECT f.attempt INTO found_attempt FROM switchyard.fence f WHERE f.table_name = TG_ARGV[0] FOR KEY SHARE;
-  INSERT INTO switchyard.event (table_name, attempt, kind, before_row, after_row) VALUES (
+  INSERT INTO switchyard.event (table_name, attempt, kind, column_names, before_row, after_row) VALUES (
     TG_ARGV[0], coalesce(found_attempt, 0), left(TG_OP, 1)::"char",
-    CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN to_json(OLD) END, CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN to_json(NEW) END);
+    CASE WHEN TG_LEVEL = 'ROW' THEN ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = TG_RELID AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum) END,
+    CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN OLD::text END, CASE WHEN TG_OP IN ('INSERT', 'UPDATE') THEN NEW::text END);
   RETURN NULL;
 END $function$;`;
 

@@ -1344,6 +1344,7 @@ export type BeginTransaction = Message<"switchyard.data.v1.BeginTransaction"> & 
 
   /**
    * Lets an unknown outcome of commit be known: a later transaction with the same id, whose first one was committed, is refused with TRANSACTION_COMMITTED at its first request.
+   * Not with read_only.
    *
    * @generated from field: string request_id = 3;
    */
