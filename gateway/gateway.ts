@@ -3,6 +3,7 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
+import { addReflection } from '../runtime/grpc-reflection.ts';
 import { addService, closeGrpc, listenGrpc } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -96,5 +97,6 @@ function protocols(config: GatewayConfig, { executor, observer, routing, service
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
+  addReflection(server, [DataService]);
   return { server, health, http };
 }

@@ -31,6 +31,8 @@ const watchDescription =
   'Server-sent events: "change" with kind, before, after and changedAt; "position" where nothing has changed for a while; "error", a Problem, where the watch breaks. The id of an event is the token of what comes behind it: send it as Last-Event-ID';
 const streamDescription =
   'Lines of JSON: {"row": …} for each row; {"nextPageToken": …} behind each piece, which is where to go on from there, empty behind the last row; {"error": …}, a Problem, where the stream breaks';
+// OpenAPI 3.1 has no word for the parts of a stream; the descriptions tell them.
+const lines = { schema: { type: 'string' } };
 const etagHeader = header('Changes whenever the row does', { type: 'string' });
 const timeoutParameter = { $ref: '#/components/parameters/XRequestTimeout' };
 const requestIdParameters = ['IdempotencyKey', 'SwitchyardCaller'].map((name) => ({ $ref: `#/components/parameters/${name}` }));
@@ -114,8 +116,8 @@ function operation(binding: HttpBinding, table: DocumentedTable | null, collecte
 function responses({ method, responseBody }: HttpBinding, table: string | null, collected: Collected): Schema {
   // Rows in answers are whole rows, whatever the request holds.
   const schemaOf = (message: DescMessage, field: DescField): Schema => nestedSchema(message, field, '', table, collected);
-  if (method.name === 'Watch') return { 200: { description: watchDescription, content: { 'text/event-stream': {} } }, default: failure };
-  if (method.methodKind === 'server_streaming') return { 200: { description: streamDescription, content: { 'application/x-ndjson': {} } }, default: failure };
+  if (method.name === 'Watch') return { 200: { description: watchDescription, content: { 'text/event-stream': lines } }, default: failure };
+  if (method.methodKind === 'server_streaming') return { 200: { description: streamDescription, content: { 'application/x-ndjson': lines } }, default: failure };
   const schema = responseBody === null ? messageSchema(method.output, schemaOf) : fieldSchema(responseBody, schemaOf);
   const ok = jsonResponse('Done', schema);
   const isRow = responseBody?.message?.typeName === rowType;
