@@ -130,7 +130,8 @@ function bidiStreaming(
 ): handleBidiStreamingCall<unknown, unknown> {
   return (call) => {
     async function* requests(): AsyncGenerator<never> {
-      for await (const request of call) yield decodedRequest(request);
+      // A call that is destroyed tells its caller nothing any more.
+      for await (const request of call.iterator({ destroyOnReturn: false })) yield decodedRequest(request);
     }
     return answerStream(name, call, options, (context) => handler(requests(), context));
   };

@@ -175,7 +175,7 @@ describe('the OpenAPI document', () => {
       ...ofTable('item', { name: 'documented' }, '1000', { id: '1000' }, { amount: { $add: 1 }, doc: [1] }),
       ...ofTable('line', { item_id: id, line: 'x' }, `${id},x`, { item_id: id, line: 'x' }, { quantity: 2 }),
       ...ofTable('orders', { id: 7, customer: 'x', total: 1 }, '7', { id: '7' }, { total: { $add: 0.5 }, doc: { a: 1 } }),
-      ...ofTable('held', { id: 1, note: 'x' }, '1', { id: 1 }, { note: 'y' }),
+      ...ofTable('held', { id: 9, note: 'x' }, '9', { id: 9 }, { note: 'y' }),
     } as Readonly<Record<string, readonly [path: string, status: number, ...more: string[]]>>;
     expect(document.operations.map(({ id: one }) => one).sort()).toEqual(Object.keys(all).sort());
     for (const [name, [path, status, ...more]] of Object.entries(all)) {
@@ -446,7 +446,7 @@ test('a held write waits like one over gRPC, and reads do not', async () => {
   expect(done).toBe(false);
   await stage.fence('old', 'held', 'OPEN', 1);
   expect((await write).status).toBe(201);
-  expect(await stage.sql('old', 'SELECT id FROM held ORDER BY id')).toBe('1\n2\n');
+  expect(await stage.sql('old', 'SELECT id FROM held WHERE id < 9 ORDER BY id')).toBe('1\n2\n');
 });
 
 test('a write that was done and cannot be shown is never done twice, nor called an invalid argument', async () => {
