@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
 import { addReflection } from '../runtime/grpc-reflection.ts';
-import { addService, closeGrpc, listenGrpc } from '../runtime/grpc-server.ts';
+import { addService, closeGrpc, listenGrpc, listenGrpcShared } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
@@ -39,9 +39,9 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
   const { health, server, http } = protocols(config, plane, clock, log);
-  const port = await listenGrpc(server, config.listen);
-  const address = formatHostPort({ host: config.listen.host, port });
+  const { address, shared } = await openGrpc(config, server);
   const door = await openHttp(config, http, clock).catch((error: unknown) => {
+    shared?.[Symbol.dispose]();
     server.forceShutdown();
     throw error;
   });
@@ -67,6 +67,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       isDraining = true;
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
       plane.stop();
+      shared?.[Symbol.dispose]();
       await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
       await plane[Symbol.asyncDispose]();
       await metricsServer?.[Symbol.asyncDispose]();
@@ -75,11 +76,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   };
 }
 
+/** Where there are several workers, their listeners are their own: the server itself does not know them. */
+async function openGrpc({ listen, workers }: GatewayConfig, server: Server): Promise<{ readonly address: string; readonly shared: Disposable | null }> {
+  if (workers > 1) return { address: formatHostPort(listen), shared: await listenGrpcShared(server, listen) };
+  return { address: formatHostPort({ ...listen, port: await listenGrpc(server, listen) }), shared: null };
+}
+
 async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocols>['http'], clock: Clock): Promise<HttpDoor | null> {
-  const { http: listen, httpHosts: hostNames, defaultDeadlineMs, streamDeadlineMs } = config;
+  const { http: listen, httpHosts: hostNames, workers, defaultDeadlineMs, streamDeadlineMs } = config;
   if (listen === null) return null;
   try {
-    return await serveHttp({ ...parts, listen, hostNames, clock, defaultDeadlineMs, streamDeadlineMs });
+    return await serveHttp({ ...parts, listen, isShared: workers > 1, hostNames, clock, defaultDeadlineMs, streamDeadlineMs });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });

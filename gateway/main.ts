@@ -1,8 +1,8 @@
-import cluster from 'node:cluster';
+import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { backends } from '../backends/registry.ts';
 import { systemClock } from '../runtime/clock.ts';
-import { terminationOf } from '../runtime/lifecycle.ts';
+import { abandonedBy, terminationOf } from '../runtime/lifecycle.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { readProcessConfig, startFailure } from '../runtime/process-options.ts';
 import { startTracing } from '../runtime/tracing.ts';
@@ -19,10 +19,12 @@ async function main(): Promise<void> {
   const terminated = terminationOf(process);
   const worker = Number(process.env.SWITCHYARD_WORKER ?? 0);
   if (config.workers > 1 && worker === 0) {
-    if (!(await superviseWorkers({ cluster, count: config.workers, clock: systemClock, log, terminated }))) process.exitCode = 1;
+    const start = (number: number) => fork(import.meta.filename, process.argv.slice(2), { env: { ...process.env, SWITCHYARD_WORKER: String(number) } });
+    if (!(await superviseWorkers(config, { start, clock: systemClock, log, terminated }))) process.exitCode = 1;
     return;
   }
-  await serve(worker === 0 ? config : workerConfig(config, worker), log, terminated);
+  if (worker === 0) await serve(config, log, terminated);
+  else await serve(workerConfig(config, worker), log, Promise.race([terminated, abandonedBy(process)]));
 }
 
 async function serve(config: GatewayConfig, log: Logger, terminated: Promise<NodeJS.Signals>): Promise<void> {

@@ -12,11 +12,13 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { createServer } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
+import { listen } from './listen.ts';
 
 /** What a handler knows of its call beside the message. */
 export interface RpcContext {
@@ -221,10 +223,18 @@ function handlerOf(method: DescMethod, handler: (request: unknown, context: RpcC
 }
 
 /** Binds without TLS; port 0 takes a free one. Returns the port taken. */
-export function listenGrpc(server: Server, listen: HostPort): Promise<number> {
+export function listenGrpc(server: Server, at: HostPort): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(formatHostPort(listen), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
   });
+}
+
+/** Listens beside other processes on the same port, among whom the system divides the connections. Closing what is returned takes no more of them. */
+export async function listenGrpcShared(server: Server, at: HostPort): Promise<Disposable> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = createServer((socket) => injector.injectConnection(socket));
+  await listen(sockets, at, true);
+  return { [Symbol.dispose]: () => sockets.close() };
 }
 
 /** Lets calls under way finish for at most `limitMs`, then ends them. */

@@ -20,7 +20,9 @@ const statusOf = (act: () => unknown): unknown => {
 };
 
 test('every method of the data API has a path, but for those whose request is a stream', () => {
-  expect(new Set(bindings.map(({ method }) => method.name))).toEqual(new Set(DataService.methods.filter(({ methodKind }) => methodKind !== 'bidi_streaming').map(({ name }) => name)));
+  expect(new Set(bindings.map(({ method }) => method.name))).toEqual(
+    new Set(DataService.methods.filter(({ methodKind }) => methodKind !== 'bidi_streaming').map(({ name }) => name)),
+  );
 });
 
 test.each([

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { isOwnHost } from '../../runtime/host-header.ts';
 import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
+import { listen } from '../../runtime/listen.ts';
 import { limitSending } from '../../runtime/send-limit.ts';
 import { HttpRoutes, methodNotAllowed, type HttpBinding } from './bindings.ts';
 import { BodyBudget } from './body-budget.ts';
@@ -16,6 +17,8 @@ import { askedTimeoutMs } from './request-headers.ts';
 
 export interface HttpServerOptions {
   readonly listen: HostPort;
+  /** Other processes listen there too; left out: none may. */
+  readonly isShared?: boolean;
   /** Names that callers may know this host by beside its address, "localhost" and the name that it listens on. */
   readonly hostNames?: readonly string[];
   readonly clock: Clock;
@@ -67,13 +70,9 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
     if (!(socket instanceof Socket) || connections.isAnswering(socket)) socket.destroy();
     else refuseConnection(error, socket);
   });
-  const { host, port } = options.listen;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  await listen(server, options.listen, options.isShared);
   return {
-    address: formatHostPort({ host, port: (server.address() as AddressInfo).port }),
+    address: formatHostPort({ ...options.listen, port: (server.address() as AddressInfo).port }),
     close: (limitMs) => {
       requests.drain();
       return connections.drain(limitMs, options.clock);

@@ -192,6 +192,28 @@ describe('a watch', () => {
     }
   });
 
+  test('waits for a transaction that began behind all that have ended', async () => {
+    await using seen = await Watched.begin();
+    const { host, port } = stage.postgres;
+    const connect = async (): Promise<pg.Client> => {
+      const session = new pg.Client({ host, port, database: 'old', user: SHOP_LOGINS.gateway.user, password: SHOP_LOGINS.gateway.password });
+      await session.connect();
+      return session;
+    };
+    const [older, newest] = [await connect(), await connect()];
+    try {
+      await older.query('BEGIN; INSERT INTO counter VALUES (2, 20)');
+      await newest.query('BEGIN; INSERT INTO counter VALUES (3, 30)');
+      await older.query('INSERT INTO counter VALUES (4, 40); COMMIT');
+      await sleep(300);
+      expect(seen.changes.map(({ after }) => cell(after, 'id'))).toEqual([]);
+      await newest.query('COMMIT');
+      expect((await seen.until(3)).map(({ after }) => cell(after, 'id'))).toEqual([2n, 3n, 4n]);
+    } finally {
+      await Promise.all([older.end(), newest.end()]);
+    }
+  });
+
   test('goes on behind its token, at another gateway too', async () => {
     await insert(1);
     const tokens: string[] = [];

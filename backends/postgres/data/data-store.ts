@@ -17,7 +17,7 @@ import { SilenceWatch } from '../silence-watch.ts';
 import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
-import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, runningStatement } from './events.ts';
+import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
 import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
 import { type DoneWrite, runWrites } from './write.ts';
@@ -101,10 +101,11 @@ class PostgresDataStore implements DataStore {
   async eventLine(signal: AbortSignal): Promise<EventLine> {
     const session = await this.#pool.acquire(signal);
     try {
-      // One after the other: the snapshot must not be older than the number.
-      const [number] = await readOn(session, lastNumberStatement, signal);
-      const [running] = await readOn(session, runningStatement, signal);
-      return this.#eventLines.learn(BigInt(number?.[0] ?? 0), BigInt(running?.[0] ?? 0), BigInt(running?.[1] ?? 0));
+      // One after the other: each must not be older than the one before.
+      const ask = async (asked: Statement): Promise<bigint> => BigInt((await readOn(session, asked, signal))[0]?.[0] ?? 0);
+      const last = await ask(lastNumberStatement);
+      if (this.#eventLines.asksWhoRuns(last)) this.#eventLines.begin(last, await ask(nextTransactionStatement));
+      return this.#eventLines.learn(last, await ask(oldestRunningStatement));
     } catch (error) {
       throw unprepared(error);
     } finally {

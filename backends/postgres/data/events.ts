@@ -11,9 +11,10 @@ import type { Statement } from '../session.ts';
 
 const statement = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
 
-/** The number before the snapshot: whoever has got a number up to it had begun by then. */
 export const lastNumberStatement = statement('SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM switchyard.event_number_seq');
-export const runningStatement = statement('SELECT pg_snapshot_xmin(s), pg_snapshot_xmax(s) FROM pg_current_snapshot() s');
+/** An own transaction id: all that were given before are smaller. A snapshot's end is none, for transactions that run may be behind it. */
+export const nextTransactionStatement = statement('SELECT pg_current_xact_id()');
+export const oldestRunningStatement = statement('SELECT pg_snapshot_xmin(pg_current_snapshot())');
 
 /**
  * How far a store's events are complete: the highest number that had been given at some look, once all transactions that had begun by then have ended. Where none is running that is at once, else at a later look. One look is pending
@@ -23,19 +24,23 @@ export class EventLines {
   #complete = 0n;
   #pending: { readonly last: bigint; readonly begunBefore: bigint } | null = null;
 
-  /** `last`: read before the snapshot of the others. */
-  learn(last: bigint, oldestRunning: bigint, nextToBegin: bigint): EventLine {
-    if (this.#pending !== null && oldestRunning >= this.#pending.begunBefore) {
-      this.#raise(this.#pending.last);
-      this.#pending = null;
-    }
-    if (oldestRunning === nextToBegin) this.#raise(last);
-    else this.#pending ??= { last, begunBefore: nextToBegin };
-    return { complete: this.#complete, last };
+  /** Whether it has to be learned who may be writing numbers up to this one. */
+  asksWhoRuns(last: bigint): boolean {
+    return this.#pending === null && last > this.#complete;
   }
 
-  #raise(to: bigint): void {
-    if (to > this.#complete) this.#complete = to;
+  /** `last` was read before the transaction id was given: whoever had got a number by then had a smaller id. */
+  begin(last: bigint, transactionId: bigint): void {
+    this.#pending ??= { last, begunBefore: transactionId };
+  }
+
+  /** `oldestRunning`: of a snapshot that was taken behind all that. */
+  learn(last: bigint, oldestRunning: bigint): EventLine {
+    if (this.#pending !== null && oldestRunning >= this.#pending.begunBefore) {
+      if (this.#pending.last > this.#complete) this.#complete = this.#pending.last;
+      this.#pending = null;
+    }
+    return { complete: this.#complete, last };
   }
 }
 
