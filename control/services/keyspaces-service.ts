@@ -68,7 +68,16 @@ export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (
     },
     async watchTables({ name, tables, off }, { signal }) {
       const keyspace = await find(name, signal);
-      for (const each of tables.length === 0 ? [] : await alsoMovedTo(keyspace, tables, signal)) {
+      const places = tables.length === 0 ? [] : await alsoMovedTo(keyspace, tables, signal);
+      const able = places.filter(({ keyspace: { shards } }) => shards.every(({ kind }) => stores.capabilitiesOf(kind).watching));
+      const unable = places.find((place) => !able.includes(place));
+      if (unable !== undefined && !off) {
+        throw new SwitchyardError(
+          'NOT_SUPPORTED',
+          `keyspace "${unable.keyspace.name}", where ${unable.tables.join(', ')} would be watched too, is a store of a kind that does not write down changes for watchers`,
+        );
+      }
+      for (const each of able) {
         await using opened = await stores.open(each.keyspace);
         await opened.owner.watch(each.tables, !off, signal);
       }
