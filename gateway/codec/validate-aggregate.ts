@@ -3,7 +3,7 @@ import type { AggregateGroup, AggregateOperation, Aggregation } from '../../core
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { AggregateRequest, AggregateResponse, Aggregation as WireAggregation } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { columnOf } from './columns.ts';
-import { encodeCell } from './encode.ts';
+import { encodeCell } from './encode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 import { decodeFilter } from './validate-filter.ts';
 

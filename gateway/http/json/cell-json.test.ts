@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { type Cell, cellsEqual, type ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import { decodeCell } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode.ts';
+import { encodeCell } from '../../codec/encode-cell.ts';
 import { tableHandle } from '../../codec/table-handle.ts';
 import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';

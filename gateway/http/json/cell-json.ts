@@ -4,7 +4,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import { typeText } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode.ts';
+import { encodeCell } from '../../codec/encode-cell.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from './number-text.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
