@@ -43,14 +43,14 @@ export class WireWriter {
     this.#at = this.#putVarint(this.#at, value);
   }
 
-  /** Of 64 bits: a negative one as its two's complement. */
-  varint64(value: bigint): void {
+  /** An integer of 64 bits: a negative one as its two's complement. */
+  varint64(value: bigint | number): void {
     this.#room(10);
-    if (value >= 0n && value < 0x8000_0000n) {
+    if (value >= 0 && value < 0x8000_0000) {
       this.#at = this.#putVarint(this.#at, Number(value));
       return;
     }
-    const bits = BigInt.asUintN(64, value);
+    const bits = BigInt.asUintN(64, BigInt(value));
     let low = Number(bits & 0xffff_ffffn);
     let high = Number(bits >> 32n);
     while (high > 0 || low > 0x7f) {

@@ -57,7 +57,7 @@ function lengthBytes(length: number): Buffer {
 
 type WriteValue = (writer: WireWriter, cell: Cell) => void;
 
-/** Writes the fields of a `Value`. All tags are below 2^14. */
+/** Writes the fields of a `Value`. Its tags are of one byte, but for that of an array. */
 function valueWriter(kind: ColumnKind, elementKind: ScalarKind | undefined): WriteValue {
   const write = presentWriter(kind, elementKind);
   return (writer, cell) => {
@@ -68,16 +68,17 @@ function valueWriter(kind: ColumnKind, elementKind: ScalarKind | undefined): Wri
 }
 
 function presentWriter(kind: ColumnKind, elementKind: ScalarKind | undefined): WriteValue {
-  const integer =
-    (name: keyof typeof ValueSchema.field): WriteValue =>
-    (writer, cell) => {
-      writer.varint(tagOf(fieldNumber(name), varintType));
-      writer.varint64(typeof cell === 'number' ? BigInt(cell) : (cell as bigint));
+  const integer = (name: keyof typeof ValueSchema.field): WriteValue => {
+    const tag = tagOf(fieldNumber(name), varintType);
+    return (writer, cell) => {
+      writer.byte(tag);
+      writer.varint64(cell as bigint | number);
     };
+  };
   const text = (name: keyof typeof ValueSchema.field): WriteValue => {
     const tag = tagOf(fieldNumber(name), bytesType);
     return (writer, cell) => {
-      writer.varint(tag);
+      writer.byte(tag);
       writer.text(cell as string);
     };
   };
