@@ -61,7 +61,13 @@ test('what is a parameter follows from path and body', () => {
 describe('entity tags', () => {
   const matches = (header: string, weak = false) => isMatch(tagCondition('If-Match', header, weak) ?? 'any', 'abc');
   test('match by themselves, in lists, packed, or any', () => {
-    expect([quotedTag('abc'), `"x", ${quotedTag('abc')}`, packedTag(quotedTag('abc')), '*'].map((header) => matches(header))).toEqual([true, true, true, true]);
+    expect([quotedTag('abc'), `"x", ${quotedTag('abc')}`, packedTag(quotedTag('abc'), 'gzip'), packedTag(quotedTag('abc'), 'br'), '*'].map((header) => matches(header))).toEqual([
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
     expect(['"x"', '"abcd"', 'W/"abc"'].map((header) => matches(header))).toEqual([false, false, false]);
     expect(matches('W/"abc"', true)).toBe(true);
   });
