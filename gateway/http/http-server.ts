@@ -13,6 +13,7 @@ import { Connections } from './connections.ts';
 import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
 import type { JsonApi } from './json-api.ts';
 import { httpLimits } from './limits.ts';
+import { apiPage, apiPageHeaders } from './openapi/api-page.ts';
 import { askedTimeoutMs } from './request-headers.ts';
 
 export interface HttpServerOptions {
@@ -127,10 +128,14 @@ class HttpRequests {
     const asked = askedTimeoutMs(request.headers);
     const [path = '', ...rest] = (request.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?');
     const method = request.method ?? '';
-    if (path === '/healthz' || path === '/openapi.json') {
+    if (path === '/healthz' || path === '/openapi.json' || path === '/docs') {
       if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);
       limit(asked ?? this.#options.defaultDeadlineMs);
-      return path === '/healthz' ? this.#health() : { status: 200, headers: { 'content-type': 'application/json' }, body: await this.#options.openApi(signal) };
+      if (path === '/healthz') return this.#health();
+      const document = await this.#options.openApi(signal);
+      return path === '/docs'
+        ? { status: 200, headers: apiPageHeaders, body: apiPage(document) }
+        : { status: 200, headers: { 'content-type': 'application/json' }, body: document };
     }
     const call = this.#routes.find(method, path);
     const isStream = call.binding.method.methodKind === 'server_streaming';

@@ -188,6 +188,23 @@ describe('the OpenAPI document', () => {
     }
   });
 
+  test('is a page for people, too, which loads nothing and shows what the tables have', async () => {
+    const page = await get('/docs');
+    expect([page.status, page.headers.get('content-type'), page.headers.get('content-security-policy')]).toEqual([
+      200,
+      'text/html; charset=utf-8',
+      expect.stringContaining("default-src 'none'"),
+    ]);
+    expect(page.text).not.toMatch(/<script|<link|src=|undefined|\[object/);
+    for (const [operation, path] of [
+      ['GET', '/v1/tables/item/rows/{key}'],
+      ['POST', '/v1/tables/line:streamQuery'],
+      ['POST', '/v1:mutate'],
+    ])
+      expect(page.text).toContain(`<b>${operation}</b><code>${path}</code>`);
+    expect(page.text).toMatch(/ mood\?: string/);
+  });
+
   test('what a Mutate refuses in its parts is not in the document', async () => {
     const { schemas } = ((await get('/openapi.json')).json as { components: { schemas: Record<string, { properties: object }> } }).components;
     expect(Object.keys(schemas.InsertRequest?.properties ?? {})).toEqual(['table', 'row', 'returning']);
