@@ -1,7 +1,7 @@
 import { assertNever } from '../../core/assert-never.ts';
 import type { Cell, ColumnKind, ScalarKind } from '../../core/cell.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
-import type { WireWriter } from '../../core/wire-writer.ts';
+import { WireWriter } from '../../core/wire-writer.ts';
 import { ArrayValueSchema, RowSchema, ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { TableHandle } from './table-handle.ts';
 
@@ -23,6 +23,7 @@ export interface CellWriter {
 }
 
 const known = new WeakMap<ColumnSchema, CellWriter>();
+const keyWriter = new WireWriter();
 
 /** Throws where the table has no such column. */
 export function cellWriter(handle: TableHandle, name: string): CellWriter {
@@ -32,8 +33,10 @@ export function cellWriter(handle: TableHandle, name: string): CellWriter {
   if (found !== undefined) return found;
   const writeValue = valueWriter(column.kind, column.elementKind);
   // An entry of the map: its key, which is always the same, and the value's tag.
-  const nameBytes = Buffer.from(name, 'utf8');
-  const keyBytes = Buffer.concat([Buffer.from([tagOf(keyNumber, bytesType)]), lengthBytes(nameBytes.length), nameBytes, Buffer.from([tagOf(valueNumber, bytesType)])]);
+  keyWriter.byte(tagOf(keyNumber, bytesType));
+  keyWriter.text(name);
+  keyWriter.byte(tagOf(valueNumber, bytesType));
+  const keyBytes = keyWriter.finish();
   const write = (writer: WireWriter, cell: Cell): void => {
     writer.byte(cellsTag);
     const entry = writer.begin(1);
@@ -46,13 +49,6 @@ export function cellWriter(handle: TableHandle, name: string): CellWriter {
   const made: CellWriter = { column, write };
   known.set(column, made);
   return made;
-}
-
-function lengthBytes(length: number): Buffer {
-  const bytes: number[] = [];
-  let left = length;
-  for (; left > 0x7f; left >>>= 7) bytes.push((left & 0x7f) | 0x80);
-  return Buffer.from([...bytes, left]);
 }
 
 type WriteValue = (writer: WireWriter, cell: Cell) => void;

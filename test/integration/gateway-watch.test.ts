@@ -60,6 +60,14 @@ afterEach(async () => {
   await running?.[Symbol.asyncDispose]();
 });
 
+/** A session of its own under the gateway's login. */
+async function connect(): Promise<pg.Client> {
+  const { host, port } = stage.postgres;
+  const session = new pg.Client({ host, port, database: 'old', user: SHOP_LOGINS.gateway.user, password: SHOP_LOGINS.gateway.password });
+  await session.connect();
+  return session;
+}
+
 /** A watch that collects what comes. */
 class Watched implements AsyncDisposable {
   readonly answers: WatchResponse[] = [];
@@ -165,12 +173,6 @@ describe('a watch', () => {
     await using seen = await Watched.begin();
     await insert(1);
     await seen.until(1);
-    const { host, port } = stage.postgres;
-    const connect = async (): Promise<pg.Client> => {
-      const session = new pg.Client({ host, port, database: 'old', user: SHOP_LOGINS.gateway.user, password: SHOP_LOGINS.gateway.password });
-      await session.connect();
-      return session;
-    };
     const [first, second] = [await connect(), await connect()];
     try {
       await first.query('BEGIN; INSERT INTO counter VALUES (2, 20)');
@@ -194,12 +196,6 @@ describe('a watch', () => {
 
   test('waits for a transaction that began behind all that have ended', async () => {
     await using seen = await Watched.begin();
-    const { host, port } = stage.postgres;
-    const connect = async (): Promise<pg.Client> => {
-      const session = new pg.Client({ host, port, database: 'old', user: SHOP_LOGINS.gateway.user, password: SHOP_LOGINS.gateway.password });
-      await session.connect();
-      return session;
-    };
     const [older, newest] = [await connect(), await connect()];
     try {
       await older.query('BEGIN; INSERT INTO counter VALUES (2, 20)');
