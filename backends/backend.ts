@@ -4,8 +4,21 @@ import type { Clock } from '../core/clock.ts';
 import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
 import type { Shard } from '../core/keyspace.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../core/operation.ts';
+import type {
+  AggregateGroup,
+  AggregateOperation,
+  BatchGetOperation,
+  GetOperation,
+  IsolationLevel,
+  QueryOperation,
+  QueryPage,
+  Row,
+  RowLock,
+  WriteOperation,
+  WriteResult,
+} from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
+import type { EventLine, EventPlace, TableEvent } from '../core/table-event.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
 /*
@@ -19,6 +32,10 @@ import type { TableSchema } from '../core/table-schema.ts';
 export interface Capabilities {
   /** The store can take reads away from the gateway (or answer them under a check) atomically with its fence row. */
   readonly readFence: boolean;
+  /** `DataStore.begin` works. */
+  readonly transactions: boolean;
+  /** The store can write down changes for watchers: `OwnerStore.watch`, `DataStore.events`. */
+  readonly watching: boolean;
 }
 
 export interface StoreOptions {
@@ -64,7 +81,8 @@ export interface DataStore extends AsyncDisposable {
   get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null>;
   /** One entry per key, in order. */
   batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]>;
-  query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]>;
+  query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage>;
+  aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]>;
 
   /**
    * Runs the writes in order in one transaction (a single one as one statement). All or nothing. `schemas` holds the schema of every table named.
@@ -79,6 +97,19 @@ export interface DataStore extends AsyncDisposable {
    */
   writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer>;
 
+  /** Opens a transaction on a connection of its own. STORE_OVERLOADED, STORE_UNAVAILABLE; NOT_SUPPORTED where the kind has none. */
+  begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction>;
+
+  /** How far the store's events are complete now. Never falls. NOT_SUPPORTED; TABLE_NOT_WATCHED: the store was never prepared for events. */
+  eventLine(signal: AbortSignal): Promise<EventLine>;
+  /**
+   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
+   * are left out. WATCH_TOO_OLD: events behind `after` were removed.
+   */
+  events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]>;
+  /** Whether changes of the table are written down. */
+  isWatched(table: string, signal: AbortSignal): Promise<boolean>;
+
   /** The fence rows of these tables in one statement and snapshot; a table without one is left out. None at all when the store was never prepared. */
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]>;
   /** Opens up to `connections` connections now and parses what first calls on these tables will need. */
@@ -87,6 +118,36 @@ export interface DataStore extends AsyncDisposable {
   checkLogin(signal: AbortSignal): Promise<void>;
   /** Connections now: in use, idle, callers waiting. */
   poolStatus(): PoolStatus;
+}
+
+export interface TransactionOptions {
+  readonly isolation: IsolationLevel;
+  readonly readOnly: boolean;
+  /** Whose record its commit writes; null: none. */
+  readonly once: Pick<OnceRequest, 'caller' | 'id'> | null;
+}
+
+/**
+ * An open transaction; one call at a time. Whatever the fence refuses to a call of its own it refuses here as well: FENCED, or SERIALIZATION_FAILURE where the transaction's snapshot is older than the fence. A signal that aborts cancels the statement, and
+ * the transaction with it. Disposing of it rolls back what is not committed.
+ */
+export interface DataTransaction extends AsyncDisposable {
+  /** The record of its request is there: it was committed before, and nothing may be done. */
+  readonly wasCommitted: boolean;
+  /** A statement has failed, so that only `rollBackTo` can help. Arguments that are refused and rows that are missed are no such failure. */
+  readonly hasFailed: boolean;
+  /** Nothing can be done with it any more: it has ended, or its connection has. */
+  readonly isOver: boolean;
+  get(table: TableSchema, operation: GetOperation, lock: RowLock | null, signal: AbortSignal): Promise<Row | null>;
+  batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]>;
+  query(table: TableSchema, operation: QueryOperation, lock: RowLock | null, signal: AbortSignal): Promise<QueryPage>;
+  aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]>;
+  /** In order; the first that fails is the failure of all, and those before it are done all the same. */
+  write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
+  savepoint(name: string, signal: AbortSignal): Promise<void>;
+  rollBackTo(name: string, signal: AbortSignal): Promise<void>;
+  /** `table`: of the request's record. OUTCOME_UNKNOWN as of `write`; every other failure: nothing was committed. */
+  commit(table: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface PoolStatus {
@@ -249,6 +310,12 @@ export interface OwnerStore extends AsyncDisposable {
   // Prepare. Idempotent; DDL allowed; minutes allowed.
   /** Creates or updates the store's own schema `switchyard`. */
   install(signal: AbortSignal): Promise<void>;
+  /** Begins to write down the changes of these tables, or ends it; repeating it is success. What was written down stays. NOT_SUPPORTED. */
+  watch(tables: readonly string[], on: boolean, signal: AbortSignal): Promise<void>;
+  /** The tables whose changes are written down. */
+  watched(signal: AbortSignal): Promise<readonly string[]>;
+  /** Removes events older than `ageMs` on the store's clock, at most `limit`; returns how many. Nothing where the store was never prepared. */
+  expireEvents(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Removes records of requests that are older than `ageMs` on the store's own clock, at most `limit` of them; returns how many. Not streamed. Nothing where the store was never prepared. */
   expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number>;
   /** Problems of the store itself, whatever is moved: server settings, rights that the grant script gives, rights of the gateway that no fence could take away. Looks only. */

@@ -17,6 +17,21 @@ export function recordedAnswer(request: OnceRequest, found: readonly FoundRecord
   });
 }
 
+/** What a transaction's record has in the place of a digest: its content is not known when it is asked for. No digest of a write is like it. */
+export const TRANSACTION_DIGEST = 'transaction';
+
+/** Whether the records say that a transaction with this id was committed. REQUEST_ID_REUSED: they are of a write. */
+export function wasCommitted(id: string, found: readonly FoundRecord[]): boolean {
+  if (found.length === 0) return false;
+  if (found.some(({ digest }) => digest === TRANSACTION_DIGEST)) return true;
+  throw new SwitchyardError('REQUEST_ID_REUSED', `request id "${id}" belongs to an earlier write that was no transaction: use a new id for a new transaction`, {
+    metadata: { request_id: id },
+  });
+}
+
+export const transactionFailed = (): SwitchyardError =>
+  new SwitchyardError('TRANSACTION_FAILED', 'an earlier request of the transaction failed in the store: roll back to a savepoint that was made before it, or roll back');
+
 /** Somebody else than Switchyard wrote the record. */
 export const notARecord = (): SwitchyardError =>
   new SwitchyardError('STORE_FAILED', 'the store holds a record of a request that is none: correct or remove it in the store; nothing was written');

@@ -1,6 +1,7 @@
 import completion from '@bomb.sh/tab/commander';
 import { Command, CommanderError, Option } from 'commander';
 import { SwitchyardError } from '../core/switchyard-error.ts';
+import { addClientCommands } from './commands/client.ts';
 import { addContextCommands } from './commands/contexts.ts';
 import { addDevCommand } from './commands/dev.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -13,7 +14,7 @@ import { Context, type Io } from './context.ts';
 import { controlOf, readContexts } from './contexts.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 
-const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'dev', 'context', 'complete'];
+const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'dev', 'context', 'client', 'complete'];
 
 /** Name of the command right below the program. */
 function topLevel(command: Command): string {
@@ -56,6 +57,7 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   addMoveTablesCommands(program, context);
   addGatewayCommands(program, context);
   addDoctorCommand(program, context, exit);
+  addClientCommands(program, context);
   addContextCommands(program, context);
   completion(program);
   try {

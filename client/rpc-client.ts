@@ -10,6 +10,8 @@ export interface RpcCallOptions {
   readonly deadlineMs?: number;
   /** Cancels the call; it then rejects with the signal's reason when that is a SwitchyardError, else with CANCELLED. */
   readonly signal?: AbortSignal;
+  /** W3C trace context that the call belongs to. */
+  readonly traceparent?: string;
 }
 
 export interface RpcClientOptions {
@@ -21,13 +23,25 @@ export interface RpcClientOptions {
   readonly channel?: ChannelOptions;
 }
 
+/** Two streams of one call. Disposing of it cancels what is not over. */
+export interface RpcConversation<I, O> extends AsyncDisposable {
+  /** Sends a request, and waits while the other end takes no more. Rejects once the call has failed. */
+  send(request: I): Promise<void>;
+  /** No more requests come. */
+  end(): void;
+  /** The next answer; null: the other end has ended the call well. Rejects with its failure. */
+  next(): Promise<O | null>;
+}
+
 /** One function a method, named as in the generated service. Failures are SwitchyardErrors with the reason that the other end gave. */
 export type RpcMethods<S extends DescService> = {
   readonly [M in keyof S['method']]: S['method'][M] extends { methodKind: 'unary'; input: infer I extends DescMessage; output: infer O extends DescMessage }
     ? (request: MessageInitShape<I>, options?: RpcCallOptions) => Promise<MessageShape<O>>
     : S['method'][M] extends { methodKind: 'server_streaming'; input: infer I extends DescMessage; output: infer O extends DescMessage }
       ? (request: MessageInitShape<I>, options?: RpcCallOptions) => AsyncIterable<MessageShape<O>>
-      : never;
+      : S['method'][M] extends { methodKind: 'bidi_streaming'; input: infer I extends DescMessage; output: infer O extends DescMessage }
+        ? (options?: RpcCallOptions) => RpcConversation<MessageInitShape<I>, MessageShape<O>>
+        : never;
 };
 export type RpcClient<S extends DescService> = RpcMethods<S> & Disposable;
 
@@ -86,7 +100,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata.clone(),
+      this.#metadataOf(options),
       callOptions(options.deadlineMs ?? this.#deadlineMs),
       (error: ServiceError | null, message?: Message) => {
         release();
@@ -105,7 +119,7 @@ class Caller {
       requestSerialize,
       responseDeserialize,
       request,
-      this.#metadata.clone(),
+      this.#metadataOf(options),
       callOptions(options.deadlineMs),
     );
     const release = bindSignal(options.signal, call);
@@ -119,6 +133,41 @@ class Caller {
       call.on('error', () => {});
       call.cancel();
     }
+  }
+
+  converse(definition: RpcMethodDefinition, options: RpcCallOptions): RpcConversation<Message, Message> {
+    const { path, requestSerialize, responseDeserialize } = definition;
+    const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadataOf(options), callOptions(options.deadlineMs));
+    const release = bindSignal(options.signal, call);
+    const answers = call[Symbol.asyncIterator]() as AsyncIterator<Message>;
+    const failed = (error: unknown): SwitchyardError => failure(error, this.#address, options.signal);
+    // Told to whoever asks for the next answer.
+    call.on('error', () => {});
+    return {
+      send: (request) =>
+        new Promise((resolve, reject) => {
+          call.write(request, (error?: Error | null) => (error === undefined || error === null ? resolve() : reject(failed(error))));
+        }),
+      end: () => void call.end(),
+      next: async () => {
+        try {
+          const { value, done } = await answers.next();
+          return done === true ? null : value;
+        } catch (error) {
+          throw failed(error);
+        }
+      },
+      [Symbol.asyncDispose]: async () => {
+        release();
+        call.cancel();
+      },
+    };
+  }
+
+  #metadataOf({ traceparent }: RpcCallOptions): Metadata {
+    const metadata = this.#metadata.clone();
+    if (traceparent !== undefined) metadata.set('traceparent', traceparent);
+    return metadata;
   }
 
   close(): void {
@@ -136,7 +185,8 @@ export function createRpcClient<S extends DescService>(service: S, address: stri
     const definition = rpcMethodDefinition(method);
     if (method.methodKind === 'unary') return (request: Message, given: RpcCallOptions = {}) => caller.unary(definition, request, given);
     if (method.methodKind === 'server_streaming') return (request: Message, given: RpcCallOptions = {}) => caller.stream(definition, request, given);
-    throw new TypeError(`${service.typeName}.${method.name}: this client has no streams of requests`);
+    if (method.methodKind === 'bidi_streaming') return (given: RpcCallOptions = {}) => caller.converse(definition, given);
+    throw new TypeError(`${service.typeName}.${method.name}: this client has no streams of requests with one answer`);
   };
   const methods = Object.fromEntries(service.methods.map((method) => [method.localName, bind(method)]));
   return Object.assign(methods, { [Symbol.dispose]: () => caller.close() }) as unknown as RpcClient<S>;

@@ -18,8 +18,13 @@ function statusOf(error: ServiceError): Status | null {
   }
 }
 
+/** A failure that came as a message, such as one within a stream. */
+export function fromStatus(found: Status): SwitchyardError {
+  return explained(undefined, found) ?? new SwitchyardError('INTERNAL', `the other end answered ${status[found.code]}: ${found.message}`);
+}
+
 /** The part of a status that says why, or null where the other end gave none of the catalogue's reasons. */
-function explained(error: ServiceError, found: Status): SwitchyardError | null {
+function explained(error: ServiceError | undefined, found: Status): SwitchyardError | null {
   const part = (name: string) => found.details.find((detail) => detail.typeUrl.endsWith(`/${name}`))?.value;
   const infoBytes = part(ErrorInfoSchema.typeName);
   if (infoBytes === undefined) return null;

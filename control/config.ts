@@ -20,6 +20,12 @@ export const controlConfigSchema = z.strictObject({
       keptHours: z.number().min(1).max(8_760).default(24),
     })
     .prefault({}),
+  watch: z
+    .strictObject({
+      /** How long a store keeps a change that was written down for watchers: a watcher that stays away longer has to read its table again. */
+      keptHours: z.number().min(0.01).max(8_760).default(24),
+    })
+    .prefault({}),
 });
 
 export type ControlConfig = z.output<typeof controlConfigSchema>;

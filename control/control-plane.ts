@@ -28,12 +28,12 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 /** Starts everything that a control process does by itself. */
-export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'requestIds'>, parts: ControlParts, metrics: ControlMetrics): ControlPlane {
+export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'requestIds' | 'watch'>, parts: ControlParts, metrics: ControlMetrics): ControlPlane {
   const { topology, clock, log, backends, env, controlId } = parts;
   const stores = new Stores({ topology, backends, env, clock, log, controlId, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
-  const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours });
+  const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours, watchedHours: config.watch.keptHours });
   const runners = new WorkflowRunners({ deps: parts, stores, view, metrics });
   const watch = new RepairWatch({
     deps: parts,

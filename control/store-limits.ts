@@ -21,6 +21,9 @@ const TABLES_MS = 600_000;
 const ownerLimits: Limits<OwnerStore, 'openFence' | 'planTables'> = {
   install: TABLES_MS,
   expireRequests: LOCKS_MS,
+  watch: LOCKS_MS,
+  watched: ANSWER_MS,
+  expireEvents: LOCKS_MS,
   checkStore: LOCKS_MS,
   checkTables: TABLES_MS,
   checkQuiet: ANSWER_MS,

@@ -1,4 +1,4 @@
-import type { Backend, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
+import type { Backend, Capabilities, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { credentialOf, fileShard, type Identity, type Keyspace, serverShard, type Shard } from '../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
@@ -74,6 +74,13 @@ export class Stores {
     }
     const known = [...this.#options.backends.keys()].join(', ');
     throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace}": there is no kind of store "${shard.kind}"; known are ${known}`, { metadata: { keyspace } });
+  }
+
+  /** What stores of an opened kind can do. */
+  capabilitiesOf(kind: string): Capabilities {
+    const backend = this.#options.backends.get(kind);
+    if (backend === undefined) throw new Error(`no kind of store "${kind}" is known`);
+    return backend.capabilities;
   }
 
   /** KEYSPACE_INVALID when its kind or a secret is not known to this process. */

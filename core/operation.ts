@@ -12,6 +12,10 @@ export type Filter =
   | { readonly kind: 'in'; readonly column: string; readonly values: readonly Cell[] }
   | { readonly kind: 'isNull'; readonly column: string }
   | { readonly kind: 'prefix'; readonly column: string; readonly text: string }
+  /** See `core/like-pattern.ts`. */
+  | { readonly kind: 'like'; readonly column: string; readonly pattern: string }
+  /** Columns as one value, compared from the left; as many values as columns, at least two. */
+  | { readonly kind: 'tuple'; readonly columns: readonly string[]; readonly operator: CompareOperator; readonly values: readonly Cell[] }
   | { readonly kind: 'and' | 'or'; readonly filters: readonly Filter[] }
   | { readonly kind: 'not'; readonly filter: Filter };
 
@@ -35,8 +39,36 @@ export interface QueryOperation {
   readonly orderBy: readonly OrderTerm[];
   readonly columns: readonly string[];
   readonly limit: number;
+  /** The page ends with the row with which it comes to so many bytes, roughly, so that no store's answer fills the memory. Left out: it does not. */
+  readonly maxBytes?: number;
   readonly after: readonly Cell[] | null;
 }
+export interface QueryPage {
+  readonly rows: readonly Row[];
+  /** Whether rows that match are left behind them. */
+  readonly more: boolean;
+}
+
+/** Of the rows that match: how many there are; the sum, smallest or largest value of a column, NULLs left aside. */
+export type Aggregation = { readonly kind: 'count' } | { readonly kind: 'sum' | 'min' | 'max'; readonly column: string };
+export interface AggregateOperation {
+  readonly filter: Filter | null;
+  readonly aggregations: readonly Aggregation[];
+  /** Null: all rows are one group, also where there are none. */
+  readonly groupBy: string | null;
+  /** Groups at most; the store answers with the first ones in the column's order, NULL behind all others. */
+  readonly limit: number;
+}
+export interface AggregateGroup {
+  /** Null without `groupBy`, and of the rows where its column is NULL. */
+  readonly group: Cell;
+  /** One for each aggregation, as a cell of `aggregateColumn`; of no values NULL, a count 0. */
+  readonly values: readonly Cell[];
+}
+
+export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
+/** What keeps others from changing rows that a transaction has read. */
+export type RowLock = 'share' | 'update';
 
 /** One write. Validated against the table's schema before it reaches a backend. */
 export type WriteOperation =

@@ -1,4 +1,5 @@
 import { create, type DescMessage, type DescMethod, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
+import { WireWriter, WRITE, writesItself } from './wire-writer.ts';
 
 /** A method as grpc-js wants it: its path and the codecs of both messages. */
 export interface RpcMethodDefinition {
@@ -18,6 +19,40 @@ function encoder(schema: DescMessage): (message: MessageInitShape<DescMessage>) 
   };
 }
 
+const lengthDelimited = 2;
+const probableLengthBytes = 2;
+
+/** As `encoder`; messages in fields of the message itself may write themselves. */
+function responseEncoder(schema: DescMessage): (message: MessageInitShape<DescMessage>) => Buffer {
+  const encode = encoder(schema);
+  const fields = schema.fields.filter((field) => field.message !== undefined && field.fieldKind !== 'map' && field.oneof === undefined);
+  if (fields.length === 0) return encode;
+  const writer = new WireWriter();
+  return (message) => {
+    const rest: Record<string, unknown> = { ...message };
+    const own = fields.flatMap(({ localName, number }) => {
+      const value = rest[localName];
+      const values = Array.isArray(value) ? value : [value];
+      if (!values.every(writesItself) || values.length === 0) return [];
+      delete rest[localName];
+      return [{ tag: (number << 3) | lengthDelimited, values }];
+    });
+    if (own.length === 0) return encode(message);
+    writer.reset();
+    // The order of fields is of no meaning.
+    if (Object.keys(rest).length > 0) writer.raw(encode(rest));
+    for (const { tag, values } of own) {
+      for (const value of values) {
+        writer.varint(tag);
+        const start = writer.begin(probableLengthBytes);
+        value[WRITE](writer);
+        writer.end(start, probableLengthBytes);
+      }
+    }
+    return writer.finish();
+  };
+}
+
 const decoder =
   (schema: DescMessage) =>
   (bytes: Buffer): MessageShape<DescMessage> =>
@@ -31,7 +66,7 @@ export function rpcMethodDefinition(method: DescMethod): RpcMethodDefinition {
     responseStream: method.methodKind === 'server_streaming' || method.methodKind === 'bidi_streaming',
     requestSerialize: encoder(method.input),
     requestDeserialize: decoder(method.input),
-    responseSerialize: encoder(method.output),
+    responseSerialize: responseEncoder(method.output),
     responseDeserialize: decoder(method.output),
   };
 }

@@ -1,5 +1,6 @@
+import { join } from 'node:path';
 import { z } from 'zod';
-import { hostPortSchema } from '../runtime/host-port.ts';
+import { formatHostPort, hostPortSchema } from '../runtime/host-port.ts';
 import { type ProcessOption, processFields } from '../runtime/process-options.ts';
 
 const count = z.number().int().min(1);
@@ -13,6 +14,8 @@ export const gatewayConfigSchema = z.strictObject({
   http: z.union([z.literal('off').transform(() => null), hostPortSchema]).prefault('127.0.0.1:7111'),
   /** Names by which callers over HTTP know this gateway, beside its address, "localhost" and the name that it listens on. Calls to any other name are refused: a page in somebody's browser could make them. */
   httpHosts: z.array(z.string().min(1).max(253)).max(100).default([]),
+  /** Processes that share the addresses; each is a gateway of its own, with an id, a pool and metrics of its own. A caller's connection is one of theirs. */
+  workers: z.coerce.number().int().min(1).max(64).default(1),
   /** Directory for the last good rules, with which a gateway starts while Consul is away. Left out: it does not start then. */
   stateDir: z.string().min(1).optional(),
   pool: z
@@ -34,17 +37,43 @@ export const gatewayConfigSchema = z.strictObject({
       drainConcurrency: count.max(1_000).default(32),
     })
     .prefault({}),
+  transactions: z
+    .strictObject({
+      /** Open at once, in each keyspace: each has a connection of the pool to itself. */
+      maxOpen: count.max(1_000).default(8),
+      /** Longest time from an answer to the next request. */
+      idleMs: count.max(4_500).default(4_000),
+      /** Longest time from the first request to the end. */
+      totalMs: count.default(60_000),
+      /** How long one may go on when a hold of its tables begins. */
+      drainMs: count.max(1_000).default(50),
+    })
+    .prefault({}),
   /** Deadline of callers that give none. */
   defaultDeadlineMs: count.default(10_000),
+  /** The same where the answer is a stream. */
+  streamDeadlineMs: count.default(3_600_000),
   /** How long calls under way may take to finish when the gateway stops. */
   drainLimitMs: count.default(10_000),
 });
 
 export type GatewayConfig = z.output<typeof gatewayConfigSchema>;
 
+/** The configuration of one of several workers, counted from 1: what two processes cannot share has its number. */
+export function workerConfig(config: GatewayConfig, worker: number): GatewayConfig {
+  const { metrics, stateDir } = config;
+  return {
+    ...config,
+    id: `${config.id ?? `gateway-${formatHostPort(config.listen)}`}.${worker}`,
+    metrics: metrics === null || metrics.port === 0 ? metrics : { ...metrics, port: metrics.port + worker - 1 },
+    ...(stateDir === undefined ? {} : { stateDir: join(stateDir, String(worker)) }),
+  };
+}
+
 export const gatewayOptions: readonly ProcessOption[] = [
   { flag: 'listen', field: 'listen', value: 'HOST:PORT', help: 'where the data API is served (default 127.0.0.1:7101)' },
   { flag: 'http', field: 'http', value: 'HOST:PORT', help: 'where it is served as JSON over HTTP, or "off" (default 127.0.0.1:7111)' },
   { flag: 'id', field: 'id', value: 'NAME', help: 'name of this gateway (default: gateway- and its address)' },
+  { flag: 'workers', field: 'workers', value: 'N', help: 'processes that share the addresses (default 1)' },
   { flag: 'state-dir', field: 'stateDir', value: 'DIR', help: 'keeps the last good rules, to start with while Consul is away' },
 ];

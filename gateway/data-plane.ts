@@ -1,6 +1,7 @@
 import type { Registry } from 'prom-client';
 import type { Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { RpcImplementation } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
@@ -12,6 +13,7 @@ import { WriteBuffer } from './flow/buffer.ts';
 import { Executor } from './flow/executor.ts';
 import { type HoldEnd, Holds } from './flow/hold.ts';
 import { InFlight } from './flow/in-flight.ts';
+import { Transactions } from './flow/open-transaction.ts';
 import { TableList } from './list-tables.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { CallObserver } from './observed-call.ts';
@@ -54,6 +56,8 @@ export interface DataPlane extends AsyncDisposable {
   readonly fenceView: FenceView;
   readonly holds: Holds;
   readonly buffer: WriteBuffer;
+  /** Ends the streams that have no end of their own: their callers go on elsewhere. To be called before the protocols wait for the end of calls. */
+  stop(): void;
   /** Follows the rules from here on; resolves when the first are applied, or when it is known that there are none yet. `onRules` is told of every applied version and of every change of the problems. */
   start(identity: GatewayIdentity, onRules: () => void): Promise<void>;
 }
@@ -76,19 +80,22 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     metrics.holdEnded(how, heldMs);
     log.info({ group, heldMs, how }, 'hold ended');
   };
-  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: (group) => routing.tablesOf(group), onEnd });
+  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: (group) => routing.tablesOf(group), onBegin: (group) => transactions.holdBegins(group), onEnd });
+  const onFenced = (key: string, operation: 'read' | 'write'): void => metrics.fenced(key, operation);
   let onChange = (): void => {};
   const saved = new SavedRulesKeeper(disk, (error) => log.error({ err: error }, 'the last good rules could not be saved; this gateway could not start while Consul is away'));
   const follower = new RulesFollower({ topology, stores, routing, fenceView, holds, saved, clock, log, onChange: () => onChange() });
   const warmUp = new WarmUp({ routing, schemas, stores, fenceView, clock, log, connections: Math.min(warmConnections, poolSize) });
-  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced: (key, operation) => metrics.fenced(key, operation) });
+  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced });
+  const transactions = new Transactions({ routing, fenceView, holds, buffer, schemas, stores, clock, limits: config.transactions, onFenced });
   const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
   const tables = new TableList(stores, routing, fenceView);
   const storeWatch = new StoreWatch({ stores, clock, onChange: () => registrar?.update() });
   let registrar: Registrar | null = null;
+  const stopping = new AbortController();
 
   return {
-    service: dataService({ executor, observer, tables }),
+    service: dataService({ executor, transactions, watching: { routing, fenceView, schemas, stores, clock }, observer, tables, stopping: stopping.signal }),
     executor,
     observer,
     tables,
@@ -96,6 +103,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     fenceView,
     holds,
     buffer,
+    stop: () => stopping.abort(new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down: go on at another one')),
     async start(identity, onRules) {
       const registering = new Registrar({ topology, routing, stores: storeWatch, clock, log, newId, ...identity });
       registrar = registering;

@@ -4,24 +4,34 @@ import type { WriteResult } from '../core/operation.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
-import { encodePageToken } from './codec/page-token.ts';
-import { routed, writesOf } from './codec/prepare-writes.ts';
+import { encodePage } from './codec/page.ts';
+import { insertsOf, routed, writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
-import { checkRead, decodeBatchGet, decodeGet, decodeQuery, mostKeys, pageSizeOf } from './codec/validate-reads.ts';
+import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
+import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
+import type { Call } from './flow/call.ts';
 import type { Executor } from './flow/executor.ts';
+import type { Transactions } from './flow/open-transaction.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
+import { streamRows } from './stream-rows.ts';
+import { transact } from './transact.ts';
+import { type WatchParts, watchTable } from './watch.ts';
 import { runWrites, type WriteMethod, type WriteToDo } from './writes.ts';
 
 export interface DataServiceOptions {
   readonly executor: Executor;
+  readonly transactions: Transactions;
+  readonly watching: WatchParts;
+  /** Aborts, with the reason that callers are told, when the gateway begins to stop: streams without an end of their own go on elsewhere. */
+  readonly stopping: AbortSignal;
   readonly observer: CallObserver;
   readonly tables: TableList;
 }
 
 /** The data API over the executor: every method checks its request, turns it into core operations on the shape that the route leads to, and its results into messages. */
-export function dataService({ executor, observer, tables }: DataServiceOptions): RpcImplementation<typeof DataService> {
+export function dataService({ executor, transactions, watching, observer, tables, stopping }: DataServiceOptions): RpcImplementation<typeof DataService> {
   const writeOne = <I extends DescMessage, O extends DescMessage>(
     method: WriteMethod<I, O>,
     kind: WriteKind,
@@ -34,6 +44,8 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
       const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), routed(handles, request.table));
       return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
+
+  const untilStopping = (call: Call): Call => ({ ...call, signal: AbortSignal.any([call.signal, stopping]) });
 
   return {
     get: (request, context) =>
@@ -49,8 +61,7 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
     batchGet: (request, context) =>
       observer.observe('BatchGet', request.table, context, async (call) => {
         checkRead(request);
-        const count = request.keys.length;
-        if (count === 0 || count > mostKeys) throw new SwitchyardError('ARGUMENT_INVALID', `keys: got ${count}; must be 1 to ${mostKeys}`);
+        checkKeys(request);
         return await executor.read(call, request.table, async (store, handle) => {
           const rows = await store.batchGet(handle.schema, decodeBatchGet(handle, request), call.signal);
           const encode = rowEncoder(handle);
@@ -61,15 +72,29 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
       observer.observe('Query', request.table, context, async (call) => {
         checkRead(request);
         return await executor.read(call, request.table, async (store, handle, ref) => {
-          const { operation, columns, digest } = decodeQuery(handle, ref.table, request);
-          const rows = await store.query(handle.schema, operation, call.signal);
-          const page = rows.slice(0, operation.limit - 1);
-          const last = rows.length > page.length ? page[page.length - 1] : undefined;
-          const after = last === undefined ? null : operation.orderBy.map((term) => last.cells[last.columns.indexOf(term.column)] ?? null);
-          return { rows: page.map(rowEncoder(handle, columns)), nextPageToken: after === null ? '' : encodePageToken(handle, operation.orderBy, digest, after) };
+          const decoded = decodeQuery(handle, ref.table, request);
+          return encodePage(handle, decoded, await store.query(handle.schema, decoded.operation, call.signal));
+        });
+      }),
+    streamQuery: (request, context) => observer.observeStream('StreamQuery', request.table, context, (call) => streamRows(executor, untilStopping(call), request)),
+    aggregate: (request, context) =>
+      observer.observe('Aggregate', request.table, context, async (call) => {
+        checkRead(request);
+        return await executor.read(call, request.table, async (store, handle) => {
+          const operation = decodeAggregate(handle, request);
+          return encodeGroups(handle, operation, await store.aggregate(handle.schema, operation, call.signal));
         });
       }),
     insert: (request, context) => writeOne(DataService.method.insert, 'insert', request, context, rowAnswer),
+    insertMany: (request, context) =>
+      observer.observe('InsertMany', request.table, context, async (call) => {
+        const writes = insertsOf(request);
+        const answer = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => {
+          const encode = rowEncoder(routed(handles, request.table));
+          return { rows: results.flatMap(({ row }) => (row === null ? [] : [encode(row)])) };
+        };
+        return await runWrites(executor, call, { method: DataService.method.insertMany, request, writes, contentDigest: context.contentDigest, answer });
+      }),
     upsert: (request, context) => writeOne(DataService.method.upsert, 'upsert', request, context, rowAnswer),
     update: (request, context) => writeOne(DataService.method.update, 'update', request, context, rowAnswer),
     delete: (request, context) => writeOne(DataService.method.delete, 'delete', request, context, ({ found }) => ({ deleted: found })),
@@ -84,6 +109,8 @@ export function dataService({ executor, observer, tables }: DataServiceOptions):
         });
         return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
       }),
+    transact: (requests, context) => observer.observeStream('Transact', '', context, (call) => transact(transactions, call, requests)),
+    watch: (request, context) => observer.observeStream('Watch', request.table, context, (call) => watchTable(watching, untilStopping(call), request)),
     describeTable: (request, context) =>
       observer.observe('DescribeTable', request.table, context, async (call) => {
         if (request.table === '') throw new SwitchyardError('ARGUMENT_INVALID', 'table: missing; give "orders" or "keyspace.orders"');
@@ -103,5 +130,3 @@ function at(results: readonly WriteResult[], index: number): WriteResult {
   if (result === undefined) throw new Error('the store answered with fewer results than there were writes');
   return result;
 }
-
-const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });

@@ -3,7 +3,8 @@ import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
-import { addService, closeGrpc, listenGrpc } from '../runtime/grpc-server.ts';
+import { addReflection } from '../runtime/grpc-reflection.ts';
+import { addService, closeGrpc, listenGrpc, listenGrpcShared } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
@@ -38,9 +39,9 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
   const { health, server, http } = protocols(config, plane, clock, log);
-  const port = await listenGrpc(server, config.listen);
-  const address = formatHostPort({ host: config.listen.host, port });
+  const { address, shared } = await openGrpc(config, server);
   const door = await openHttp(config, http, clock).catch((error: unknown) => {
+    shared?.[Symbol.dispose]();
     server.forceShutdown();
     throw error;
   });
@@ -65,6 +66,8 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       log.info('gateway drains');
       isDraining = true;
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
+      plane.stop();
+      shared?.[Symbol.dispose]();
       await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
       await plane[Symbol.asyncDispose]();
       await metricsServer?.[Symbol.asyncDispose]();
@@ -73,11 +76,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   };
 }
 
+/** Where there are several workers, their listeners are their own: the server itself does not know them. */
+async function openGrpc({ listen, workers }: GatewayConfig, server: Server): Promise<{ readonly address: string; readonly shared: Disposable | null }> {
+  if (workers > 1) return { address: formatHostPort(listen), shared: await listenGrpcShared(server, listen) };
+  return { address: formatHostPort({ ...listen, port: await listenGrpc(server, listen) }), shared: null };
+}
+
 async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocols>['http'], clock: Clock): Promise<HttpDoor | null> {
-  const { http: listen, httpHosts: hostNames, defaultDeadlineMs } = config;
+  const { http: listen, httpHosts: hostNames, workers, defaultDeadlineMs, streamDeadlineMs } = config;
   if (listen === null) return null;
   try {
-    return await serveHttp({ ...parts, listen, hostNames, clock, defaultDeadlineMs });
+    return await serveHttp({ ...parts, listen, isShared: workers > 1, hostNames, clock, defaultDeadlineMs, streamDeadlineMs });
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });
@@ -87,12 +96,14 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
 /** The data API over gRPC, not yet listening, and what serves it over HTTP. */
 function protocols(config: GatewayConfig, { executor, observer, routing, service, tables }: DataPlane, clock: Clock, log: Logger) {
   const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes, 'grpc.enable_channelz': 0 });
+  const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
-  addService(server, DataService, service, { clock, defaultDeadlineMs: config.defaultDeadlineMs, onFault });
+  addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, onFault });
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
+  addReflection(server, [DataService]);
   return { server, health, http };
 }

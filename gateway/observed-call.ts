@@ -18,6 +18,14 @@ export interface CallObserverOptions {
   readonly tracing: boolean;
 }
 
+/** A call that is measured: exactly one of `succeeded` and `failed`, then `end`. */
+interface ObservedCall {
+  readonly call: Call;
+  readonly succeeded: () => void;
+  readonly failed: (error: unknown) => void;
+  readonly end: () => void;
+}
+
 const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const serviceName = 'switchyard.data.v1.DataService';
 
@@ -33,6 +41,39 @@ export class CallObserver {
 
   /** Runs one call. `table` is the name that the caller gave. */
   async observe<T>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
+    const observed = this.#begin(method, table, context);
+    try {
+      const answer = await act(observed.call);
+      observed.succeeded();
+      return answer;
+    } catch (error) {
+      observed.failed(error);
+      throw error;
+    } finally {
+      observed.end();
+    }
+  }
+
+  /** The same of a call whose answer comes in pieces; measured to the end of the last. */
+  async *observeStream<T>(method: string, table: string, context: RpcContext, act: (call: Call) => AsyncIterable<T>): AsyncGenerator<T> {
+    const observed = this.#begin(method, table, context);
+    let isOver = false;
+    try {
+      yield* act(observed.call);
+      isOver = true;
+      observed.succeeded();
+    } catch (error) {
+      isOver = true;
+      observed.failed(error);
+      throw error;
+    } finally {
+      // Left by its reader.
+      if (!isOver) observed.failed(context.signal.aborted ? context.signal.reason : new SwitchyardError('CANCELLED', 'the caller left the stream'));
+      observed.end();
+    }
+  }
+
+  #begin(method: string, table: string, context: RpcContext): ObservedCall {
     const { clock, metrics } = this.#options;
     const startedAt = clock.monotonic();
     const protocol = context.protocol ?? 'grpc';
@@ -48,18 +89,16 @@ export class CallObserver {
         if (span !== null) recordHold(span, waitedMs, hold);
       },
     };
-    try {
-      const answer = await act(call);
-      metrics.called(protocol, method, this.#label(table), 'OK', '', clock.monotonic() - startedAt);
-      return answer;
-    } catch (error) {
-      const { code, reason } = error instanceof SwitchyardError ? error : { code: 'INTERNAL', reason: 'INTERNAL' };
-      metrics.called(protocol, method, this.#label(table), code, reason, clock.monotonic() - startedAt);
-      if (span !== null) recordFailure(span, code, reason, error);
-      throw error;
-    } finally {
-      span?.end();
-    }
+    return {
+      call,
+      succeeded: () => metrics.called(protocol, method, this.#label(table), 'OK', '', clock.monotonic() - startedAt),
+      failed: (error) => {
+        const { code, reason } = error instanceof SwitchyardError ? error : { code: 'INTERNAL', reason: 'INTERNAL' };
+        metrics.called(protocol, method, this.#label(table), code, reason, clock.monotonic() - startedAt);
+        if (span !== null) recordFailure(span, code, reason, error);
+      },
+      end: () => span?.end(),
+    };
   }
 
   /** The table's key where there is such a table: names that callers make up must not become labels. */

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { placeOf } from '../core/routing-table.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { closestName } from './codec/columns.ts';
 import { type TableHandle, tableHandle } from './codec/table-handle.ts';
 import type { Stores } from './stores.ts';
 
@@ -15,6 +16,8 @@ const loadLimitMs = 5_000;
 const staleAfterMs = 30_000;
 /** A shape younger than this is not read again because of one caller's error. */
 const youngForMs = 1_000;
+/** Names that a wrong one is compared with. */
+const mostCompared = 1_000;
 
 /** Shapes of tables by keyspace: loaded once however many ask, read again after an error that a changed shape explains. A handle keeps its identity for as long as the shape does not change. */
 export class Schemas {
@@ -59,6 +62,16 @@ export class Schemas {
     this.#load(keyspace, table).catch((error: unknown) => this.#log.warn({ keyspace, table, err: error }, 'the shape of a table could not be read again'));
   }
 
+  /** With the name that may have been meant, where the store tells its tables. */
+  async #unknown(keyspace: string, table: string, signal: AbortSignal): Promise<SwitchyardError> {
+    const names = await this.#stores.use(keyspace, (store) => store.listTables(signal)).catch(() => []);
+    const closest = closestName(table, names.slice(0, mostCompared));
+    const advice = closest === null ? '' : `; did you mean "${closest}"?`;
+    return new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"${advice}`, {
+      metadata: { table, keyspace, ...(closest === null ? {} : { closest }) },
+    });
+  }
+
   #load(keyspace: string, table: string): Promise<TableHandle> {
     const place = placeOf(keyspace, table);
     const loading = this.#loading.get(place);
@@ -78,7 +91,7 @@ export class Schemas {
       const schema = await this.#stores.use(keyspace, (store) => store.describe(table, controller.signal));
       if (schema === null) {
         this.#cached.delete(place);
-        throw new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"`, { metadata: { table, keyspace } });
+        throw await this.#unknown(keyspace, table, controller.signal);
       }
       const cached = this.#cached.get(place);
       const handle = cached !== undefined && cached.handle.schema.fingerprint === schema.fingerprint ? cached.handle : tableHandle(keyspace, schema);

@@ -1,4 +1,4 @@
-import type { Backend, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
+import type { Backend, Capabilities, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { credentialOf, type Keyspace } from '../core/keyspace.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
@@ -27,10 +27,17 @@ const drainStepMs = 20;
 interface OpenStore {
   readonly kind: 'open';
   readonly definition: string;
+  readonly kindOfStore: string;
+  readonly capabilities: Capabilities;
   readonly data: DataStore;
   readonly lookUps: DataStore;
   callsUnderWay: number;
 }
+/** Keeps a keyspace's store open. */
+export interface StoreLease extends Disposable {
+  readonly store: DataStore;
+}
+
 /** A keyspace whose definition cannot be used in this process; its calls answer with the error. */
 interface BrokenStore {
   readonly kind: 'broken';
@@ -47,6 +54,7 @@ export class Stores implements AsyncDisposable {
   readonly #options: StoresOptions;
   readonly #stores = new Map<string, OpenStore | BrokenStore>();
   readonly #closing = new Set<Promise<void>>();
+  #isClosed = false;
 
   constructor(options: StoresOptions) {
     this.#options = options;
@@ -91,13 +99,24 @@ export class Stores implements AsyncDisposable {
 
   /** Runs one call on a keyspace's store; the store stays open for it. KEYSPACE_INVALID, KEYSPACE_UNKNOWN. */
   async use<T>(keyspace: string, act: (store: DataStore) => Promise<T>): Promise<T> {
-    const store = this.#usable(keyspace);
-    store.callsUnderWay += 1;
-    try {
-      return await act(store.data);
-    } finally {
-      store.callsUnderWay -= 1;
-    }
+    using lease = this.lease(keyspace);
+    return await act(lease.store);
+  }
+
+  /** A keyspace's store for more than one call; it stays open until the lease is disposed of. KEYSPACE_INVALID, KEYSPACE_UNKNOWN; NOT_SUPPORTED: `needs` is nothing that its kind has. */
+  lease(keyspace: string, needs?: keyof Capabilities): StoreLease {
+    const found = this.#usable(keyspace);
+    if (needs !== undefined && !found.capabilities[needs])
+      throw new SwitchyardError('NOT_SUPPORTED', `the store of keyspace "${keyspace}" is of kind "${found.kindOfStore}", which has no ${needs}`);
+    found.callsUnderWay += 1;
+    let isOver = false;
+    return {
+      store: found.data,
+      [Symbol.dispose]: () => {
+        if (!isOver) found.callsUnderWay -= 1;
+        isOver = true;
+      },
+    };
   }
 
   /** Like `use`, over the connections kept for look-ups of fence rows. */
@@ -120,6 +139,7 @@ export class Stores implements AsyncDisposable {
 
   /** Closes every store; calls still under way may finish within 30 s. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     for (const [keyspace, store] of this.#stores) if (store.kind === 'open') this.#retire(keyspace, store);
     this.#stores.clear();
     await Promise.all(this.#closing);
@@ -127,6 +147,7 @@ export class Stores implements AsyncDisposable {
 
   #usable(keyspace: string): OpenStore {
     const store = this.#stores.get(keyspace);
+    if (this.#isClosed) throw new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down');
     if (store === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${keyspace}"`);
     if (store.kind === 'broken') throw store.error;
     return store;
@@ -147,7 +168,8 @@ export class Stores implements AsyncDisposable {
         credential === null ? '' : await resolveSecret(credential.password, { env, what: `the password of gateway "${credential.user}" of keyspace "${keyspace.name}"`, process });
       const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
-      return { kind: 'open', definition, data: backend.openData(options), lookUps, callsUnderWay: 0 };
+      const { kind: kindOfStore, capabilities } = backend;
+      return { kind: 'open', definition, kindOfStore, capabilities, data: backend.openData(options), lookUps, callsUnderWay: 0 };
     } catch (error) {
       if (!(error instanceof SwitchyardError)) throw error;
       log.error({ keyspace: keyspace.name, err: error }, 'the keyspace cannot be used by this gateway');

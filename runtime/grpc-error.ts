@@ -3,7 +3,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import type { CanonicalCode } from '../core/error-catalogue.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
-import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
+import { type Status, StatusSchema } from '../gen/google/rpc/status_pb.ts';
 
 const statusOfCode = {
   INVALID_ARGUMENT: status.INVALID_ARGUMENT,
@@ -38,17 +38,22 @@ export function ourError(error: unknown): SwitchyardError {
 /** When repeating the call makes sense, in ms from now; undefined where it does not. */
 export const retryMsOf = (error: SwitchyardError): number | undefined => error.retryAfterMs ?? (error.retryable ? defaultRetryMs : undefined);
 
-/** A failure as grpc-js sends it: canonical code, message, and google.rpc.Status with ErrorInfo (and RetryInfo where retrying helps) in the trailers. */
-export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
+/** A failure as a message: canonical code, message, ErrorInfo, and RetryInfo where retrying helps. */
+export function statusMessage(error: unknown): Status {
   const ours = ourError(error);
-  const code = statusOfCode[ours.code];
   const details = [packed(ErrorInfoSchema, create(ErrorInfoSchema, { reason: ours.reason, domain: errorDomain, metadata: { ...ours.metadata } }))];
   const retryMs = retryMsOf(ours);
   if (retryMs !== undefined) {
     const retryDelay = { seconds: BigInt(Math.floor(retryMs / 1000)), nanos: Math.round((retryMs % 1000) * 1e6) };
     details.push(packed(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
+  return create(StatusSchema, { code: statusOfCode[ours.code], message: ours.message, details });
+}
+
+/** A failure as grpc-js sends it, with its message in the trailers. */
+export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
+  const message = statusMessage(error);
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, create(StatusSchema, { code, message: ours.message, details }))));
-  return { code, details: ours.message, metadata };
+  metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, message)));
+  return { code: message.code, details: message.message, metadata };
 }

@@ -1,19 +1,24 @@
-import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { DescMethod, DescMethodBiDiStreaming, DescMethodServerStreaming, DescMethodUnary, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import {
+  type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type Metadata,
   type Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerUnaryCall,
+  type ServerWritableStream,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { createServer } from 'node:net';
 import type { Clock } from '../core/clock.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
+import { listen } from './listen.ts';
 
 /** What a handler knows of its call beside the message. */
 export interface RpcContext {
@@ -30,31 +35,35 @@ export interface RpcContext {
   readonly onUnfit?: (error: unknown) => void;
 }
 
-/** One async function a method; server-streaming methods are async iterables. */
+/** One async function a method; streams are async iterables, of requests too. */
 export type RpcImplementation<S extends DescService> = {
   readonly [M in keyof S['method']]: S['method'][M] extends DescMethodUnary<infer I, infer O>
     ? (request: MessageShape<I>, context: RpcContext) => Promise<MessageInitShape<O>>
     : S['method'][M] extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: RpcContext) => AsyncIterable<MessageInitShape<O>>
-      : never;
+      : S['method'][M] extends DescMethodBiDiStreaming<infer I, infer O>
+        ? (requests: AsyncIterable<MessageShape<I>>, context: RpcContext) => AsyncIterable<MessageInitShape<O>>
+        : never;
 };
 
 export interface RpcServiceOptions {
   readonly clock: Clock;
   /** Deadline of a caller that gave none. */
   readonly defaultDeadlineMs: number;
+  /** The same of a call whose answer is a stream; left out: as of any other. */
+  readonly streamDeadlineMs?: number;
   /** Told of every failure that is a fault of ours (reason INTERNAL). */
   readonly onFault: (method: string, error: unknown) => void;
 }
 
-type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'on' | 'cancelled'>;
+type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'cancelled'> & { on(event: 'cancelled', listener: () => void): unknown };
 
 /** The call's context, and what releases its timer. */
-function openContext(call: AnyCall, options: RpcServiceOptions): { context: RpcContext; close: () => void } {
+function openContext(call: AnyCall, options: RpcServiceOptions, defaultDeadlineMs = options.defaultDeadlineMs): { context: RpcContext; close: () => void } {
   const { clock } = options;
   const given = call.getDeadline();
   const at = given instanceof Date ? given.getTime() : given;
-  const remainingMs = Number.isFinite(at) ? at - clock.now() : options.defaultDeadlineMs;
+  const remainingMs = Number.isFinite(at) ? at - clock.now() : defaultDeadlineMs;
   const controller = new AbortController();
   const cancelTimer = clock.after(Math.min(Math.max(remainingMs, 0), 0x7fffffff), () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
   let answered = false;
@@ -113,26 +122,62 @@ function serverStreaming(
   handler: (request: never, context: RpcContext) => AsyncIterable<unknown>,
   options: RpcServiceOptions,
 ): handleServerStreamingCall<unknown, unknown> {
-  return async (call) => {
-    const { context, close } = openContext(call, options);
-    try {
-      for await (const message of handler(decodedRequest(call.request), context)) {
-        if (call.cancelled) break;
-        if (!call.write(message))
-          await new Promise<void>((resolve) => {
-            call.once('drain', resolve);
-            context.signal.addEventListener('abort', () => resolve(), { once: true });
-          });
-        if (context.signal.aborted) throw context.signal.reason;
-      }
-      call.end();
-    } catch (error) {
-      reportFault(options, name, error);
-      call.emit('error', toGrpcError(error));
-    } finally {
-      close();
+  return (call) => answerStream(name, call, options, (context) => handler(decodedRequest(call.request), context));
+}
+
+function bidiStreaming(
+  name: string,
+  handler: (requests: AsyncIterable<never>, context: RpcContext) => AsyncIterable<unknown>,
+  options: RpcServiceOptions,
+): handleBidiStreamingCall<unknown, unknown> {
+  return (call) => {
+    async function* requests(): AsyncGenerator<never> {
+      // A call that is destroyed tells its caller nothing any more.
+      for await (const request of call.iterator({ destroyOnReturn: false })) yield decodedRequest(request);
     }
+    return answerStream(name, call, options, (context) => handler(requests(), context));
   };
+}
+
+async function answerStream(
+  name: string,
+  call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  options: RpcServiceOptions,
+  answer: (context: RpcContext) => AsyncIterable<unknown>,
+): Promise<void> {
+  const { context, close } = openContext(call, options, options.streamDeadlineMs);
+  try {
+    for await (const message of answer(context)) {
+      if (call.cancelled) break;
+      if (!call.write(message)) await drained(call, context.signal, options.clock);
+      if (context.signal.aborted) throw context.signal.reason;
+    }
+    call.end();
+  } catch (error) {
+    reportFault(options, name, error);
+    call.emit('error', toGrpcError(error));
+  } finally {
+    close();
+  }
+}
+
+/** A caller of a stream that takes nothing of it for so long is given up. */
+const readerLimitMs = 300_000;
+
+/** Resolves when the caller has taken what was written, or the signal aborts. DEADLINE_EXCEEDED: it took nothing for too long. */
+async function drained(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  call.once('drain', done);
+  signal.addEventListener('abort', done, { once: true });
+  const stop = clock.after(readerLimitMs, () => reject(new SwitchyardError('DEADLINE_EXCEEDED', `the caller took nothing of the stream for ${readerLimitMs / 1_000} s`)));
+  try {
+    await promise;
+  } finally {
+    stop();
+    call.off('drain', done);
+    signal.removeEventListener('abort', done);
+  }
 }
 
 function serverDefinition(method: DescMethod): ServerMethodDefinition {
@@ -153,22 +198,43 @@ function serverDefinition(method: DescMethod): ServerMethodDefinition {
 export function addService<S extends DescService>(server: Server, service: S, implementation: RpcImplementation<S>, options: RpcServiceOptions): void {
   const definitions: Record<string, ServerMethodDefinition> = {};
   const handlers: UntypedServiceImplementation = {};
-  const methods = implementation as unknown as Record<string, (request: never, context: RpcContext) => never>;
+  const methods = implementation as unknown as Record<string, (request: unknown, context: RpcContext) => never>;
   for (const method of service.methods) {
     const handler = methods[method.localName];
     if (handler === undefined) throw new Error(`${service.typeName}.${method.name} has no handler`);
     const bound = handler.bind(implementation);
     definitions[method.localName] = serverDefinition(method);
-    handlers[method.localName] = method.methodKind === 'server_streaming' ? serverStreaming(method.name, bound, options) : unary(method.name, bound, options);
+    handlers[method.localName] = handlerOf(method, bound, options);
   }
   server.addService(definitions as unknown as ServiceDefinition, handlers);
 }
 
+function handlerOf(method: DescMethod, handler: (request: unknown, context: RpcContext) => never, options: RpcServiceOptions): UntypedServiceImplementation[string] {
+  switch (method.methodKind) {
+    case 'unary':
+      return unary(method.name, handler, options);
+    case 'server_streaming':
+      return serverStreaming(method.name, handler, options);
+    case 'bidi_streaming':
+      return bidiStreaming(method.name, handler, options);
+    case 'client_streaming':
+      throw new Error(`${method.name}: no service has a stream of requests with one answer`);
+  }
+}
+
 /** Binds without TLS; port 0 takes a free one. Returns the port taken. */
-export function listenGrpc(server: Server, listen: HostPort): Promise<number> {
+export function listenGrpc(server: Server, at: HostPort): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(formatHostPort(listen), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
   });
+}
+
+/** Listens beside other processes on the same port, among whom the system divides the connections. Closing what is returned takes no more of them. */
+export async function listenGrpcShared(server: Server, at: HostPort): Promise<Disposable> {
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const sockets = createServer((socket) => injector.injectConnection(socket));
+  await listen(sockets, at, true);
+  return { [Symbol.dispose]: () => sockets.close() };
 }
 
 /** Lets calls under way finish for at most `limitMs`, then ends them. */

@@ -10,3 +10,11 @@ export function terminationOf(signals: Signals): Promise<'SIGTERM' | 'SIGINT'> {
     signals.once('SIGINT', () => resolve('SIGINT'));
   });
 }
+
+/** Resolves when the process that forked this one is gone. Waiting for it keeps nothing alive. */
+export function abandonedBy(child: NodeJS.Process): Promise<'SIGTERM'> {
+  return new Promise((resolve) => {
+    child.once('disconnect', () => resolve('SIGTERM'));
+    child.channel?.unref();
+  });
+}

@@ -2,12 +2,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import type { HostPort } from './host-port.ts';
+import { listen } from './listen.ts';
 
 /** A registry of a process's own; nothing is registered globally. */
 export const createMetrics = (): Registry => new Registry();
 
 /** Serves `GET /metrics` in Prometheus' text format until disposed. Port 0 takes a free one; `port` is the one taken. */
-export async function serveMetrics(registry: Registry, listen: HostPort): Promise<AsyncDisposable & { readonly port: number }> {
+export async function serveMetrics(registry: Registry, at: HostPort): Promise<AsyncDisposable & { readonly port: number }> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404, { 'content-type': 'text/plain' }).end('only GET /metrics is served here\n');
@@ -19,10 +20,7 @@ export async function serveMetrics(registry: Registry, listen: HostPort): Promis
     );
   });
   server.requestTimeout = 10_000;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(listen.port, listen.host, resolve);
-  });
+  await listen(server, at);
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {

@@ -8,7 +8,7 @@ import { openReplicationStore } from './player/replication-store.ts';
 export const postgresBackend: Backend = {
   kind: 'postgres',
   shardForm: 'server',
-  capabilities: { readFence: true },
+  capabilities: { readFence: true, transactions: true, watching: true },
   openData: openDataStore,
   openReplication: openReplicationStore,
   openOwner: openOwnerStore,

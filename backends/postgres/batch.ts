@@ -16,7 +16,8 @@ export type TextRow = readonly (string | null)[];
 
 /** What became of one statement. */
 export type Outcome =
-  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number }
+  /** `cut`: rows behind these were left out, for the statement's `maxBytes`. */
+  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number; readonly cut: boolean }
   /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
   | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
 
@@ -28,6 +29,8 @@ export interface SentStatement {
   readonly name: string;
   /** Whether the server has to parse it first. */
   readonly parse: boolean;
+  /** Rows behind the one with which they come to so many characters are thrown away as they arrive. */
+  readonly maxBytes: number;
 }
 
 /** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
@@ -45,6 +48,8 @@ export class Batch implements pg.Submittable {
   readonly #outcomes: Outcome[] = [];
   readonly #done = Promise.withResolvers<readonly Outcome[]>();
   #rows: TextRow[] = [];
+  #bytesLeft = Number.POSITIVE_INFINITY;
+  #cut = false;
   #parsed = 0;
   #executed = 0;
   #stopCounting: () => void = () => {};
@@ -53,6 +58,7 @@ export class Batch implements pg.Submittable {
   constructor(statements: readonly SentStatement[], close: readonly string[]) {
     this.#statements = statements;
     this.#close = close;
+    this.#beginRows();
   }
 
   /** One for each statement, in order. Never rejects. */
@@ -91,20 +97,25 @@ export class Batch implements pg.Submittable {
   }
 
   handleRowDescription(): void {
-    this.#rows = [];
+    this.#beginRows();
   }
 
-  handleDataRow(message: { readonly fields: TextRow }): void {
-    this.#rows.push(message.fields);
+  handleDataRow({ fields }: { readonly fields: TextRow }): void {
+    if (this.#bytesLeft <= 0) {
+      this.#cut = true;
+      return;
+    }
+    this.#rows.push(fields);
+    if (this.#bytesLeft !== Number.POSITIVE_INFINITY) for (const field of fields) this.#bytesLeft -= field?.length ?? 0;
   }
 
   handleCommandComplete(message: { readonly text: string }): void {
     this.#executed += 1;
-    this.#put({ ok: true, rows: this.#rows, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0) });
+    this.#put({ ok: true, rows: this.#rows, cut: this.#cut, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0) });
   }
 
   handleEmptyQuery(): void {
-    this.#put({ ok: true, rows: [], rowCount: 0 });
+    this.#put({ ok: true, rows: [], cut: false, rowCount: 0 });
   }
 
   handlePortalSuspended(): void {}
@@ -133,6 +144,12 @@ export class Batch implements pg.Submittable {
     this.#done.resolve(this.#outcomes);
   }
 
+  #beginRows(): void {
+    this.#rows = [];
+    this.#cut = false;
+    this.#bytesLeft = this.#statements[this.#outcomes.length]?.maxBytes ?? Number.POSITIVE_INFINITY;
+  }
+
   /** The driver tells queries of their own kind only. */
   #countParsed(connection: pg.Connection): void {
     const count = (): void => {
@@ -148,8 +165,8 @@ export class Batch implements pg.Submittable {
   }
 
   #put(outcome: Outcome): void {
-    this.#rows = [];
     if (this.#isScript) this.#outcomes.pop();
     this.#outcomes.push(outcome);
+    this.#beginRows();
   }
 }

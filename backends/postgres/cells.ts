@@ -54,9 +54,9 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
       return text;
     case 'int16':
     case 'int32':
-      return Number(integerFromText(column, text, kind === 'int16' ? 16 : 32));
+      return shortIntegerFromText(column, text, kind === 'int16' ? 0x8000 : 0x8000_0000);
     case 'int64':
-      return integerFromText(column, text, 64);
+      return integerFromText(column, text);
     case 'uint64':
       if (!integerPattern.test(text)) throw notUnderstood(column, text);
       return BigInt(text);
@@ -84,9 +84,34 @@ function scalarFromText(column: ColumnSchema, kind: ScalarKind, text: string): C
   }
 }
 
-function integerFromText(column: ColumnSchema, text: string, bits: number): bigint {
+const [zeroCode, minusCode] = [48, 45];
+/** So many digits a double holds exactly. */
+const mostDigits = 15;
+
+/** Several times faster than a pattern and BigInt, which make up much of what a row of numbers costs. Null: it is longer, or no integer. */
+function shortInteger(text: string): number | null {
+  const begin = text.charCodeAt(0) === minusCode ? 1 : 0;
+  if (text.length === begin || text.length - begin > mostDigits) return null;
+  let value = 0;
+  for (let index = begin; index < text.length; index += 1) {
+    const digit = text.charCodeAt(index) - zeroCode;
+    if (digit < 0 || digit > 9) return null;
+    value = value * 10 + digit;
+  }
+  return begin === 1 ? 0 - value : value;
+}
+
+/** From `-bound` up to below it. */
+function shortIntegerFromText(column: ColumnSchema, text: string, bound: number): number {
+  const value = shortInteger(text);
+  return value !== null && value >= -bound && value < bound ? value : fail(notUnderstood(column, text));
+}
+
+function integerFromText(column: ColumnSchema, text: string): bigint {
+  const short = shortInteger(text);
+  if (short !== null) return BigInt(short);
   const value = integerPattern.test(text) ? BigInt(text) : fail(notUnderstood(column, text));
-  return BigInt.asIntN(bits, value) === value ? value : fail(notUnderstood(column, text));
+  return BigInt.asIntN(64, value) === value ? value : fail(notUnderstood(column, text));
 }
 
 function scalarToText(column: ColumnSchema, kind: ScalarKind, cell: Cell): string {

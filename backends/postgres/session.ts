@@ -21,6 +21,8 @@ export interface Statement {
   readonly values: readonly Parameter[];
   /** Keep it parsed on the connection: for texts that come again. */
   readonly prepared: boolean;
+  /** See `SentStatement`; left out: all rows are kept. */
+  readonly maxBytes?: number;
 }
 
 /** How a batch ended. */
@@ -182,15 +184,15 @@ export class Session {
   #send(statements: readonly Statement[]): Batch {
     const mayPrepare = statements.length <= PREPARED_LIMIT;
     const parsedNow = new Map<string, string>();
-    const sent = statements.map(({ text, values, prepared }): SentStatement => {
-      if (!prepared || !mayPrepare) return { text, values, name: '', parse: true };
+    const sent = statements.map(({ text, values, prepared, maxBytes = Number.POSITIVE_INFINITY }): SentStatement => {
+      if (!prepared || !mayPrepare) return { text, values, name: '', parse: true, maxBytes };
       const known = this.#names.get(text);
       if (known !== undefined) this.#keep(text, known);
       const name = known ?? parsedNow.get(text);
-      if (name !== undefined) return { text, values, name, parse: false };
+      if (name !== undefined) return { text, values, name, parse: false, maxBytes };
       const fresh = this.#newName();
       parsedNow.set(text, fresh);
-      return { text, values, name: fresh, parse: true };
+      return { text, values, name: fresh, parse: true, maxBytes };
     });
     const batch = new Batch(sent, this.#forgotten);
     this.#forgotten = [];

@@ -8,7 +8,7 @@ import { openReplicationStore } from './player/replication-store.ts';
 export const sqliteBackend: Backend = {
   kind: 'sqlite',
   shardForm: 'file',
-  capabilities: { readFence: true },
+  capabilities: { readFence: true, transactions: false, watching: false },
   openData: openDataStore,
   openReplication: openReplicationStore,
   openOwner: openOwnerStore,

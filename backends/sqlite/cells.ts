@@ -20,8 +20,12 @@ const UINT64_DIGITS = 20;
  * A column in a list of what to select (`prefix`: such as "NEW."). Texts come as their bytes: the driver would turn what is no UTF-8 into U+FFFD. A blob in a text column comes as a number, so that it cannot be taken for one of those.
  */
 export function selected(column: ColumnSchema, prefix = ''): string {
-  const name = `${prefix}${quoteIdentifier(column.name)}`;
-  return isFreeText(column.kind) ? `CASE typeof(${name}) WHEN 'text' THEN CAST(${name} AS BLOB) WHEN 'blob' THEN 0 ELSE ${name} END` : name;
+  return selectedValue(column, `${prefix}${quoteIdentifier(column.name)}`);
+}
+
+/** The same of an expression whose values are the column's. */
+export function selectedValue(column: ColumnSchema, expression: string): string {
+  return isFreeText(column.kind) ? `CASE typeof(${expression}) WHEN 'text' THEN CAST(${expression} AS BLOB) WHEN 'blob' THEN 0 ELSE ${expression} END` : expression;
 }
 
 /**

@@ -74,6 +74,18 @@ export class Connection implements Disposable {
     return this.#prepared(text).all(...values) as unknown as readonly SqlRow[];
   }
 
+  /** Runs one statement, kept parsed, and gives its rows up to the one with which they come to so many bytes, roughly, and whether there are more. */
+  upTo(maxBytes: number, text: string, values: readonly SqlValue[] = []): { readonly rows: readonly SqlRow[]; readonly cut: boolean } {
+    const rows: SqlRow[] = [];
+    let bytesLeft = maxBytes;
+    for (const row of this.#prepared(text).iterate(...values) as unknown as Iterable<SqlRow>) {
+      if (bytesLeft <= 0) return { rows, cut: true };
+      rows.push(row);
+      for (const value of row) bytesLeft -= typeof value === 'string' || value instanceof Uint8Array ? value.length : 8;
+    }
+    return { rows, cut: false };
+  }
+
   /** Runs one statement, kept parsed, and gives the number of rows that it changed itself (triggers not counted). */
   run(text: string, values: readonly SqlValue[] = []): number {
     return Number(this.#prepared(text).run(...values).changes);

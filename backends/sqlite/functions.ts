@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { patternExpression } from '../../core/like-pattern.ts';
 import { declaredType } from './column-types.ts';
 import { decimalOrder, decimalSize, decimalSum, decimalText } from './decimal-text.ts';
 
@@ -13,6 +14,9 @@ const unsignedPattern = /^\d{20}$/;
  *  - switchyard_go_on(): true, or an error when the statement is no longer wanted.
  *  - switchyard_decimal(text): a text that orders as the decimal does.
  *  - switchyard_add(kind, declared type, a, b): the exact sum, or VALUE_INVALID; SQLite's own + turns a sum beyond 64 bit into a float.
+ *  - switchyard_like(pattern, text): see core/like-pattern.ts; SQLite's own LIKE takes "A" for "a".
+ *  - switchyard_sum(number): of integers and decimals, the exact sum as a decimal's text, NULLs left aside; of none NULL.
+ *  - switchyard_min(order, value), switchyard_max(order, value): the value whose order is first or last, NULLs left aside.
  */
 export function registerFunctions(database: DatabaseSync, goOn: () => boolean): void {
   database.function('switchyard_go_on', { directOnly: true }, () => {
@@ -31,6 +35,52 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
     if (sum === undefined) throw new SwitchyardError('VALUE_INVALID', `the sum of ${String(a)} and ${String(b)} is no value of the type ${String(declared)}`);
     return sum;
   });
+  // A statement asks for one pattern, row after row.
+  let last = { pattern: '', expression: patternExpression('') };
+  database.function('switchyard_like', { directOnly: true, deterministic: true }, (given, text) => {
+    if (text === null) return null;
+    const pattern = String(given);
+    if (last.pattern !== pattern) last = { pattern, expression: patternExpression(pattern) };
+    return Number(last.expression.test(String(text)));
+  });
+  database.aggregate('switchyard_sum', {
+    start: null,
+    directOnly: true,
+    useBigIntArguments: true,
+    step: (sum, value) => (value === null ? sum : totalled(typeof sum === 'string' ? sum : null, decimalOf(value))),
+  });
+  for (const [name, sign] of [
+    ['switchyard_min', -1],
+    ['switchyard_max', 1],
+  ] as const)
+    database.aggregate(name, {
+      start: null,
+      directOnly: true,
+      // Order and value in one text: there is no space in an order.
+      step: (found, order, value) => (order === null || (typeof found === 'string' && compareTexts(String(order), orderIn(found)) !== sign) ? found : `${order} ${value}`),
+      result: (found) => (typeof found === 'string' ? found.slice(orderIn(found).length + 1) : null),
+    });
+}
+
+const orderIn = (found: string): string => found.slice(0, found.indexOf(' '));
+
+const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** A stored integer or decimal as a decimal's text. */
+function decimalOf(value: Addend): string {
+  const text = typeof value === 'string' && unsignedPattern.test(value) ? String(BigInt(value)) : String(value);
+  if (value instanceof Uint8Array || decimalOrder(text) === null)
+    throw new SwitchyardError('VALUE_INVALID', `a number column holds ${text}, which is no decimal: correct it in the store`);
+  return text;
+}
+
+/** As PostgreSQL adds: what is not finite stays so, and opposite infinities are no number. */
+function totalled(sum: string | null, value: string): string {
+  if (sum === null) return value;
+  const exact = decimalSum(sum, value);
+  if (exact !== null) return exact;
+  const special = [sum, value].filter((text) => !/\d/.test(text));
+  return special.every((text) => text === special[0]) ? (special[0] ?? 'NaN') : 'NaN';
 }
 
 type Addend = string | number | bigint | Uint8Array;

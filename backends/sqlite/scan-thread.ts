@@ -10,15 +10,17 @@ const { path, stopped } = workerData as ScanThreadData;
 let current = 0;
 const file = new OpenFile({ path, goOn: () => Atomics.load(stopped, 0) !== current });
 
-function answer({ id, tables, statements }: ScanQuestion): ScanAnswer {
+function answer({ id, tables, statements, maxBytes = Number.POSITIVE_INFINITY }: ScanQuestion): ScanAnswer {
   current = id;
   try {
     const { connection, fence } = file.get();
-    const rows = connection.transaction('DEFERRED', () => {
+    const read = connection.transaction('DEFERRED', () => {
       fence.check(tables);
-      return statements.map(({ text, values }) => connection.all(text, values));
+      return statements.map(({ text, values }) =>
+        maxBytes === Number.POSITIVE_INFINITY ? { rows: connection.all(text, values), cut: false } : connection.upTo(maxBytes, text, values),
+      );
     });
-    return { id, packed: packRows(rows) };
+    return { id, packed: packRows(read.map(({ rows }) => rows)), cut: read.some(({ cut }) => cut) };
   } catch (error) {
     return { id, fault: faultOf(error) };
   }

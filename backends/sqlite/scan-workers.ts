@@ -25,6 +25,16 @@ export interface Scan {
   /** Tables whose fence must let gateways read; none: unchecked. */
   readonly tables: readonly string[];
   readonly statements: readonly Statement[];
+  /** Of each statement's rows; left out: all of them are wanted. */
+  readonly maxBytes?: number;
+}
+
+/** What a scan has read. */
+export interface ScanRows {
+  /** Rows of each statement. */
+  readonly rows: readonly (readonly SqlRow[])[];
+  /** Whether rows were left out for `maxBytes`. */
+  readonly cut: boolean;
 }
 
 export interface ScanQuestion extends Scan {
@@ -32,7 +42,7 @@ export interface ScanQuestion extends Scan {
 }
 
 /** The rows of each statement, or what went wrong. */
-export type ScanAnswer = { readonly id: number; readonly packed: PackedRows } | { readonly id: number; readonly fault: Fault };
+export type ScanAnswer = { readonly id: number; readonly packed: PackedRows; readonly cut: boolean } | { readonly id: number; readonly fault: Fault };
 
 export interface ScanWorkersOptions {
   /** Absolute path of the file. */
@@ -69,12 +79,12 @@ export class ScanWorkers implements AsyncDisposable {
   }
 
   /** Rows of each statement, all from one snapshot. FENCED; STORE_OVERLOADED: no thread was free in time. Other errors are of the store; `table` helps to tell them. */
-  async run(scan: Scan, signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
+  async run(scan: Scan, signal: AbortSignal): Promise<ScanRows> {
     const { clock, acquireTimeoutMs } = this.#options;
     const limit = clock.monotonic() + acquireTimeoutMs;
     for (;;) {
       const answer = await this.#ask(scan, signal);
-      if ('packed' in answer) return unpackRows(answer.packed);
+      if ('packed' in answer) return { rows: unpackRows(answer.packed), cut: answer.cut };
       const error = errorOfFault(answer.fault);
       if (!isBusy(error) || clock.monotonic() > limit) throw error;
       await clock.sleep(BUSY_PAUSE_MS, signal).catch(() => {

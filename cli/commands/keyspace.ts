@@ -9,6 +9,7 @@ import {
   KeyspaceSchema,
   KeyspaceService,
   ListKeyspacesResponseSchema,
+  WatchTablesResponseSchema,
 } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import type { Context } from '../context.ts';
 import { textTable } from '../render/text-table.ts';
@@ -76,6 +77,18 @@ export function addKeyspaceCommands(program: Command, context: Context): void {
       if (name !== undefined && keyspaces.length === 0)
         throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"; known: ${response.keyspaces.map((one) => one.name).join(', ') || 'none'}`);
       context.print(ListKeyspacesResponseSchema, { ...response, keyspaces }, () => keyspaceTable(keyspaces));
+    });
+
+  keyspace
+    .command('watch')
+    .description('begin to write down the changes of tables for watchers of the data API; without --tables show which are')
+    .argument('<name>')
+    .option('--tables <list>', 'tables, separated by commas')
+    .option('--off', 'end it')
+    .action(async (name: string, options: { tables?: string; off?: boolean }) => {
+      using client = context.client(KeyspaceService, 60_000);
+      const response = await client.watchTables({ name, tables: options.tables?.split(',') ?? [], off: options.off ?? false });
+      context.print(WatchTablesResponseSchema, response, ({ tables }) => (tables.length === 0 ? 'no table is watched' : tables.join('\n')));
     });
 
   keyspace

@@ -30,6 +30,7 @@ export async function createWorkflow(context: ServiceContext, message: Workflow 
   const rules = await topology.readRules(signal);
   if (rules.kind === 'valid') claimTables(rules.document, claim);
   await checkTables(opened.move, signal);
+  if (!context.stores.capabilitiesOf(opened.move.target.kind).watching) await checkUnwatched(opened.move, signal);
   if (validateOnly) return { ...document, message: await plan(opened.move, signal) };
   const note = changeNote(context.deps, `workflow ${document.name}: ${document.tables.join(', ')} from ${document.source} to ${document.target}`);
   await topology.updateRules(note, (current) => claimTables(current, claim), signal, [{ document, index: 0 }]);
@@ -95,6 +96,17 @@ async function checkTables({ source, target, tables }: Move, signal: AbortSignal
   const said = (keyspace: string, { table, message, fix }: Problem): string => `${keyspace}${table === null ? '' : `.${table}`}: ${message} (${fix})`;
   const problems = [...ofSource.map((problem) => said(source.keyspace, problem)), ...ofTarget.map((problem) => said(target.keyspace, problem))];
   if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
+}
+
+async function checkUnwatched({ source, target, tables }: Move, signal: AbortSignal): Promise<void> {
+  const watched = (await source.owner.watched(signal)).filter((table) => tables.includes(table));
+  if (watched.length === 0) return;
+  const fix = `end the watching first, if nobody needs it: switchyard keyspace watch ${source.keyspace} --tables ${watched.join(',')} --off`;
+  throw new SwitchyardError(
+    'PRECHECK_FAILED',
+    `${watched.join(', ')}: watched, and ${target.keyspace} is a store of kind ${target.kind}, which does not write down changes for watchers`,
+    { fix },
+  );
 }
 
 /** A table that is there already needs no statement, not even where its definition has no like in the target. */

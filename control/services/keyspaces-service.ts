@@ -16,6 +16,20 @@ export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (
     if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
     return stored.value;
   };
+  /** The tables in this keyspace, and those that are being moved in the one at the other end. */
+  const alsoMovedTo = async (
+    keyspace: Keyspace,
+    tables: readonly string[],
+    signal: AbortSignal,
+  ): Promise<readonly { readonly keyspace: Keyspace; readonly tables: readonly string[] }[]> => {
+    const found = [{ keyspace, tables }];
+    for (const { value } of await topology.workflows(signal)) {
+      const moved = tables.filter((table) => value.tables.includes(table));
+      const other = value.source === keyspace.name ? value.target : value.target === keyspace.name ? value.source : null;
+      if (other !== null && moved.length > 0 && isActive(value.state)) found.push({ keyspace: await find(other, signal), tables: moved });
+    }
+    return found;
+  };
   const shown = (keyspace: Keyspace) => ({ ...keyspace, problem: problemOf(keyspace.name) ?? '' });
   return {
     async applyKeyspace({ keyspace: message, validateOnly }, { signal }) {
@@ -51,6 +65,24 @@ export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (
           },
         ],
       };
+    },
+    async watchTables({ name, tables, off }, { signal }) {
+      const keyspace = await find(name, signal);
+      const places = tables.length === 0 ? [] : await alsoMovedTo(keyspace, tables, signal);
+      const able = places.filter(({ keyspace: { shards } }) => shards.every(({ kind }) => stores.capabilitiesOf(kind).watching));
+      const unable = places.find((place) => !able.includes(place));
+      if (unable !== undefined && !off) {
+        throw new SwitchyardError(
+          'NOT_SUPPORTED',
+          `keyspace "${unable.keyspace.name}", where ${unable.tables.join(', ')} would be watched too, is a store of a kind that does not write down changes for watchers`,
+        );
+      }
+      for (const each of able) {
+        await using opened = await stores.open(each.keyspace);
+        await opened.owner.watch(each.tables, !off, signal);
+      }
+      await using opened = await stores.open(keyspace);
+      return { tables: [...(await opened.owner.watched(signal))] };
     },
     async getKeyspaceGrants({ name, tables }, { signal }) {
       const keyspace = await find(name, signal);

@@ -36,7 +36,7 @@ export async function switchTo(context: ServiceContext, name: string, to: SideNa
     if (validateOnly) return { document: { ...before, message: warnings }, unchanged: false };
   }
   await deps.topology.updateRules(changeNote(deps, `workflow ${name}: switch to the ${to} asked for`), (rules) => wantSide(rules, name, to), signal);
-  const document = await waitForWorkflow(context, name, signal, (seen) => ended(context, before, seen, to, signal));
+  const document = await waitForWorkflow(context, name, signal, (seen) => ended(context, { document: before, wished: wanted === to }, seen, to, signal));
   return { document, unchanged: false };
 }
 
@@ -48,7 +48,7 @@ async function check({ deps, stores }: ServiceContext, document: WorkflowDocumen
 }
 
 /** The document when the cutover is over; throws its failure; undefined while it goes on. */
-async function ended(context: ServiceContext, before: WorkflowDocument, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<WorkflowDocument | undefined> {
+async function ended(context: ServiceContext, before: Before, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<WorkflowDocument | undefined> {
   if (document.state !== 'running' && document.state !== 'switched')
     throw new SwitchyardError('WORKFLOW_STATE', `the workflow became ${document.state} meanwhile: ${document.message}`);
   const last = document.cutovers.at(-1);
@@ -56,9 +56,32 @@ async function ended(context: ServiceContext, before: WorkflowDocument, document
   if ((await wantedSide(context, document, signal)) === to) return undefined;
   // The runner sets the wanted side back when the cutover has come to nothing; its record was written before that.
   const { value: now } = await requireWorkflow(context, document.name, signal);
-  const known = new Set(before.cutovers.map((record) => record.startedAt));
-  const record = now.cutovers.findLast((entry) => entry.to === to && (!known.has(entry.startedAt) || entry.outcome === 'aborted'));
-  throw failureOf(record, to);
+  return withoutWish(before, now, to);
+}
+
+/** The workflow when the order came, and whether its wish was the rules' already. */
+interface Before {
+  readonly document: WorkflowDocument;
+  readonly wished: boolean;
+}
+
+/** What a switch has come to that the rules do not wish for: the document where it was done, undefined while it may still be; throws why it was not. Whoever overwrites the wish ends no cutover that has begun. */
+export function withoutWish({ document: before, wished }: Before, now: WorkflowDocument, to: SideName): WorkflowDocument | undefined {
+  // One that is wished for still when the order comes is the order's, even if it has failed just now: its record is written before the wish goes.
+  const isStillIts = ({ outcome }: CutoverRecord, index: number): boolean => outcome === 'running' || (wished && outcome === 'aborted' && index === before.cutovers.length - 1);
+  const over = new Set(before.cutovers.flatMap((entry, index) => (isStillIts(entry, index) ? [] : [entry.startedAt])));
+  const record = now.cutovers.findLast((entry) => entry.to === to && !over.has(entry.startedAt));
+  switch (record?.outcome) {
+    case 'running':
+      return undefined;
+    case 'switched':
+    case 'repaired':
+      if (servingIn(now) === to) return now;
+      throw new SwitchyardError('WORKFLOW_STATE', `the ${to} served after attempt ${record.attempt}, and somebody has switched back since`);
+    case 'aborted':
+    case undefined:
+      throw failureOf(record, to);
+  }
 }
 
 function failureOf(record: CutoverRecord | undefined, to: SideName): SwitchyardError {

@@ -21,6 +21,8 @@ export interface KeyspaceUpkeepOptions {
   readonly log: Logger;
   /** How old a record of a request id becomes. */
   readonly keptHours: number;
+  /** How old a change becomes that was written down for watchers. */
+  readonly watchedHours: number;
   /** How often records are removed. Default: once a minute. */
   readonly everyMs?: number;
   /** What one call of the store may take. Default: 30 s. */
@@ -83,11 +85,21 @@ export class KeyspaceUpkeep {
   }
 
   async #expire(owner: OwnerStore, signal: AbortSignal): Promise<void> {
-    const { clock, metrics, keptHours } = this.#options;
+    const { metrics, keptHours, watchedHours } = this.#options;
+    await this.#piecewise(async (limited) => {
+      const removed = await owner.expireRequests(keptHours * hourMs, recordsAtOnce, limited);
+      metrics.requestIdsRemoved.inc({ keyspace: this.#keyspace.name }, removed);
+      return removed;
+    }, signal);
+    await this.#piecewise((limited) => owner.expireEvents(watchedHours * hourMs, recordsAtOnce, limited), signal);
+  }
+
+  /** Removes a piece at a time, resting in between, until one is not full. */
+  async #piecewise(remove: (signal: AbortSignal) => Promise<number>, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
     for (;;) {
       const startedAt = clock.monotonic();
-      const removed = await this.#call((limited) => owner.expireRequests(keptHours * hourMs, recordsAtOnce, limited), signal);
-      metrics.requestIdsRemoved.inc({ keyspace: this.#keyspace.name }, removed);
+      const removed = await this.#call(remove, signal);
       if (removed < recordsAtOnce) return;
       await clock.sleep(this.#share.restMs(removed, clock.monotonic() - startedAt), signal);
     }

@@ -73,4 +73,7 @@ async function createTables({ move, recordCreated }: PreparationContext, signal:
   const definitions = await source.owner.define(tables, signal);
   await recordCreated(missing);
   await target.owner.createTables(scopeOf(move, 'target'), definitions, signal);
+  // Whoever watches a table goes on watching it where it is served.
+  const watched = (await source.owner.watched(signal)).filter((table) => tables.includes(table));
+  if (watched.length > 0) await target.owner.watch(watched, true, signal);
 }

@@ -6,7 +6,7 @@ import type { ColumnSchema } from '../../core/table-schema.ts';
 import { ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { closestName } from './columns.ts';
 import { decodeCell } from './decode.ts';
-import { encodeCell } from './encode.ts';
+import { encodeCell } from './encode-cell.ts';
 import { decodePageToken, encodePageToken, queryDigest } from './page-token.ts';
 import { tableHandle } from './table-handle.ts';
 

@@ -6,7 +6,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { FilterSchema, type Filter as WireFilter } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { ArrayValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { decodeCell } from './decode.ts';
-import { encodeCell } from './encode.ts';
+import { encodeCell } from './encode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 
 const formVersion = 1;

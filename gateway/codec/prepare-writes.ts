@@ -2,7 +2,7 @@ import type { WriteOperation } from '../../core/operation.ts';
 import type { TableRef } from '../../core/routing-table.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import type { MutateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { InsertManyRequest, MutateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { PreparedWrites, PrepareWrites } from '../flow/executor.ts';
 import type { TableHandle } from './table-handle.ts';
 import { checkRequestId } from './once.ts';
@@ -19,6 +19,22 @@ export interface NamedWrite {
   readonly request: WriteRequest;
   /** Stands before every field's name in messages. */
   readonly at: string;
+  /** What messages call the row itself, where that is not its field's name behind `at`. */
+  readonly rowField?: string;
+}
+
+/** The writes of an InsertMany, checked as far as that is possible before their table is known. */
+export function insertsOf({ table, rows, returning, requestId }: InsertManyRequest): readonly NamedWrite[] {
+  if (table === '') throw argument('table: missing; give "orders" or "keyspace.orders"');
+  checkRequestId(requestId);
+  if (rows.length === 0 || rows.length > mostMutations) throw argument(`rows: got ${rows.length}; must be 1 to ${mostMutations}`);
+  return rows.map((row, index) => ({
+    name: table,
+    kind: 'insert',
+    request: { $typeName: 'switchyard.data.v1.InsertRequest', table, row, returning, validateOnly: false, requestId: '' },
+    at: '',
+    rowField: `rows[${index}]`,
+  }));
 }
 
 /** The writes of a Mutate, checked as far as that is possible before their tables are known. */
@@ -41,7 +57,7 @@ export function writesOf(request: MutateRequest): readonly NamedWrite[] {
 export const preparerOf =
   (writes: readonly NamedWrite[]): PrepareWrites =>
   (handles, refs): PreparedWrites => {
-    const decoded = writes.map((write) => ({ write, decoded: decodeWrite(routed(handles, write.name), write.kind, write.request, write.at) }));
+    const decoded = writes.map((write) => ({ write, decoded: decodeWrite(routed(handles, write.name), write.kind, write.request, write.at, write.rowField) }));
     const schemas = new Map<string, TableSchema>();
     for (const handle of handles.values()) schemas.set(handle.schema.name, handle.schema);
     const operations: WriteOperation[] = decoded.map(({ decoded: { operation } }) => operation);

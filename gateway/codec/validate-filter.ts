@@ -1,8 +1,9 @@
 import type { Cell } from '../../core/cell.ts';
+import { patternFault } from '../../core/like-pattern.ts';
 import type { CompareOperator, Filter } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
-import { Comparison_Operator, type Filter as WireFilter } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { Comparison_Operator, type Filter as WireFilter, type TupleComparison } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf } from './columns.ts';
 import { decodeCell, invalid } from './decode.ts';
@@ -12,6 +13,7 @@ const deepest = 20;
 const mostConditions = 1_000;
 /** Values in one list. */
 export const mostValues = 1_000;
+const mostTupleColumns = 16;
 
 const operators: Readonly<Record<number, CompareOperator>> = {
   [Comparison_Operator.EQUAL]: '=',
@@ -54,6 +56,15 @@ export function decodeFilter(handle: TableHandle, filter: WireFilter | undefined
         if (column.kind !== 'text') throw argument(`${at}.prefix.column: "${column.name}" is of kind ${column.kind}; a prefix needs a text column`);
         return { kind: 'prefix', column: column.name, text: kind.value.text };
       }
+      case 'like': {
+        const column = columnOf(handle, kind.value.column, `${at}.like.column`);
+        if (column.kind !== 'text') throw argument(`${at}.like.column: "${column.name}" is of kind ${column.kind}; a pattern needs a text column`);
+        const fault = patternFault(kind.value.pattern);
+        if (fault !== null) throw argument(`${at}.like.pattern: got ${JSON.stringify(kind.value.pattern)}; ${fault}`);
+        return { kind: 'like', column: column.name, pattern: kind.value.pattern };
+      }
+      case 'tuple':
+        return decodeTuple(handle, kind.value, `${at}.tuple`);
       case 'and':
       case 'or': {
         const { filters } = kind.value;
@@ -63,10 +74,21 @@ export function decodeFilter(handle: TableHandle, filter: WireFilter | undefined
       case 'not':
         return { kind: 'not', filter: decode(kind.value, `${at}.not`, depth + 1) };
       default:
-        throw argument(`${at}: a filter without a kind; set compare, in, is_null, prefix, and, or, or not`);
+        throw argument(`${at}: a filter without a kind; set compare, in, is_null, prefix, like, tuple, and, or, or not`);
     }
   };
   return decode(filter, field, 1);
+}
+
+function decodeTuple(handle: TableHandle, { columns, operator: wireOperator, values }: TupleComparison, at: string): Filter {
+  const operator = operators[wireOperator];
+  if (operator === undefined) throw argument(`${at}.operator: got ${wireOperator}; must be one of OPERATOR_EQUAL to OPERATOR_GREATER_OR_EQUAL`);
+  if (columns.length < 2 || columns.length > mostTupleColumns) throw argument(`${at}.columns: got ${columns.length}; must be 2 to ${mostTupleColumns} columns`);
+  if (values.length !== columns.length) throw argument(`${at}.values: got ${values.length}; must be one for each of the ${columns.length} columns`);
+  const twice = columns.find((name, index) => columns.indexOf(name) !== index);
+  if (twice !== undefined) throw argument(`${at}.columns: "${twice}" is named twice`);
+  const cells = columns.map((name, index) => comparand(values[index], comparable(handle, name, `${at}.columns[${index}]`, false), `${at}.values[${index}]`));
+  return { kind: 'tuple', columns, operator, values: cells };
 }
 
 function comparable(handle: TableHandle, name: string, field: string, forEquality: boolean): ColumnSchema {

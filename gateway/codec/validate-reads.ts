@@ -9,6 +9,13 @@ import { decodeFilter } from './validate-filter.ts';
 export const mostKeys = 1_000;
 const mostRows = 1_000;
 const defaultRows = 100;
+/** Rows of one piece of a stream: many, for each piece is a statement of its own. */
+const pieceRows = 2_000;
+/** Cells of a page, and of a stream's piece: callers take messages of 4 MiB, as gRPC's clients do unless they are told otherwise. */
+const pageBytes = 1_536 * 1_024;
+const pieceBytes = 512 * 1_024;
+/** What a cell takes in a message beside its column's name and its text. */
+const cellOverhead = 12;
 
 const argument = (message: string): SwitchyardError => new SwitchyardError('ARGUMENT_INVALID', message);
 
@@ -18,6 +25,12 @@ export function checkRead({ table, consistency }: { readonly table: string; read
   if (consistency === Consistency.REPLICA) throw new SwitchyardError('FIELD_NOT_SERVED', 'consistency: CONSISTENCY_REPLICA is not served yet; leave it out for STRONG');
   if (consistency !== Consistency.UNSPECIFIED && consistency !== Consistency.STRONG) throw argument(`consistency: got ${consistency}; must be CONSISTENCY_STRONG or left out`);
 }
+
+export function checkKeys({ keys }: { readonly keys: readonly unknown[] }): void {
+  if (keys.length === 0 || keys.length > mostKeys) throw argument(`keys: got ${keys.length}; must be 1 to ${mostKeys}`);
+}
+
+export const rowNotFound = (table: string): SwitchyardError => new SwitchyardError('ROW_NOT_FOUND', `table "${table}" has no row with that primary key`, { metadata: { table } });
 
 /** Page size within its limits: 0 means 100, at most 1,000. */
 export function pageSizeOf(pageSize: number): number {
@@ -33,6 +46,9 @@ export function decodeBatchGet(handle: TableHandle, request: BatchGetRequest): B
   return { keys: request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`)), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
 }
 
+/** What every request for rows in an order has. */
+export type RowsRequest = Pick<QueryRequest, 'table' | 'filter' | 'orderBy' | 'columns' | 'pageToken'>;
+
 /** A query with what the next page's token needs. */
 export interface DecodedQuery {
   readonly operation: QueryOperation;
@@ -41,19 +57,26 @@ export interface DecodedQuery {
   readonly digest: Uint8Array;
 }
 
-/** `key` names the table in the same way whatever name it was asked for by. The operation fetches one row more than the page, to know whether there is a next one. */
-export function decodeQuery(handle: TableHandle, key: string, request: QueryRequest): DecodedQuery {
-  const limit = pageSizeOf(request.pageSize);
+/** `key` names the table in the same way whatever name it was asked for by. */
+export const decodeQuery = (handle: TableHandle, key: string, request: QueryRequest): DecodedQuery => decodeRows(handle, key, request, pageSizeOf(request.pageSize), pageBytes);
+
+/** A stream's next piece, at most so many rows. */
+export const decodePiece = (handle: TableHandle, key: string, request: RowsRequest, most: number): DecodedQuery =>
+  decodeRows(handle, key, request, Math.min(most, pieceRows), pieceBytes);
+
+function decodeRows(handle: TableHandle, key: string, request: RowsRequest, most: number, maxBytes: number): DecodedQuery {
   const filter = decodeFilter(handle, request.filter, 'filter');
   const orderBy = decodeOrder(handle, request);
   const columns = columnsToReturn(handle, request.columns, 'columns', handle.columnNames);
   const digest = queryDigest(key, request.filter, orderBy);
   const after = request.pageToken === '' ? null : decodePageToken(handle, orderBy, digest, request.pageToken);
   const fetched = [...new Set([...columns, ...orderBy.map((term) => term.column)])];
-  return { operation: { filter, orderBy, columns: fetched, limit: limit + 1, after }, columns, digest };
+  const rowOverhead = columns.reduce((sum, name) => sum + name.length + cellOverhead, 0);
+  const limit = Math.max(1, Math.min(most, Math.floor(pageBytes / rowOverhead)));
+  return { operation: { filter, orderBy, columns: fetched, limit, maxBytes, after }, columns, digest };
 }
 
-function decodeOrder(handle: TableHandle, request: QueryRequest): readonly OrderTerm[] {
+function decodeOrder(handle: TableHandle, request: RowsRequest): readonly OrderTerm[] {
   const terms: OrderTerm[] = [];
   const seen = new Set<string>();
   request.orderBy.forEach(({ column: name, descending }, index) => {

@@ -28,12 +28,12 @@ export function checkWrite(request: WriteRequest): void {
   checkRequestId(request.requestId);
 }
 
-/** Checks one write against the table's shape. `at` stands before every field's name: empty, or "mutations[3].update." inside a Mutate. */
-export function decodeWrite(handle: TableHandle, kind: WriteKind, request: WriteRequest, at: string): DecodedWrite {
+/** Checks one write against the table's shape. `at` stands before every field's name: empty, or "mutations[3].update." inside a Mutate; `rowField`: what an inserted row is called, "rows[3]". */
+export function decodeWrite(handle: TableHandle, kind: WriteKind, request: WriteRequest, at: string, rowField = `${at}row`): DecodedWrite {
   switch (request.$typeName) {
     case 'switchyard.data.v1.InsertRequest':
     case 'switchyard.data.v1.UpsertRequest':
-      return decodeInsert(handle, kind === 'upsert' ? 'upsert' : 'insert', request, at);
+      return decodeInsert(handle, kind === 'upsert' ? 'upsert' : 'insert', request, at, rowField);
     case 'switchyard.data.v1.UpdateRequest':
       return decodeUpdate(handle, request, at);
     case 'switchyard.data.v1.DeleteRequest':
@@ -41,9 +41,8 @@ export function decodeWrite(handle: TableHandle, kind: WriteKind, request: Write
   }
 }
 
-function decodeInsert(handle: TableHandle, kind: 'insert' | 'upsert', request: InsertRequest | UpsertRequest, at: string): DecodedWrite {
+function decodeInsert(handle: TableHandle, kind: 'insert' | 'upsert', request: InsertRequest | UpsertRequest, at: string, field: string): DecodedWrite {
   const { schema } = handle;
-  const field = `${at}row`;
   const row = withKey(handle, decodeRow(handle, request.row, field), request, at);
   if (kind === 'insert' && row.columns.length === 0 && request.row === undefined) throw argument(`${field}: missing`);
   const key = keyWithin(handle, row);

@@ -12,6 +12,8 @@ export interface HoldsOptions {
   readonly buffer: WriteBuffer;
   /** Tables that are held together with these: every table of the group that the current rules name. */
   readonly tablesOf: (group: string) => readonly TableRef[];
+  /** Told of every hold that begins. */
+  readonly onBegin: (group: string) => void;
   /** Told of every finished hold. */
   readonly onEnd: (group: string, heldMs: number, how: HoldEnd) => void;
 }
@@ -85,6 +87,7 @@ export class Holds {
     if (group.state.kind !== 'open') return;
     group.state = { kind: 'by-fence', since: this.#options.clock.monotonic() };
     this.#options.buffer.hold(name);
+    this.#options.onBegin(name);
   }
 
   /** Somebody waits now: the rows are watched until nobody does or the hold is over. */
@@ -117,6 +120,7 @@ export class Holds {
     const stopTimer = clock.after(hold.holdMs, () => this.#ruleIsOver(group, 'expired'));
     group.state = { kind: 'by-rule', attempt: hold.attempt, since, stopTimer };
     buffer.hold(group.name);
+    this.#options.onBegin(group.name);
     this.watch(group.name);
   }
 

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
 import type { BodyBudget } from './body-budget.ts';
+import { acceptedCoding, type Coding, codings, isCoding, packingOf } from './codings.ts';
 import { HttpError, type HttpAnswer } from './http-error.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { packedTag } from './etag.ts';
@@ -9,23 +8,22 @@ import type { JsonNode } from './json/json-node.ts';
 import { parseJson } from './json/json-parser.ts';
 import { httpLimits } from './limits.ts';
 
-const unpack = promisify(gunzip);
-const pack = promisify<Buffer, { level: number }, Buffer>(gzip);
-const quickLevel = 1;
-
-/** Reads a request's body as JSON: plain or gzip, at most `httpLimits.bodyBytes` as it comes and unpacked. Rejects with the signal's reason when it aborts first. `askForBody` is called once it is known that a body of that kind and length is wanted and that `budget` has room for it. */
+/** Reads a request's body as JSON: plain or packed, at most `httpLimits.bodyBytes` as it comes and unpacked. Rejects with the signal's reason when it aborts first. `askForBody` is called once it is known that a body of that kind and length is wanted and that `budget` has room for it. */
 export async function readJsonBody(request: IncomingMessage, signal: AbortSignal, askForBody: () => void, budget: BodyBudget): Promise<JsonNode> {
   const encoding = String(request.headers['content-encoding'] ?? 'identity')
     .trim()
     .toLowerCase();
-  if (encoding !== 'identity' && encoding !== 'gzip')
-    throw new HttpError(415, `Content-Encoding: got "${encoding.slice(0, 64)}"; gzip is taken, or none`, 'HTTP_REQUEST_INVALID', { 'accept-encoding': 'gzip' });
+  const coding = isCoding(encoding) ? encoding : null;
+  if (coding === null && encoding !== 'identity')
+    throw new HttpError(415, `Content-Encoding: got "${encoding.slice(0, 64)}"; ${codings.join(' or ')} is taken, or none`, 'HTTP_REQUEST_INVALID', {
+      'accept-encoding': codings.join(', '),
+    });
   if (Number(request.headers['content-length'] ?? 0) > httpLimits.bodyBytes) throw tooLarge('it is');
-  const most = Number(request.headers['content-length'] ?? httpLimits.bodyBytes) + (encoding === 'gzip' ? httpLimits.bodyBytes : 0);
+  const most = Number(request.headers['content-length'] ?? httpLimits.bodyBytes) + (coding !== null ? httpLimits.bodyBytes : 0);
   using _room = most > httpLimits.smallBodyBytes ? await budget.take(most, signal) : null;
   askForBody();
   const sent = await readBytes(request, signal);
-  const bytes = encoding === 'gzip' ? await unpacked(sent) : sent;
+  const bytes = coding === null ? sent : await unpacked(sent, coding);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -63,36 +61,27 @@ function readBytes(request: IncomingMessage, signal: AbortSignal): Promise<Buffe
   });
 }
 
-async function unpacked(sent: Buffer): Promise<Buffer> {
+async function unpacked(sent: Buffer, coding: Coding): Promise<Buffer> {
   try {
-    return await unpack(sent, { maxOutputLength: httpLimits.bodyBytes });
+    return await packingOf(coding).unpack(sent, httpLimits.bodyBytes);
   } catch (error) {
     if ((error as { readonly code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('unpacked it is');
-    throw new HttpError(400, 'the body: it is not well-formed gzip');
+    throw new HttpError(400, `the body: it is not well-formed ${coding}`);
   }
 }
 
 /** An answer's bytes, packed where that pays and the caller takes it; a packed row has a tag of its own. */
 export async function packedAnswer(
-  answer: HttpAnswer,
+  answer: HttpAnswer & { readonly body: string | null },
   acceptEncoding: string | undefined,
 ): Promise<{ readonly headers: Readonly<Record<string, string>>; readonly bytes: Buffer | null }> {
   if (answer.body === null) return { headers: answer.headers, bytes: null };
   const bytes = Buffer.from(answer.body);
-  if (bytes.length < httpLimits.gzipFromBytes) return { headers: answer.headers, bytes };
+  if (bytes.length < httpLimits.packFromBytes) return { headers: answer.headers, bytes };
   const vary = { ...answer.headers, vary: 'accept-encoding' };
-  if (!takesGzip(acceptEncoding)) return { headers: vary, bytes };
+  const coding = acceptedCoding(acceptEncoding);
+  if (coding === null) return { headers: vary, bytes };
   const { etag } = answer.headers;
-  const headers = { ...vary, 'content-encoding': 'gzip', ...(etag === undefined ? {} : { etag: packedTag(etag) }) };
-  return { headers, bytes: await pack(bytes, { level: quickLevel }) };
-}
-
-function takesGzip(acceptEncoding = ''): boolean {
-  const weights = new Map(
-    acceptEncoding.split(',').map((part) => {
-      const [coding = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase());
-      return [coding, Number(parameters.find((text) => text.startsWith('q='))?.slice(2) ?? 1)] as const;
-    }),
-  );
-  return (weights.get('gzip') ?? weights.get('*') ?? 0) > 0;
+  const headers = { ...vary, 'content-encoding': coding, ...(etag === undefined ? {} : { etag: packedTag(etag, coding) }) };
+  return { headers, bytes: await packingOf(coding).pack(bytes) };
 }

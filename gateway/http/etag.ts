@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { type Coding, codings } from './codings.ts';
 import { HttpError } from './http-error.ts';
 import { jsonFromValue } from './json/cell-json.ts';
 
 /** Behind the tag of a row that was sent packed: other bytes, another tag. */
-const packedSuffix = '.gz';
+const suffixOf = (coding: Coding): string => `.${coding}`;
 const tagPattern = /^\s*(W\/)?"([!#-~\u0080-\u00ff]*)"\s*$/;
 
 /** The tag of a whole row, without its quotes: the same for the same cells, whichever store and gateway the row comes from. */
@@ -16,7 +17,11 @@ export function rowTag(row: WireRow): string {
 
 export const quotedTag = (tag: string): string => `"${tag}"`;
 /** The header's value for an answer that is packed. */
-export const packedTag = (quoted: string): string => `${quoted.slice(0, -1)}${packedSuffix}"`;
+export const packedTag = (quoted: string, coding: Coding): string => `${quoted.slice(0, -1)}${suffixOf(coding)}"`;
+const unpackedTag = (tag: string): string => {
+  const suffix = codings.map(suffixOf).find((one) => tag.endsWith(one));
+  return suffix === undefined ? tag : tag.slice(0, -suffix.length);
+};
 
 /** What If-Match or If-None-Match asks for: any row, or one with one of these tags. */
 export type TagCondition = 'any' | ReadonlySet<string>;
@@ -29,7 +34,7 @@ export function tagCondition(name: string, value: string | undefined, weak: bool
   for (const part of value.split(',')) {
     const [, isWeak, tag] = tagPattern.exec(part) ?? [];
     if (tag === undefined) throw new HttpError(400, `${name}: must be "*" or entity tags in double quotes, as an ETag header gave them`);
-    if (weak || isWeak === undefined) tags.add(tag.endsWith(packedSuffix) ? tag.slice(0, -packedSuffix.length) : tag);
+    if (weak || isWeak === undefined) tags.add(unpackedTag(tag));
   }
   return tags;
 }

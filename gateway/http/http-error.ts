@@ -45,12 +45,12 @@ export class HttpError extends SwitchyardError {
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** JSON text; null: no content. */
-  readonly body: string | null;
+  /** JSON text; lines of it, sent as they come, by an iteration that does not throw; null: no content. */
+  readonly body: string | AsyncIterable<string> | null;
 }
 
 /** A failure as problem details (RFC 9457): the reason and its facts beside the standard members, and Retry-After in whole seconds where retrying helps. */
-export function problemAnswer(error: unknown): HttpAnswer {
+export function problemAnswer(error: unknown): HttpAnswer & { readonly body: string } {
   const ours = ourError(error);
   const status = ours instanceof HttpError ? ours.status : (statusOfReason[ours.reason] ?? statusOfCode[ours.code]);
   const retryMs = retryMsOf(ours);

@@ -19,6 +19,7 @@ const serve = (more: Partial<HttpServerOptions> = {}): Promise<HttpDoor> =>
     openApi: async () => '{}',
     isServing: () => true,
     defaultDeadlineMs: 10_000,
+    streamDeadlineMs: 60_000,
     onFault: () => undefined,
     ...more,
   });

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { isOwnHost } from '../../runtime/host-header.ts';
 import { formatHostPort, type HostPort } from '../../runtime/host-port.ts';
+import { listen } from '../../runtime/listen.ts';
 import { limitSending } from '../../runtime/send-limit.ts';
 import { HttpRoutes, methodNotAllowed, type HttpBinding } from './bindings.ts';
 import { BodyBudget } from './body-budget.ts';
@@ -12,10 +13,13 @@ import { Connections } from './connections.ts';
 import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
 import type { JsonApi } from './json-api.ts';
 import { httpLimits } from './limits.ts';
+import { apiPage, apiPageHeaders } from './openapi/api-page.ts';
 import { askedTimeoutMs } from './request-headers.ts';
 
 export interface HttpServerOptions {
   readonly listen: HostPort;
+  /** Other processes listen there too; left out: none may. */
+  readonly isShared?: boolean;
   /** Names that callers may know this host by beside its address, "localhost" and the name that it listens on. */
   readonly hostNames?: readonly string[];
   readonly clock: Clock;
@@ -26,6 +30,8 @@ export interface HttpServerOptions {
   readonly isServing: () => boolean;
   /** Deadline of a caller that gives none. */
   readonly defaultDeadlineMs: number;
+  /** The same where the answer is a stream. */
+  readonly streamDeadlineMs: number;
   /** Default: `httpLimits.sendLimitMs`. */
   readonly sendLimitMs?: number;
   /** Default: `httpLimits.connections`. */
@@ -65,13 +71,9 @@ export async function serveHttp(options: HttpServerOptions): Promise<HttpDoor> {
     if (!(socket instanceof Socket) || connections.isAnswering(socket)) socket.destroy();
     else refuseConnection(error, socket);
   });
-  const { host, port } = options.listen;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, resolve);
-  });
+  await listen(server, options.listen, options.isShared);
   return {
-    address: formatHostPort({ host, port: (server.address() as AddressInfo).port }),
+    address: formatHostPort({ ...options.listen, port: (server.address() as AddressInfo).port }),
     close: (limitMs) => {
       requests.drain();
       return connections.drain(limitMs, options.clock);
@@ -111,23 +113,33 @@ class HttpRequests {
       if (request.rawHeaders.length / 2 > httpLimits.headers) throw new HttpError(431, `too many headers; at most ${httpLimits.headers} are taken`);
       this.#checkHost(request);
       checkExpectation(request.headers.expect);
-      const timeoutMs = askedTimeoutMs(request.headers) ?? this.#options.defaultDeadlineMs;
-      cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
-      answer = await this.#answer(request, controller.signal, clock.monotonic() + timeoutMs, askForBody);
+      answer = await this.#answer(request, controller.signal, askForBody, (timeoutMs) => {
+        cancelTimer = clock.after(timeoutMs, () => controller.abort(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed")));
+        return clock.monotonic() + timeoutMs;
+      });
     } catch (error) {
       answer = this.#failure(request, error);
     }
-    await this.#send(request, response, answer);
+    await this.#send(request, response, answer, controller.signal);
   }
 
-  async #answer(request: IncomingMessage, signal: AbortSignal, deadline: number, askForBody: () => void): Promise<HttpAnswer> {
+  /** `limit` sets the call's deadline and returns it. */
+  async #answer(request: IncomingMessage, signal: AbortSignal, askForBody: () => void, limit: (timeoutMs: number) => number): Promise<HttpAnswer> {
+    const asked = askedTimeoutMs(request.headers);
     const [path = '', ...rest] = (request.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?');
     const method = request.method ?? '';
-    if (path === '/healthz' || path === '/openapi.json') {
+    if (path === '/healthz' || path === '/openapi.json' || path === '/docs') {
       if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);
-      return path === '/healthz' ? this.#health() : { status: 200, headers: { 'content-type': 'application/json' }, body: await this.#options.openApi(signal) };
+      limit(asked ?? this.#options.defaultDeadlineMs);
+      if (path === '/healthz') return this.#health();
+      const document = await this.#options.openApi(signal);
+      return path === '/docs'
+        ? { status: 200, headers: apiPageHeaders, body: apiPage(document) }
+        : { status: 200, headers: { 'content-type': 'application/json' }, body: document };
     }
     const call = this.#routes.find(method, path);
+    const isStream = call.binding.method.methodKind === 'server_streaming';
+    const deadline = limit(asked ?? (isStream ? this.#options.streamDeadlineMs : this.#options.defaultDeadlineMs));
     return await this.#options.api.answer({ call, query: rest.join('?'), headers: request.headers, signal, deadline }, () =>
       readJsonBody(request, signal, askForBody, this.#bodies),
     );
@@ -156,12 +168,17 @@ class HttpRequests {
     return problemAnswer(error);
   }
 
-  async #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer): Promise<void> {
+  async #send(request: IncomingMessage, response: ServerResponse, answer: HttpAnswer, signal: AbortSignal): Promise<void> {
     if (response.destroyed) return;
+    const { body } = answer;
     try {
-      const { headers, bytes } = await packedAnswer(answer, request.headers['accept-encoding']?.toString());
       // What the caller still sends of a refused body is not read: the connection cannot be used again.
       if (this.#draining || !request.complete) response.setHeader('connection', 'close');
+      if (body !== null && typeof body !== 'string') {
+        await this.#sendLines(response, answer, body, signal);
+        return;
+      }
+      const { headers, bytes } = await packedAnswer({ ...answer, body }, request.headers['accept-encoding']?.toString());
       response.writeHead(answer.status, { ...headers, ...(bytes === null ? {} : { 'content-length': String(bytes.length) }) });
       limitSending(response, this.#options.sendLimitMs ?? httpLimits.sendLimitMs);
       response.end(bytes ?? undefined);
@@ -170,6 +187,33 @@ class HttpRequests {
       response.destroy();
     }
   }
+
+  /** Sends lines no faster than the caller takes them. One that takes nothing for the limit loses its connection. */
+  async #sendLines(response: ServerResponse, { status, headers }: HttpAnswer, lines: AsyncIterable<string>, signal: AbortSignal): Promise<void> {
+    const limitMs = this.#options.sendLimitMs ?? httpLimits.sendLimitMs;
+    response.writeHead(status, headers);
+    for await (const line of lines) {
+      if (response.destroyed) return;
+      if (response.write(line) || signal.aborted) continue;
+      const stop = this.#options.clock.after(limitMs, () => response.destroy());
+      await sent(response, signal);
+      stop();
+    }
+    limitSending(response, limitMs);
+    response.end();
+  }
+}
+
+/** Resolves when what was written is sent, the connection is gone or the signal aborts. */
+async function sent(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  const events = ['drain', 'close'] as const;
+  for (const event of events) response.once(event, done);
+  signal.addEventListener('abort', done, { once: true });
+  await promise;
+  for (const event of events) response.off(event, done);
+  signal.removeEventListener('abort', done);
 }
 
 /** "100-continue" is what a caller may wait for; nobody knows of anything else. */

@@ -2,8 +2,20 @@ import type { DescField, DescMessage, MessageInitShape, MessageShape } from '@bu
 import { Metadata } from '@grpc/grpc-js';
 import type { IncomingHttpHeaders } from 'node:http';
 import { CALLER_KEY } from '../../core/request-record.ts';
+import { timestampText } from '../../core/time-text.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import type { DataService, DeleteRequest, GetRequest, MutateRequest, UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import {
+  Change_Kind,
+  type DataService,
+  type DeleteRequest,
+  type GetRequest,
+  type MutateRequest,
+  type StreamQueryRequest,
+  type StreamQueryResponseSchema,
+  type UpdateRequest,
+  type WatchRequest,
+  type WatchResponseSchema,
+} from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { columnOf } from '../codec/columns.ts';
@@ -15,7 +27,7 @@ import { bindParameters, bindRequest, type HttpParts, tableOf, tablesOf } from '
 import type { BoundCall, HttpBinding } from './bindings.ts';
 import { writeIfMatch } from './conditional-write.ts';
 import { isMatch, quotedTag, rowTag, tagCondition } from './etag.ts';
-import type { HttpAnswer } from './http-error.ts';
+import { type HttpAnswer, problemAnswer } from './http-error.ts';
 import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
 import type { JsonNode } from './json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
@@ -28,7 +40,7 @@ export interface JsonApiOptions {
   readonly observer: CallObserver;
 }
 
-const readMethods: ReadonlySet<string> = new Set(['Get', 'BatchGet', 'Query']);
+const readMethods: ReadonlySet<string> = new Set(['Get', 'BatchGet', 'Query', 'StreamQuery', 'Aggregate']);
 
 /** What a request says of itself before its body is read. */
 export interface HttpHead {
@@ -116,6 +128,10 @@ export class JsonApi {
     const table = tableOf(head.call);
     const handle = (table === null ? undefined : shapes.get(table)) ?? null;
     switch (binding.method.name) {
+      case 'StreamQuery':
+        return await this.#stream(request as StreamQueryRequest, handle, context);
+      case 'Watch':
+        return await this.#watch(head, request as WatchRequest, handle, context);
       case 'Get':
         if (handle !== null) return await this.#get(head, request as GetRequest, handle, context);
         break;
@@ -143,6 +159,21 @@ export class JsonApi {
     const headers = { etag: quotedTag(tag) };
     if (condition !== null && isMatch(condition, tag)) return { status: 304, headers, body: null };
     return json(200, rowToJson(row, handle, columns.length === 0 ? undefined : new Set(columns)), headers);
+  }
+
+  /** A line for each row, and behind each piece one that tells where to go on. What fails before the first piece fails as any other call does. */
+  async #stream(request: StreamQueryRequest, handle: TableHandle | null, context: RpcContext): Promise<HttpAnswer> {
+    const pieces = this.#options.service.streamQuery(request, context)[Symbol.asyncIterator]();
+    const first = await pieces.next();
+    return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, body: rowLines(first, pieces, handle) };
+  }
+
+  /** Server-sent events: what breaks is taken up again by the browser itself, with the last id that it has seen. */
+  async #watch(head: HttpHead, request: WatchRequest, handle: TableHandle | null, context: RpcContext): Promise<HttpAnswer> {
+    const last = head.headers['last-event-id'];
+    const answers = this.#options.service.watch(typeof last === 'string' && last !== '' ? { ...request, token: last } : request, context)[Symbol.asyncIterator]();
+    const first = await answers.next();
+    return { status: 200, headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' }, body: changeEvents(first, answers, handle) };
   }
 
   async #read(request: GetRequest, context: RpcContext): Promise<WireRow> {
@@ -214,6 +245,44 @@ const json = (status: number, body: string, headers: Readonly<Record<string, str
   headers: { 'content-type': 'application/json', ...headers },
   body,
 });
+
+type Piece = MessageInitShape<typeof StreamQueryResponseSchema>;
+
+/** The stream's lines. One that breaks ends with a line that says why: the status is sent already. */
+async function* rowLines(first: IteratorResult<Piece>, pieces: AsyncIterator<Piece>, handle: TableHandle | null): AsyncGenerator<string> {
+  try {
+    for (let piece = first; piece.done !== true; piece = await pieces.next()) {
+      const { rows = [], nextPageToken = '' } = piece.value;
+      yield `${rows.map((row) => `{"row":${rowToJson(row as WireRow, handle)}}\n`).join('')}{"nextPageToken":${JSON.stringify(nextPageToken)}}\n`;
+    }
+  } catch (error) {
+    yield `{"error":${problemAnswer(error).body}}\n`;
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+type Told = MessageInitShape<typeof WatchResponseSchema>;
+const kindNames: Readonly<Record<number, string>> = Object.fromEntries(Object.entries(Change_Kind).map(([name, kind]) => [kind, name]));
+
+/** An event for each change; the last of an answer has the token behind all of them as its id. Answers without changes keep the connection alive, and its id young. */
+async function* changeEvents(first: IteratorResult<Told>, answers: AsyncIterator<Told>, handle: TableHandle | null): AsyncGenerator<string> {
+  const row = (found: unknown): string => (found === undefined ? 'null' : rowToJson(found as WireRow, handle));
+  try {
+    for (let answer = first; answer.done !== true; answer = await answers.next()) {
+      const { changes = [], token = '' } = answer.value;
+      const events = changes.map(({ kind = 0, before, after, changedAtMicros = 0n }, index) => {
+        const id = index === changes.length - 1 ? `id: ${token}\n` : '';
+        return `${id}event: change\ndata: {"kind":"${kindNames[kind]}","before":${row(before)},"after":${row(after)},"changedAt":"${timestampText(changedAtMicros, true)}"}\n\n`;
+      });
+      yield events.length > 0 ? events.join('') : `id: ${token}\nevent: position\ndata: {}\n\n`;
+    }
+  } catch (error) {
+    yield `event: error\ndata: ${problemAnswer(error).body}\n\n`;
+  } finally {
+    await answers.return?.();
+  }
+}
 
 const rowWriter =
   (handle: TableHandle | null): WriteRow =>

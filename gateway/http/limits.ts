@@ -26,6 +26,6 @@ export const httpLimits = {
   requestsInLine: 100,
   /** Longest deadline that a caller may ask for. */
   longestDeadlineMs: 3_600_000,
-  /** Answers from here on are packed where the caller takes gzip. */
-  gzipFromBytes: 2_048,
+  /** Answers from here on are packed where the caller takes that. */
+  packFromBytes: 2_048,
 } as const;

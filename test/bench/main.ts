@@ -1,13 +1,14 @@
 // npm run bench -- NAME [--json] [options]
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Bench, BenchOption, BenchResult } from './bench.ts';
+import { apiBench } from './api/api-bench.ts';
 import { cutoverBench } from './cutover/cutover-bench.ts';
 import { fencesBench } from './fences/fences-bench.ts';
 import { httpBench } from './http/http-bench.ts';
 import { overheadBench } from './overhead/overhead-bench.ts';
 import { renderResult } from './render.ts';
 
-const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, fencesBench];
+const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, apiBench, fencesBench];
 const shownViolations = 20;
 
 function wholeNumber(text: string): number {

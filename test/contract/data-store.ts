@@ -3,7 +3,8 @@ import type { DataStore } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { ErrorReason } from '../../core/error-catalogue.ts';
 import type { FenceRow } from '../../core/fence.ts';
-import type { Filter, Row, WriteOperation } from '../../core/operation.ts';
+import { patternExpression } from '../../core/like-pattern.ts';
+import type { AggregateOperation, CompareOperator, Filter, QueryPage, WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
@@ -126,7 +127,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
       });
 
       const ids = async (filter: Filter | null, orderBy = byId): Promise<readonly Cell[]> =>
-        (await store.query(item, { filter, orderBy, columns: ['id'], limit: 100, after: null }, never)).map((row) => row.cells[0] ?? null);
+        (await store.query(item, { filter, orderBy, columns: ['id'], limit: 100, after: null }, never)).rows.map((row) => row.cells[0] ?? null);
 
       test('query filters', async () => {
         expect(await ids(null)).toEqual([1n, 2n, 3n, 4n]);
@@ -140,6 +141,16 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect(await ids({ kind: 'or', filters: [amountIs(0n), { kind: 'isNull', column: 'note' }] })).toEqual([2n, 3n, 4n]);
         expect(await ids({ kind: 'not', filter: amountIs(0n) })).toEqual([1n, 3n]);
         expect(await ids({ kind: 'not', filter: { kind: 'compare', column: 'note', operator: '=', value: 'x' } })).toEqual([1n, 2n, 4n]);
+        expect(await ids({ kind: 'like', column: 'name', pattern: '%m _' })).toEqual([1n, 2n, 3n, 4n]);
+        expect(await ids({ kind: 'like', column: 'name', pattern: 'ITEM%' })).toEqual([]);
+        expect(await ids({ kind: 'like', column: 'name', pattern: 'item' })).toEqual([]);
+        expect(await ids({ kind: 'not', filter: { kind: 'like', column: 'note', pattern: 'x%' } })).toEqual([1n, 2n, 4n]);
+        const amountAndId = (operator: CompareOperator, ...values: readonly Cell[]): Filter => ({ kind: 'tuple', columns: ['amount', 'id'], operator, values });
+        expect(await ids(amountAndId('>', 0n, 2n))).toEqual([1n, 3n, 4n]);
+        expect(await ids(amountAndId('<=', 1n, 1n))).toEqual([1n, 2n, 4n]);
+        expect(await ids(amountAndId('=', 1n, 3n))).toEqual([3n]);
+        expect(await ids(amountAndId('<>', 1n, 3n))).toEqual([1n, 2n, 4n]);
+        expect(await ids({ kind: 'tuple', columns: ['price', 'name'], operator: '>=', values: ['3.5', 'item 3'] })).toEqual([3n, 4n]);
         expect(await ids({ kind: 'and', filters: [] })).toHaveLength(4);
         expect(await ids({ kind: 'or', filters: [] })).toHaveLength(0);
       });
@@ -159,21 +170,107 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
           let after: readonly Cell[] | null = null;
           const columns = orderBy.map((term) => term.column);
           for (;;) {
-            const page: readonly Row[] = await store.query(item, { filter: null, orderBy, columns: [...columns, 'id'], limit: 1, after }, never);
-            const [row] = page;
-            if (row === undefined) break;
-            paged.push(row.cells.at(-1) ?? null);
-            after = row.cells.slice(0, columns.length);
+            const page: QueryPage = await store.query(item, { filter: null, orderBy, columns: [...columns, 'id'], limit: 1, after }, never);
+            const [row] = page.rows;
+            paged.push(row?.cells.at(-1) ?? null);
+            if (!page.more) break;
+            after = row?.cells.slice(0, columns.length) ?? null;
           }
           expect(paged).toEqual(all);
           expect(new Set(paged).size).toBe(4);
         }
       });
 
+      test('every store reads a pattern in the same way, character by character', async () => {
+        const texts = ['a%b', 'axb', 'a\\b', 'a\nb', 'a😀b', 'aÄb', '^a.b$', 'a_b', 'ab', '[a]b', 'A%B'];
+        await write(...texts.map((text, i) => insertItem(BigInt(100 + i), text)));
+        for (const pattern of ['a%b', 'a_b', 'a\\%b', 'a\\_b', 'a\\\\b', '%', '_%_', '^a.b$', '[a]b', 'a%', '%B', '', 'a__b', '_\nb', 'a\\\\%']) {
+          const expected = texts.filter((text) => patternExpression(pattern).test(text)).sort();
+          const found = await store.query(
+            item,
+            {
+              filter: {
+                kind: 'and',
+                filters: [
+                  { kind: 'compare', column: 'id', operator: '>=', value: 100n },
+                  { kind: 'like', column: 'name', pattern },
+                ],
+              },
+              orderBy: byId,
+              columns: ['name'],
+              limit: 100,
+              after: null,
+            },
+            never,
+          );
+          expect([pattern, found.rows.map(({ cells }) => cells[0]).sort()]).toEqual([pattern, expected]);
+        }
+      });
+
+      test('a page ends where its rows come to the bytes asked for, with at least one row, and the next one goes on behind it', async () => {
+        await write(...Array.from({ length: 6 }, (_, i) => insertItem(BigInt(100 + i), `long ${i}`, { note: 'x'.repeat(1_000) })));
+        const page = (after: Cell, maxBytes: number): Promise<QueryPage> =>
+          store.query(item, { filter: null, orderBy: byId, columns: ['id', 'note'], limit: 100, maxBytes, after: [after] }, never);
+        const [one, three, all] = await Promise.all([page(99n, 1), page(99n, 2_500), page(99n, 100_000)]);
+        expect([one.rows.map(({ cells }) => cells[0]), one.more]).toEqual([[100n], true]);
+        expect([three.rows.map(({ cells }) => cells[0]), three.more]).toEqual([[100n, 101n, 102n], true]);
+        expect([all.rows.length, all.more]).toEqual([6, false]);
+        expect((await page(102n, 2_500)).rows.map(({ cells }) => cells[0])).toEqual([103n, 104n, 105n]);
+        // The rows that were left out are no other statement's.
+        expect((await get(105n, ['name']))?.cells).toEqual(['long 5']);
+      });
+
+      test('aggregate counts, sums, and finds the smallest and largest, of all rows and by group', async () => {
+        const aggregate = (operation: Partial<AggregateOperation>) => store.aggregate(item, { filter: null, aggregations: [], groupBy: null, limit: 10, ...operation }, never);
+        const all: AggregateOperation['aggregations'] = [
+          { kind: 'count' },
+          { kind: 'sum', column: 'amount' },
+          { kind: 'sum', column: 'price' },
+          { kind: 'min', column: 'price' },
+          { kind: 'max', column: 'price' },
+          { kind: 'min', column: 'name' },
+          { kind: 'max', column: 'note' },
+        ];
+        expect(await aggregate({ aggregations: all })).toEqual([{ group: null, values: [4n, '2', '12.00', '1.50', '4.50', 'item 1', 'n'] }]);
+        expect(await aggregate({ aggregations: all, filter: amountIs(99n) })).toEqual([{ group: null, values: [0n, null, null, null, null, null, null] }]);
+        expect(await aggregate({ aggregations: all, filter: amountIs(99n), groupBy: 'amount' })).toEqual([]);
+        expect(await aggregate({ aggregations: [{ kind: 'count' }, { kind: 'max', column: 'id' }], groupBy: 'note' })).toEqual([
+          { group: 'n', values: [3n, 4n] },
+          { group: null, values: [1n, 3n] },
+        ]);
+        expect(await aggregate({ aggregations: [{ kind: 'count' }], groupBy: 'id', limit: 2 })).toEqual([
+          { group: 1n, values: [1n] },
+          { group: 2n, values: [1n] },
+        ]);
+        expect(await aggregate({ aggregations: [{ kind: 'count' }], groupBy: 'price', filter: { kind: 'compare', column: 'id', operator: '<=', value: 2n } })).toEqual([
+          { group: '1.50', values: [1n] },
+          { group: '2.50', values: [1n] },
+        ]);
+      });
+
+      test('a sum is exact beyond the type of its column', async () => {
+        await write(...[101n, 102n, 103n].map((id) => insertItem(id, `large ${id}`, { amount: 9_223_372_036_854_775_807n, price: '-99999999.99' })));
+        expect(
+          await store.aggregate(
+            item,
+            {
+              filter: { kind: 'compare', column: 'id', operator: '>', value: 100n },
+              aggregations: [
+                { kind: 'sum', column: 'amount' },
+                { kind: 'sum', column: 'price' },
+              ],
+              groupBy: null,
+              limit: 1,
+            },
+            never,
+          ),
+        ).toEqual([{ group: null, values: ['27670116110564327421', '-299999999.97'] }]);
+      });
+
       test('texts are ordered and compared by their bytes', async () => {
         const names = ['B', 'a', 'Z', 'ä', 'b', '😀', '￿'];
         await write(...names.map((text, i) => insertItem(BigInt(100 + i), text)));
-        const rows = await store.query(
+        const { rows } = await store.query(
           item,
           {
             filter: { kind: 'compare', column: 'id', operator: '>=', value: 100n },
@@ -353,7 +450,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect((await get(1n, ['note', 'amount']))?.cells).toEqual([null, 1n]);
         expect(
           await store.query(schemas.get('line') ?? item, { filter: null, orderBy: [{ column: 'item_id', descending: false }], columns: ['line'], limit: 1, after: null }, never),
-        ).toEqual([]);
+        ).toEqual({ rows: [], more: false });
       });
 
       test('rejects reads as FENCED when the right is gone', async () => {
@@ -362,6 +459,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect(await reasonOf(get(1n))).toBe('FENCED');
         expect(await reasonOf(store.batchGet(item, { keys: [[1n]], columns: ['id'] }, never))).toBe('FENCED');
         expect(await reasonOf(store.query(item, { filter: null, orderBy: byId, columns: ['id'], limit: 1, after: null }, never))).toBe('FENCED');
+        expect(await reasonOf(store.aggregate(item, { filter: null, aggregations: [{ kind: 'count' }], groupBy: null, limit: 1 }, never))).toBe('FENCED');
       });
 
       test('rows are read, missing ones left out', async () => {

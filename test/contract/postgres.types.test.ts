@@ -158,7 +158,7 @@ describe('PostgreSQL', () => {
         const [back] = await store.batchGet(given, { keys: [[id]], columns: [column] }, never);
         expect(cellsEqual(back?.cells[0] ?? null, cell)).toBe(true);
         if (schema !== undefined && type !== 'json') {
-          const found = await store.query(
+          const { rows: found } = await store.query(
             given,
             { filter: { kind: 'in', column, values: [cell] }, orderBy: [{ column: 'id', descending: false }], columns: ['id'], limit: 100, after: null },
             never,

@@ -76,8 +76,8 @@ const insert = (id: bigint, rest: Readonly<Record<string, string | bigint>> = {}
 });
 const write = (to: DataStore, operation: WriteOperation, signal = never) => to.write(new Map([['counter', counter]]), [operation], signal);
 const countOf = async (id: bigint, from = store) => (await from.get(counter, { key: [id], columns: ['n'] }, never))?.cells[0];
-const query = (filter: Filter | null, signal = never, from = store) =>
-  from.query(counter, { filter, orderBy: [{ column: 'id', descending: false }], columns: ['id'], limit: 1_000, after: null }, signal);
+const query = async (filter: Filter | null, signal = never, from = store) =>
+  (await from.query(counter, { filter, orderBy: [{ column: 'id', descending: false }], columns: ['id'], limit: 1_000, after: null }, signal)).rows;
 
 /** Another process with the file open, which runs `script` with the database as `db` and `line()` for the next line that it is sent; it has begun its work when it has printed something. */
 async function otherProcess(script: string): Promise<ChildProcessByStdio<Writable, Readable, null>> {

@@ -370,6 +370,7 @@ test('a gateway reads and writes as the state says, whatever snapshots there are
     // So many are read on another thread, and so is a query.
     store.batchGet(table, { keys: keys(100), columns: ['name'] }, never()),
     store.query(table, { filter: null, orderBy: [{ column: 'id', descending: false }], columns: ['id'], limit: 10, after: null }, never()),
+    store.aggregate(table, { filter: null, aggregations: [{ kind: 'count' }], groupBy: null, limit: 1 }, never()),
   ];
   const operations = (name: string): readonly WriteOperation[] => [
     { kind: 'insert', table: 'item', row: cells({ name }), returning: [] },

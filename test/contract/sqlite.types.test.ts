@@ -130,7 +130,7 @@ describe('SQLite', () => {
     returning,
   });
   const find = async (table: string, filter: Parameters<DataStore['query']>[1]['filter'], orderBy = 'id', columns: readonly string[] = ['id']) => {
-    const rows = await store.query(
+    const { rows } = await store.query(
       await described(table),
       { filter, orderBy: [...new Set([orderBy, 'id'])].map((name) => ({ column: name, descending: false })), columns, limit: 1_000, after: null },
       never,
@@ -183,7 +183,7 @@ describe('SQLite', () => {
           { column: 'v', descending: false },
           { column: 'id', descending: false },
         ];
-        const behind = await store.query(schema, { filter: null, orderBy, columns: ['v'], limit: 100, after: [cell, BigInt(cells.length - n)] }, never);
+        const { rows: behind } = await store.query(schema, { filter: null, orderBy, columns: ['v'], limit: 100, after: [cell, BigInt(cells.length - n)] }, never);
         expect(behind.map((row) => row.cells[0])).toEqual(cells.slice(n + 1));
       }
     }
@@ -287,7 +287,7 @@ describe('SQLite', () => {
     const matching = (filter: Parameters<DataStore['query']>[1]['filter']) =>
       store
         .query(folded, { filter, orderBy: [{ column: 'name', descending: false }], columns: ['name'], limit: 9, after: null }, never)
-        .then((rows) => rows.map((row) => row.cells[0]));
+        .then(({ rows }) => rows.map((row) => row.cells[0]));
     expect(await matching({ kind: 'compare', column: 'v', operator: '=', value: 'x' })).toEqual(['b']);
     expect(await matching({ kind: 'compare', column: 'name', operator: '>', value: 'a' })).toEqual(['b']);
     expect(await matching({ kind: 'in', column: 'v', values: ['X'] })).toEqual(['Abc']);

@@ -28,8 +28,9 @@ describe('the summary of a fault run', () => {
   test('is one sentence when all passed', () => expect(summaryOf(whole, null)).toEqual({ text: passed, isWell: true }));
 
   test('says when the machine was too slow for its times', () => {
-    const text = `${passed}\npassed, but the machine was up to 3.4 times slower: its times are no evidence`;
-    expect(summaryOf({ ...whole, slowdown: 3.4 }, null)).toEqual({ text, isWell: true });
+    const text = `${passed.replace('2,100', '6,000')}\npassed, but the machine was up to 3.4 times slower: its times are no evidence`;
+    expect(summaryOf({ ...whole, longestWithoutFlowMs: 6_000, slowdown: 3.4 }, null)).toEqual({ text, isWell: true });
+    expect(summaryOf({ ...whole, slowdown: 3.4 }, null)).toEqual({ text: passed, isWell: true });
   });
 
   test('counts violations', () => expect(summaryOf({ ...whole, violations: ['missing: a write'], lost: 1 }, null)).toEqual({ text: 'FAILED: 1 violation', isWell: false }));

@@ -1,6 +1,7 @@
 import { counted, slownessOf } from '../ledger/wording.ts';
 import type { Break } from './breaks.ts';
 import type { EachStepReport } from './coordinator/coordinator-run.ts';
+import { flowLimitMs } from './flow.ts';
 import type { FaultReport } from './report.ts';
 
 export interface Summary {
@@ -18,7 +19,8 @@ export function summaryOf(report: FaultReport | EachStepReport, without: Break |
   const { violations } = report;
   if (violations.length > 0) return { text: `FAILED: ${counted(violations.length, 'violation')}`, isWell: false };
   if (!('minutes' in report)) return { text: passedSteps(report), isWell: true };
-  const slow = slownessOf(report.slowdown);
+  // What kept the limit as it is kept it on however slow a machine.
+  const slow = report.longestWithoutFlowMs > flowLimitMs ? slownessOf(report.slowdown) : null;
   return { text: [passedStrikes(report), ...(slow === null ? [] : [slow])].join('\n'), isWell: true };
 }
 

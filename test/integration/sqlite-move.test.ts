@@ -268,3 +268,20 @@ test('a table with rules of its own kind waits for one that was made by hand', a
   expect((await workflows.verifyWorkflow({ name: 'rated' })).workflow?.verification).toMatchObject({ differences: 0n, error: '' });
   expect((await workflows.cancelWorkflow({ name: 'rated' })).workflow?.state).toBe(WorkflowState.CANCELLED);
 });
+
+test('a watched table does not move to where nobody would write down its changes', async () => {
+  const keyspaces = cluster.control(KeyspaceService, 60_000);
+  await postgres.psql(database, 'CREATE TABLE seen (id bigint PRIMARY KEY);', { login: SHOP_LOGINS.owner });
+  const workflow = { name: 'seen', source: 'postgres', target: 'new', tables: ['seen'] };
+  expect((await keyspaces.watchTables({ name: 'postgres', tables: ['seen'] })).tables).toEqual(['seen']);
+  await expect(workflows.createWorkflow({ workflow })).rejects.toMatchObject({
+    reason: 'PRECHECK_FAILED',
+    message: expect.stringContaining('switchyard keyspace watch postgres --tables seen --off'),
+  });
+  expect((await keyspaces.watchTables({ name: 'postgres', tables: ['seen'], off: true })).tables).toEqual([]);
+  await workflows.createWorkflow({ workflow });
+  await untilState(WorkflowState.RUNNING, 'seen');
+  await expect(keyspaces.watchTables({ name: 'postgres', tables: ['seen'] })).rejects.toMatchObject({ reason: 'NOT_SUPPORTED', message: expect.stringContaining('"new"') });
+  expect((await keyspaces.watchTables({ name: 'postgres' })).tables).toEqual([]);
+  expect((await workflows.cancelWorkflow({ name: 'seen' })).workflow?.state).toBe(WorkflowState.CANCELLED);
+});

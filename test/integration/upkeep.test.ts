@@ -52,7 +52,7 @@ beforeAll(async () => {
   const env = { OWNER: SHOP_LOGINS.owner.password, PLAYER: SHOP_LOGINS.player.password };
   const stores = new Stores({ topology, controlId: 'control-1', clock: systemClock, backends, env, log, poolSize: 2, acquireTimeoutMs: 5_000 });
   const view = new TopologyView(topology, systemClock, log);
-  upkeep = new Upkeep({ stores, view, metrics, clock: systemClock, log, keptHours: 24, everyMs: 100, callLimitMs: 5_000 });
+  upkeep = new Upkeep({ stores, view, metrics, clock: systemClock, log, keptHours: 24, watchedHours: 24, everyMs: 100, callLimitMs: 5_000 });
   running = Promise.all([view.run(ending.signal), upkeep.run(ending.signal)]);
 }, 120_000);
 

@@ -29,7 +29,7 @@ test('a hold ends with the rows also when its workflow has ended meanwhile and t
   const buffer = new WriteBuffer({ clock, maxEntries: 10, maxBytes: 1_000, windowMs: 10_000, drainConcurrency: 4 });
   const ref: TableRef = { key: 'item', table: 'item', keyspace: 'new', rule: null, group: 'move', places: ['new.item', 'old.item'] };
   let named: readonly TableRef[] = [ref];
-  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: () => named, onEnd: () => {} });
+  const holds = new Holds({ clock, log, fenceView, buffer, tablesOf: () => named, onBegin: () => {}, onEnd: () => {} });
   const wait = (ms: number): Promise<void> => {
     const until = scheduler.now + ms;
     scheduler.schedule(ms, null, () => {});

@@ -1,5 +1,15 @@
 import type { Cell, ScalarKind } from '../../../core/cell.ts';
-import type { BatchGetOperation, CompareOperator, Filter, GetOperation, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
+import type {
+  AggregateOperation,
+  Aggregation,
+  BatchGetOperation,
+  CompareOperator,
+  Filter,
+  GetOperation,
+  OrderTerm,
+  QueryOperation,
+  WriteOperation,
+} from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { textFromElements } from '../array-text.ts';
@@ -38,7 +48,7 @@ export function compileBatchGet(table: TableSchema, operation: BatchGetOperation
   );
 }
 
-/** A page of rows in the asked order, behind `after`. */
+/** A page of rows in the asked order, behind `after`, and one row more. */
 export function compileQuery(table: TableSchema, operation: QueryOperation): Statement {
   const values = new Values(table);
   const conditions: string[] = [];
@@ -46,8 +56,30 @@ export function compileQuery(table: TableSchema, operation: QueryOperation): Sta
   if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   const order = operation.orderBy.map((term) => `${ordered(columnNamed(table, term.column))}${term.descending ? ' DESC' : ''}`).join(', ');
+  const limit = values.addRaw(String(operation.limit + 1));
+  const statement = values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
+  return operation.maxBytes === undefined ? statement : { ...statement, maxBytes: operation.maxBytes };
+}
+
+/** A row for each group: the group's value, where there are groups, and behind it one for each aggregation. */
+export function compileAggregate(table: TableSchema, operation: AggregateOperation): Statement {
+  const values = new Values(table);
+  const where = operation.filter === null ? '' : ` WHERE ${compileFilter(operation.filter, values)}`;
+  const results = operation.aggregations.map((aggregation) => aggregated(table, aggregation));
+  const from = ` FROM ${quoteTable(table.name)}${where}`;
+  if (operation.groupBy === null) return values.statement(`SELECT ${results.join(', ')}${from}`);
+  const group = columnNamed(table, operation.groupBy);
   const limit = values.addRaw(String(operation.limit));
-  return values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
+  const name = quoteIdentifier(group.name);
+  return values.statement(`SELECT ${[name, ...results].join(', ')}${from} GROUP BY ${name} ORDER BY ${ordered(group)} NULLS LAST LIMIT ${limit}`);
+}
+
+function aggregated(table: TableSchema, aggregation: Aggregation): string {
+  if (aggregation.kind === 'count') return 'count(*)';
+  const column = columnNamed(table, aggregation.column);
+  if (aggregation.kind !== 'sum') return `${aggregation.kind}(${ordered(column)})`;
+  // A sum of float4 would be a float4; one of int8 is a numeric already, and that of the smaller ones would be an int8.
+  return column.kind === 'float32' || column.kind === 'float64' ? `sum(${quoteIdentifier(column.name)}::float8)` : `sum(${quoteIdentifier(column.name)}::numeric)`;
 }
 
 /** One write; its rows are the returned columns, its row count tells whether the row was there. */
@@ -111,7 +143,8 @@ class Values {
 const columnList = (names: readonly string[]): string => names.map(quoteIdentifier).join(', ');
 const returningClause = (names: readonly string[]): string => (names.length === 0 ? '' : ` RETURNING ${columnList(names)}`);
 
-function columnNamed(table: TableSchema, name: string): ColumnSchema {
+/** COLUMN_UNKNOWN where the table has none of that name. */
+export function columnNamed(table: TableSchema, name: string): ColumnSchema {
   const column = table.columns.find((candidate) => candidate.name === name);
   if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" has no column "${name}"`, { metadata: { table: table.name, column: name } });
   return column;
@@ -166,6 +199,12 @@ function compileFilter(filter: Filter, values: Values): string {
       return `${quoteIdentifier(filter.column)} IS NULL`;
     case 'prefix':
       return `starts_with(${quoteIdentifier(filter.column)}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
+    case 'like':
+      return `${quoteIdentifier(filter.column)} LIKE ${values.add(columnNamed(values.table, filter.column), filter.pattern)}`;
+    case 'tuple': {
+      const columns = filter.columns.map((name) => columnNamed(values.table, name));
+      return `(${columns.map((column) => compared(column, filter.operator)).join(', ')}) ${filter.operator} (${columns.map((column, i) => values.add(column, filter.values[i] ?? null)).join(', ')})`;
+    }
     case 'and':
       return filter.filters.length === 0 ? 'true' : `(${filter.filters.map((inner) => compileFilter(inner, values)).join(' AND ')})`;
     case 'or':

@@ -1,23 +1,26 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
+import type { EventLine, EventPlace, TableEvent } from '../../../core/table-event.ts';
+import type { TableSchema } from '../../../core/table-schema.ts';
+import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionOptions } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
-import { cellFromText } from '../cells.ts';
-import { compileBatchGet, compileExists, compileGet, compileQuery, compileWrite } from './compiler.ts';
+import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
 import { sqlState, unpreparedStates } from '../errors.ts';
 import { ConnectionPool } from '../pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
-import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
 import { SilenceWatch } from '../silence-watch.ts';
+import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
-import { runRead } from './read.ts';
-import { type DoneWrite, type PlannedWrite, runWrites } from './write.ts';
+import { InteractiveTransaction } from './interactive-transaction.ts';
+import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
+import { readOn, runRead, runReadCut } from './read.ts';
+import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
+import { type DoneWrite, runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
 /** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
@@ -33,6 +36,7 @@ export function openDataStore(options: StoreOptions): DataStore {
 class PostgresDataStore implements DataStore {
   readonly #pool: ConnectionPool;
   readonly #jointReads: JointReads;
+  readonly #eventLines = new EventLines();
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
@@ -70,16 +74,16 @@ class PostgresDataStore implements DataStore {
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
     const found = await runRead(this.#pool, compileBatchGet(table, operation), signal, table);
-    const read = rowReader(table, operation.columns);
-    const rows = new Array<Row | null>(operation.keys.length).fill(null);
-    for (const row of found) rows[Number(row[0]) - 1] = read(row, 1);
-    return rows;
+    return placedRows(table, operation, found);
   }
 
-  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
-    const rows = await runRead(this.#pool, compileQuery(table, operation), signal, table);
-    const read = rowReader(table, operation.columns);
-    return rows.map((row) => read(row, 0));
+  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
+    return pageOf(table, operation, await runReadCut(this.#pool, compileQuery(table, operation), signal, table));
+  }
+
+  async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
+    const rows = await runRead(this.#pool, compileAggregate(table, operation), signal, table);
+    return rows.map(groupReader(table, operation));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
@@ -92,6 +96,36 @@ class PostgresDataStore implements DataStore {
     const writes = planned(schemas, operations);
     const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, 'nothing was written, for its answer cannot be shown'));
     return runWritesOnce(this.#pool, writes, request, encode, signal);
+  }
+
+  async eventLine(signal: AbortSignal): Promise<EventLine> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      // One after the other: each must not be older than the one before.
+      const ask = async (asked: Statement): Promise<bigint> => BigInt((await readOn(session, asked, signal))[0]?.[0] ?? 0);
+      const last = await ask(lastNumberStatement);
+      if (this.#eventLines.asksWhoRuns(last)) this.#eventLines.begin(last, await ask(nextTransactionStatement));
+      return this.#eventLines.learn(last, await ask(oldestRunningStatement));
+    } catch (error) {
+      throw unprepared(error);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  async events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]> {
+    // Looked at behind the events: what was removed meanwhile is noticed.
+    const rows = await runRead(this.#pool, eventsStatement(table.name, after, until, limit), signal).catch((error: unknown) => Promise.reject(unprepared(error)));
+    checkGone(table.name, after, await runRead(this.#pool, goneStatement(table.name), signal));
+    return rows.map(eventReader(table));
+  }
+
+  async isWatched(table: string, signal: AbortSignal): Promise<boolean> {
+    return (await runRead(this.#pool, fixed(watchedText), signal)).some(([name]) => name === table);
+  }
+
+  begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction> {
+    return InteractiveTransaction.begin(this.#pool, options, signal);
   }
 
   async fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
@@ -129,33 +163,12 @@ class PostgresDataStore implements DataStore {
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
 
-function planned(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[]): readonly PlannedWrite[] {
-  return operations.map((operation) => {
-    const table = schemas.get(operation.table);
-    if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
-    const statement = compileWrite(table, operation);
-    const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
-    return { operation, table, statement, exists };
-  });
-}
-
-/** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */
-function results(writes: readonly PlannedWrite[], done: readonly DoneWrite[], failure: string): readonly WriteResult[] {
-  return done.map(({ row, found }, i) => {
-    const write = writes[i];
-    if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
-    const { table, operation } = write;
-    try {
-      return { row: rowReader(table, operation.returning)(row, 0), found };
-    } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new SwitchyardError('STORE_FAILED', `${failure}: ${why}`, { metadata: { table: table.name }, cause });
-    }
-  });
-}
-
-/** Reads these columns' cells out of a row of texts, from the place `offset` on. */
-function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {
-  const columns = names.map((name) => table.columns.find((column) => column.name === name)).filter((column): column is ColumnSchema => column !== undefined);
-  return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
+/** A store without the tables for events. */
+function unprepared(error: unknown): unknown {
+  if (!(error instanceof SwitchyardError) || !unpreparedStates.includes(sqlState(error.cause))) return error;
+  return new SwitchyardError(
+    'TABLE_NOT_WATCHED',
+    'the store is not prepared to write down changes for watchers: a running control prepares every keyspace whose owner it can log in as',
+    { cause: error },
+  );
 }

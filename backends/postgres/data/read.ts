@@ -4,13 +4,25 @@ import type { ConnectionPool } from '../pool.ts';
 import type { TextRow } from '../batch.ts';
 import type { Session, Statement } from '../session.ts';
 
+/** Rows of one statement. */
+export interface ReadRows {
+  readonly rows: readonly TextRow[];
+  /** Whether rows behind them were left out for the statement's `maxBytes`. */
+  readonly cut: boolean;
+}
+
 /** Runs one reading statement on a connection of the pool. An abort rejects at once; the connection comes back when the store has ended the statement. */
 export async function runRead(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
+  return (await runReadCut(pool, statement, signal, table)).rows;
+}
+
+/** The same of a statement whose rows may be cut. */
+export async function runReadCut(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
   const session = await pool.acquire(signal);
-  const { promise, resolve, reject } = Promise.withResolvers<readonly TextRow[]>();
+  const { promise, resolve, reject } = Promise.withResolvers<ReadRows>();
   const onAbort = (): void => reject(abortError(signal));
   signal.addEventListener('abort', onAbort, { once: true });
-  readOn(session, statement, signal, table)
+  readCutOn(session, statement, signal, table)
     .then(resolve, reject)
     .finally(() => {
       signal.removeEventListener('abort', onAbort);
@@ -19,13 +31,17 @@ export async function runRead(pool: ConnectionPool, statement: Statement, signal
   return promise;
 }
 
-/** The same on a connection that the caller holds. */
+/** Runs one reading statement on a connection that the caller holds. */
 export async function readOn(session: Session, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
+  return (await readCutOn(session, statement, signal, table)).rows;
+}
+
+async function readCutOn(session: Session, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
   const { outcomes } = await session.run([statement], signal);
   const outcome = outcomes?.[0];
   if (outcome === undefined) throw abortError(signal);
-  if (outcome.ok) return outcome.rows;
+  if (outcome.ok) return outcome;
   if (signal.aborted) throw abortError(signal);
-  if (outcome.stale) return readOn(session, { ...statement, prepared: false }, signal, table);
+  if (outcome.stale) return readCutOn(session, { ...statement, prepared: false }, signal, table);
   throw storeError(outcome.error, table === undefined ? {} : { table });
 }

@@ -62,15 +62,16 @@ async function writeAndRecord(
   return answer;
 }
 
-const findStatement = ({ caller, id }: OnceRequest): Statement => ({ text: findText, values: [caller, id], prepared: true });
+/** Looks for a request's records, whatever their tables. */
+export const findStatement = ({ caller, id }: Pick<OnceRequest, 'caller' | 'id'>): Statement => ({ text: findText, values: [caller, id], prepared: true });
 
-const recordStatement = ({ caller, id, table, digest }: OnceRequest, result: Uint8Array): Statement => ({
+export const recordStatement = ({ caller, id, table, digest }: Omit<OnceRequest, 'encode'>, result: Uint8Array): Statement => ({
   text: recordText,
   values: [caller, id, table, digest, bufferOf(result)],
   prepared: true,
 });
 
-const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
+export const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[] =>
   rows.map(([table, digest, text]) => {
     const result = bytesFromText(text ?? '');
     if (result === null) throw notARecord();
@@ -90,7 +91,7 @@ function lostError(error: unknown): unknown {
 }
 
 /** A failure of the record's own statements, which are nothing of the caller's. */
-function recordError(error: unknown): SwitchyardError {
+export function recordError(error: unknown): SwitchyardError {
   const state = sqlState(error);
   if (unpreparedStates.includes(state)) return requestIdsNotKept(error);
   if (repeatableStates.includes(state))

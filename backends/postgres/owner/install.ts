@@ -5,9 +5,10 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Statements, StoreClient } from '../store-client.ts';
 import { functionScript } from './fence-sql.ts';
+import { eventTables, recordChange } from './watch-sql.ts';
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-const VERSION = 4;
+const VERSION = 5;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 const migrations: readonly string[] = [
@@ -63,6 +64,7 @@ END $migration$;`,
   'CREATE TABLE switchyard.log (stream text PRIMARY KEY, attempt bigint NOT NULL);',
   // The highest attempt of each workflow that has begun to prepare to leave this store.
   'CREATE TABLE switchyard.preparation (workflow text PRIMARY KEY, attempt bigint NOT NULL);',
+  eventTables,
 ];
 
 /** One key for everybody who installs into a database: "switchya" as eight bytes. */
@@ -71,6 +73,7 @@ export const INSTALL_LOCK = '8319396836420483425';
 const grants = (gateway: string, player: string): string => `
 GRANT USAGE ON SCHEMA switchyard TO ${gateway}, ${player};
 GRANT SELECT ON switchyard.fence TO ${gateway}, ${player};
+GRANT SELECT ON switchyard.watched, switchyard.event, switchyard.event_number_seq TO ${gateway};
 GRANT SELECT, INSERT ON switchyard.request TO ${gateway};
 GRANT SELECT, UPDATE ON switchyard.stream TO ${player};
 GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark, switchyard.request TO ${player};`;
@@ -80,7 +83,7 @@ GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark, switchyar
  * newer version is installed.
  */
 export async function install(client: StoreClient, shard: ServerShard, signal: AbortSignal): Promise<void> {
-  const functions = functionScript(pg.escapeLiteral(shard.player.user));
+  const functions = `${functionScript(pg.escapeLiteral(shard.player.user))}\n${recordChange}`;
   const digest = createHash('sha256')
     .update(JSON.stringify([VERSION, functions, shard.gateway.user, shard.player.user]))
     .digest('hex');

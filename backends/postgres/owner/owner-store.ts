@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { FenceRow } from '../../../core/fence.ts';
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
@@ -5,10 +6,12 @@ import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
+import { quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { StoreClient } from '../store-client.ts';
+import { watchedText } from '../watched.ts';
 import { type CheckedStore, checkQuiet, checkStore, checkTables } from './checks.ts';
-import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows } from './claims.ts';
+import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows, lockTables } from './claims.ts';
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
 import { install } from './install.ts';
@@ -16,6 +19,7 @@ import { lockingTransaction } from './locking.ts';
 import { createLog, dropLog } from './log.ts';
 import { raiseSequences, sequencesFromRows, sequencesText } from './sequences.ts';
 import { createTables, dropTables, planTables } from './tables.ts';
+import { expireEventsText, watchStatements } from './watch-sql.ts';
 
 const GATEWAY_RIGHTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE'];
 
@@ -40,6 +44,31 @@ class PostgresOwnerStore implements OwnerStore {
 
   install(signal: AbortSignal): Promise<void> {
     return install(this.#client, this.#shard, signal);
+  }
+
+  async watch(tables: readonly string[], on: boolean, signal: AbortSignal): Promise<void> {
+    const player = pg.escapeLiteral(this.#shard.player.user);
+    await lockingTransaction(this.#client, this.#options.clock, signal, async (transaction) => {
+      const present = await lockTables(transaction, tables, signal);
+      const missing = tables.find((table) => !present.includes(table));
+      if (missing !== undefined && on) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${missing}"`, { metadata: { table: missing } });
+      for (const table of present) for (const statement of watchStatements(quoteTable(table), pg.escapeLiteral(table), player, on)) await transaction.query(statement, [], signal);
+      if (on) await transaction.query('INSERT INTO switchyard.watched (table_name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING', [textFromElements(tables)], signal);
+    });
+  }
+
+  async watched(signal: AbortSignal): Promise<readonly string[]> {
+    return (await this.#client.query(watchedText, [], signal)).map(([table]) => table ?? '');
+  }
+
+  async expireEvents(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
+    try {
+      const [row] = await this.#client.query(expireEventsText, [String(Math.round(ageMs)), String(limit)], signal);
+      return Number(row?.[0] ?? 0);
+    } catch (error) {
+      if (error instanceof SwitchyardError && unpreparedStates.includes(sqlState(error.cause))) return 0;
+      throw error;
+    }
   }
 
   async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {

@@ -1,4 +1,3 @@
-import { TRUNCATE_TRIGGER, WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
 /** What keeps existing tables from being moved. `tables` is an SQL array of names. Rows: table, message, fix. */
@@ -20,7 +19,7 @@ export function tableChecks(tables: string): readonly string[] {
     `SELECT c.relname, format('foreign key "%s" of table "%s" leads here, and that table is not part of the move', k.conname, r.relname), format('move "%s" too, or: ALTER TABLE %s DROP CONSTRAINT %I', r.relname, r.oid::regclass, k.conname)
    FROM ${joined(`JOIN pg_constraint k ON k.confrelid = c.oid AND k.contype = 'f' JOIN pg_class r ON r.oid = k.conrelid`, `NOT (${isMoved('r')})`)}`,
     `SELECT c.relname, format('trigger "%s" would not fire for replicated rows and is not made in the target', t.tgname), format('DROP TRIGGER %I ON public.%I', t.tgname, c.relname)
-   FROM ${joined('JOIN pg_trigger t ON t.tgrelid = c.oid', `NOT t.tgisinternal AND t.tgname NOT IN ('${WRITE_TRIGGER}', '${TRUNCATE_TRIGGER}')`)}`,
+   FROM ${joined('JOIN pg_trigger t ON t.tgrelid = c.oid', `NOT t.tgisinternal AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = t.tgfoid AND n.nspname = 'switchyard')`)}`,
     `SELECT c.relname, format('subscription %s writes it past every trigger, and so past the fence', s.srsubid), 'take the table out of the subscription''s publication and refresh the subscription, or leave the table out of the move'
    FROM ${joined('JOIN pg_subscription_rel s ON s.srrelid = c.oid', 'true')}`,
     `SELECT c.relname, format('rule "%s" rewrites its statements', w.rulename), format('DROP RULE %I ON public.%I', w.rulename, c.relname) FROM ${joined('JOIN pg_rewrite w ON w.ev_class = c.oid', 'true')}`,

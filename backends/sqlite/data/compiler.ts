@@ -1,8 +1,8 @@
 import type { Cell, ColumnKind } from '../../../core/cell.ts';
-import type { CompareOperator, Filter, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
+import type { AggregateOperation, Aggregation, CompareOperator, Filter, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import { selected, valueFromCell } from '../cells.ts';
+import { selected, selectedValue, valueFromCell } from '../cells.ts';
 import { declaredType } from '../column-types.ts';
 import { quoteIdentifier, quoteTable, quoteText, type SqlValue, type Statement } from '../connection.ts';
 import { decimalOrder } from '../decimal-text.ts';
@@ -17,15 +17,37 @@ export function compileGet(table: TableSchema, key: readonly Cell[], columns: re
   return values.statement(`SELECT ${selection(table, columns)} FROM ${quoteTable(table.name)} WHERE ${where}`);
 }
 
-/** A page of rows in the asked order, behind `after`; it can be stopped at any row that it looks at. */
+/** A page of rows in the asked order, behind `after`, and one row more; it can be stopped at any row that it looks at. */
 export function compileQuery(table: TableSchema, operation: QueryOperation, columns: readonly string[]): Statement {
   const values = new Values(table);
   const conditions = ['switchyard_go_on()'];
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
   if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
   const order = operation.orderBy.map((term) => `${ordered(columnNamed(table, term.column))}${term.descending ? ' DESC' : ''}`).join(', ');
-  const limit = values.addRaw(BigInt(operation.limit));
+  const limit = values.addRaw(BigInt(operation.limit + 1));
   return values.statement(`SELECT ${selection(table, columns)} FROM ${quoteTable(table.name)} WHERE ${conditions.join(' AND ')} ORDER BY ${order} LIMIT ${limit}`);
+}
+
+/** A row for each group: the group's value, where there are groups, and behind it one for each aggregation. */
+export function compileAggregate(table: TableSchema, operation: AggregateOperation): Statement {
+  const values = new Values(table);
+  const conditions = ['switchyard_go_on()'];
+  if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
+  const results = operation.aggregations.map((aggregation) => aggregated(table, aggregation));
+  const from = ` FROM ${quoteTable(table.name)} WHERE ${conditions.join(' AND ')}`;
+  if (operation.groupBy === null) return values.statement(`SELECT ${results.join(', ')}${from}`);
+  const group = columnNamed(table, operation.groupBy);
+  const limit = values.addRaw(BigInt(operation.limit));
+  return values.statement(`SELECT ${[selected(group), ...results].join(', ')}${from} GROUP BY ${ordered(group)} ORDER BY ${ordered(group)} NULLS LAST LIMIT ${limit}`);
+}
+
+function aggregated(table: TableSchema, aggregation: Aggregation): string {
+  if (aggregation.kind === 'count') return 'count(*)';
+  const column = columnNamed(table, aggregation.column);
+  const name = quoteIdentifier(column.name);
+  if (aggregation.kind === 'sum') return column.kind === 'float32' || column.kind === 'float64' ? `sum(${name})` : `switchyard_sum(${name})`;
+  if (column.kind === 'decimal') return `switchyard_${aggregation.kind}(${ordered(column)}, ${name})`;
+  return selectedValue(column, `${aggregation.kind}(${ordered(column)})`);
 }
 
 /** One write; its rows tell how many there were, and are the returned columns where some are asked for. */
@@ -152,6 +174,12 @@ function compileFilter(filter: Filter, values: Values): string {
       const length = BigInt([...filter.text].length);
       return `substr(${quoteIdentifier(column.name)}, 1, ${length}) COLLATE BINARY = ${values.add(column, filter.text)}`;
     }
+    case 'like': {
+      const column = columnNamed(values.table, filter.column);
+      return `switchyard_like(${values.add(column, filter.pattern)}, ${quoteIdentifier(column.name)})`;
+    }
+    case 'tuple':
+      return comparedTuple(filter, values);
     case 'and':
       return filter.filters.length === 0
         ? '1'
@@ -187,6 +215,15 @@ function compared(column: ColumnSchema, operator: CompareOperator, value: Cell, 
   }
   return `switchyard_decimal(${quoteIdentifier(column.name)}) ${operator} ${values.addRaw(orderOf(column, value))}`;
 }
+
+function comparedTuple({ columns: names, operator, values: cells }: Extract<Filter, { kind: 'tuple' }>, values: Values): string {
+  const columns = names.map((name) => columnNamed(values.table, name));
+  const parameters = columns.map((column, i) => comparand(column, filterCell(cells[i] ?? null), values));
+  return `(${columns.map(ordered).join(', ')}) ${operator} (${parameters.join(', ')})`;
+}
+
+/** The other side of a comparison with `ordered`. */
+const comparand = (column: ColumnSchema, cell: Cell, values: Values): string => (column.kind === 'decimal' ? values.addRaw(orderOf(column, cell)) : values.add(column, cell));
 
 /** The column as one side of a comparison and as a term of an order. */
 function ordered(column: ColumnSchema): string {
@@ -230,8 +267,7 @@ function fittingText(column: ColumnSchema, value: Cell): SqlValue {
 /** "Behind these cells in this order". Equal directions make one row comparison, which an index can serve; mixed ones are spelled out. */
 function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
   const terms = orderBy.map((term, i) => ({ column: columnNamed(values.table, term.column), cell: after[i] ?? null, operator: term.descending ? '<' : '>' }));
-  const parameter = ({ column, cell }: { readonly column: ColumnSchema; readonly cell: Cell }): string =>
-    column.kind === 'decimal' ? values.addRaw(orderOf(column, cell)) : values.add(column, cell);
+  const parameter = ({ column, cell }: { readonly column: ColumnSchema; readonly cell: Cell }): string => comparand(column, cell, values);
   const [first] = terms;
   if (first === undefined) throw new SwitchyardError('INTERNAL', 'a query without an order cannot be continued');
   if (terms.every((term) => term.operator === first.operator)) {

@@ -1,17 +1,20 @@
 import type { FenceRow } from '../../../core/fence.ts';
 import { fileShard } from '../../../core/keyspace.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import { aggregateColumn } from '../../../core/aggregate-column.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, TableEvent } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { DataStore, PoolStatus, StoreOptions } from '../../backend.ts';
+import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
 import { checkReach } from '../reach.ts';
-import { ScanWorkers } from '../scan-workers.ts';
+import { cellFromValue } from '../cells.ts';
+import { type ScanRows, ScanWorkers } from '../scan-workers.ts';
 import { describeTable, listTables } from '../schema.ts';
 import { StoreClient } from '../store-client.ts';
-import { compileGet, compileQuery } from './compiler.ts';
+import { columnNamed, compileAggregate, compileGet, compileQuery } from './compiler.ts';
 import { rowReader } from './rows.ts';
 import { planWrites, runWrites } from './write.ts';
 import { runOnce } from './write-once.ts';
@@ -64,10 +67,26 @@ class SqliteDataStore implements DataStore {
     return found.map((rows) => firstRow(table, rows, reader.read));
   }
 
-  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
+  async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
     const reader = rowReader(table, operation.columns);
-    const [rows = []] = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal);
-    return rows.map(reader.read);
+    const {
+      rows: [rows = []],
+      cut,
+    } = await this.#scan(table, [compileQuery(table, operation, reader.columns)], signal, operation.maxBytes);
+    return { rows: rows.slice(0, operation.limit).map(reader.read), more: cut || rows.length > operation.limit };
+  }
+
+  async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
+    const {
+      rows: [rows = []],
+    } = await this.#scan(table, [compileAggregate(table, operation)], signal);
+    const group = operation.groupBy === null ? null : columnNamed(table, operation.groupBy);
+    const columns = operation.aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
+    const first = group === null ? 0 : 1;
+    return rows.map((row) => ({
+      group: group === null ? null : cellFromValue(group, row[0] ?? null),
+      values: columns.map((column, i) => cellFromValue(column, row[first + i] ?? null)),
+    }));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
@@ -83,6 +102,22 @@ class SqliteDataStore implements DataStore {
     return this.#client
       .write(signal, (transaction) => runOnce(transaction, writes, request), { joint: true })
       .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
+  }
+
+  eventLine(): Promise<EventLine> {
+    return Promise.reject(noEvents());
+  }
+
+  events(): Promise<readonly TableEvent[]> {
+    return Promise.reject(noEvents());
+  }
+
+  async isWatched(): Promise<boolean> {
+    return false;
+  }
+
+  begin(): Promise<DataTransaction> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'a store of kind "sqlite" has no interactive transactions'));
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
@@ -114,7 +149,7 @@ class SqliteDataStore implements DataStore {
   }
 
   async #readKeys(table: TableSchema, statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
-    if (statements.length > SHORT_BATCH) return this.#scan(table, statements, signal);
+    if (statements.length > SHORT_BATCH) return (await this.#scan(table, statements, signal)).rows;
     try {
       return await this.#client.read(signal, ({ connection, fence }) => {
         fence.check([table.name]);
@@ -125,9 +160,9 @@ class SqliteDataStore implements DataStore {
     }
   }
 
-  async #scan(table: TableSchema, statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
+  async #scan(table: TableSchema, statements: readonly Statement[], signal: AbortSignal, maxBytes?: number): Promise<ScanRows> {
     try {
-      return await this.#scans.run({ tables: [table.name], statements }, signal);
+      return await this.#scans.run({ tables: [table.name], statements, ...(maxBytes === undefined ? {} : { maxBytes }) }, signal);
     } catch (error) {
       return this.#explain(storeError(error, table), [table], signal);
     }
@@ -159,3 +194,5 @@ function firstRow(table: TableSchema, rows: readonly SqlRow[], read: (row: SqlRo
   if (second !== undefined) throw new SwitchyardError('STORE_FAILED', `table "${table.name}" has several rows of one primary key`, { metadata: { table: table.name } });
   return row === undefined ? null : read(row);
 }
+
+const noEvents = (): SwitchyardError => new SwitchyardError('NOT_SUPPORTED', 'a store of kind "sqlite" does not write down changes for watchers');

@@ -51,6 +51,18 @@ class SqliteOwnerStore implements OwnerStore {
     await client.write(signal, ({ connection }) => install(connection), { limitMs: LOCK_LIMIT_MS });
   }
 
+  watch(): Promise<void> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'this kind of store does not write down changes for watchers'));
+  }
+
+  async watched(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async expireEvents(): Promise<number> {
+    return 0;
+  }
+
   async expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
     if (this.#isMissing()) return 0;
     return this.#write(signal, ({ connection }) => expireRequests(connection, ageMs, limit));

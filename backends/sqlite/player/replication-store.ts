@@ -132,7 +132,7 @@ class SqliteReplicationStore implements ReplicationStore {
 
   async #scan(statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
     try {
-      return await this.#scans.run({ tables: [], statements }, signal);
+      return (await this.#scans.run({ tables: [], statements }, signal)).rows;
     } catch (error) {
       throw storeError(error);
     }

@@ -1,7 +1,9 @@
 import { type DescField, type DescMessage, type MessageInitShape, ScalarType } from '@bufbuild/protobuf';
-import type { Row } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import type { Row, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import { jsonFromValue } from './cell-json.ts';
 
 const rowType = 'switchyard.data.v1.Row';
+const valueType = 'switchyard.data.v1.Value';
 
 /** Writes a row; `index` is its place in the list that it stands in, 0 outside of one. */
 export type WriteRow = (row: Row, index: number) => string;
@@ -31,5 +33,7 @@ export function fieldToJson(field: DescField, value: unknown, writeRow: WriteRow
   }
 }
 
-const nested = (desc: DescMessage, value: unknown, writeRow: WriteRow, index: number): string =>
-  desc.typeName === rowType ? writeRow(value as Row, index) : messageToJson(desc, value as MessageInitShape<DescMessage>, writeRow, index);
+function nested(desc: DescMessage, value: unknown, writeRow: WriteRow, index: number): string {
+  if (desc.typeName === rowType) return writeRow(value as Row, index);
+  return desc.typeName === valueType ? jsonFromValue(value as Value) : messageToJson(desc, value as MessageInitShape<DescMessage>, writeRow, index);
+}

@@ -3,13 +3,13 @@ import fc from 'fast-check';
 import { type Cell, cellsEqual, type ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import { decodeCell } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode.ts';
+import { encodeCell } from '../../codec/encode-cell.ts';
 import { tableHandle } from '../../codec/table-handle.ts';
 import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';
 import { doubleOf, exactInteger, plainDecimal } from './number-text.ts';
 import { changesFromJson, keyFromPath, keyToPath, rowFromJson } from './row-json.ts';
-import { microsOfTime, microsOfTimestamp, timestampText } from './time-text.ts';
+import { microsOfTime, microsOfTimestamp, timestampText } from '../../../core/time-text.ts';
 
 const column = (kind: ColumnSchema['kind'], elementKind?: ScalarKind): ColumnSchema => ({
   name: 'c',

@@ -4,10 +4,10 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import { typeText } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode.ts';
+import { encodeCell } from '../../codec/encode-cell.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from './number-text.ts';
-import { microsOfTime, microsOfTimestamp, timestampText, timeText } from './time-text.ts';
+import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
 
 /* A cell in plain JSON. Written: integers of 64 bits and decimals as strings, since most JSON parsers round them; 16 and 32 bits and finite floats as numbers. Read: numbers or strings, as long as they are exact. */
 

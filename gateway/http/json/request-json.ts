@@ -10,11 +10,12 @@ import { valueFromJson } from './cell-json.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { amountsFromJson, changesFromJson, objectOf, rowFromJson } from './row-json.ts';
 
-/* Requests from plain JSON, driven by the messages' descriptors. Only four messages have a form of their own: a Row is an object of columns, a comparison's values are plain, and a list of filters is an array. */
+/* Requests from plain JSON, driven by the messages' descriptors. Only five messages have a form of their own: a Row is an object of columns, the values of comparisons are plain, and a list of filters is an array. */
 
 const rowType = 'switchyard.data.v1.Row';
 const comparisonType = 'switchyard.data.v1.Comparison';
 const inListType = 'switchyard.data.v1.InList';
+const tupleType = 'switchyard.data.v1.TupleComparison';
 const filterListType = 'switchyard.data.v1.FilterList';
 const updateType = 'switchyard.data.v1.UpdateRequest';
 
@@ -114,7 +115,7 @@ export class RequestReader {
         return this.#messageValue(field.message, node, at, table);
       case 'list': {
         if (node.kind !== 'array') throw argument(`${at}: got ${shownNode(node)}; must be an array`);
-        const elements = field.localName === 'keys' ? atMost(mostKeys, node.elements, at, 'keys') : node.elements;
+        const elements = field.message?.typeName === rowType ? atMost(mostKeys, node.elements, at, field.localName) : node.elements;
         return elements.map((element, index) => this.#element(field, element, `${at}[${index}]`, table));
       }
       case 'map':
@@ -146,6 +147,8 @@ export class RequestReader {
       case comparisonType:
       case inListType:
         return this.#comparison(desc, node, at, table);
+      case tupleType:
+        return this.#tuple(desc, node, at, table);
       default:
         return this.message(desc, node, at, table);
     }
@@ -168,6 +171,24 @@ export class RequestReader {
       else if (member.kind !== 'array') throw argument(`${at}.${name}: got ${shownNode(member)}; must be an array of values`);
       else init[field.localName] = atMost(mostValues, member.elements, `${at}.${name}`, 'values').map(comparand);
     }
+    return create(desc, init);
+  }
+
+  /** A condition on several columns: each value is of its own column's kind. */
+  #tuple(desc: DescMessage, node: JsonNode, at: string, table: string): unknown {
+    const { members } = objectOf(node, at);
+    const init: Init = {};
+    for (const [name, member] of members) {
+      const field = this.#fieldOf(desc, name, at);
+      if (!isValue(field)) this.#setField(init, desc, field, member, under(at, name), table);
+    }
+    const handle = this.#shape(table, at);
+    const columns = ((init.columns ?? []) as readonly string[]).map((name, index) => columnOf(handle, name, `${at}.columns[${index}]`));
+    const given = members.get('values');
+    if (given !== undefined && given.kind !== 'array') throw argument(`${at}.values: got ${shownNode(given)}; must be an array of values`);
+    const values = given?.elements ?? [];
+    if (values.length !== columns.length) throw argument(`${at}.values: got ${values.length}; must be one for each of the ${columns.length} columns`);
+    init.values = columns.flatMap((column, index) => values.slice(index, index + 1).map((value) => valueFromJson(value, column, at)));
     return create(desc, init);
   }
 
@@ -203,6 +224,11 @@ function scalarOf(type: ScalarType, node: JsonNode, at: string): unknown {
     case ScalarType.INT32: {
       const value = node.kind === 'number' ? Number(node.source) : Number.NaN;
       if (Number.isInteger(value) && Math.abs(value) < 0x8000_0000) return value;
+      throw argument(`${at}: got ${shownNode(node)}; must be an integer`);
+    }
+    case ScalarType.INT64: {
+      const text = node.kind === 'number' ? node.source : node.kind === 'string' ? node.value : '';
+      if (/^-?\d{1,18}$/.test(text)) return BigInt(text);
       throw argument(`${at}: got ${shownNode(node)}; must be an integer`);
     }
     default:

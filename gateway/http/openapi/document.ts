@@ -11,10 +11,15 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
   get: 'One row by primary key',
   batchGet: 'Rows by primary key, in the order asked for; a missing row is null',
   query: 'Rows by a filter, paged',
+  streamQuery: 'Rows by a filter, as many as there are',
+  aggregate: 'Counts, sums, smallest and largest values, of all rows that match or by group',
   insert: 'Adds a row',
+  insertMany: 'Adds rows: all or none',
   upsert: 'Adds the row or, where its key exists, sets the given columns',
   update: 'Changes one row: new values, or {"$add": n} for a number',
   delete: 'Removes one row',
+  transact: 'An interactive transaction',
+  watch: 'Every change of a table',
   mutate: 'Several writes to tables of one keyspace: all or none',
   describeTable: "A table's columns and keys",
   listTables: 'The tables that can be named',
@@ -22,6 +27,12 @@ const summaries: Readonly<Record<keyof typeof DataService.method, string>> = {
 const summaryOf = (method: string): string => (summaries as Readonly<Record<string, string>>)[method] ?? method;
 
 const header = (description: string, schema: Schema): Schema => ({ description, schema });
+const watchDescription =
+  'Server-sent events: "change" with kind, before, after and changedAt; "position" where nothing has changed for a while; "error", a Problem, where the watch breaks. The id of an event is the token of what comes behind it: send it as Last-Event-ID';
+const streamDescription =
+  'Lines of JSON: {"row": …} for each row; {"nextPageToken": …} behind each piece, which is where to go on from there, empty behind the last row; {"error": …}, a Problem, where the stream breaks';
+// OpenAPI 3.1 has no word for the parts of a stream; the descriptions tell them.
+const lines = { schema: { type: 'string' } };
 const etagHeader = header('Changes whenever the row does', { type: 'string' });
 const timeoutParameter = { $ref: '#/components/parameters/XRequestTimeout' };
 const requestIdParameters = ['IdempotencyKey', 'SwitchyardCaller'].map((name) => ({ $ref: `#/components/parameters/${name}` }));
@@ -105,6 +116,8 @@ function operation(binding: HttpBinding, table: DocumentedTable | null, collecte
 function responses({ method, responseBody }: HttpBinding, table: string | null, collected: Collected): Schema {
   // Rows in answers are whole rows, whatever the request holds.
   const schemaOf = (message: DescMessage, field: DescField): Schema => nestedSchema(message, field, '', table, collected);
+  if (method.name === 'Watch') return { 200: { description: watchDescription, content: { 'text/event-stream': lines } }, default: failure };
+  if (method.methodKind === 'server_streaming') return { 200: { description: streamDescription, content: { 'application/x-ndjson': lines } }, default: failure };
   const schema = responseBody === null ? messageSchema(method.output, schemaOf) : fieldSchema(responseBody, schemaOf);
   const ok = jsonResponse('Done', schema);
   const isRow = responseBody?.message?.typeName === rowType;

@@ -85,7 +85,11 @@ export function fieldSchema(field: DescField, schemaOf: (message: DescMessage, f
 }
 
 const scalarFieldSchema = (type: ScalarType | undefined): Schema =>
-  type === ScalarType.BOOL ? { type: 'boolean' } : type === ScalarType.INT32 ? { type: 'integer', format: 'int32' } : { type: 'string' };
+  type === ScalarType.BOOL
+    ? { type: 'boolean' }
+    : type === ScalarType.INT32 || type === ScalarType.INT64
+      ? { type: 'integer', format: type === ScalarType.INT32 ? 'int32' : 'int64' }
+      : { type: 'string' };
 
 function enumSchema(desc: DescEnum): Schema {
   return { type: 'string', enum: desc.name === 'Operator' ? [...Object.keys(operatorNames), ...Object.values(operatorNames)] : desc.values.map(({ name }) => name) };

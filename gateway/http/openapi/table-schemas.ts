@@ -56,7 +56,7 @@ export function rowSchemaOf(method: string, field: string, table: string | null)
   if (table === null) return ref('AnyRow');
   const names = tableSchemaNames(table);
   if (field === 'key' || field === 'keys') return ref(names.key);
-  if (method === 'Insert') return ref(names.newRow);
+  if (method === 'Insert' || method === 'InsertMany') return ref(names.newRow);
   if (method === 'Upsert') return ref(names.upsertedRow);
   if (method === 'Update') return ref(names.changes);
   return ref(names.row);

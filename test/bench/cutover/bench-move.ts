@@ -21,9 +21,9 @@ export const benchNowMs = (): number => performance.timeOrigin + performance.now
 type Workflows = RpcClient<typeof WorkflowService>;
 
 /** Creates the workflow over all four tables and waits until the copy is done and follows closely. */
-export async function startMove(cluster: Cluster, holdBudgetMs: number | null = null): Promise<void> {
+export async function startMove(cluster: Cluster, holdBudgetMs: number | null = null, tables: readonly string[] = movedTables): Promise<void> {
   const workflows = cluster.control(WorkflowService, 60_000);
-  await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...movedTables], limits: { holdBudgetMs: holdBudgetMs ?? 0, lagMs } } });
+  await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...tables], limits: { holdBudgetMs: holdBudgetMs ?? 0, lagMs } } });
   await waitUntil('the end of the copy', { limitMs: copyLimitMs, everyMs: 200, explain: () => explain(workflows) }, async () => {
     const { workflow } = await workflows.getWorkflow({ name: workflowName });
     if (workflow?.state === WorkflowState.FAILED) throw new Error(`the workflow failed: ${workflow.message}`);

@@ -7,10 +7,11 @@ import type { Bench, BenchContext, BenchResult } from '../bench.ts';
 import { ConnectionCuts, type CutCounts } from '../cuts/connection-cuts.ts';
 import { lossesOf, lossProblems } from '../cuts/losses.ts';
 import { describeMachine } from '../machine.ts';
-import { benchNowMs, type Door, journalled, orderedCutover, rpcDoor, startMove, verifyMove } from './bench-move.ts';
+import { benchNowMs, type Door, journalled, movedTables, orderedCutover, rpcDoor, startMove, verifyMove } from './bench-move.ts';
 import { checkConsulDoor, consulDoor } from './consul-door.ts';
 import { type CutoverConfig, cutoverConfig, cutoverOptions } from './cutover-config.ts';
 import { type Disturbance, disturbanceOf } from './disturbance.ts';
+import { FullLoad, type FullReport, fullTables, prepareFullLoad } from './full-load.ts';
 import { judge, type Violation, violationKinds } from './judge.ts';
 import { Load } from './load.ts';
 import type { LoadRecord } from './load-record.ts';
@@ -36,6 +37,8 @@ interface Flown {
   readonly primary: 'old' | 'new';
   /** Null: no connection was to be cut. */
   readonly cuts: CutCounts | null;
+  /** Null: only the counted load. */
+  readonly full: FullReport | null;
   readonly problems: readonly string[];
 }
 
@@ -65,10 +68,11 @@ async function order(cluster: Cluster, door: Door, direction: Direction, disturb
 }
 
 /** Until the tables are copied and compared. */
-async function prepareMove(cluster: Cluster, load: Load, disturbance: Disturbance, say: BenchContext['say']): Promise<void> {
+async function prepareMove(cluster: Cluster, config: CutoverConfig, load: Load, disturbance: Disturbance, say: BenchContext['say']): Promise<void> {
   say(`the tables are copied: ${JSON.stringify(load.progress)}`);
   const telling = setInterval(() => say(JSON.stringify(load.progress)), 30_000);
-  await startMove(cluster, disturbance.holdBudgetMs).finally(() => clearInterval(telling));
+  const tables = config.workload === 'full' ? [...movedTables, ...fullTables] : movedTables;
+  await startMove(cluster, disturbance.holdBudgetMs, tables).finally(() => clearInterval(telling));
   await disturbance.prepare();
   say(`the copy is done: ${JSON.stringify(load.progress)}`);
   const verified = await verifyMove(cluster);
@@ -97,7 +101,9 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
     await sleep((config.rampS + config.fullLoadS) * 1_000);
   };
   if (!config.copyFirst) await begin();
-  await prepareMove(cluster, load, disturbance, say);
+  if (config.workload === 'full') await prepareFullLoad(cluster);
+  await using full = config.workload === 'full' ? await FullLoad.start(cluster) : null;
+  await prepareMove(cluster, config, load, disturbance, say);
   if (config.copyFirst) await begin();
   const readyMs = benchNowMs();
   await sleep(config.secondsBetween * 1_000);
@@ -124,10 +130,24 @@ async function fly(cluster: Cluster, config: CutoverConfig, disturbance: Disturb
   if (cuts !== null) say(`connections cut: ${JSON.stringify(cuts)}`);
   if (config.door === 'consul' && problems.length === 0) problems.push(...(await checkConsulDoor(cluster, say)));
   await sleep(afterLastS * 1_000);
+  const fullReport = (await full?.finish(primary)) ?? null;
   const record = await load.finish();
   say(`load ended: ${record.writes.length} writes, ${record.reads.length} reads, ${record.errorCount} errors ${errorsByPhase(record, readyMs)}`);
   if (config.recordFile !== null) await writeFile(config.recordFile, serialize({ record, cutovers, readyMs }));
-  return { record, cutovers, readyMs, primary, cuts, problems };
+  return { record, cutovers, readyMs, primary, cuts, full: fullReport, problems: [...problems, ...(fullReport?.violations ?? [])] };
+}
+
+/** The full load's figures as the result has them: numbers by name. */
+function fullTotals(full: FullReport | null): Readonly<Record<string, number>> {
+  if (full === null) return {};
+  const totals: Record<string, number> = { watchedChanges: full.watchedChanges };
+  for (const [name, { calls, slowestMs, errors }] of Object.entries(full.kinds)) {
+    totals[`${name} calls`] = calls;
+    totals[`${name} slowest ms`] = slowestMs;
+    totals[`${name} errors`] = Object.values(errors).reduce((sum, count) => sum + count, 0);
+  }
+  for (const [reason, count] of Object.entries(full.retriedTransactions)) totals[`transactions retried for ${reason}`] = count;
+  return totals;
 }
 
 /** "DEADLINE_EXCEEDED while preparing 12, FENCED afterwards 1": where to look. */
@@ -148,7 +168,7 @@ async function judgeFlown(cluster: Cluster, config: CutoverConfig, flown: Flown,
 }
 
 function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Violation[]): BenchResult {
-  const { record, cutovers, readyMs, cuts, problems } = flown;
+  const { record, cutovers, readyMs, cuts, full, problems } = flown;
   const warmUpMs = readyMs - record.startedMs + warmUpS * 1_000;
   const totals = summarizeAll(record, violations, cutovers, warmUpMs);
   const losses = cuts === null ? null : lossesOf(record, cuts);
@@ -157,7 +177,7 @@ function resultOf(config: CutoverConfig, flown: Flown, violations: readonly Viol
     name: 'cutover',
     machine: describeMachine(),
     config: { ...config, hotAccounts },
-    totals: { ...totals, ...losses },
+    totals: { ...totals, ...losses, ...fullTotals(full) },
     ratios: { slowestWriteOverUsual: ratio(totals.slowestWriteMs, totals.usualWriteMs), slowestReadOverUsual: ratio(totals.slowestReadMs, totals.usualReadMs) },
     runs: summarizeRuns(record, violations, cutovers, warmUpMs),
     violations: [

@@ -33,6 +33,7 @@ export interface CutoverConfig {
   readonly fullLoadS: number;
   /** The load begins when the tables are copied and compared, not before. */
   readonly copyFirst: boolean;
+  readonly workload: Workload;
   readonly deadlineMs: number;
   /** Stores wait for the disk at every commit. */
   readonly durable: boolean;
@@ -50,6 +51,9 @@ export interface CutoverConfig {
   readonly recordFile: string | null;
 }
 
+const workloads = ['counted', 'full'] as const;
+export type Workload = (typeof workloads)[number];
+
 /** A whole run, and the form for CI; what is given beats both. */
 const sizes = {
   whole: { scale: 10, cutovers: 5, writes: 1_000, reads: 1_000, gateways: 3, controls: 2, secondsBetween: 5, rampS: 40, fullLoadS: 10, deadlineMs: 10_000, seed: 1 },
@@ -61,6 +65,12 @@ export const cutoverOptions: readonly BenchOption[] = [
   { flags: '--source <kind>', summary: 'the store that the tables are in', default: 'postgres', choices: storeKinds },
   { flags: '--target <kind>', summary: 'the store that they move to', default: 'postgres', choices: storeKinds },
   { flags: '--topo <kind>', summary: 'what holds the rules', default: 'consul', choices: topologyServerKinds },
+  {
+    flags: '--workload <kind>',
+    summary: '"full": beside the counted load every other kind of call: transactions, watches, streams, pages, sums',
+    default: 'counted',
+    choices: workloads,
+  },
   { flags: '--http', summary: 'half of the calls go as JSON over HTTP' },
   { flags: '--scale <n>', summary: "pgbench's scale factor: 100,000 accounts each", default: whole.scale },
   { flags: '--cutovers <n>', summary: 'switches, each followed by a reverse', default: whole.cutovers },
@@ -99,6 +109,7 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
     source,
     target,
     topology: oneOf(topologyServerKinds, options.topo) ?? 'consul',
+    workload: oneOf(workloads, options.workload) ?? 'counted',
     http: options.http === true,
     scale: number('scale'),
     cutovers: number('cutovers'),

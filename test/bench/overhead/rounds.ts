@@ -27,7 +27,7 @@ export async function runRounds(subjects: readonly Subject[], { rounds, millisec
     for (const concurrency of concurrencies)
       for (const operation of operations)
         for (const subject of subjects) {
-          const measured = await measure(subject.operations[operation], concurrency, milliseconds);
+          const measured = await (subject.measure?.(operation, concurrency, milliseconds) ?? measure(subject.operations[operation], concurrency, milliseconds));
           if (round > 0) runs.push({ round, subject: subject.name, operation, concurrency, ...measured });
         }
   }

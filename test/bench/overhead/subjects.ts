@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import pg from 'pg';
 import { createRpcClient } from '../../../client/rpc-client.ts';
+import type { Measured } from './measure.ts';
 import { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 
 export type OperationName = 'get' | 'insert';
@@ -9,6 +10,8 @@ export type OperationName = 'get' | 'insert';
 export interface Subject extends AsyncDisposable {
   readonly name: string;
   readonly operations: Readonly<Record<OperationName, () => Promise<unknown>>>;
+  /** Of one that measures by itself, in a process of its own. */
+  readonly measure?: (operation: OperationName, concurrency: number, milliseconds: number) => Promise<Measured>;
 }
 
 const int = (value: number) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });

@@ -38,7 +38,15 @@ const samples = [
     cluster: 'prod',
     metrics: '[::1]:9100',
   },
-  { listen: 'localhost:7201', stores: { poolSize: 6 }, requestIds: { keptHours: 24 }, consul: 'http://127.0.0.1:8500', consulToken: 'env:TOKEN', otlpEndpoint: null },
+  {
+    listen: 'localhost:7201',
+    stores: { poolSize: 6 },
+    requestIds: { keptHours: 24 },
+    watch: { keptHours: 24 },
+    consul: 'http://127.0.0.1:8500',
+    consulToken: 'env:TOKEN',
+    otlpEndpoint: null,
+  },
   { listen: '127.0.0.1:8500', dataDir: '/tmp/x', leastTtlMs: 10_000, logLevel: 'info' },
 ];
 

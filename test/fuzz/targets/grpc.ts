@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { Client, type ClientDuplexStream, type ClientReadableStream, credentials, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { ownMember } from '../../../core/own-member.ts';
 import { CALLER_KEY } from '../../../core/request-record.ts';
 import { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
@@ -130,17 +130,7 @@ export const target: FuzzTarget = {
         const metadata = new Metadata();
         if ((input[1] ?? 0) % 4 === 1) metadata.set(CALLER_KEY, 'me');
         if ((input[1] ?? 0) % 4 === 2) metadata.set(CALLER_KEY, 'two words');
-        const { promise, resolve } = Promise.withResolvers<{ readonly error: ServiceError | null; readonly answer: Buffer | undefined }>();
-        client.makeUnaryRequest(
-          `/${DataService.typeName}/${method.name}`,
-          (bytes: Buffer) => bytes,
-          (bytes: Buffer) => bytes,
-          input.subarray(2),
-          metadata,
-          { deadline: Date.now() + limitMs },
-          (error, answer) => resolve({ error, answer }),
-        );
-        const { error, answer } = await promise;
+        const { error, answer } = await firstAnswer(client, method, input.subarray(2), metadata);
         if (error !== null) return `${method.name}: ${reasonOnTheWire(error)}`;
         must(answer !== undefined, 'neither an answer nor an error');
         fromBinary(method.output as DescMessage, answer);
@@ -154,6 +144,38 @@ export const target: FuzzTarget = {
     };
   },
 };
+
+interface Outcome {
+  readonly error: ServiceError | null;
+  readonly answer: Buffer | undefined;
+}
+
+/** Sends one request, and takes the first answer of a stream for all of it. */
+function firstAnswer(client: Client, { name, methodKind }: (typeof methods)[number], request: Buffer, metadata: Metadata): Promise<Outcome> {
+  const { promise, resolve } = Promise.withResolvers<Outcome>();
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const [path, options] = [`/${DataService.typeName}/${name}`, { deadline: Date.now() + limitMs }];
+  if (methodKind === 'unary') {
+    client.makeUnaryRequest(path, asIs, asIs, request, metadata, options, (error, answer) => resolve({ error, answer }));
+    return promise;
+  }
+  const listen = (call: ClientReadableStream<Buffer> | ClientDuplexStream<Buffer, Buffer>): void => {
+    call.once('data', (answer: Buffer) => {
+      resolve({ error: null, answer });
+      call.cancel();
+    });
+    call.on('error', (error: ServiceError) => resolve({ error, answer: undefined }));
+    call.on('end', () => resolve({ error: null, answer: Buffer.alloc(0) }));
+  };
+  if (methodKind === 'server_streaming') listen(client.makeServerStreamRequest(path, asIs, asIs, request, metadata, options));
+  else {
+    const call = client.makeBidiStreamRequest(path, asIs, asIs, metadata, options);
+    listen(call);
+    call.write(request);
+    call.end();
+  }
+  return promise;
+}
 
 /** The reason that a failed call carries in its trailers. A finding: none, one that is not in the catalogue, or a fault of ours. */
 export function reasonOnTheWire(error: ServiceError): string {

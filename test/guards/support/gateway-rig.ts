@@ -54,7 +54,7 @@ export class GatewayRig {
     this.buffer = new WriteBuffer({ clock, maxEntries: 10, maxBytes: 1_000, windowMs: 5_000, drainConcurrency: 2 });
     this.fenceView = new FenceView({ read: (keyspace, tables) => this.#read(keyspace, tables), clock, log });
     const onEnd = (group: string, heldMs: number, how: HoldEnd): number => this.ended.push({ group, heldMs, how });
-    this.holds = new Holds({ clock, log, fenceView: this.fenceView, buffer: this.buffer, tablesOf: (group) => routing.tablesOf(group), onEnd });
+    this.holds = new Holds({ clock, log, fenceView: this.fenceView, buffer: this.buffer, tablesOf: (group) => routing.tablesOf(group), onBegin: () => {}, onEnd });
     this.bounces = new Bounces({ routing, fenceView: this.fenceView, holds: this.holds, clock });
     routing.swap(routingOf(1, rules));
   }

@@ -20,7 +20,7 @@ export function simulatedBackend(process: SimProcess, servers: ReadonlyMap<strin
   return {
     kind: 'simulated',
     shardForm: 'server',
-    capabilities: { readFence: true },
+    capabilities: { readFence: true, transactions: false, watching: false },
     openData: (options) => new SimDataStore(link(options)),
     openReplication: (options) => new SimReplicationStore(link(options)),
     openOwner: (options) => new SimOwnerStore(link(options)),

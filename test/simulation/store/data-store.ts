@@ -1,10 +1,11 @@
-import type { DataStore, PoolStatus } from '../../../backends/backend.ts';
+import type { DataStore, DataTransaction, PoolStatus } from '../../../backends/backend.ts';
 import { recordedAnswer, requestIdsNotKept } from '../../../backends/request-answer.ts';
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { FenceRow } from '../../../core/fence.ts';
-import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import type { AggregateGroup, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, TableEvent } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../kernel/connection.ts';
 import { compareCells, satisfies } from './filters.ts';
@@ -41,7 +42,7 @@ export class SimDataStore implements DataStore {
     return this.#rows(table, signal, (rows) => operation.keys.map((key) => pick(table, rows.get(keyText(key)), operation.columns)));
   }
 
-  query(table: TableSchema, { filter, orderBy, columns, limit, after }: QueryOperation, signal: AbortSignal): Promise<readonly Row[]> {
+  query(table: TableSchema, { filter, orderBy, columns, limit, after }: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
     const orderOf = (row: WholeRow): readonly Cell[] => orderBy.map((term) => row[table.columns.findIndex((column) => column.name === term.column)] ?? null);
     const compare = (a: readonly Cell[], b: readonly Cell[]): number => {
       for (const [index, term] of orderBy.entries()) {
@@ -50,13 +51,17 @@ export class SimDataStore implements DataStore {
       }
       return 0;
     };
-    return this.#rows(table, signal, (rows) =>
-      [...rows.values()]
+    return this.#rows(table, signal, (rows) => {
+      const found = [...rows.values()]
         .filter((row) => (filter === null || satisfies(table, row, filter)) && (after === null || compare(orderOf(row), after) > 0))
-        .sort((a, b) => compare(orderOf(a), orderOf(b)))
-        .slice(0, limit)
-        .map((row) => chosen(table, row, columns)),
-    );
+        .sort((a, b) => compare(orderOf(a), orderOf(b)));
+      return { rows: found.slice(0, limit).map((row) => chosen(table, row, columns)), more: found.length > limit };
+    });
+  }
+
+  /** No simulated client aggregates. */
+  aggregate(): Promise<readonly AggregateGroup[]> {
+    throw new Error('the simulated store does not aggregate');
   }
 
   async write(_schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
@@ -87,6 +92,22 @@ export class SimDataStore implements DataStore {
         return answer;
       }
     });
+  }
+
+  eventLine(): Promise<EventLine> {
+    return Promise.reject(noEvents());
+  }
+
+  events(): Promise<readonly TableEvent[]> {
+    return Promise.reject(noEvents());
+  }
+
+  async isWatched(): Promise<boolean> {
+    return false;
+  }
+
+  begin(): Promise<DataTransaction> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'the simulated store has no interactive transactions'));
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
@@ -174,3 +195,5 @@ function lostError(error: unknown): unknown {
   if (!(error instanceof SwitchyardError) || error.retryable) return error;
   return new SwitchyardError('STORE_UNAVAILABLE', 'the connection to the store was lost before it could tell whether the write had been done before', { cause: error });
 }
+
+const noEvents = (): SwitchyardError => new SwitchyardError('NOT_SUPPORTED', 'the simulated store has no events');

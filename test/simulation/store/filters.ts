@@ -1,4 +1,5 @@
 import { type Cell, cellsEqual } from '../../../core/cell.ts';
+import { patternExpression } from '../../../core/like-pattern.ts';
 import type { CompareOperator, Filter } from '../../../core/operation.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 
@@ -22,6 +23,15 @@ export function satisfies(table: TableSchema, row: readonly Cell[], filter: Filt
       return cell(filter.column) === null;
     case 'prefix':
       return String(cell(filter.column) ?? '').startsWith(filter.text) && cell(filter.column) !== null;
+    case 'like': {
+      const value = cell(filter.column);
+      return value !== null && patternExpression(filter.pattern).test(String(value));
+    }
+    case 'tuple': {
+      const at = filter.columns.findIndex((column, i) => compareCells(cell(column), filter.values[i] ?? null) !== 0);
+      const place = Math.max(at, 0);
+      return filter.columns.every((column) => cell(column) !== null) && compare(filter.operator, cell(filter.columns[place] ?? ''), filter.values[place] ?? null);
+    }
     case 'and':
       return filter.filters.every((each) => satisfies(table, row, each));
     case 'or':

@@ -30,6 +30,18 @@ export class SimOwnerStore implements OwnerStore {
     });
   }
 
+  watch(): Promise<void> {
+    return Promise.reject(new SwitchyardError('NOT_SUPPORTED', 'this kind of store does not write down changes for watchers'));
+  }
+
+  async watched(): Promise<readonly string[]> {
+    return [];
+  }
+
+  async expireEvents(): Promise<number> {
+    return 0;
+  }
+
   expireRequests(ageMs: number, limit: number, signal: AbortSignal): Promise<number> {
     return this.#run(signal, async (transaction) => {
       transaction.beginStatement();

@@ -54,6 +54,11 @@ export class ClusterProcess implements AsyncDisposable {
     return started;
   }
 
+  /** 0 while it does not run. */
+  get processId(): number {
+    return this.#process.pid ?? 0;
+  }
+
   get isRunning(): boolean {
     return this.#process.isRunning;
   }

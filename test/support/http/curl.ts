@@ -45,6 +45,6 @@ function parsed(output: string): CurlAnswer {
     const status = Number(first.split(' ')[1]);
     if (status === 100) continue;
     const headers = new Map(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()] as const));
-    return { status, headers, text: rest, json: rest === '' ? undefined : JSON.parse(rest) };
+    return { status, headers, text: rest, json: /^application\/(problem\+)?json/.test(headers.get('content-type') ?? '') && rest !== '' ? JSON.parse(rest) : undefined };
   }
 }

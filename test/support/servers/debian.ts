@@ -12,6 +12,8 @@ export const CACHE_FOLDER = fileURLToPath(new URL('../../../.cache/', import.met
 const CONSUL_RELEASE = 'bullseye';
 const CONSUL_HINT = 'Consul is needed and was not found: put a `consul` binary (1.8 or newer) into your PATH, from your package manager or from the download page of its makers.';
 
+const PYTHON_HINT = 'Python with grpcio is needed and was not found: apt-get install python3-grpcio.';
+
 const OLDEST_POSTGRES = 15;
 const POSTGRES_PROGRAMS = ['postgres', 'initdb', 'pg_ctl', 'psql', 'pgbench'] as const;
 const POSTGRES_HINT =
@@ -64,6 +66,33 @@ export function findConsul(places: SearchPlaces = {}): Promise<string> {
       throw new Error(`${CONSUL_HINT} (Downloading it from Debian failed: ${oneLine(cause)})`, { cause });
     });
     return cached;
+  });
+}
+
+/** A Python with grpcio and protobuf: the machine's own, else Debian's packages, unpacked into `.cache/python-grpcio`. */
+export function findPythonGrpc(places: SearchPlaces = {}): Promise<{ readonly python: string; readonly env: Readonly<Record<string, string>> }> {
+  return once(JSON.stringify(['python', places]), async () => {
+    const own = '/usr/bin/python3';
+    const hasAll = (python: string, env: Readonly<Record<string, string>>): Promise<boolean> =>
+      runCommand(python, ['-c', 'import grpc, google.protobuf'], { env }).then(
+        () => true,
+        () => false,
+      );
+    if (await hasAll(own, {})) return { python: own, env: {} };
+    const folder = join(places.cacheFolder ?? CACHE_FOLDER, 'python-grpcio');
+    const env = {
+      PYTHONPATH: join(folder, 'usr/lib/python3/dist-packages'),
+      LD_LIBRARY_PATH: ['usr/lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu', 'lib/x86_64-linux-gnu'].map((part) => join(folder, part)).join(delimiter),
+    };
+    if (!(await isExecutable(folder))) {
+      const request = { packages: ['python3-grpcio', 'python3-protobuf'], aptFolder: places.aptFolder ?? APT_FOLDER, into: folder };
+      await unpackDebianPackages(request).catch((cause: Error) => {
+        throw new Error(`${PYTHON_HINT} (Downloading it from Debian failed: ${oneLine(cause)})`, { cause });
+      });
+    }
+    const python = (await isExecutable(own)) ? own : join(folder, 'usr/bin/python3');
+    if (!(await hasAll(python, env))) throw new Error(`${PYTHON_HINT} (Debian's packages in ${folder} do not run here)`);
+    return { python, env };
   });
 }
 

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/keyspaces.proto.
  */
 export const file_switchyard_control_v1_keyspaces: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyLvAQoFU2hhcmQSEQoEa2luZBgBIAEoCUID4EECEgwKBGhvc3QYAiABKAkSDAoEcG9ydBgDIAEoBRIQCghkYXRhYmFzZRgEIAEoCRIyCgdnYXRld2F5GAUgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMQoGcGxheWVyGAYgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSMAoFb3duZXIYByABKAsyIS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlZGVudGlhbBIMCgRwYXRoGAggASgJIiwKCkNyZWRlbnRpYWwSDAoEdXNlchgBIAEoCRIQCghwYXNzd29yZBgCIAEoCSJlChRBcHBseUtleXNwYWNlUmVxdWVzdBI2CghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiWQoVQXBwbHlLZXlzcGFjZVJlc3BvbnNlEjEKCGtleXNwYWNlGAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlEg0KBW5vdGVzGAIgAygJIicKEkdldEtleXNwYWNlUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiSAoTR2V0S2V5c3BhY2VSZXNwb25zZRIxCghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZSIWChRMaXN0S2V5c3BhY2VzUmVxdWVzdCJLChVMaXN0S2V5c3BhY2VzUmVzcG9uc2USMgoJa2V5c3BhY2VzGAEgAygLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlIikKFENoZWNrS2V5c3BhY2VSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJRChVDaGVja0tleXNwYWNlUmVzcG9uc2USOAoIZmluZGluZ3MYASADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2VGaW5kaW5nIi8KD0tleXNwYWNlRmluZGluZxIPCgdtZXNzYWdlGAEgASgJEgsKA2ZpeBgCIAEoCSI9ChhHZXRLZXlzcGFjZUdyYW50c1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEg4KBnRhYmxlcxgCIAMoCSIrChlHZXRLZXlzcGFjZUdyYW50c1Jlc3BvbnNlEg4KBnNjcmlwdBgBIAEoCTLnBQoPS2V5c3BhY2VTZXJ2aWNlEpsBCg1BcHBseUtleXNwYWNlEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkFwcGx5S2V5c3BhY2VSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkFwcGx5S2V5c3BhY2VSZXNwb25zZSIvgtPkkwIpOghrZXlzcGFjZRodL3YxL2tleXNwYWNlcy97a2V5c3BhY2UubmFtZX0SggEKC0dldEtleXNwYWNlEikuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlUmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZVJlc3BvbnNlIhyC0+STAhYSFC92MS9rZXlzcGFjZXMve25hbWV9EoEBCg1MaXN0S2V5c3BhY2VzEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RLZXlzcGFjZXNSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RLZXlzcGFjZXNSZXNwb25zZSIVgtPkkwIPEg0vdjEva2V5c3BhY2VzEo4BCg1DaGVja0tleXNwYWNlEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNoZWNrS2V5c3BhY2VSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNoZWNrS2V5c3BhY2VSZXNwb25zZSIigtPkkwIcEhovdjEva2V5c3BhY2VzL3tuYW1lfS9jaGVjaxKbAQoRR2V0S2V5c3BhY2VHcmFudHMSLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VHcmFudHNSZXF1ZXN0GjAuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlR3JhbnRzUmVzcG9uc2UiI4LT5JMCHRIbL3YxL2tleXNwYWNlcy97bmFtZX0vZ3JhbnRzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyJEChJXYXRjaFRhYmxlc1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEg4KBnRhYmxlcxgCIAMoCRILCgNvZmYYAyABKAgiJQoTV2F0Y2hUYWJsZXNSZXNwb25zZRIOCgZ0YWJsZXMYASADKAki7wEKBVNoYXJkEhEKBGtpbmQYASABKAlCA+BBAhIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKAUSEAoIZGF0YWJhc2UYBCABKAkSMgoHZ2F0ZXdheRgFIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjEKBnBsYXllchgGIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjAKBW93bmVyGAcgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSDAoEcGF0aBgIIAEoCSIsCgpDcmVkZW50aWFsEgwKBHVzZXIYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiZQoUQXBwbHlLZXlzcGFjZVJlcXVlc3QSNgoIa2V5c3BhY2UYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2VCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIlkKFUFwcGx5S2V5c3BhY2VSZXNwb25zZRIxCghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZRINCgVub3RlcxgCIAMoCSInChJHZXRLZXlzcGFjZVJlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIkgKE0dldEtleXNwYWNlUmVzcG9uc2USMQoIa2V5c3BhY2UYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2UiFgoUTGlzdEtleXNwYWNlc1JlcXVlc3QiSwoVTGlzdEtleXNwYWNlc1Jlc3BvbnNlEjIKCWtleXNwYWNlcxgBIAMoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZSIpChRDaGVja0tleXNwYWNlUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiUQoVQ2hlY2tLZXlzcGFjZVJlc3BvbnNlEjgKCGZpbmRpbmdzGAEgAygLMiYuc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlRmluZGluZyIvCg9LZXlzcGFjZUZpbmRpbmcSDwoHbWVzc2FnZRgBIAEoCRILCgNmaXgYAiABKAkiPQoYR2V0S2V5c3BhY2VHcmFudHNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZ0YWJsZXMYAiADKAkiKwoZR2V0S2V5c3BhY2VHcmFudHNSZXNwb25zZRIOCgZzY3JpcHQYASABKAky+wYKD0tleXNwYWNlU2VydmljZRKbAQoNQXBwbHlLZXlzcGFjZRIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5BcHBseUtleXNwYWNlUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5BcHBseUtleXNwYWNlUmVzcG9uc2UiL4LT5JMCKToIa2V5c3BhY2UaHS92MS9rZXlzcGFjZXMve2tleXNwYWNlLm5hbWV9EoIBCgtHZXRLZXlzcGFjZRIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZVJlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VSZXNwb25zZSIcgtPkkwIWEhQvdjEva2V5c3BhY2VzL3tuYW1lfRKBAQoNTGlzdEtleXNwYWNlcxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0S2V5c3BhY2VzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0S2V5c3BhY2VzUmVzcG9uc2UiFYLT5JMCDxINL3YxL2tleXNwYWNlcxKOAQoNQ2hlY2tLZXlzcGFjZRIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5DaGVja0tleXNwYWNlUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5DaGVja0tleXNwYWNlUmVzcG9uc2UiIoLT5JMCHBIaL3YxL2tleXNwYWNlcy97bmFtZX0vY2hlY2sSkQEKC1dhdGNoVGFibGVzEikuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoVGFibGVzUmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFRhYmxlc1Jlc3BvbnNlIiuC0+STAiU6ASoiIC92MS9rZXlzcGFjZXMve25hbWV9OndhdGNoVGFibGVzEpsBChFHZXRLZXlzcGFjZUdyYW50cxIvLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZUdyYW50c1JlcXVlc3QaMC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VHcmFudHNSZXNwb25zZSIjgtPkkwIdEhsvdjEva2V5c3BhY2VzL3tuYW1lfS9ncmFudHNiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
  * @generated from message switchyard.control.v1.Keyspace
@@ -44,6 +44,56 @@ export type Keyspace = Message<"switchyard.control.v1.Keyspace"> & {
  */
 export const KeyspaceSchema: GenMessage<Keyspace> = /*@__PURE__*/
   messageDesc(file_switchyard_control_v1_keyspaces, 0);
+
+/**
+ * @generated from message switchyard.control.v1.WatchTablesRequest
+ */
+export type WatchTablesRequest = Message<"switchyard.control.v1.WatchTablesRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * None: only tells which tables are watched.
+   *
+   * @generated from field: repeated string tables = 2;
+   */
+  tables: string[];
+
+  /**
+   * Ends it. What was written down is kept for its time.
+   *
+   * @generated from field: bool off = 3;
+   */
+  off: boolean;
+};
+
+/**
+ * Describes the message switchyard.control.v1.WatchTablesRequest.
+ * Use `create(WatchTablesRequestSchema)` to create a new message.
+ */
+export const WatchTablesRequestSchema: GenMessage<WatchTablesRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_keyspaces, 1);
+
+/**
+ * @generated from message switchyard.control.v1.WatchTablesResponse
+ */
+export type WatchTablesResponse = Message<"switchyard.control.v1.WatchTablesResponse"> & {
+  /**
+   * All tables of the keyspace whose changes are written down now, by name.
+   *
+   * @generated from field: repeated string tables = 1;
+   */
+  tables: string[];
+};
+
+/**
+ * Describes the message switchyard.control.v1.WatchTablesResponse.
+ * Use `create(WatchTablesResponseSchema)` to create a new message.
+ */
+export const WatchTablesResponseSchema: GenMessage<WatchTablesResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_keyspaces, 2);
 
 /**
  * @generated from message switchyard.control.v1.Shard
@@ -103,7 +153,7 @@ export type Shard = Message<"switchyard.control.v1.Shard"> & {
  * Use `create(ShardSchema)` to create a new message.
  */
 export const ShardSchema: GenMessage<Shard> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 1);
+  messageDesc(file_switchyard_control_v1_keyspaces, 3);
 
 /**
  * @generated from message switchyard.control.v1.Credential
@@ -127,7 +177,7 @@ export type Credential = Message<"switchyard.control.v1.Credential"> & {
  * Use `create(CredentialSchema)` to create a new message.
  */
 export const CredentialSchema: GenMessage<Credential> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 2);
+  messageDesc(file_switchyard_control_v1_keyspaces, 4);
 
 /**
  * @generated from message switchyard.control.v1.ApplyKeyspaceRequest
@@ -149,7 +199,7 @@ export type ApplyKeyspaceRequest = Message<"switchyard.control.v1.ApplyKeyspaceR
  * Use `create(ApplyKeyspaceRequestSchema)` to create a new message.
  */
 export const ApplyKeyspaceRequestSchema: GenMessage<ApplyKeyspaceRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 3);
+  messageDesc(file_switchyard_control_v1_keyspaces, 5);
 
 /**
  * @generated from message switchyard.control.v1.ApplyKeyspaceResponse
@@ -173,7 +223,7 @@ export type ApplyKeyspaceResponse = Message<"switchyard.control.v1.ApplyKeyspace
  * Use `create(ApplyKeyspaceResponseSchema)` to create a new message.
  */
 export const ApplyKeyspaceResponseSchema: GenMessage<ApplyKeyspaceResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 4);
+  messageDesc(file_switchyard_control_v1_keyspaces, 6);
 
 /**
  * @generated from message switchyard.control.v1.GetKeyspaceRequest
@@ -190,7 +240,7 @@ export type GetKeyspaceRequest = Message<"switchyard.control.v1.GetKeyspaceReque
  * Use `create(GetKeyspaceRequestSchema)` to create a new message.
  */
 export const GetKeyspaceRequestSchema: GenMessage<GetKeyspaceRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 5);
+  messageDesc(file_switchyard_control_v1_keyspaces, 7);
 
 /**
  * @generated from message switchyard.control.v1.GetKeyspaceResponse
@@ -207,7 +257,7 @@ export type GetKeyspaceResponse = Message<"switchyard.control.v1.GetKeyspaceResp
  * Use `create(GetKeyspaceResponseSchema)` to create a new message.
  */
 export const GetKeyspaceResponseSchema: GenMessage<GetKeyspaceResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 6);
+  messageDesc(file_switchyard_control_v1_keyspaces, 8);
 
 /**
  * @generated from message switchyard.control.v1.ListKeyspacesRequest
@@ -220,7 +270,7 @@ export type ListKeyspacesRequest = Message<"switchyard.control.v1.ListKeyspacesR
  * Use `create(ListKeyspacesRequestSchema)` to create a new message.
  */
 export const ListKeyspacesRequestSchema: GenMessage<ListKeyspacesRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 7);
+  messageDesc(file_switchyard_control_v1_keyspaces, 9);
 
 /**
  * @generated from message switchyard.control.v1.ListKeyspacesResponse
@@ -237,7 +287,7 @@ export type ListKeyspacesResponse = Message<"switchyard.control.v1.ListKeyspaces
  * Use `create(ListKeyspacesResponseSchema)` to create a new message.
  */
 export const ListKeyspacesResponseSchema: GenMessage<ListKeyspacesResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 8);
+  messageDesc(file_switchyard_control_v1_keyspaces, 10);
 
 /**
  * @generated from message switchyard.control.v1.CheckKeyspaceRequest
@@ -254,7 +304,7 @@ export type CheckKeyspaceRequest = Message<"switchyard.control.v1.CheckKeyspaceR
  * Use `create(CheckKeyspaceRequestSchema)` to create a new message.
  */
 export const CheckKeyspaceRequestSchema: GenMessage<CheckKeyspaceRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 9);
+  messageDesc(file_switchyard_control_v1_keyspaces, 11);
 
 /**
  * @generated from message switchyard.control.v1.CheckKeyspaceResponse
@@ -273,7 +323,7 @@ export type CheckKeyspaceResponse = Message<"switchyard.control.v1.CheckKeyspace
  * Use `create(CheckKeyspaceResponseSchema)` to create a new message.
  */
 export const CheckKeyspaceResponseSchema: GenMessage<CheckKeyspaceResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 10);
+  messageDesc(file_switchyard_control_v1_keyspaces, 12);
 
 /**
  * What is wrong with a keyspace's store, and the statement or step that helps.
@@ -297,7 +347,7 @@ export type KeyspaceFinding = Message<"switchyard.control.v1.KeyspaceFinding"> &
  * Use `create(KeyspaceFindingSchema)` to create a new message.
  */
 export const KeyspaceFindingSchema: GenMessage<KeyspaceFinding> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 11);
+  messageDesc(file_switchyard_control_v1_keyspaces, 13);
 
 /**
  * @generated from message switchyard.control.v1.GetKeyspaceGrantsRequest
@@ -321,7 +371,7 @@ export type GetKeyspaceGrantsRequest = Message<"switchyard.control.v1.GetKeyspac
  * Use `create(GetKeyspaceGrantsRequestSchema)` to create a new message.
  */
 export const GetKeyspaceGrantsRequestSchema: GenMessage<GetKeyspaceGrantsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 12);
+  messageDesc(file_switchyard_control_v1_keyspaces, 14);
 
 /**
  * @generated from message switchyard.control.v1.GetKeyspaceGrantsResponse
@@ -338,7 +388,7 @@ export type GetKeyspaceGrantsResponse = Message<"switchyard.control.v1.GetKeyspa
  * Use `create(GetKeyspaceGrantsResponseSchema)` to create a new message.
  */
 export const GetKeyspaceGrantsResponseSchema: GenMessage<GetKeyspaceGrantsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_keyspaces, 13);
+  messageDesc(file_switchyard_control_v1_keyspaces, 15);
 
 /**
  * Keyspaces: logical databases and the stores behind them.
@@ -381,6 +431,16 @@ export const KeyspaceService: GenService<{
     methodKind: "unary";
     input: typeof CheckKeyspaceRequestSchema;
     output: typeof CheckKeyspaceResponseSchema;
+  },
+  /**
+   * Begins to write down the changes of tables for watchers of the data API, or ends it; in a table that is being moved on both sides. Every write to such a table writes one more row.
+   *
+   * @generated from rpc switchyard.control.v1.KeyspaceService.WatchTables
+   */
+  watchTables: {
+    methodKind: "unary";
+    input: typeof WatchTablesRequestSchema;
+    output: typeof WatchTablesResponseSchema;
   },
   /**
    * The statements that give the three identities their rights, to be run by an administrator of the store. Runs nothing.

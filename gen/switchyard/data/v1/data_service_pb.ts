@@ -6,6 +6,8 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_google_api_annotations } from "../../../google/api/annotations_pb.ts";
 import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.ts";
+import type { Status } from "../../../google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../../google/rpc/status_pb.ts";
 import type { Row, TableSchema, Value } from "./value_pb.ts";
 import { file_switchyard_data_v1_value } from "./value_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/data/v1/data_service.proto.
  */
 export const file_switchyard_data_v1_data_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93ItQCCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijAEKDUluc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCSI2Cg5JbnNlcnRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrIBCg1VcHNlcnRSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDcm93GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEhEKCXJldHVybmluZxgDIAMoCRIVCg12YWxpZGF0ZV9vbmx5GAQgASgIEhIKCnJlcXVlc3RfaWQYBSABKAkSJAoDa2V5GAYgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyI2Cg5VcHNlcnRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93Ip8CCg1VcGRhdGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEiQKA3JvdxgDIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cSEwoLdXBkYXRlX21hc2sYBCADKAkSJAoDYWRkGAUgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIwCgxwcmVjb25kaXRpb24YBiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhEKCXJldHVybmluZxgHIAMoCRIVCg12YWxpZGF0ZV9vbmx5GAggASgIEhIKCnJlcXVlc3RfaWQYCSABKAkiNgoOVXBkYXRlUmVzcG9uc2USJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyLCAQoNRGVsZXRlUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA2tleRgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIwCgxwcmVjb25kaXRpb24YAyABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhUKDWFsbG93X21pc3NpbmcYBCABKAgSFQoNdmFsaWRhdGVfb25seRgFIAEoCBISCgpyZXF1ZXN0X2lkGAYgASgJIiEKDkRlbGV0ZVJlc3BvbnNlEg8KB2RlbGV0ZWQYASABKAgi5gEKCE11dGF0aW9uEjMKBmluc2VydBgBIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXF1ZXN0SAASMwoGdXBzZXJ0GAIgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlcXVlc3RIABIzCgZ1cGRhdGUYAyABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBkYXRlUmVxdWVzdEgAEjMKBmRlbGV0ZRgEIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXF1ZXN0SABCBgoEa2luZCJwCg1NdXRhdGVSZXF1ZXN0EjQKCW11dGF0aW9ucxgBIAMoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGlvbkID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgSEgoKcmVxdWVzdF9pZBgDIAEoCSJFCg5NdXRhdGVSZXNwb25zZRIzCgdyZXN1bHRzGAEgAygLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uUmVzdWx0IkcKDk11dGF0aW9uUmVzdWx0EiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cSDwoHZGVsZXRlZBgCIAEoCCIqChREZXNjcmliZVRhYmxlUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECIkgKFURlc2NyaWJlVGFibGVSZXNwb25zZRIvCgZzY2hlbWEYASABKAsyHy5zd2l0Y2h5YXJkLmRhdGEudjEuVGFibGVTY2hlbWEiOgoRTGlzdFRhYmxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiPQoSTGlzdFRhYmxlc1Jlc3BvbnNlEg4KBnRhYmxlcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqWwoLQ29uc2lzdGVuY3kSGwoXQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIWChJDT05TSVNURU5DWV9TVFJPTkcQARIXChNDT05TSVNURU5DWV9SRVBMSUNBEAIy0QkKC0RhdGFTZXJ2aWNlEnIKA0dldBIeLnN3aXRjaHlhcmQuZGF0YS52MS5HZXRSZXF1ZXN0Gh8uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlc3BvbnNlIiqC0+STAiRiA3JvdxIdL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SfQoIQmF0Y2hHZXQSIy5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXF1ZXN0GiQuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3RhYmxlcy97dGFibGV9OmJhdGNoR2V0EnEKBVF1ZXJ5EiAuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVxdWVzdBohLnN3aXRjaHlhcmQuZGF0YS52MS5RdWVyeVJlc3BvbnNlIiOC0+STAh06ASoiGC92MS90YWJsZXMve3RhYmxlfTpxdWVyeRJ6CgZJbnNlcnQSIS5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRSZXNwb25zZSIpgtPkkwIjOgNyb3diA3JvdyIXL3YxL3RhYmxlcy97dGFibGV9L3Jvd3MSgAEKBlVwc2VydBIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlc3BvbnNlIi+C0+STAik6A3Jvd2IDcm93Gh0vdjEvdGFibGVzL3t0YWJsZX0vcm93cy97a2V5fRKAAQoGVXBkYXRlEiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuVXBkYXRlUmVzcG9uc2UiL4LT5JMCKToDcm93YgNyb3cyHS92MS90YWJsZXMve3RhYmxlfS9yb3dzL3trZXl9EnYKBkRlbGV0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5EZWxldGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlc3BvbnNlIiWC0+STAh8qHS92MS90YWJsZXMve3RhYmxlfS9yb3dzL3trZXl9EmYKBk11dGF0ZRIhLnN3aXRjaHlhcmQuZGF0YS52MS5NdXRhdGVSZXF1ZXN0GiIuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0ZVJlc3BvbnNlIhWC0+STAg86ASoiCi92MTptdXRhdGUSiAEKDURlc2NyaWJlVGFibGUSKC5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlcXVlc3QaKS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlc3BvbnNlIiKC0+STAhxiBnNjaGVtYRISL3YxL3RhYmxlcy97dGFibGV9Em8KCkxpc3RUYWJsZXMSJS5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1JlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1Jlc3BvbnNlIhKC0+STAgwSCi92MS90YWJsZXNiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_switchyard_data_v1_value]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2RhdGEvdjEvZGF0YV9zZXJ2aWNlLnByb3RvEhJzd2l0Y2h5YXJkLmRhdGEudjEikgEKCkdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISDwoHY29sdW1ucxgDIAMoCRI0Cgtjb25zaXN0ZW5jeRgEIAEoDjIfLnN3aXRjaHlhcmQuZGF0YS52MS5Db25zaXN0ZW5jeSIzCgtHZXRSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IpgBCg9CYXRjaEdldFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgRrZXlzGAIgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEg8KB2NvbHVtbnMYAyADKAkSNAoLY29uc2lzdGVuY3kYBCABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiRgoQQmF0Y2hHZXRSZXNwb25zZRIyCgdlbnRyaWVzGAEgAygLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0RW50cnkiNQoNQmF0Y2hHZXRFbnRyeRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IrQDCgZGaWx0ZXISMQoHY29tcGFyZRgBIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uSAASKAoCaW4YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5MaXN0SAASLwoHaXNfbnVsbBgDIAEoCzIcLnN3aXRjaHlhcmQuZGF0YS52MS5OdWxsVGVzdEgAEiwKBnByZWZpeBgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5QcmVmaXhIABItCgNhbmQYBSABKAsyHi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyTGlzdEgAEiwKAm9yGAYgASgLMh4uc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlckxpc3RIABIpCgNub3QYByABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVySAASKAoEbGlrZRgIIAEoCzIYLnN3aXRjaHlhcmQuZGF0YS52MS5MaWtlSAASNAoFdHVwbGUYCSABKAsyIy5zd2l0Y2h5YXJkLmRhdGEudjEuVHVwbGVDb21wYXJpc29uSABCBgoEa2luZCI5CgpGaWx0ZXJMaXN0EisKB2ZpbHRlcnMYASADKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyIrgCCgpDb21wYXJpc29uEg4KBmNvbHVtbhgBIAEoCRI5CghvcGVyYXRvchgCIAEoDjInLnN3aXRjaHlhcmQuZGF0YS52MS5Db21wYXJpc29uLk9wZXJhdG9yEigKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIrQBCghPcGVyYXRvchIYChRPUEVSQVRPUl9VTlNQRUNJRklFRBAAEhIKDk9QRVJBVE9SX0VRVUFMEAESFgoST1BFUkFUT1JfTk9UX0VRVUFMEAISEQoNT1BFUkFUT1JfTEVTUxADEhoKFk9QRVJBVE9SX0xFU1NfT1JfRVFVQUwQBBIUChBPUEVSQVRPUl9HUkVBVEVSEAUSHQoZT1BFUkFUT1JfR1JFQVRFUl9PUl9FUVVBTBAGIkMKBkluTGlzdBIOCgZjb2x1bW4YASABKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIhoKCE51bGxUZXN0Eg4KBmNvbHVtbhgBIAEoCSImCgZQcmVmaXgSDgoGY29sdW1uGAEgASgJEgwKBHRleHQYAiABKAkiJwoETGlrZRIOCgZjb2x1bW4YASABKAkSDwoHcGF0dGVybhgCIAEoCSKIAQoPVHVwbGVDb21wYXJpc29uEg8KB2NvbHVtbnMYASADKAkSOQoIb3BlcmF0b3IYAiABKA4yJy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29tcGFyaXNvbi5PcGVyYXRvchIpCgZ2YWx1ZXMYAyADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUiLQoHT3JkZXJCeRIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCLrAQoMUXVlcnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoGZmlsdGVyGAIgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkZpbHRlchItCghvcmRlcl9ieRgDIAMoCzIbLnN3aXRjaHlhcmQuZGF0YS52MS5PcmRlckJ5Eg8KB2NvbHVtbnMYBCADKAkSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiTwoNUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki7QEKElN0cmVhbVF1ZXJ5UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEioKBmZpbHRlchgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISLQoIb3JkZXJfYnkYAyADKAsyGy5zd2l0Y2h5YXJkLmRhdGEudjEuT3JkZXJCeRIPCgdjb2x1bW5zGAQgAygJEg0KBWxpbWl0GAUgASgDEhIKCnBhZ2VfdG9rZW4YBiABKAkSNAoLY29uc2lzdGVuY3kYByABKA4yHy5zd2l0Y2h5YXJkLmRhdGEudjEuQ29uc2lzdGVuY3kiVQoTU3RyZWFtUXVlcnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki1gEKEEFnZ3JlZ2F0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIqCgZmaWx0ZXIYAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEjoKDGFnZ3JlZ2F0aW9ucxgDIAMoCzIfLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGlvbkID4EECEhAKCGdyb3VwX2J5GAQgASgJEjQKC2NvbnNpc3RlbmN5GAUgASgOMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkNvbnNpc3RlbmN5InIKC0FnZ3JlZ2F0aW9uEi4KBWNvdW50GAEgASgLMh0uc3dpdGNoeWFyZC5kYXRhLnYxLkNvdW50Um93c0gAEg0KA3N1bRgCIAEoCUgAEg0KA21pbhgDIAEoCUgAEg0KA21heBgEIAEoCUgAQgYKBGtpbmQiCwoJQ291bnRSb3dzIkcKEUFnZ3JlZ2F0ZVJlc3BvbnNlEjIKBmdyb3VwcxgBIAMoCzIiLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVHcm91cCJlCg5BZ2dyZWdhdGVHcm91cBIoCgVncm91cBgBIAEoCzIZLnN3aXRjaHlhcmQuZGF0YS52MS5WYWx1ZRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUikQEKEUluc2VydE1hbnlSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKgoEcm93cxgCIAMoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjsKEkluc2VydE1hbnlSZXNwb25zZRIlCgRyb3dzGAEgAygLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdyKMAQoNSW5zZXJ0UmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEikKA3JvdxgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3dCA+BBAhIRCglyZXR1cm5pbmcYAyADKAkSFQoNdmFsaWRhdGVfb25seRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJIjYKDkluc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cisgEKDVVwc2VydFJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNyb3cYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISEQoJcmV0dXJuaW5nGAMgAygJEhUKDXZhbGlkYXRlX29ubHkYBCABKAgSEgoKcmVxdWVzdF9pZBgFIAEoCRIkCgNrZXkYBiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IjYKDlVwc2VydFJlc3BvbnNlEiQKA3JvdxgBIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cinwIKDVVwZGF0ZVJlcXVlc3QSEgoFdGFibGUYASABKAlCA+BBAhIpCgNrZXkYAiABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93QgPgQQISJAoDcm93GAMgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxITCgt1cGRhdGVfbWFzaxgEIAMoCRIkCgNhZGQYBSABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93EjAKDHByZWNvbmRpdGlvbhgGIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAcgAygJEhUKDXZhbGlkYXRlX29ubHkYCCABKAgSEgoKcmVxdWVzdF9pZBgJIAEoCSI2Cg5VcGRhdGVSZXNwb25zZRIkCgNyb3cYASABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93IsIBCg1EZWxldGVSZXF1ZXN0EhIKBXRhYmxlGAEgASgJQgPgQQISKQoDa2V5GAIgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0ID4EECEjAKDHByZWNvbmRpdGlvbhgDIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgEIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAUgASgIEhIKCnJlcXVlc3RfaWQYBiABKAkiIQoORGVsZXRlUmVzcG9uc2USDwoHZGVsZXRlZBgBIAEoCCLmAQoITXV0YXRpb24SMwoGaW5zZXJ0GAEgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABIzCgZ1cHNlcnQYAiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVxdWVzdEgAEjMKBnVwZGF0ZRgDIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXF1ZXN0SAASMwoGZGVsZXRlGAQgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlcXVlc3RIAEIGCgRraW5kInAKDU11dGF0ZVJlcXVlc3QSNAoJbXV0YXRpb25zGAEgAygLMhwuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0aW9uQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCBISCgpyZXF1ZXN0X2lkGAMgASgJIkUKDk11dGF0ZVJlc3BvbnNlEjMKB3Jlc3VsdHMYASADKAsyIi5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRpb25SZXN1bHQiRwoOTXV0YXRpb25SZXN1bHQSJAoDcm93GAEgASgLMhcuc3dpdGNoeWFyZC5kYXRhLnYxLlJvdxIPCgdkZWxldGVkGAIgASgIIsYGCg9UcmFuc2FjdFJlcXVlc3QSNQoFYmVnaW4YASABKAsyJC5zd2l0Y2h5YXJkLmRhdGEudjEuQmVnaW5UcmFuc2FjdGlvbkgAEi0KA2dldBgCIAEoCzIeLnN3aXRjaHlhcmQuZGF0YS52MS5HZXRSZXF1ZXN0SAASOAoJYmF0Y2hfZ2V0GAMgASgLMiMuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVxdWVzdEgAEjEKBXF1ZXJ5GAQgASgLMiAuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVxdWVzdEgAEjkKCWFnZ3JlZ2F0ZRgFIAEoCzIkLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVSZXF1ZXN0SAASMwoGaW5zZXJ0GAYgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3RIABI8CgtpbnNlcnRfbWFueRgHIAEoCzIlLnN3aXRjaHlhcmQuZGF0YS52MS5JbnNlcnRNYW55UmVxdWVzdEgAEjMKBnVwc2VydBgIIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5VcHNlcnRSZXF1ZXN0SAASMwoGdXBkYXRlGAkgASgLMiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlcXVlc3RIABIzCgZkZWxldGUYCiABKAsyIS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVxdWVzdEgAEjIKCXNhdmVwb2ludBgLIAEoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5TYXZlcG9pbnRIABI1Cgxyb2xsX2JhY2tfdG8YDCABKAsyHS5zd2l0Y2h5YXJkLmRhdGEudjEuU2F2ZXBvaW50SAASNwoGY29tbWl0GA0gASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLkNvbW1pdFRyYW5zYWN0aW9uSAASPAoJcm9sbF9iYWNrGA4gASgLMicuc3dpdGNoeWFyZC5kYXRhLnYxLlJvbGxCYWNrVHJhbnNhY3Rpb25IABIpCgRsb2NrGA8gASgOMhsuc3dpdGNoeWFyZC5kYXRhLnYxLlJvd0xvY2tCBgoEa2luZCJrChBCZWdpblRyYW5zYWN0aW9uEjAKCWlzb2xhdGlvbhgBIAEoDjIdLnN3aXRjaHlhcmQuZGF0YS52MS5Jc29sYXRpb24SEQoJcmVhZF9vbmx5GAIgASgIEhIKCnJlcXVlc3RfaWQYAyABKAkiGQoJU2F2ZXBvaW50EgwKBG5hbWUYASABKAkiEwoRQ29tbWl0VHJhbnNhY3Rpb24iFQoTUm9sbEJhY2tUcmFuc2FjdGlvbiKiBQoQVHJhbnNhY3RSZXNwb25zZRI4Cgdnb2VzX29uGAEgASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLlRyYW5zYWN0aW9uR29lc09uSAASLgoDZ2V0GAIgASgLMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlc3BvbnNlSAASOQoJYmF0Y2hfZ2V0GAMgASgLMiQuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVzcG9uc2VIABIyCgVxdWVyeRgEIAEoCzIhLnN3aXRjaHlhcmQuZGF0YS52MS5RdWVyeVJlc3BvbnNlSAASOgoJYWdncmVnYXRlGAUgASgLMiUuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlc3BvbnNlSAASNAoGaW5zZXJ0GAYgASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlc3BvbnNlSAASPQoLaW5zZXJ0X21hbnkYByABKAsyJi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0TWFueVJlc3BvbnNlSAASNAoGdXBzZXJ0GAggASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlc3BvbnNlSAASNAoGdXBkYXRlGAkgASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLlVwZGF0ZVJlc3BvbnNlSAASNAoGZGVsZXRlGAogASgLMiIuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlc3BvbnNlSAASNQoFZW5kZWQYCyABKAsyJC5zd2l0Y2h5YXJkLmRhdGEudjEuVHJhbnNhY3Rpb25FbmRlZEgAEiMKBWVycm9yGAwgASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIAEIGCgRraW5kIhMKEVRyYW5zYWN0aW9uR29lc09uIiUKEFRyYW5zYWN0aW9uRW5kZWQSEQoJY29tbWl0dGVkGAEgASgIIjEKDFdhdGNoUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECEg0KBXRva2VuGAIgASgJIksKDVdhdGNoUmVzcG9uc2USKwoHY2hhbmdlcxgBIAMoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5DaGFuZ2USDQoFdG9rZW4YAiABKAkihwIKBkNoYW5nZRItCgRraW5kGAEgASgOMh8uc3dpdGNoeWFyZC5kYXRhLnYxLkNoYW5nZS5LaW5kEicKBmJlZm9yZRgCIAEoCzIXLnN3aXRjaHlhcmQuZGF0YS52MS5Sb3cSJgoFYWZ0ZXIYAyABKAsyFy5zd2l0Y2h5YXJkLmRhdGEudjEuUm93EhkKEWNoYW5nZWRfYXRfbWljcm9zGAQgASgDImIKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEg8KC0tJTkRfSU5TRVJUEAESDwoLS0lORF9VUERBVEUQAhIPCgtLSU5EX0RFTEVURRADEhEKDUtJTkRfVFJVTkNBVEUQBCIqChREZXNjcmliZVRhYmxlUmVxdWVzdBISCgV0YWJsZRgBIAEoCUID4EECIkgKFURlc2NyaWJlVGFibGVSZXNwb25zZRIvCgZzY2hlbWEYASABKAsyHy5zd2l0Y2h5YXJkLmRhdGEudjEuVGFibGVTY2hlbWEiOgoRTGlzdFRhYmxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiPQoSTGlzdFRhYmxlc1Jlc3BvbnNlEg4KBnRhYmxlcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqWwoLQ29uc2lzdGVuY3kSGwoXQ09OU0lTVEVOQ1lfVU5TUEVDSUZJRUQQABIWChJDT05TSVNURU5DWV9TVFJPTkcQARIXChNDT05TSVNURU5DWV9SRVBMSUNBEAIqTAoHUm93TG9jaxIYChRST1dfTE9DS19VTlNQRUNJRklFRBAAEhIKDlJPV19MT0NLX1NIQVJFEAESEwoPUk9XX0xPQ0tfVVBEQVRFEAIqfwoJSXNvbGF0aW9uEhkKFUlTT0xBVElPTl9VTlNQRUNJRklFRBAAEhwKGElTT0xBVElPTl9SRUFEX0NPTU1JVFRFRBABEh0KGUlTT0xBVElPTl9SRVBFQVRBQkxFX1JFQUQQAhIaChZJU09MQVRJT05fU0VSSUFMSVpBQkxFEAMyuA4KC0RhdGFTZXJ2aWNlEnIKA0dldBIeLnN3aXRjaHlhcmQuZGF0YS52MS5HZXRSZXF1ZXN0Gh8uc3dpdGNoeWFyZC5kYXRhLnYxLkdldFJlc3BvbnNlIiqC0+STAiRiA3JvdxIdL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SfQoIQmF0Y2hHZXQSIy5zd2l0Y2h5YXJkLmRhdGEudjEuQmF0Y2hHZXRSZXF1ZXN0GiQuc3dpdGNoeWFyZC5kYXRhLnYxLkJhdGNoR2V0UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3RhYmxlcy97dGFibGV9OmJhdGNoR2V0EnEKBVF1ZXJ5EiAuc3dpdGNoeWFyZC5kYXRhLnYxLlF1ZXJ5UmVxdWVzdBohLnN3aXRjaHlhcmQuZGF0YS52MS5RdWVyeVJlc3BvbnNlIiOC0+STAh06ASoiGC92MS90YWJsZXMve3RhYmxlfTpxdWVyeRKLAQoLU3RyZWFtUXVlcnkSJi5zd2l0Y2h5YXJkLmRhdGEudjEuU3RyZWFtUXVlcnlSZXF1ZXN0Gicuc3dpdGNoeWFyZC5kYXRhLnYxLlN0cmVhbVF1ZXJ5UmVzcG9uc2UiKYLT5JMCIzoBKiIeL3YxL3RhYmxlcy97dGFibGV9OnN0cmVhbVF1ZXJ5MAESgQEKCUFnZ3JlZ2F0ZRIkLnN3aXRjaHlhcmQuZGF0YS52MS5BZ2dyZWdhdGVSZXF1ZXN0GiUuc3dpdGNoeWFyZC5kYXRhLnYxLkFnZ3JlZ2F0ZVJlc3BvbnNlIieC0+STAiE6ASoiHC92MS90YWJsZXMve3RhYmxlfTphZ2dyZWdhdGUSegoGSW5zZXJ0EiEuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydFJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuSW5zZXJ0UmVzcG9uc2UiKYLT5JMCIzoDcm93YgNyb3ciFy92MS90YWJsZXMve3RhYmxlfS9yb3dzEoUBCgpJbnNlcnRNYW55EiUuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydE1hbnlSZXF1ZXN0GiYuc3dpdGNoeWFyZC5kYXRhLnYxLkluc2VydE1hbnlSZXNwb25zZSIogtPkkwIiOgEqIh0vdjEvdGFibGVzL3t0YWJsZX06aW5zZXJ0TWFueRKAAQoGVXBzZXJ0EiEuc3dpdGNoeWFyZC5kYXRhLnYxLlVwc2VydFJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuVXBzZXJ0UmVzcG9uc2UiL4LT5JMCKToDcm93YgNyb3caHS92MS90YWJsZXMve3RhYmxlfS9yb3dzL3trZXl9EoABCgZVcGRhdGUSIS5zd2l0Y2h5YXJkLmRhdGEudjEuVXBkYXRlUmVxdWVzdBoiLnN3aXRjaHlhcmQuZGF0YS52MS5VcGRhdGVSZXNwb25zZSIvgtPkkwIpOgNyb3diA3JvdzIdL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SdgoGRGVsZXRlEiEuc3dpdGNoeWFyZC5kYXRhLnYxLkRlbGV0ZVJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuRGVsZXRlUmVzcG9uc2UiJYLT5JMCHyodL3YxL3RhYmxlcy97dGFibGV9L3Jvd3Mve2tleX0SZgoGTXV0YXRlEiEuc3dpdGNoeWFyZC5kYXRhLnYxLk11dGF0ZVJlcXVlc3QaIi5zd2l0Y2h5YXJkLmRhdGEudjEuTXV0YXRlUmVzcG9uc2UiFYLT5JMCDzoBKiIKL3YxOm11dGF0ZRJZCghUcmFuc2FjdBIjLnN3aXRjaHlhcmQuZGF0YS52MS5UcmFuc2FjdFJlcXVlc3QaJC5zd2l0Y2h5YXJkLmRhdGEudjEuVHJhbnNhY3RSZXNwb25zZSgBMAEScAoFV2F0Y2gSIC5zd2l0Y2h5YXJkLmRhdGEudjEuV2F0Y2hSZXF1ZXN0GiEuc3dpdGNoeWFyZC5kYXRhLnYxLldhdGNoUmVzcG9uc2UiIILT5JMCGhIYL3YxL3RhYmxlcy97dGFibGV9OndhdGNoMAESiAEKDURlc2NyaWJlVGFibGUSKC5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlcXVlc3QaKS5zd2l0Y2h5YXJkLmRhdGEudjEuRGVzY3JpYmVUYWJsZVJlc3BvbnNlIiKC0+STAhxiBnNjaGVtYRISL3YxL3RhYmxlcy97dGFibGV9Em8KCkxpc3RUYWJsZXMSJS5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1JlcXVlc3QaJi5zd2l0Y2h5YXJkLmRhdGEudjEuTGlzdFRhYmxlc1Jlc3BvbnNlIhKC0+STAgwSCi92MS90YWJsZXNiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_rpc_status, file_switchyard_data_v1_value]);
 
 /**
  * @generated from message switchyard.data.v1.GetRequest
@@ -190,6 +192,18 @@ export type Filter = Message<"switchyard.data.v1.Filter"> & {
      */
     value: Filter;
     case: "not";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.Like like = 8;
+     */
+    value: Like;
+    case: "like";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.TupleComparison tuple = 9;
+     */
+    value: TupleComparison;
+    case: "tuple";
   } | { case: undefined; value?: undefined };
 };
 
@@ -367,6 +381,65 @@ export const PrefixSchema: GenMessage<Prefix> = /*@__PURE__*/
   messageDesc(file_switchyard_data_v1_data_service, 10);
 
 /**
+ * Text columns only. Upper and lower case differ.
+ *
+ * @generated from message switchyard.data.v1.Like
+ */
+export type Like = Message<"switchyard.data.v1.Like"> & {
+  /**
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * "%" stands for any characters, "_" for one, a backslash before one of the three for itself.
+   *
+   * @generated from field: string pattern = 2;
+   */
+  pattern: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.Like.
+ * Use `create(LikeSchema)` to create a new message.
+ */
+export const LikeSchema: GenMessage<Like> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 11);
+
+/**
+ * Columns as one value, compared from the left: (region, id) > ("eu", 42). With a composite key's columns, a range of keys. Never true where one of the columns is NULL.
+ *
+ * @generated from message switchyard.data.v1.TupleComparison
+ */
+export type TupleComparison = Message<"switchyard.data.v1.TupleComparison"> & {
+  /**
+   * 2 to 16, each once; none of kind JSON or ARRAY.
+   *
+   * @generated from field: repeated string columns = 1;
+   */
+  columns: string[];
+
+  /**
+   * @generated from field: switchyard.data.v1.Comparison.Operator operator = 2;
+   */
+  operator: Comparison_Operator;
+
+  /**
+   * One for each column.
+   *
+   * @generated from field: repeated switchyard.data.v1.Value values = 3;
+   */
+  values: Value[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.TupleComparison.
+ * Use `create(TupleComparisonSchema)` to create a new message.
+ */
+export const TupleComparisonSchema: GenMessage<TupleComparison> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 12);
+
+/**
  * @generated from message switchyard.data.v1.OrderBy
  */
 export type OrderBy = Message<"switchyard.data.v1.OrderBy"> & {
@@ -386,7 +459,7 @@ export type OrderBy = Message<"switchyard.data.v1.OrderBy"> & {
  * Use `create(OrderBySchema)` to create a new message.
  */
 export const OrderBySchema: GenMessage<OrderBy> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 11);
+  messageDesc(file_switchyard_data_v1_data_service, 13);
 
 /**
  * @generated from message switchyard.data.v1.QueryRequest
@@ -441,13 +514,15 @@ export type QueryRequest = Message<"switchyard.data.v1.QueryRequest"> & {
  * Use `create(QueryRequestSchema)` to create a new message.
  */
 export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 12);
+  messageDesc(file_switchyard_data_v1_data_service, 14);
 
 /**
  * @generated from message switchyard.data.v1.QueryResponse
  */
 export type QueryResponse = Message<"switchyard.data.v1.QueryResponse"> & {
   /**
+   * Fewer than page_size where they come to about 2 MiB before.
+   *
    * @generated from field: repeated switchyard.data.v1.Row rows = 1;
    */
   rows: Row[];
@@ -465,7 +540,294 @@ export type QueryResponse = Message<"switchyard.data.v1.QueryResponse"> & {
  * Use `create(QueryResponseSchema)` to create a new message.
  */
 export const QueryResponseSchema: GenMessage<QueryResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 13);
+  messageDesc(file_switchyard_data_v1_data_service, 15);
+
+/**
+ * @generated from message switchyard.data.v1.StreamQueryRequest
+ */
+export type StreamQueryRequest = Message<"switchyard.data.v1.StreamQueryRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * None means every row.
+   *
+   * @generated from field: switchyard.data.v1.Filter filter = 2;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * See QueryRequest. A store that has no index in this order sorts anew for every piece.
+   *
+   * @generated from field: repeated switchyard.data.v1.OrderBy order_by = 3;
+   */
+  orderBy: OrderBy[];
+
+  /**
+   * @generated from field: repeated string columns = 4;
+   */
+  columns: string[];
+
+  /**
+   * Rows in all; 0 means no limit.
+   *
+   * @generated from field: int64 limit = 5;
+   */
+  limit: bigint;
+
+  /**
+   * next_page_token of an earlier piece, or of an answer to the same Query: goes on behind it.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+
+  /**
+   * @generated from field: switchyard.data.v1.Consistency consistency = 7;
+   */
+  consistency: Consistency;
+};
+
+/**
+ * Describes the message switchyard.data.v1.StreamQueryRequest.
+ * Use `create(StreamQueryRequestSchema)` to create a new message.
+ */
+export const StreamQueryRequestSchema: GenMessage<StreamQueryRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 16);
+
+/**
+ * @generated from message switchyard.data.v1.StreamQueryResponse
+ */
+export type StreamQueryResponse = Message<"switchyard.data.v1.StreamQueryResponse"> & {
+  /**
+   * At least one, but in the only piece of a stream without rows.
+   *
+   * @generated from field: repeated switchyard.data.v1.Row rows = 1;
+   */
+  rows: Row[];
+
+  /**
+   * Where to go on behind these rows, should the stream break. Empty where no row is left.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.StreamQueryResponse.
+ * Use `create(StreamQueryResponseSchema)` to create a new message.
+ */
+export const StreamQueryResponseSchema: GenMessage<StreamQueryResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 17);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateRequest
+ */
+export type AggregateRequest = Message<"switchyard.data.v1.AggregateRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * None means every row.
+   *
+   * @generated from field: switchyard.data.v1.Filter filter = 2;
+   */
+  filter?: Filter | undefined;
+
+  /**
+   * 1 to 16.
+   *
+   * @generated from field: repeated switchyard.data.v1.Aggregation aggregations = 3;
+   */
+  aggregations: Aggregation[];
+
+  /**
+   * One group for each of this column's values, NULL among them; at most 1,000, more are refused (RESULT_TOO_LARGE). Not of kind JSON or ARRAY. Empty: all rows are one group.
+   *
+   * @generated from field: string group_by = 4;
+   */
+  groupBy: string;
+
+  /**
+   * @generated from field: switchyard.data.v1.Consistency consistency = 5;
+   */
+  consistency: Consistency;
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateRequest.
+ * Use `create(AggregateRequestSchema)` to create a new message.
+ */
+export const AggregateRequestSchema: GenMessage<AggregateRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 18);
+
+/**
+ * One number about the rows of a group. NULLs are left aside.
+ *
+ * @generated from message switchyard.data.v1.Aggregation
+ */
+export type Aggregation = Message<"switchyard.data.v1.Aggregation"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.Aggregation.kind
+   */
+  kind: {
+    /**
+     * @generated from field: switchyard.data.v1.CountRows count = 1;
+     */
+    value: CountRows;
+    case: "count";
+  } | {
+    /**
+     * A column of numbers. Exact for integers and decimals, as a decimal of any size; rounded for floats.
+     *
+     * @generated from field: string sum = 2;
+     */
+    value: string;
+    case: "sum";
+  } | {
+    /**
+     * A column of numbers, text, dates or times.
+     *
+     * @generated from field: string min = 3;
+     */
+    value: string;
+    case: "min";
+  } | {
+    /**
+     * @generated from field: string max = 4;
+     */
+    value: string;
+    case: "max";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message switchyard.data.v1.Aggregation.
+ * Use `create(AggregationSchema)` to create a new message.
+ */
+export const AggregationSchema: GenMessage<Aggregation> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 19);
+
+/**
+ * @generated from message switchyard.data.v1.CountRows
+ */
+export type CountRows = Message<"switchyard.data.v1.CountRows"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.CountRows.
+ * Use `create(CountRowsSchema)` to create a new message.
+ */
+export const CountRowsSchema: GenMessage<CountRows> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 20);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateResponse
+ */
+export type AggregateResponse = Message<"switchyard.data.v1.AggregateResponse"> & {
+  /**
+   * In order of the group's value, NULL last. Without group_by exactly one, also where no row matches.
+   *
+   * @generated from field: repeated switchyard.data.v1.AggregateGroup groups = 1;
+   */
+  groups: AggregateGroup[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateResponse.
+ * Use `create(AggregateResponseSchema)` to create a new message.
+ */
+export const AggregateResponseSchema: GenMessage<AggregateResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 21);
+
+/**
+ * @generated from message switchyard.data.v1.AggregateGroup
+ */
+export type AggregateGroup = Message<"switchyard.data.v1.AggregateGroup"> & {
+  /**
+   * Absent without group_by.
+   *
+   * @generated from field: switchyard.data.v1.Value group = 1;
+   */
+  group?: Value | undefined;
+
+  /**
+   * One for each aggregation, in order. Of no values null_value; a count is an int64_value.
+   *
+   * @generated from field: repeated switchyard.data.v1.Value values = 2;
+   */
+  values: Value[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.AggregateGroup.
+ * Use `create(AggregateGroupSchema)` to create a new message.
+ */
+export const AggregateGroupSchema: GenMessage<AggregateGroup> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 22);
+
+/**
+ * @generated from message switchyard.data.v1.InsertManyRequest
+ */
+export type InsertManyRequest = Message<"switchyard.data.v1.InsertManyRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * @generated from field: repeated switchyard.data.v1.Row rows = 2;
+   */
+  rows: Row[];
+
+  /**
+   * Columns to return; none means the primary key.
+   *
+   * @generated from field: repeated string returning = 3;
+   */
+  returning: string[];
+
+  /**
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
+
+  /**
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.InsertManyRequest.
+ * Use `create(InsertManyRequestSchema)` to create a new message.
+ */
+export const InsertManyRequestSchema: GenMessage<InsertManyRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 23);
+
+/**
+ * @generated from message switchyard.data.v1.InsertManyResponse
+ */
+export type InsertManyResponse = Message<"switchyard.data.v1.InsertManyResponse"> & {
+  /**
+   * One for each row, in order.
+   *
+   * @generated from field: repeated switchyard.data.v1.Row rows = 1;
+   */
+  rows: Row[];
+};
+
+/**
+ * Describes the message switchyard.data.v1.InsertManyResponse.
+ * Use `create(InsertManyResponseSchema)` to create a new message.
+ */
+export const InsertManyResponseSchema: GenMessage<InsertManyResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 24);
 
 /**
  * @generated from message switchyard.data.v1.InsertRequest
@@ -508,7 +870,7 @@ export type InsertRequest = Message<"switchyard.data.v1.InsertRequest"> & {
  * Use `create(InsertRequestSchema)` to create a new message.
  */
 export const InsertRequestSchema: GenMessage<InsertRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 14);
+  messageDesc(file_switchyard_data_v1_data_service, 25);
 
 /**
  * @generated from message switchyard.data.v1.InsertResponse
@@ -525,7 +887,7 @@ export type InsertResponse = Message<"switchyard.data.v1.InsertResponse"> & {
  * Use `create(InsertResponseSchema)` to create a new message.
  */
 export const InsertResponseSchema: GenMessage<InsertResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 15);
+  messageDesc(file_switchyard_data_v1_data_service, 26);
 
 /**
  * @generated from message switchyard.data.v1.UpsertRequest
@@ -571,7 +933,7 @@ export type UpsertRequest = Message<"switchyard.data.v1.UpsertRequest"> & {
  * Use `create(UpsertRequestSchema)` to create a new message.
  */
 export const UpsertRequestSchema: GenMessage<UpsertRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 16);
+  messageDesc(file_switchyard_data_v1_data_service, 27);
 
 /**
  * @generated from message switchyard.data.v1.UpsertResponse
@@ -588,7 +950,7 @@ export type UpsertResponse = Message<"switchyard.data.v1.UpsertResponse"> & {
  * Use `create(UpsertResponseSchema)` to create a new message.
  */
 export const UpsertResponseSchema: GenMessage<UpsertResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 17);
+  messageDesc(file_switchyard_data_v1_data_service, 28);
 
 /**
  * @generated from message switchyard.data.v1.UpdateRequest
@@ -653,7 +1015,7 @@ export type UpdateRequest = Message<"switchyard.data.v1.UpdateRequest"> & {
  * Use `create(UpdateRequestSchema)` to create a new message.
  */
 export const UpdateRequestSchema: GenMessage<UpdateRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 18);
+  messageDesc(file_switchyard_data_v1_data_service, 29);
 
 /**
  * @generated from message switchyard.data.v1.UpdateResponse
@@ -670,7 +1032,7 @@ export type UpdateResponse = Message<"switchyard.data.v1.UpdateResponse"> & {
  * Use `create(UpdateResponseSchema)` to create a new message.
  */
 export const UpdateResponseSchema: GenMessage<UpdateResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 19);
+  messageDesc(file_switchyard_data_v1_data_service, 30);
 
 /**
  * @generated from message switchyard.data.v1.DeleteRequest
@@ -714,7 +1076,7 @@ export type DeleteRequest = Message<"switchyard.data.v1.DeleteRequest"> & {
  * Use `create(DeleteRequestSchema)` to create a new message.
  */
 export const DeleteRequestSchema: GenMessage<DeleteRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 20);
+  messageDesc(file_switchyard_data_v1_data_service, 31);
 
 /**
  * @generated from message switchyard.data.v1.DeleteResponse
@@ -733,7 +1095,7 @@ export type DeleteResponse = Message<"switchyard.data.v1.DeleteResponse"> & {
  * Use `create(DeleteResponseSchema)` to create a new message.
  */
 export const DeleteResponseSchema: GenMessage<DeleteResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 21);
+  messageDesc(file_switchyard_data_v1_data_service, 32);
 
 /**
  * One write of a Mutate. Inside it validate_only and request_id are refused: they belong to the whole.
@@ -776,7 +1138,7 @@ export type Mutation = Message<"switchyard.data.v1.Mutation"> & {
  * Use `create(MutationSchema)` to create a new message.
  */
 export const MutationSchema: GenMessage<Mutation> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 22);
+  messageDesc(file_switchyard_data_v1_data_service, 33);
 
 /**
  * @generated from message switchyard.data.v1.MutateRequest
@@ -803,7 +1165,7 @@ export type MutateRequest = Message<"switchyard.data.v1.MutateRequest"> & {
  * Use `create(MutateRequestSchema)` to create a new message.
  */
 export const MutateRequestSchema: GenMessage<MutateRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 23);
+  messageDesc(file_switchyard_data_v1_data_service, 34);
 
 /**
  * @generated from message switchyard.data.v1.MutateResponse
@@ -822,7 +1184,7 @@ export type MutateResponse = Message<"switchyard.data.v1.MutateResponse"> & {
  * Use `create(MutateResponseSchema)` to create a new message.
  */
 export const MutateResponseSchema: GenMessage<MutateResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 24);
+  messageDesc(file_switchyard_data_v1_data_service, 35);
 
 /**
  * @generated from message switchyard.data.v1.MutationResult
@@ -848,7 +1210,456 @@ export type MutationResult = Message<"switchyard.data.v1.MutationResult"> & {
  * Use `create(MutationResultSchema)` to create a new message.
  */
 export const MutationResultSchema: GenMessage<MutationResult> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 25);
+  messageDesc(file_switchyard_data_v1_data_service, 36);
+
+/**
+ * One step of a transaction. Inside it validate_only, request_id and page sizes beyond 1,000 are refused as anywhere else; request_id belongs to begin.
+ *
+ * @generated from message switchyard.data.v1.TransactRequest
+ */
+export type TransactRequest = Message<"switchyard.data.v1.TransactRequest"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.TransactRequest.kind
+   */
+  kind: {
+    /**
+     * @generated from field: switchyard.data.v1.BeginTransaction begin = 1;
+     */
+    value: BeginTransaction;
+    case: "begin";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.GetRequest get = 2;
+     */
+    value: GetRequest;
+    case: "get";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.BatchGetRequest batch_get = 3;
+     */
+    value: BatchGetRequest;
+    case: "batchGet";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.QueryRequest query = 4;
+     */
+    value: QueryRequest;
+    case: "query";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.AggregateRequest aggregate = 5;
+     */
+    value: AggregateRequest;
+    case: "aggregate";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertRequest insert = 6;
+     */
+    value: InsertRequest;
+    case: "insert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertManyRequest insert_many = 7;
+     */
+    value: InsertManyRequest;
+    case: "insertMany";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpsertRequest upsert = 8;
+     */
+    value: UpsertRequest;
+    case: "upsert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpdateRequest update = 9;
+     */
+    value: UpdateRequest;
+    case: "update";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.DeleteRequest delete = 10;
+     */
+    value: DeleteRequest;
+    case: "delete";
+  } | {
+    /**
+     * Marks a point to go back to.
+     *
+     * @generated from field: switchyard.data.v1.Savepoint savepoint = 11;
+     */
+    value: Savepoint;
+    case: "savepoint";
+  } | {
+    /**
+     * Undoes what came after the savepoint of this name, a failure included.
+     *
+     * @generated from field: switchyard.data.v1.Savepoint roll_back_to = 12;
+     */
+    value: Savepoint;
+    case: "rollBackTo";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.CommitTransaction commit = 13;
+     */
+    value: CommitTransaction;
+    case: "commit";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.RollBackTransaction roll_back = 14;
+     */
+    value: RollBackTransaction;
+    case: "rollBack";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * With get, batch_get and query: keeps the rows that are read from being changed by others until the transaction ends.
+   *
+   * @generated from field: switchyard.data.v1.RowLock lock = 15;
+   */
+  lock: RowLock;
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactRequest.
+ * Use `create(TransactRequestSchema)` to create a new message.
+ */
+export const TransactRequestSchema: GenMessage<TransactRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 37);
+
+/**
+ * @generated from message switchyard.data.v1.BeginTransaction
+ */
+export type BeginTransaction = Message<"switchyard.data.v1.BeginTransaction"> & {
+  /**
+   * @generated from field: switchyard.data.v1.Isolation isolation = 1;
+   */
+  isolation: Isolation;
+
+  /**
+   * Refuses writes, and does not wait for the end of a cutover's hold.
+   *
+   * @generated from field: bool read_only = 2;
+   */
+  readOnly: boolean;
+
+  /**
+   * Lets an unknown outcome of commit be known: a later transaction with the same id, whose first one was committed, is refused with TRANSACTION_COMMITTED at its first request.
+   * Not with read_only.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.BeginTransaction.
+ * Use `create(BeginTransactionSchema)` to create a new message.
+ */
+export const BeginTransactionSchema: GenMessage<BeginTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 38);
+
+/**
+ * @generated from message switchyard.data.v1.Savepoint
+ */
+export type Savepoint = Message<"switchyard.data.v1.Savepoint"> & {
+  /**
+   * Any text of 1 to 63 characters. One of the same name replaces the earlier one.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.Savepoint.
+ * Use `create(SavepointSchema)` to create a new message.
+ */
+export const SavepointSchema: GenMessage<Savepoint> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 39);
+
+/**
+ * @generated from message switchyard.data.v1.CommitTransaction
+ */
+export type CommitTransaction = Message<"switchyard.data.v1.CommitTransaction"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.CommitTransaction.
+ * Use `create(CommitTransactionSchema)` to create a new message.
+ */
+export const CommitTransactionSchema: GenMessage<CommitTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 40);
+
+/**
+ * @generated from message switchyard.data.v1.RollBackTransaction
+ */
+export type RollBackTransaction = Message<"switchyard.data.v1.RollBackTransaction"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.RollBackTransaction.
+ * Use `create(RollBackTransactionSchema)` to create a new message.
+ */
+export const RollBackTransactionSchema: GenMessage<RollBackTransaction> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 41);
+
+/**
+ * The answer to one request. A failure that ends the transaction ends the stream with a status of its own.
+ *
+ * @generated from message switchyard.data.v1.TransactResponse
+ */
+export type TransactResponse = Message<"switchyard.data.v1.TransactResponse"> & {
+  /**
+   * @generated from oneof switchyard.data.v1.TransactResponse.kind
+   */
+  kind: {
+    /**
+     * Of begin, savepoint and roll_back_to.
+     *
+     * @generated from field: switchyard.data.v1.TransactionGoesOn goes_on = 1;
+     */
+    value: TransactionGoesOn;
+    case: "goesOn";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.GetResponse get = 2;
+     */
+    value: GetResponse;
+    case: "get";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.BatchGetResponse batch_get = 3;
+     */
+    value: BatchGetResponse;
+    case: "batchGet";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.QueryResponse query = 4;
+     */
+    value: QueryResponse;
+    case: "query";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.AggregateResponse aggregate = 5;
+     */
+    value: AggregateResponse;
+    case: "aggregate";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertResponse insert = 6;
+     */
+    value: InsertResponse;
+    case: "insert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.InsertManyResponse insert_many = 7;
+     */
+    value: InsertManyResponse;
+    case: "insertMany";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpsertResponse upsert = 8;
+     */
+    value: UpsertResponse;
+    case: "upsert";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.UpdateResponse update = 9;
+     */
+    value: UpdateResponse;
+    case: "update";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.DeleteResponse delete = 10;
+     */
+    value: DeleteResponse;
+    case: "delete";
+  } | {
+    /**
+     * Of commit and roll_back; the last answer.
+     *
+     * @generated from field: switchyard.data.v1.TransactionEnded ended = 11;
+     */
+    value: TransactionEnded;
+    case: "ended";
+  } | {
+    /**
+     * The request failed, with the same details as a call of its own. Where it failed in the store, only roll_back_to and roll_back are accepted now: TRANSACTION_FAILED.
+     *
+     * @generated from field: google.rpc.Status error = 12;
+     */
+    value: Status;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactResponse.
+ * Use `create(TransactResponseSchema)` to create a new message.
+ */
+export const TransactResponseSchema: GenMessage<TransactResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 42);
+
+/**
+ * @generated from message switchyard.data.v1.TransactionGoesOn
+ */
+export type TransactionGoesOn = Message<"switchyard.data.v1.TransactionGoesOn"> & {
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactionGoesOn.
+ * Use `create(TransactionGoesOnSchema)` to create a new message.
+ */
+export const TransactionGoesOnSchema: GenMessage<TransactionGoesOn> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 43);
+
+/**
+ * @generated from message switchyard.data.v1.TransactionEnded
+ */
+export type TransactionEnded = Message<"switchyard.data.v1.TransactionEnded"> & {
+  /**
+   * @generated from field: bool committed = 1;
+   */
+  committed: boolean;
+};
+
+/**
+ * Describes the message switchyard.data.v1.TransactionEnded.
+ * Use `create(TransactionEndedSchema)` to create a new message.
+ */
+export const TransactionEndedSchema: GenMessage<TransactionEnded> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 44);
+
+/**
+ * @generated from message switchyard.data.v1.WatchRequest
+ */
+export type WatchRequest = Message<"switchyard.data.v1.WatchRequest"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * token of an earlier answer for the same table: goes on behind it. Empty: from now.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.WatchRequest.
+ * Use `create(WatchRequestSchema)` to create a new message.
+ */
+export const WatchRequestSchema: GenMessage<WatchRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 45);
+
+/**
+ * @generated from message switchyard.data.v1.WatchResponse
+ */
+export type WatchResponse = Message<"switchyard.data.v1.WatchResponse"> & {
+  /**
+   * In order; the changes of one row are in the order in which they were made. None in the first answer, which says that the watch has begun, and where nothing has changed for 10 s.
+   *
+   * @generated from field: repeated switchyard.data.v1.Change changes = 1;
+   */
+  changes: Change[];
+
+  /**
+   * Where to go on behind these changes. It is worth something for as long as changes are kept (24 h unless the operator says otherwise); an older one is refused: WATCH_TOO_OLD.
+   *
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message switchyard.data.v1.WatchResponse.
+ * Use `create(WatchResponseSchema)` to create a new message.
+ */
+export const WatchResponseSchema: GenMessage<WatchResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 46);
+
+/**
+ * @generated from message switchyard.data.v1.Change
+ */
+export type Change = Message<"switchyard.data.v1.Change"> & {
+  /**
+   * @generated from field: switchyard.data.v1.Change.Kind kind = 1;
+   */
+  kind: Change_Kind;
+
+  /**
+   * The row before the change; absent for an insert.
+   *
+   * @generated from field: switchyard.data.v1.Row before = 2;
+   */
+  before?: Row | undefined;
+
+  /**
+   * The row after it; absent for a delete.
+   *
+   * @generated from field: switchyard.data.v1.Row after = 3;
+   */
+  after?: Row | undefined;
+
+  /**
+   * When it was made, on the store's clock, in microseconds since 1970-01-01T00:00:00Z.
+   *
+   * @generated from field: int64 changed_at_micros = 4;
+   */
+  changedAtMicros: bigint;
+};
+
+/**
+ * Describes the message switchyard.data.v1.Change.
+ * Use `create(ChangeSchema)` to create a new message.
+ */
+export const ChangeSchema: GenMessage<Change> = /*@__PURE__*/
+  messageDesc(file_switchyard_data_v1_data_service, 47);
+
+/**
+ * @generated from enum switchyard.data.v1.Change.Kind
+ */
+export const Change_Kind = {
+  /**
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: KIND_INSERT = 1;
+   */
+  INSERT: 1,
+
+  /**
+   * @generated from enum value: KIND_UPDATE = 2;
+   */
+  UPDATE: 2,
+
+  /**
+   * @generated from enum value: KIND_DELETE = 3;
+   */
+  DELETE: 3,
+
+  /**
+   * All rows are gone.
+   *
+   * @generated from enum value: KIND_TRUNCATE = 4;
+   */
+  TRUNCATE: 4,
+} as const;
+
+/**
+ * @generated from enum switchyard.data.v1.Change.Kind
+ */
+export type Change_Kind = (typeof Change_Kind)[keyof typeof Change_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum switchyard.data.v1.Change.Kind.
+ */
+export const Change_KindSchema: GenEnum<Change_Kind> = /*@__PURE__*/
+  enumDesc(file_switchyard_data_v1_data_service, 47, 0);
 
 /**
  * @generated from message switchyard.data.v1.DescribeTableRequest
@@ -865,7 +1676,7 @@ export type DescribeTableRequest = Message<"switchyard.data.v1.DescribeTableRequ
  * Use `create(DescribeTableRequestSchema)` to create a new message.
  */
 export const DescribeTableRequestSchema: GenMessage<DescribeTableRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 26);
+  messageDesc(file_switchyard_data_v1_data_service, 48);
 
 /**
  * @generated from message switchyard.data.v1.DescribeTableResponse
@@ -882,7 +1693,7 @@ export type DescribeTableResponse = Message<"switchyard.data.v1.DescribeTableRes
  * Use `create(DescribeTableResponseSchema)` to create a new message.
  */
 export const DescribeTableResponseSchema: GenMessage<DescribeTableResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 27);
+  messageDesc(file_switchyard_data_v1_data_service, 49);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesRequest
@@ -906,7 +1717,7 @@ export type ListTablesRequest = Message<"switchyard.data.v1.ListTablesRequest"> 
  * Use `create(ListTablesRequestSchema)` to create a new message.
  */
 export const ListTablesRequestSchema: GenMessage<ListTablesRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 28);
+  messageDesc(file_switchyard_data_v1_data_service, 50);
 
 /**
  * @generated from message switchyard.data.v1.ListTablesResponse
@@ -928,7 +1739,7 @@ export type ListTablesResponse = Message<"switchyard.data.v1.ListTablesResponse"
  * Use `create(ListTablesResponseSchema)` to create a new message.
  */
 export const ListTablesResponseSchema: GenMessage<ListTablesResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_data_v1_data_service, 29);
+  messageDesc(file_switchyard_data_v1_data_service, 51);
 
 /**
  * How fresh a read must be.
@@ -972,6 +1783,89 @@ export const ConsistencySchema: GenEnum<Consistency> = /*@__PURE__*/
   enumDesc(file_switchyard_data_v1_data_service, 0);
 
 /**
+ * @generated from enum switchyard.data.v1.RowLock
+ */
+export const RowLock = {
+  /**
+   * @generated from enum value: ROW_LOCK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Others may read and lock them so, too.
+   *
+   * @generated from enum value: ROW_LOCK_SHARE = 1;
+   */
+  SHARE: 1,
+
+  /**
+   * For rows that the transaction means to change.
+   *
+   * @generated from enum value: ROW_LOCK_UPDATE = 2;
+   */
+  UPDATE: 2,
+} as const;
+
+/**
+ * @generated from enum switchyard.data.v1.RowLock
+ */
+export type RowLock = (typeof RowLock)[keyof typeof RowLock] | UnknownEnum;
+
+/**
+ * Describes the enum switchyard.data.v1.RowLock.
+ */
+export const RowLockSchema: GenEnum<RowLock> = /*@__PURE__*/
+  enumDesc(file_switchyard_data_v1_data_service, 1);
+
+/**
+ * How much a transaction sees of others.
+ *
+ * @generated from enum switchyard.data.v1.Isolation
+ */
+export const Isolation = {
+  /**
+   * READ_COMMITTED.
+   *
+   * @generated from enum value: ISOLATION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Every request sees all that was committed before it.
+   *
+   * @generated from enum value: ISOLATION_READ_COMMITTED = 1;
+   */
+  READ_COMMITTED: 1,
+
+  /**
+   * All requests see the same: what was committed before the first of them. Changing a row that somebody else has changed since fails: SERIALIZATION_FAILURE.
+   *
+   * @generated from enum value: ISOLATION_REPEATABLE_READ = 2;
+   */
+  REPEATABLE_READ: 2,
+
+  /**
+   * As if transactions ran one after the other; fails with SERIALIZATION_FAILURE where that cannot be.
+   *
+   * @generated from enum value: ISOLATION_SERIALIZABLE = 3;
+   */
+  SERIALIZABLE: 3,
+} as const;
+
+/**
+ * How much a transaction sees of others.
+ *
+ * @generated from enum switchyard.data.v1.Isolation
+ */
+export type Isolation = (typeof Isolation)[keyof typeof Isolation] | UnknownEnum;
+
+/**
+ * Describes the enum switchyard.data.v1.Isolation.
+ */
+export const IsolationSchema: GenEnum<Isolation> = /*@__PURE__*/
+  enumDesc(file_switchyard_data_v1_data_service, 2);
+
+/**
  * Rows of tables, wherever they are stored just now. A table is named "orders" or "keyspace.orders".
  * Over HTTP (docs/http.md) a Row is a plain JSON object of the table's columns; {key} is its primary key: one part a column in key order, each percent-encoded, joined by commas.
  * Fields that are neither in the path nor in the body are query parameters; messages among them are JSON.
@@ -1011,6 +1905,27 @@ export const DataService: GenService<{
     output: typeof QueryResponseSchema;
   },
   /**
+   * Rows by a structured filter, as many as there are, in pieces that a slow reader holds back. Every piece is a look of its own at the store that serves the table then: a cutover does not end the stream, a row is never sent twice while
+   * its place in the order stays, and next_page_token goes on behind any piece.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.StreamQuery
+   */
+  streamQuery: {
+    methodKind: "server_streaming";
+    input: typeof StreamQueryRequestSchema;
+    output: typeof StreamQueryResponseSchema;
+  },
+  /**
+   * How many rows match, and the sum, smallest or largest values of their columns; of all together, or by the values of one column.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.Aggregate
+   */
+  aggregate: {
+    methodKind: "unary";
+    input: typeof AggregateRequestSchema;
+    output: typeof AggregateResponseSchema;
+  },
+  /**
    * Adds a row. ALREADY_EXISTS when a unique key is taken.
    *
    * @generated from rpc switchyard.data.v1.DataService.Insert
@@ -1019,6 +1934,16 @@ export const DataService: GenService<{
     methodKind: "unary";
     input: typeof InsertRequestSchema;
     output: typeof InsertResponseSchema;
+  },
+  /**
+   * Adds rows to one table: all or none. At most 1,000.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.InsertMany
+   */
+  insertMany: {
+    methodKind: "unary";
+    input: typeof InsertManyRequestSchema;
+    output: typeof InsertManyResponseSchema;
   },
   /**
    * Adds the row or, where its primary key exists, sets the given columns.
@@ -1059,6 +1984,27 @@ export const DataService: GenService<{
     methodKind: "unary";
     input: typeof MutateRequestSchema;
     output: typeof MutateResponseSchema;
+  },
+  /**
+   * An interactive transaction on tables of one keyspace (docs/transactions.md): begin first, then requests, each carried out when the one before is answered, and commit. A stream that ends without commit has changed nothing.
+   * It holds locks and a connection: it ends by itself after 4 s without a request, and after 60 s in all. Served over gRPC only, by stores that can.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.Transact
+   */
+  transact: {
+    methodKind: "bidi_streaming";
+    input: typeof TransactRequestSchema;
+    output: typeof TransactResponseSchema;
+  },
+  /**
+   * Every change of a table, in order, from now or from where an earlier watch was, across cutovers (docs/watching.md). The table must be watched: an operator says so.
+   *
+   * @generated from rpc switchyard.data.v1.DataService.Watch
+   */
+  watch: {
+    methodKind: "server_streaming";
+    input: typeof WatchRequestSchema;
+    output: typeof WatchResponseSchema;
   },
   /**
    * A table's columns and keys.

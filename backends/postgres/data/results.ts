@@ -1,0 +1,68 @@
+import { aggregateColumn } from '../../../core/aggregate-column.ts';
+import type { AggregateGroup, AggregateOperation, BatchGetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
+import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import type { TextRow } from '../batch.ts';
+import { cellFromText } from '../cells.ts';
+import { columnNamed, compileExists, compileWrite } from './compiler.ts';
+import type { ReadRows } from './read.ts';
+import type { DoneWrite, PlannedWrite } from './write.ts';
+
+/* From operations to statements, and from texts to rows: what calls of their own and transactions have in common. */
+
+/** The writes' statements. `schemas` holds the shape of every table named. */
+export function planned(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[]): readonly PlannedWrite[] {
+  return operations.map((operation) => {
+    const table = schemas.get(operation.table);
+    if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
+    const statement = compileWrite(table, operation);
+    const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
+    return { operation, table, statement, exists };
+  });
+}
+
+/** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */
+export function results(writes: readonly PlannedWrite[], done: readonly DoneWrite[], failure: string): readonly WriteResult[] {
+  return done.map(({ row, found }, i) => {
+    const write = writes[i];
+    if (row === null || write === undefined || write.operation.kind === 'delete') return { row: null, found };
+    const { table, operation } = write;
+    try {
+      return { row: rowReader(table, operation.returning)(row, 0), found };
+    } catch (cause) {
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new SwitchyardError('STORE_FAILED', `${failure}: ${why}`, { metadata: { table: table.name }, cause });
+    }
+  });
+}
+
+/** Reads these columns' cells out of a row of texts, from the place `offset` on. */
+export function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {
+  const columns = names.map((name) => table.columns.find((column) => column.name === name)).filter((column): column is ColumnSchema => column !== undefined);
+  return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
+}
+
+/** The rows of a batch in the order of their keys: each comes with its key's place before its cells. */
+export function placedRows(table: TableSchema, operation: BatchGetOperation, found: readonly TextRow[]): readonly (Row | null)[] {
+  const read = rowReader(table, operation.columns);
+  const rows = new Array<Row | null>(operation.keys.length).fill(null);
+  for (const row of found) rows[Number(row[0]) - 1] = read(row, 1);
+  return rows;
+}
+
+/** The page that a query's rows are: one row more was asked for. */
+export function pageOf(table: TableSchema, { columns, limit }: QueryOperation, { rows, cut }: ReadRows): QueryPage {
+  const read = rowReader(table, columns);
+  return { rows: rows.slice(0, limit).map((row) => read(row, 0)), more: cut || rows.length > limit };
+}
+
+/** Reads one group: its value, where there are groups, and behind it one for each aggregation. */
+export function groupReader(table: TableSchema, { aggregations, groupBy }: AggregateOperation): (row: TextRow) => AggregateGroup {
+  const group = groupBy === null ? null : columnNamed(table, groupBy);
+  const columns = aggregations.map((aggregation) => aggregateColumn(aggregation, (name) => columnNamed(table, name)));
+  const first = group === null ? 0 : 1;
+  return (row) => ({
+    group: group === null ? null : cellFromText(group, row[0] ?? null),
+    values: columns.map((column, i) => cellFromText(column, row[first + i] ?? null)),
+  });
+}

@@ -1,0 +1,94 @@
+import { expect, test } from '@jest/globals';
+import { add, type ChangesOf, type Database, type KeyOf, type NewRowOf, not, or, type RowOf, type Where } from '../../client/client.ts';
+import { filterOf } from '../../client/where.ts';
+import { tables } from './shop-tables.ts';
+
+/* What the compiler must take, and what it must refuse: each "@ts-expect-error" fails the type check of the project when there is none. */
+
+type Orders = typeof tables.orders;
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const isTrue = <T extends true>(): T => true as T;
+
+test('rows, keys and new rows have the types of their columns', () => {
+  isTrue<Equal<RowOf<Orders, 'id' | 'note' | 'tags'>, { readonly id: bigint; readonly note: string | null; readonly tags: readonly (string | null)[] | null }>>();
+  isTrue<Equal<KeyOf<typeof tables.lines>, { readonly order_id: bigint; readonly line: number }>>();
+  const least: NewRowOf<Orders> = { customer: 'a', total: '1.50' };
+  const whole: NewRowOf<Orders> = { ...least, id: 1n, parts: 2, note: null, placed_at: '2026-01-01T00:00:00Z', tags: ['a', null] };
+  // @ts-expect-error a column that has no default is missing
+  const missing: NewRowOf<Orders> = { customer: 'a' };
+  // @ts-expect-error a number is no decimal: it would be rounded
+  const rounded: NewRowOf<Orders> = { ...least, total: 1.5 };
+  // @ts-expect-error the store alone computes this column
+  const generated: NewRowOf<Orders> = { ...least, label: 'x' };
+  // @ts-expect-error there is no such column
+  const unknown: NewRowOf<Orders> = { ...least, castomer: 'x' };
+  // @ts-expect-error NOT NULL
+  const nothing: NewRowOf<Orders> = { ...least, parts: null };
+  expect([missing, rounded, generated, unknown, nothing, whole]).toHaveLength(6);
+});
+
+test('changes are new values, or amounts for numbers', () => {
+  const changes: ChangesOf<Orders> = { note: null, parts: add(-2), total: add('0.50') };
+  // @ts-expect-error a text cannot be added to
+  const text: ChangesOf<Orders> = { customer: add('x') };
+  // @ts-expect-error an amount of another type
+  const number: ChangesOf<Orders> = { total: add(1) };
+  expect([changes, text, number]).toHaveLength(3);
+});
+
+test('conditions are of the types of their columns', () => {
+  const where: Where<Orders> = or<Orders>({ customer: 'a', parts: { gt: 1, lte: 5 } }, not<Orders>({ note: { isNull: true } }), {
+    id: { in: [1n, 2n] },
+    customer: { like: 'a%' },
+    note: null,
+  });
+  expect(filterOf(tables.orders, where)).toMatchObject({
+    kind: {
+      case: 'or',
+      value: {
+        filters: [
+          { kind: { case: 'and', value: { filters: [{ kind: { case: 'compare' } }, { kind: { case: 'compare' } }, { kind: { case: 'compare' } }] } } },
+          { kind: { case: 'not', value: { kind: { case: 'isNull', value: { column: 'note' } } } } },
+          { kind: { case: 'and', value: { filters: [{ kind: { case: 'in' } }, { kind: { case: 'like' } }, { kind: { case: 'isNull' } }] } } },
+        ],
+      },
+    },
+  });
+  // @ts-expect-error there is no such column
+  const unknown: Where<Orders> = { castomer: 'a' };
+  // @ts-expect-error a bigint column
+  const number: Where<Orders> = { id: 1 };
+  // @ts-expect-error there is no such condition
+  const operator: Where<Orders> = { parts: { more: 1 } };
+  expect([unknown, number, operator]).toHaveLength(3);
+});
+
+test('calls take and give what their table has', () => {
+  // Never called: the compiler is asked.
+  async function calls(db: Database<typeof tables>): Promise<void> {
+    const row = await db.orders.get({ id: 42n });
+    isTrue<Equal<typeof row, RowOf<Orders> | null>>();
+    const part = await db.orders.get({ id: 42n }, { columns: ['note', 'parts'] });
+    isTrue<Equal<typeof part, { readonly note: string | null; readonly parts: number } | null>>();
+    const inserted = await db.orders.insert({ customer: 'a', total: '1' });
+    isTrue<Equal<typeof inserted, { readonly id: bigint }>>();
+    for await (const { customer } of db.orders.stream({ where: { parts: 1 }, orderBy: ['customer', { column: 'id', descending: true }] })) isTrue<Equal<typeof customer, string>>();
+    const sum = await db.transact(async (tx) => {
+      const line = await tx.lines.get({ order_id: 1n, line: 2 }, { lock: 'update' });
+      await tx.savepoint('a');
+      return line?.quantity ?? 0;
+    });
+    isTrue<Equal<typeof sum, number>>();
+    // @ts-expect-error a part of the key is missing
+    await db.lines.get({ order_id: 1n });
+    // @ts-expect-error there is no such table
+    await db.nothing.get({ id: 1n });
+    // @ts-expect-error there is no such column to order by
+    await db.orders.query({ orderBy: ['nothing'] });
+    // @ts-expect-error there is no such column to return
+    await db.orders.update({ id: 1n }, { note: 'x' }, { returning: ['nothing'] });
+    // @ts-expect-error no stream within a transaction
+    await db.transact(async (tx) => tx.orders.stream());
+  }
+  expect(calls).toBeInstanceOf(Function);
+});
