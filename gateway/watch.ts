@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Clock } from '../core/clock.ts';
 import { attempt } from '../core/ids.ts';
 import type { TableRef } from '../core/routing-table.ts';
-import { SwitchyardError } from '../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { type EventPlace, isBehind, type TableEvent } from '../core/table-event.ts';
 import { Change_Kind, type WatchRequest, type WatchResponseSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { rowEncoder } from './codec/encode.ts';
@@ -59,6 +59,7 @@ class TableWatch {
   readonly #call: Call;
   readonly #name: string;
   #ref: TableRef;
+  #shape: TableHandle | null = null;
   #place: EventPlace = { attempt: attempt(0), number: 0n };
   /** Of each store, the highest number that had been given when this attempt was first seen. */
   #ends: { readonly attempt: EventPlace['attempt']; readonly numbers: Map<string, bigint> } = { attempt: attempt(0), numbers: new Map() };
@@ -72,7 +73,7 @@ class TableWatch {
 
   async begin(token: string): Promise<void> {
     const { home } = await this.#look();
-    await this.#parts.schemas.get(home.keyspace, this.#ref.table, this.#call.signal);
+    this.#shape = await this.#parts.schemas.get(home.keyspace, this.#ref.table, this.#call.signal);
     await this.#requireWatched(home.keyspace);
     if (token !== '') this.#place = decodeWatchToken(this.#ref.table, token);
     else this.#place = { attempt: home.attempt, number: (await this.#lineOf(home.keyspace)).complete };
@@ -172,11 +173,21 @@ class TableWatch {
   }
 
   async #eventsOf(keyspace: string, until: bigint): Promise<readonly Found[]> {
-    const { schemas, stores } = this.#parts;
+    const { stores } = this.#parts;
     const { signal } = this.#call;
-    const handle = await schemas.get(keyspace, this.#ref.table, signal);
+    const handle = await this.#shapeIn(keyspace);
     const events = await stores.use(keyspace, (store) => store.events(handle.schema, this.#place, until, most, signal));
     return events.map((event) => ({ ...event, handle }));
+  }
+
+  /** Of the table in a store. A workflow that has ended drops it where it is served no more, but not its events: they have the shape that was last seen elsewhere. */
+  async #shapeIn(keyspace: string): Promise<TableHandle> {
+    try {
+      this.#shape = await this.#parts.schemas.get(keyspace, this.#ref.table, this.#call.signal);
+    } catch (error) {
+      if (this.#shape === null || !hasReason(error, 'TABLE_UNKNOWN')) throw error;
+    }
+    return this.#shape;
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { mayRead } from '../../core/fence.ts';
 import { placeOf, type TableRef } from '../../core/routing-table.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { FenceView, Look } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Holds } from './hold.ts';
@@ -12,6 +12,11 @@ export interface BouncesOptions {
   readonly holds: Holds;
   readonly clock: Clock;
 }
+
+/**
+ * Whether a store says that nothing was applied because it may not serve the table: its fence stands in the way, or the table is not there, as when a workflow has ended and dropped it where it is served no more.
+ */
+export const isBounce = (error: unknown): error is SwitchyardError => hasReason(error, 'FENCED', 'TABLE_UNKNOWN');
 
 /** What the rows said after a call's last bounce. */
 export interface Bounce {
@@ -28,8 +33,8 @@ const unansweredMs = 10;
 const mostUnanswered = 20;
 
 /**
- * Decides what becomes of a call that a store's fence has rejected. The store may have lacked a right for another reason: that is so when the table has no fence row at all, or when the row of the store that rejected the call has twice
- * in a row allowed what was rejected, at one and the same attempt: STORE_DENIED.
+ * Decides what becomes of a call that has bounced off a store. That may have had another reason than a cutover: it is so when the table has no fence row at all, or when the row of the store that rejected the call has twice
+ * in a row allowed what was rejected, at one and the same attempt. Then a fence's rejection is STORE_DENIED, and an unknown table is just that.
  */
 export class Bounces {
   readonly #options: BouncesOptions;
@@ -55,7 +60,7 @@ export class Bounces {
       const look = await this.#look(signal, [ref], 'read');
       const fenced = fenceView.find(ref);
       if (!look.answered.has(keyspace) && (fenced === null || fenced.home === keyspace)) return await this.#unanswered(signal, look, keyspace, last, error);
-      if (fenced === null) throw denied(ref, keyspace, error);
+      if (fenced === null) throw final(ref, keyspace, error);
       if (fenced.readable) return this.#judge(look, [ref], keyspace, fenced.home, (row) => mayRead(row.state), last, error);
       await clock.sleep(tornMs, signal);
     }
@@ -70,7 +75,7 @@ export class Bounces {
     const home = fenced.find((table) => table !== null)?.home ?? keyspace;
     if (!look.answered.has(keyspace) && home === keyspace && open) return await this.#unanswered(signal, look, keyspace, last, error);
     const first = refs[0];
-    if (first !== undefined && fenced.every((table) => table === null)) throw denied(first, keyspace, error);
+    if (first !== undefined && fenced.every((table) => table === null)) throw final(first, keyspace, error);
     if (open) return this.#judge(look, refs, keyspace, home, (row) => row.state === 'OPEN', last, error);
     for (const ref of refs) {
       const table = fenceView.find(ref);
@@ -103,7 +108,7 @@ export class Bounces {
     if (!rows.every(allows)) return { unexplained: '', unanswered: 0 };
     const unexplained = rows.map((row) => `${keyspace}.${row.table} ${row.state} ${row.attempt}`).join(', ');
     const first = refs[0];
-    if (unexplained !== '' && unexplained === last?.unexplained && first !== undefined) throw denied(first, keyspace, error);
+    if (unexplained !== '' && unexplained === last?.unexplained && first !== undefined) throw final(first, keyspace, error);
     return { unexplained, unanswered: 0 };
   }
 
@@ -111,6 +116,7 @@ export class Bounces {
   async #unanswered(signal: AbortSignal, look: Look, keyspace: string, last: Bounce | null, error: SwitchyardError): Promise<Bounce> {
     const unanswered = (last?.unanswered ?? 0) + 1;
     if (unanswered > mostUnanswered) {
+      if (error.reason !== 'FENCED') throw error;
       const cause = look.failed.get(keyspace) ?? error;
       throw new SwitchyardError('FENCED', `keyspace "${keyspace}" rejected the call by its fence, and its fence rows cannot be read; not applied`, { cause, retryAfterMs: 200 });
     }
@@ -119,7 +125,9 @@ export class Bounces {
   }
 }
 
-function denied(ref: TableRef, keyspace: string, error: SwitchyardError): SwitchyardError {
+/** What the caller is told of a bounce that no cutover explains. */
+function final(ref: TableRef, keyspace: string, error: SwitchyardError): SwitchyardError {
+  if (error.reason !== 'FENCED') return error;
   const message = `the store of keyspace "${keyspace}" denies the gateway a right on table "${ref.table}" that no cutover has taken away: ${error.message} (run the script that "switchyard keyspace grants ${keyspace}" prints)`;
   return new SwitchyardError('STORE_DENIED', message, { metadata: { table: ref.table, keyspace }, cause: error });
 }

@@ -9,7 +9,7 @@ import type { FenceView } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
 import type { Stores } from '../stores.ts';
-import { type Bounce, Bounces } from './bounces.ts';
+import { type Bounce, Bounces, isBounce } from './bounces.ts';
 import type { Ticket, WriteBuffer } from './buffer.ts';
 import type { Call } from './call.ts';
 import type { Holds } from './hold.ts';
@@ -64,8 +64,9 @@ interface Plan {
   readonly prepared: PreparedWrites;
 }
 
-interface WriteRoute extends WritePlace {
+interface WriteRoute {
   readonly version: number;
+  readonly refs: ReadonlyMap<string, TableRef>;
   readonly list: readonly TableRef[];
   readonly keyspace: string;
 }
@@ -74,8 +75,8 @@ interface WriteRoute extends WritePlace {
 const isShapeError = (error: unknown): boolean => hasReason(error, 'COLUMN_UNKNOWN', 'TABLE_UNKNOWN');
 
 /**
- * Brings one call to the store that serves its tables: takes the current routing table, finds the route, lets a held write wait and then looks the route up again, counts the call under the version that routed it, and calls the store. A rejection by a
- * fence means that nothing was applied: the fence rows tell where to go, and the call goes there, a write through the buffer. Reads never wait for a hold. Everything is bounded by the call's signal.
+ * Brings one call to the store that serves its tables: takes the current routing table, finds the route, lets a held write wait and then looks the route up again, counts the call under the version that routed it, and calls the store. A bounce, by a
+ * fence or off a store that has no such table, means that nothing was applied: the fence rows tell where to go, and the call goes there, a write through the buffer. Reads never wait for a hold. Everything is bounded by the call's signal.
  */
 export class Executor {
   readonly #options: ExecutorOptions;
@@ -103,14 +104,12 @@ export class Executor {
         const shape = handle;
         return await stores.use(keyspace, (store) => run(store, shape, ref));
       } catch (error) {
-        if (hasReason(error, 'FENCED')) {
-          onFenced(ref.key, 'read');
-          last = await this.#bounces.read(call.signal, ref, keyspace, last, error);
-        } else {
-          if (reshaped || handle === null || !isShapeError(error)) throw error;
-          reshaped = true;
-          if (!(await this.#hasNewShape(handle, call.signal))) throw error;
-        }
+        const failure: unknown = reshaped || handle === null ? error : await this.#withNewShapes(error, [handle], call.signal);
+        reshaped = failure === null;
+        if (failure === null) continue;
+        if (!isBounce(failure)) throw failure;
+        if (failure.reason === 'FENCED') onFenced(ref.key, 'read');
+        last = await this.#bounces.read(call.signal, ref, keyspace, last, failure);
       } finally {
         inFlight.leave(table.version);
       }
@@ -133,23 +132,24 @@ export class Executor {
     try {
       for (;;) {
         const route = await this.#routeWrite(call, names);
+        let handles: ReadonlyMap<string, TableHandle> | null = null;
         try {
-          if (plan === null || !sameShapes(plan.handles, route.handles)) plan = { handles: route.handles, prepared: prepared(call, route, prepare) };
+          handles = await this.#shapesOf(route, call.signal);
+          const place = { refs: route.refs, handles };
+          if (plan === null || !sameShapes(plan.handles, handles)) plan = { handles, prepared: prepared(call, place, prepare) };
           const waitFor = this.#mustWaitFor(route, plan.prepared, ticket);
           if (waitFor !== null) {
             ticket = await this.#wait(call, waitFor, route, plan.prepared, ticket);
             continue;
           }
-          return await this.#send(call, route, plan.prepared, send);
+          return await this.#send(call, route, plan.prepared, place, send);
         } catch (error) {
-          if (hasReason(error, 'FENCED')) {
-            for (const ref of route.list) this.#options.onFenced(ref.key, 'write');
-            last = await this.#bounces.write(call.signal, route.list, route.keyspace, last, error);
-          } else {
-            if (reshaped || !isShapeError(error)) throw error;
-            reshaped = true;
-            if (!(await this.#haveNewShapes(route, call.signal))) throw error;
-          }
+          const failure: unknown = reshaped || handles === null ? error : await this.#withNewShapes(error, [...handles.values()], call.signal);
+          reshaped = failure === null;
+          if (failure === null) continue;
+          if (!isBounce(failure)) throw failure;
+          if (failure.reason === 'FENCED') for (const ref of route.list) this.#options.onFenced(ref.key, 'write');
+          last = await this.#bounces.write(call.signal, route.list, route.keyspace, last, failure);
         }
       }
     } finally {
@@ -159,38 +159,71 @@ export class Executor {
 
   /** Validates writes as `write` would, without sending them. */
   async validate(call: Call, { names, prepare }: Pick<WriteCall<unknown>, 'names' | 'prepare'>): Promise<void> {
-    const route = await this.#routeWrite(call, names);
+    let handles: ReadonlyMap<string, TableHandle> = new Map();
+    const check = async (): Promise<void> => {
+      const route = await this.#routeWrite(call, names);
+      handles = await this.#shapesOf(route, call.signal);
+      prepare(handles, route.refs);
+    };
     try {
-      prepare(route.handles, route.refs);
+      await check();
     } catch (error) {
-      if (!isShapeError(error) || !(await this.#haveNewShapes(route, call.signal))) throw error;
-      const again = await this.#routeWrite(call, names);
-      prepare(again.handles, again.refs);
+      const failure = await this.#withNewShapes(error, [...handles.values()], call.signal);
+      if (failure !== null) await this.#lookForTables(call.signal, names, failure);
+      await check();
     }
   }
 
   /** A table's shape where it is served, as far as the gateway knows: read from the store only where it has not been yet. */
-  async shape(call: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
-    const ref = this.#options.routing.current().resolve(name);
-    return await this.#options.schemas.get(this.#options.fenceView.homeOf(ref), ref.table, call.signal);
+  async shape({ signal }: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
+    return await this.#whereServed(signal, name, (keyspace, table) => this.#options.schemas.get(keyspace, table, signal));
   }
 
   /** A table's shape where it is served, read from the store. */
-  async describe(call: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
-    const ref = this.#options.routing.current().resolve(name);
-    return await this.#options.schemas.refresh(this.#options.fenceView.homeOf(ref), ref.table, call.signal);
+  async describe({ signal }: Pick<Call, 'signal'>, name: string): Promise<TableHandle> {
+    return await this.#whereServed(signal, name, (keyspace, table) => this.#options.schemas.refresh(keyspace, table, signal));
+  }
+
+  async #whereServed(signal: AbortSignal, name: string, load: (keyspace: string, table: string) => Promise<TableHandle>): Promise<TableHandle> {
+    const { routing, fenceView } = this.#options;
+    const loaded = (): Promise<TableHandle> => {
+      const ref = routing.current().resolve(name);
+      return load(fenceView.homeOf(ref), ref.table);
+    };
+    try {
+      return await loaded();
+    } catch (error) {
+      await this.#lookForTables(signal, [name], error);
+      return await loaded();
+    }
+  }
+
+  /** Throws `error` unless it says that a store lacks a table, and the fence rows lead elsewhere. */
+  async #lookForTables(signal: AbortSignal, names: readonly string[], error: unknown): Promise<void> {
+    if (!hasReason(error, 'TABLE_UNKNOWN')) throw error;
+    const { routing, fenceView } = this.#options;
+    const refs = names.map((name) => routing.current().resolve(name));
+    const homes = (): string => refs.map((ref) => fenceView.homeOf(ref)).join(' ');
+    const before = homes();
+    await this.#bounces.lookAgain(signal, refs);
+    if (homes() === before) throw error;
   }
 
   async #routeWrite(call: Call, names: readonly string[]): Promise<WriteRoute> {
-    const { routing, schemas } = this.#options;
+    const { routing } = this.#options;
     call.signal.throwIfAborted();
     const table = routing.current();
     const refs = new Map(names.map((name) => [name, table.resolve(name)]));
     const list = [...refs.values()];
     const keyspace = this.#commonHome(list) ?? (await this.#commonHomeNow(call, list));
+    return { version: table.version, refs, list, keyspace };
+  }
+
+  async #shapesOf({ refs, keyspace }: WriteRoute, signal: AbortSignal): Promise<ReadonlyMap<string, TableHandle>> {
+    const { schemas } = this.#options;
     const handles = new Map<string, TableHandle>();
-    for (const [name, ref] of refs) handles.set(name, schemas.peek(keyspace, ref.table) ?? (await schemas.get(keyspace, ref.table, call.signal)));
-    return { version: table.version, refs, list, keyspace, handles };
+    for (const [name, ref] of refs) handles.set(name, schemas.peek(keyspace, ref.table) ?? (await schemas.get(keyspace, ref.table, signal)));
+    return handles;
   }
 
   #commonHome(refs: readonly TableRef[]): string | null {
@@ -245,28 +278,31 @@ export class Executor {
     return waiting;
   }
 
-  async #send<T>(call: Call, route: WriteRoute, prepared: PreparedWrites, send: WriteCall<T>['send']): Promise<T> {
+  async #send<T>(call: Call, route: WriteRoute, prepared: PreparedWrites, place: WritePlace, send: WriteCall<T>['send']): Promise<T> {
     const { inFlight, stores } = this.#options;
     call.signal.throwIfAborted();
     inFlight.enter(route.version);
     try {
-      return await stores.use(route.keyspace, (store) => send(store, prepared, route));
+      return await stores.use(route.keyspace, (store) => send(store, prepared, place));
     } finally {
       inFlight.leave(route.version);
     }
   }
 
-  async #hasNewShape(handle: TableHandle, signal: AbortSignal): Promise<boolean> {
-    return (await this.#options.schemas.refresh(handle.keyspace, handle.schema.name, signal)) !== handle;
-  }
-
-  async #haveNewShapes(route: WriteRoute, signal: AbortSignal): Promise<boolean> {
-    const changed = await Promise.all([...new Set(route.handles.values())].map((handle) => this.#hasNewShape(handle, signal)));
-    return changed.includes(true);
+  /** Null: one of the tables has another shape by now, with which to try again. Else the failure that counts. */
+  async #withNewShapes(error: unknown, handles: readonly TableHandle[], signal: AbortSignal): Promise<unknown> {
+    if (!isShapeError(error)) return error;
+    const { schemas } = this.#options;
+    try {
+      const changed = await Promise.all([...new Set(handles)].map(async (handle) => (await schemas.refresh(handle.keyspace, handle.schema.name, signal)) !== handle));
+      return changed.includes(true) ? null : error;
+    } catch (failure) {
+      return failure;
+    }
   }
 }
 
-function prepared(call: Call, { handles, refs }: WriteRoute, prepare: PrepareWrites): PreparedWrites {
+function prepared(call: Call, { handles, refs }: WritePlace, prepare: PrepareWrites): PreparedWrites {
   try {
     return prepare(handles, refs);
   } catch (error) {

@@ -7,7 +7,7 @@ import type { FenceView } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
 import type { StoreLease, Stores } from '../stores.ts';
-import { type Bounce, Bounces } from './bounces.ts';
+import { type Bounce, Bounces, isBounce } from './bounces.ts';
 import type { WriteBuffer } from './buffer.ts';
 import type { Call } from './call.ts';
 import type { Holds } from './hold.ts';
@@ -132,19 +132,15 @@ export class OpenTransaction implements AsyncDisposable {
     let last: Bounce | null = null;
     for (;;) {
       this.signal.throwIfAborted();
-      const { place, handle, ref } = await this.#at(name);
       try {
+        const { place, handle, ref } = await this.#at(name);
         const answer = await act(place.transaction, handle, ref);
         this.#used = true;
         return answer;
       } catch (error) {
         this.signal.throwIfAborted();
-        if (!hasReason(error, 'FENCED')) throw error;
-        this.#options.onFenced(ref.key, purpose);
-        if (this.#used) throw moved(`its store's fence has closed table "${ref.table}"`, error);
-        await this.#leave();
-        last =
-          purpose === 'read' ? await this.#bounces.read(this.signal, ref, place.keyspace, last, error) : await this.#bounces.write(this.signal, [ref], place.keyspace, last, error);
+        if (!isBounce(error)) throw error;
+        last = await this.#bounced(name, purpose, last, error);
       }
     }
   }
@@ -194,6 +190,24 @@ export class OpenTransaction implements AsyncDisposable {
     for (const stop of this.#stopTimers.splice(0)) stop();
     this.#registry.leave();
     await this.#leave();
+  }
+
+  /** Returns when the request may be tried again; throws where something was done already, which a new transaction has to do again. */
+  async #bounced(name: string, purpose: 'read' | 'write', last: Bounce | null, error: SwitchyardError): Promise<Bounce> {
+    const { routing, fenceView, onFenced } = this.#options;
+    const ref = routing.current().resolve(name);
+    const keyspace = this.#place?.keyspace ?? fenceView.homeOf(ref);
+    if (error.reason === 'FENCED') onFenced(ref.key, purpose);
+    if (this.#used && error.reason !== 'FENCED') {
+      await this.#bounces.lookAgain(this.signal, [ref]);
+      if (fenceView.find(ref)?.openRow !== null && fenceView.homeOf(ref) === keyspace) throw error;
+    }
+    if (this.#used) throw moved(`keyspace "${keyspace}" does not serve table "${ref.table}" any more`, error);
+    // Behind a fence its locks would be waited for; a name that nobody knows leaves all as it is.
+    if (error.reason === 'FENCED') await this.#leave();
+    const bounce = await (purpose === 'read' ? this.#bounces.read(this.signal, ref, keyspace, last, error) : this.#bounces.write(this.signal, [ref], keyspace, last, error));
+    await this.#leave();
+    return bounce;
   }
 
   async #at(name: string): Promise<{ readonly place: Place; readonly handle: TableHandle; readonly ref: TableRef }> {

@@ -31,7 +31,7 @@ const checkLimitMs = 100;
 const firstCheckLimitMs = 1_000;
 /** Between two attempts to finish tables whose stores did not answer. */
 const finishEveryMs = 200;
-/** Between two comparisons of the rules with what is known of the rows. */
+/** Between two comparisons of the rules with the rows. */
 const compareEveryMs = 1_000;
 /** A gateway that has heard nothing of Consul for so long starts with the rules on its disk. */
 const firstRulesMs = 1_500;
@@ -97,7 +97,7 @@ export class RulesFollower {
     await this.#working;
     if (this.#options.routing.table === null && this.#hasNoRules) await this.#startFromDisk();
     void this.#repeat(finishEveryMs, () => this.#finish());
-    void this.#repeat(compareEveryMs, async () => this.#report());
+    void this.#repeat(compareEveryMs, () => this.#compare());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -209,6 +209,17 @@ export class RulesFollower {
     if (pending.size === candidate.answers.pending.size) return;
     candidate.answers = { ...candidate.answers, pending };
     this.#swap(candidate);
+    this.#report();
+  }
+
+  /** What the rows contradict is looked at anew: a store that could not be asked when the rules came may be there again. */
+  async #compare(): Promise<void> {
+    const { fenceView, holds } = this.#options;
+    const contradicted = [...(this.#candidate?.built.refs() ?? [])].filter((ref) => fenceView.homeOf(ref) !== ref.keyspace);
+    if (contradicted.length > 0) {
+      await fenceView.look(fenceView.subjectOf(contradicted), 'all', compareEveryMs, this.#stop.signal);
+      holds.rowsLearned();
+    }
     this.#report();
   }
 

@@ -268,6 +268,28 @@ describe('a cutover', () => {
     await setTables(to);
   }
 
+  test('whose workflow has ended, so that the table is gone where it was: its changes there are still told', async () => {
+    await insert(1);
+    await using seen = await Watched.begin();
+    const begun = seen.token;
+    await add(1);
+    await seen.until(1);
+    await cutOver('old', attempt + 1);
+    await add(1);
+    await stage.sql('old', 'ALTER TABLE counter RENAME TO counter_gone');
+    try {
+      await using other = await stage.start();
+      await using again = await Watched.begin('counter', begun, other.client);
+      for (const each of [again, seen])
+        expect((await each.until(2)).map(shown)).toEqual([
+          ['UPDATE', 0n, 1n],
+          ['UPDATE', 1n, 2n],
+        ]);
+    } finally {
+      await stage.sql('old', 'ALTER TABLE counter_gone RENAME TO counter');
+    }
+  });
+
   test('neither loses nor repeats a change, in both directions, for those who watch and those who come back later', async () => {
     for (const id of [1, 2, 3]) await insert(id);
     await using seen = await Watched.begin();

@@ -43,6 +43,16 @@ const findings: readonly (readonly [what: string, plan: Partial<Plan> & Pick<Pla
     'the log of an attempt that came to nothing goes when its store is back, also if nobody switches again',
     { seed: 1, switches: 1, faults: [{ when: { kind: 'step', step: 'sequences', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'new', silent: false }, forMs: 25_000 }] },
   ],
+  [
+    'a gateway that missed how the tables went back and were dropped where it remembers them finds them again',
+    {
+      seed: 103,
+      switches: 2,
+      ends: true,
+      restMs: 260,
+      faults: [{ when: { kind: 'step', step: 'flip', nth: 1, delayMs: 311 }, action: { kind: 'cut', a: 'gateway-2', b: 'old', ways: 'there' }, forMs: 2_533 }],
+    },
+  ],
 ];
 
 describe('what the simulation has found is mended', () => {
