@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   if (config === null) return;
   const log = createLogger('control', config.logLevel);
   const terminated = terminationOf(process);
-  await using _tracing = await startTracing({ serviceName: 'switchyard-control', otlpEndpoint: config.otlpEndpoint });
+  await using _tracing = await startTracing({ serviceName: 'switchyard-control', otlpEndpoint: config.otlpEndpoint, log });
   await using topology = await openConfiguredTopology(config, { clock: systemClock, log, newNonce: randomUUID, env: process.env });
   const controlId = config.id ?? `${hostname()}-${randomUUID().slice(0, 8)}`;
   await using _control = await startControl(config, { topology, clock: systemClock, log, newId: randomUUID, controlId, backends, env: process.env });

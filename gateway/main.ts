@@ -28,7 +28,7 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: GatewayConfig, log: Logger, terminated: Promise<NodeJS.Signals>): Promise<void> {
-  await using _tracing = await startTracing({ serviceName: 'switchyard-gateway', otlpEndpoint: config.otlpEndpoint });
+  await using _tracing = await startTracing({ serviceName: 'switchyard-gateway', otlpEndpoint: config.otlpEndpoint, log });
   await using topology = await openConfiguredTopology(config, { clock: systemClock, log, newNonce: randomUUID, env: process.env });
   await using _gateway = await startGateway(config, { topology, backends, clock: systemClock, log, newId: randomUUID, env: process.env });
   log.info({ signal: await terminated }, 'told to stop');

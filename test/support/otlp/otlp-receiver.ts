@@ -6,7 +6,7 @@ import { decodeTraceRequest, type ReceivedSpan } from './otlp-decoder.ts';
 /** An OTLP/HTTP receiver on loopback that keeps every span that it is sent. */
 export class OtlpReceiver implements AsyncDisposable {
   readonly #server: Server;
-  #spans: ReceivedSpan[] = [];
+  readonly #spans: ReceivedSpan[] = [];
   #failure: unknown = null;
 
   private constructor(server: Server) {
@@ -48,7 +48,7 @@ export class OtlpReceiver implements AsyncDisposable {
       const parts: Buffer[] = [];
       for await (const part of request) parts.push(part as Buffer);
       const body = Buffer.concat(parts);
-      this.#spans = [...this.#spans, ...decodeTraceRequest(headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body)];
+      this.#spans.push(...decodeTraceRequest(headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body));
       response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end();
     } catch (error) {
       this.#failure = error;
