@@ -19,7 +19,6 @@ let stores: MoveStores;
 let service: RawSession;
 let write: Promise<unknown>;
 let isAnswered: boolean;
-let isOver: boolean;
 let stopped: number | null = null;
 
 beforeAll(async () => {
@@ -47,31 +46,45 @@ async function setStandby(names: string): Promise<void> {
   await admin.close();
 }
 
+/** Resolves when the server process of this session waits for a standby with its commit. */
+async function untilCommitWaits(backend: unknown): Promise<void> {
+  const isWaiting = async (): Promise<true | undefined> => {
+    const found = await stores.source.sql(`SELECT 1 FROM pg_stat_activity WHERE pid = ${String(backend)} AND wait_event = 'SyncRep'`, 'admin');
+    return found.length > 0 ? true : undefined;
+  };
+  await waitUntil('a commit that waits', { limitMs: 10_000, everyMs: 20 }, isWaiting);
+}
+
+const processOf = async (session: RawSession): Promise<unknown> => (await session.query('SELECT pg_backend_pid()'))[0]?.[0];
+
 /** Resolves when the write's commit is in the log and its process is stopped: it waited for a standby that there is not, which made the moment long enough to be met. */
 async function writeUnseen(): Promise<void> {
   await setStandby('nobody');
-  const [[backend] = []] = await service.query('SELECT pg_backend_pid()');
-  const isWaiting = async (): Promise<true | undefined> => {
-    const found = await stores.source.sql(`SELECT 1 FROM pg_stat_activity WHERE pid = ${backend} AND wait_event = 'SyncRep'`, 'admin');
-    return found.length > 0 ? true : undefined;
-  };
-  isAnswered = false;
-  isOver = false;
-  // The server takes its time to learn of a setting: a commit that it lets pass is made again.
-  write = (async () => {
-    while (stopped === null && !isOver) await service.query('UPDATE item SET amount = 777 WHERE id = 1');
-    isAnswered = true;
+  // The server takes its time to learn of a setting and lets commits pass meanwhile: the write comes when another one waits.
+  const other = await stores.source.session('gateway');
+  const otherProcess = await processOf(other);
+  let isKnown = false;
+  const others = (async () => {
+    while (!isKnown) await other.query('UPDATE item SET amount = amount WHERE id = 2');
   })();
-  await waitUntil('a commit that waits', { limitMs: 10_000, everyMs: 20 }, isWaiting);
+  await untilCommitWaits(otherProcess);
+  isKnown = true;
+  isAnswered = false;
+  const backend = await processOf(service);
+  write = service.query('UPDATE item SET amount = 777 WHERE id = 1').finally(() => {
+    isAnswered = true;
+  });
+  await untilCommitWaits(backend);
   stopped = Number(backend);
   process.kill(stopped, 'SIGSTOP');
   await setStandby('');
+  await others;
+  await other.close();
 }
 
 async function show(): Promise<void> {
   if (stopped !== null) process.kill(stopped, 'SIGCONT');
   stopped = null;
-  isOver = true;
   await setStandby('');
   await write;
 }
