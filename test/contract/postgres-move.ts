@@ -42,7 +42,7 @@ export const postgresDialect: MoveDialect = {
   warmInsert: { prepare: 'PREPARE add (text) AS INSERT INTO item (name) VALUES ($1)', use: (name) => `EXECUTE add ('${name}')` },
   holdStream: (id, token, position) => `BEGIN; SELECT switchyard.advance('${id}', 'move1', '{item,line}', ${token}, '${position}', NULL)`,
   dropOwn: 'DROP SCHEMA switchyard CASCADE',
-  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation; UPDATE switchyard.installation SET version = 1, digest = ''`,
+  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation, switchyard.watched, switchyard.event; UPDATE switchyard.installation SET version = 1, digest = ''`,
   fencedWrites: ['UPDATE item SET amount = 1 WHERE false', `WITH new AS (${insert('z')} RETURNING id) SELECT * FROM new`],
   traps: [
     ['GRANT SELECT ON item TO PUBLIC', /SELECT through PUBLIC/, 'REVOKE ALL ON item FROM PUBLIC'],

@@ -87,5 +87,5 @@ test('a statement that waits for a lock is let alone', async () => {
   await sleep(5_000);
   await holder.query('COMMIT');
   await holder.end();
-  expect(await waiting).toHaveLength(1);
+  expect((await waiting).rows).toHaveLength(1);
 }, 60_000);
