@@ -52,6 +52,8 @@ test('each worker is a gateway; one that is killed is started anew; all end with
 
   const [first = 0, second = 0] = await workersOf(main.processId);
   process.kill(first, 'SIGKILL');
+  // Connections that it had been given are lost with it; from here on nobody is given to it.
+  await becomes('its end', async () => !(await workersOf(main.processId)).includes(first));
   await callAll();
   await becomes('another worker in its place', async () => {
     const workers = await workersOf(main.processId);
