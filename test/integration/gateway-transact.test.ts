@@ -47,7 +47,7 @@ const fence = async (keyspace: 'old' | 'new', state: Parameters<GatewayStage['fe
   for (const table of moved) await stage.fence(keyspace, table, state, at);
 };
 const balanceIn = async (keyspace: 'old' | 'new', id: number): Promise<string> => (await stage.sql(keyspace, `SELECT balance FROM account WHERE id = ${id}`)).trim();
-const openInStore = async (): Promise<string> => (await stage.sql('old', `SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_gateway' AND xact_start IS NOT NULL`)).trim();
+const openInStore = async (): Promise<string> => (await stage.sql('old', `SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_gateway' AND state LIKE 'idle in transaction%'`)).trim();
 const limits = { idleMs: 1_000, totalMs: 3_000, drainMs: 50, maxOpen: 3 };
 
 beforeAll(async () => {
