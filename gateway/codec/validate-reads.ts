@@ -82,7 +82,6 @@ function decodeOrder(handle: TableHandle, request: RowsRequest): readonly OrderT
   request.orderBy.forEach(({ column: name, descending }, index) => {
     const field = `order_by[${index}].column`;
     const column = columnOf(handle, name, field);
-    if (column.nullable) throw argument(`${field}: "${name}" may be NULL; only columns that are NOT NULL can order a query`);
     if (column.kind === 'json' || column.kind === 'array') throw argument(`${field}: "${name}" is of kind ${column.kind}, which has no order`);
     if (seen.has(name)) throw argument(`${field}: "${name}" is named twice`);
     seen.add(name);

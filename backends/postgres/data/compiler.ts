@@ -16,6 +16,7 @@ import { textFromElements } from '../array-text.ts';
 import { bufferOf, cellToText } from '../cells.ts';
 import { requireFit } from './column-fit.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
+import { behind, orderTerm } from '../../keyset.ts';
 import type { Parameter } from '../batch.ts';
 import type { Statement } from '../session.ts';
 
@@ -55,7 +56,7 @@ export function compileQuery(table: TableSchema, operation: QueryOperation): Sta
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
   if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  const order = operation.orderBy.map((term) => `${ordered(columnNamed(table, term.column))}${term.descending ? ' DESC' : ''}`).join(', ');
+  const order = operation.orderBy.map((term) => orderTerm(orderOf(table, term))).join(', ');
   const limit = values.addRaw(String(operation.limit + 1));
   const statement = values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
   return operation.maxBytes === undefined ? statement : { ...statement, maxBytes: operation.maxBytes };
@@ -223,28 +224,30 @@ function compared(column: ColumnSchema, operator: CompareOperator): string {
 
 const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && column.nativeType === 'json[]';
 
-/** The column as a term of an order: texts by their bytes in UTF-8. */
+/** The column as a term of an order: texts by their bytes in UTF-8, and enums likewise, whatever order they were declared in. */
 function ordered(column: ColumnSchema): string {
+  if (column.kind === 'enum') return `${quoteIdentifier(column.name)}::text COLLATE "C"`;
   const isText = (column.kind === 'array' ? column.elementKind : column.kind) === 'text';
   return isText ? `${quoteIdentifier(column.name)} COLLATE "C"` : quoteIdentifier(column.name);
 }
 
-/** "Behind these cells in this order". Equal directions make one row comparison, which an index can serve; mixed ones are spelled out. */
+const orderOf = (table: TableSchema, { column: name, descending }: OrderTerm) => {
+  const column = columnNamed(table, name);
+  return { column: ordered(column), nullable: column.nullable, descending };
+};
+
 function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
-  const terms = orderBy.map((term, i) => {
-    const column = columnNamed(values.table, term.column);
-    return { column: ordered(column), parameter: values.add(column, after[i] ?? null), operator: term.descending ? '<' : '>' };
-  });
-  const [first] = terms;
-  if (first === undefined) throw new SwitchyardError('INTERNAL', 'a query without an order cannot be continued');
-  if (terms.every((term) => term.operator === first.operator)) {
-    return `(${terms.map((term) => term.column).join(', ')}) ${first.operator} (${terms.map((term) => term.parameter).join(', ')})`;
-  }
-  const spelled = terms.reduceRight((rest, term) => {
-    const strict = `${term.column} ${term.operator} ${term.parameter}`;
-    return rest === '' ? strict : `(${strict} OR (${term.column} = ${term.parameter} AND ${rest}))`;
-  }, '');
-  return `${first.column} ${first.operator}= ${first.parameter} AND ${spelled}`;
+  return behind(
+    orderBy.map((term, i) => {
+      const cell = after[i] ?? null;
+      let parameter: string | null = null;
+      const once = (): string => {
+        parameter ??= values.add(columnNamed(values.table, term.column), cell);
+        return parameter;
+      };
+      return { ...orderOf(values.table, term), cell, parameter: once };
+    }),
+  );
 }
 
 const castTypes: Readonly<Partial<Record<ScalarKind, string>>> = {

@@ -2,6 +2,7 @@ import type { Cell, ColumnKind } from '../../../core/cell.ts';
 import type { AggregateOperation, Aggregation, CompareOperator, Filter, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import { behind, orderTerm } from '../../keyset.ts';
 import { selected, selectedValue, valueFromCell } from '../cells.ts';
 import { declaredType } from '../column-types.ts';
 import { quoteIdentifier, quoteTable, quoteText, type SqlValue, type Statement } from '../connection.ts';
@@ -23,7 +24,7 @@ export function compileQuery(table: TableSchema, operation: QueryOperation, colu
   const conditions = ['switchyard_go_on()'];
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
   if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
-  const order = operation.orderBy.map((term) => `${ordered(columnNamed(table, term.column))}${term.descending ? ' DESC' : ''}`).join(', ');
+  const order = operation.orderBy.map((term) => orderTerm(orderTermOf(table, term))).join(', ');
   const limit = values.addRaw(BigInt(operation.limit + 1));
   return values.statement(`SELECT ${selection(table, columns)} FROM ${quoteTable(table.name)} WHERE ${conditions.join(' AND ')} ORDER BY ${order} LIMIT ${limit}`);
 }
@@ -264,20 +265,16 @@ function fittingText(column: ColumnSchema, value: Cell): SqlValue {
   }
 }
 
-/** "Behind these cells in this order". Equal directions make one row comparison, which an index can serve; mixed ones are spelled out. */
+const orderTermOf = (table: TableSchema, { column: name, descending }: OrderTerm) => {
+  const column = columnNamed(table, name);
+  return { column: ordered(column), nullable: column.nullable, descending };
+};
+
 function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
-  const terms = orderBy.map((term, i) => ({ column: columnNamed(values.table, term.column), cell: after[i] ?? null, operator: term.descending ? '<' : '>' }));
-  const parameter = ({ column, cell }: { readonly column: ColumnSchema; readonly cell: Cell }): string => comparand(column, cell, values);
-  const [first] = terms;
-  if (first === undefined) throw new SwitchyardError('INTERNAL', 'a query without an order cannot be continued');
-  if (terms.every((term) => term.operator === first.operator)) {
-    return `(${terms.map((term) => ordered(term.column)).join(', ')}) ${first.operator} (${terms.map(parameter).join(', ')})`;
-  }
-  const spell = ([term, ...rest]: typeof terms): string => {
-    if (term === undefined) return '0';
-    const column = ordered(term.column);
-    const strict = `${column} ${term.operator} ${parameter(term)}`;
-    return rest.length === 0 ? strict : `(${strict} OR (${column} = ${parameter(term)} AND ${spell(rest)}))`;
-  };
-  return `${ordered(first.column)} ${first.operator}= ${parameter(first)} AND ${spell(terms)}`;
+  return behind(
+    orderBy.map((term, i) => {
+      const cell = after[i] ?? null;
+      return { ...orderTermOf(values.table, term), cell, parameter: () => comparand(columnNamed(values.table, term.column), cell, values) };
+    }),
+  );
 }

@@ -478,7 +478,7 @@ export type QueryRequest = Message<"switchyard.data.v1.QueryRequest"> & {
   filter?: Filter | undefined;
 
   /**
-   * The primary key's remaining columns are added behind, so that the order is total. Nullable columns are refused.
+   * The primary key's remaining columns are added behind, so that the order is total. NULL is larger than every value.
    *
    * @generated from field: repeated switchyard.data.v1.OrderBy order_by = 3;
    */

@@ -1,0 +1,45 @@
+import type { Cell } from '../core/cell.ts';
+
+/** One column of an order, in the store's own SQL. */
+export interface KeysetTerm {
+  /** The column as it is compared and sorted. */
+  readonly column: string;
+  readonly nullable: boolean;
+  readonly descending: boolean;
+  /** Of the last row already seen. */
+  readonly cell: Cell;
+  /** Adds the cell to the statement's parameters; called each time that the text names it, in the text's order. */
+  readonly parameter: () => string;
+}
+
+/** The column as a term of ORDER BY. NULL is larger than every value, whatever the store's own way. */
+export const orderTerm = ({ column, nullable, descending }: Pick<KeysetTerm, 'column' | 'nullable' | 'descending'>): string =>
+  `${column}${descending ? ' DESC' : ''}${nullable ? ` NULLS ${descending ? 'FIRST' : 'LAST'}` : ''}`;
+
+/** "Behind these cells in this order", at least one. Equal directions without a NULL make one row comparison, which an index can serve; others are spelled out. */
+export function behind(terms: readonly KeysetTerm[]): string {
+  const [first] = terms;
+  if (first === undefined) throw new Error('a query without an order cannot be continued');
+  const operator = first.descending ? '<' : '>';
+  if (terms.every((term) => term.descending === first.descending && !term.nullable))
+    return `(${terms.map(({ column }) => column).join(', ')}) ${operator} (${terms.map(({ parameter }) => parameter()).join(', ')})`;
+  // Where NULLs come first or not at all, nothing before the first column's value can be behind it: so an index can begin there.
+  const beginsHere = first.cell !== null && (first.descending || !first.nullable);
+  const start = beginsHere ? `${first.column} ${operator}= ${first.parameter()} AND ` : '';
+  return `${start}${spelled(terms)}`;
+}
+
+function spelled([term, ...rest]: readonly KeysetTerm[]): string {
+  if (term === undefined) return '1 = 0';
+  const further = strictlyBehind(term);
+  if (rest.length === 0) return further ?? '1 = 0';
+  const same = `${term.cell === null ? `${term.column} IS NULL` : `${term.column} = ${term.parameter()}`} AND ${spelled(rest)}`;
+  return further === null ? `(${same})` : `(${further} OR (${same}))`;
+}
+
+/** Null: nothing is behind NULL in an ascending order. */
+function strictlyBehind({ column, nullable, descending, cell, parameter }: KeysetTerm): string | null {
+  if (cell === null) return descending ? `${column} IS NOT NULL` : null;
+  if (descending) return `${column} < ${parameter()}`;
+  return nullable ? `(${column} > ${parameter()} OR ${column} IS NULL)` : `${column} > ${parameter()}`;
+}
