@@ -23,6 +23,18 @@ export interface WriteOptions<K> extends CallOptions {
   readonly returning?: readonly K[];
 }
 
+/** What must be so of the row that is there. */
+export interface Conditions<T extends TableType> {
+  readonly where?: Where<T>;
+  /** Of `getTagged`; not within a transaction. */
+  readonly etag?: string;
+}
+/** A whole row; the etag is the same as long as every cell is, on either side of a move. */
+export interface Tagged<R> {
+  readonly row: R;
+  readonly etag: string;
+}
+
 export type OrderTerm<T extends TableType> = ColumnName<T> | { readonly column: ColumnName<T>; readonly descending?: boolean };
 export interface QueryOptions<T extends TableType, K> extends ReadOptions<K> {
   readonly where?: Where<T>;
@@ -70,6 +82,17 @@ export class TableCalls<T extends TableType> {
     try {
       const { row } = await this.#door.get({ table: this.#table.name, key: wireRow(this.#table, key), columns: [...(options.columns ?? [])] }, given(options));
       return this.#row(row);
+    } catch (error) {
+      if (hasReason(error, 'ROW_NOT_FOUND')) return null;
+      throw error;
+    }
+  }
+
+  /** The whole row with its etag, for an update or delete that is only done while the row is as it was; null: there is none. */
+  async getTagged(key: KeyOf<T>, options: CallOptions = {}): Promise<Tagged<RowOf<T, ColumnName<T>>> | null> {
+    try {
+      const { row, etag } = await this.#door.get({ table: this.#table.name, key: wireRow(this.#table, key), withEtag: true }, given(options));
+      return { row: this.#row(row), etag };
     } catch (error) {
       if (hasReason(error, 'ROW_NOT_FOUND')) return null;
       throw error;
@@ -140,14 +163,16 @@ export class TableCalls<T extends TableType> {
     return answer.rows.map((row) => this.#row<K>(row));
   }
 
-  /** Adds the row or, where its primary key exists, sets the given columns. */
-  async upsert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T> & KeyOf<T>, options: WriteOptions<K> = {}): Promise<RowOf<T, K>> {
-    const answer = await this.#door.upsert({ table: this.#table.name, row: wireRow(this.#table, row), returning: [...(options.returning ?? [])] }, given(options));
+  /** Adds the row or, where its primary key exists, sets the given columns. PRECONDITION_FAILED where there is a row and it is not as `where` says. */
+  async upsert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T> & KeyOf<T>, options: WriteOptions<K> & { readonly where?: Where<T> } = {}): Promise<RowOf<T, K>> {
+    const precondition = filterOf(this.#table, options.where);
+    const request = { table: this.#table.name, row: wireRow(this.#table, row), ...(precondition === undefined ? {} : { precondition }), returning: [...(options.returning ?? [])] };
+    const answer = await this.#door.upsert(request, given(options));
     return this.#row(answer.row);
   }
 
-  /** Changes one row: new values, or `add(n)` for a number. ROW_NOT_FOUND; PRECONDITION_FAILED where the row is not as `where` says. */
-  async update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options: WriteOptions<K> & { readonly where?: Where<T> } = {}): Promise<RowOf<T, K>> {
+  /** Changes one row: new values, or `add(n)` for a number. ROW_NOT_FOUND; PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
+  async update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options: WriteOptions<K> & Conditions<T> = {}): Promise<RowOf<T, K>> {
     const set: Record<string, unknown> = {};
     const added: Record<string, ReturnType<typeof wireValue>> = {};
     for (const [name, value] of Object.entries(changes)) {
@@ -163,6 +188,7 @@ export class TableCalls<T extends TableType> {
         row: wireRow(this.#table, set),
         ...(Object.keys(added).length === 0 ? {} : { add: { cells: added } }),
         ...(precondition === undefined ? {} : { precondition }),
+        etag: options.etag ?? '',
         returning: [...(options.returning ?? [])],
       },
       given(options),
@@ -170,10 +196,16 @@ export class TableCalls<T extends TableType> {
     return this.#row(answer.row);
   }
 
-  /** Removes one row; false: there was none. PRECONDITION_FAILED where the row is not as `where` says. */
-  async delete(key: KeyOf<T>, options: CallOptions & { readonly where?: Where<T> } = {}): Promise<boolean> {
+  /** Removes one row; false: there was none. PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
+  async delete(key: KeyOf<T>, options: CallOptions & Conditions<T> = {}): Promise<boolean> {
     const precondition = filterOf(this.#table, options.where);
-    const request = { table: this.#table.name, key: wireRow(this.#table, key), allowMissing: true, ...(precondition === undefined ? {} : { precondition }) };
+    const request = {
+      table: this.#table.name,
+      key: wireRow(this.#table, key),
+      allowMissing: true,
+      etag: options.etag ?? '',
+      ...(precondition === undefined ? {} : { precondition }),
+    };
     return (await this.#door.delete(request, given(options))).deleted;
   }
 

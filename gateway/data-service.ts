@@ -1,20 +1,24 @@
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
-import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { DataService, type DeleteRequest, type UpdateRequest } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { WriteResult } from '../core/operation.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
+import { decodeKey } from './codec/columns.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
+import { contentDigest } from './codec/once.ts';
 import { encodePage } from './codec/page.ts';
 import { insertsOf, routed, writesOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
+import { writeIfMatch } from './conditional-write.ts';
 import type { Call } from './flow/call.ts';
 import type { Executor } from './flow/executor.ts';
 import type { Transactions } from './flow/open-transaction.ts';
 import { listTablesPage, type TableList } from './list-tables.ts';
 import type { CallObserver } from './observed-call.ts';
+import { rowTag } from './row-tag.ts';
 import { streamRows } from './stream-rows.ts';
 import { transact } from './transact.ts';
 import { type WatchParts, watchTable } from './watch.ts';
@@ -45,6 +49,31 @@ export function dataService({ executor, transactions, watching, observer, tables
       return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
 
+  /** The write, where the row has the tag that the request names. */
+  const underTag = async <R extends UpdateRequest | DeleteRequest, A>(
+    { input }: { readonly input: DescMessage },
+    request: R,
+    context: RpcContext,
+    write: (request: R, context: RpcContext) => Promise<A>,
+  ): Promise<A> => {
+    const { etag, table, key } = request;
+    if (etag === '') return await write(request, context);
+    checkWrite(request);
+    const { primaryKey } = (await executor.shape(context, table)).schema;
+    const read = () =>
+      observer.observe('Get', table, context, (call) =>
+        executor.read(call, table, async (store, handle) => {
+          const found = await store.get(handle.schema, { key: decodeKey(handle, key, 'key'), columns: handle.columnNames }, call.signal);
+          if (found === null) throw rowNotFound(table);
+          return rowEncoder(handle)(found);
+        }),
+      );
+    const noMatch = (why: string) => new SwitchyardError('PRECONDITION_FAILED', `etag: ${why}; nothing was written`, { metadata: { table } });
+    // A repetition finds another row, so that another condition is put into its message: its content is what the caller sent.
+    const known = request.requestId === '' || context.contentDigest !== undefined ? context : { ...context, contentDigest: contentDigest(input, request) };
+    return await writeIfMatch(new Set([etag]), { ...request, etag: '' }, { read, primaryKey, noMatch }, (one) => write(one, known));
+  };
+
   const untilStopping = (call: Call): Call => ({ ...call, signal: AbortSignal.any([call.signal, stopping]) });
 
   return {
@@ -55,7 +84,8 @@ export function dataService({ executor, transactions, watching, observer, tables
           const operation = decodeGet(handle, request);
           const found = await store.get(handle.schema, operation, call.signal);
           if (found === null) throw rowNotFound(request.table);
-          return { row: rowEncoder(handle)(found) };
+          const row = rowEncoder(handle)(found);
+          return request.withEtag ? { row, etag: rowTag(row) } : { row };
         });
       }),
     batchGet: (request, context) =>
@@ -96,8 +126,9 @@ export function dataService({ executor, transactions, watching, observer, tables
         return await runWrites(executor, call, { method: DataService.method.insertMany, request, writes, contentDigest: context.contentDigest, answer });
       }),
     upsert: (request, context) => writeOne(DataService.method.upsert, 'upsert', request, context, rowAnswer),
-    update: (request, context) => writeOne(DataService.method.update, 'update', request, context, rowAnswer),
-    delete: (request, context) => writeOne(DataService.method.delete, 'delete', request, context, ({ found }) => ({ deleted: found })),
+    update: (request, context) => underTag(DataService.method.update, request, context, (one, of) => writeOne(DataService.method.update, 'update', one, of, rowAnswer)),
+    delete: (request, context) =>
+      underTag(DataService.method.delete, request, context, (one, of) => writeOne(DataService.method.delete, 'delete', one, of, ({ found }) => ({ deleted: found }))),
     mutate: (request, context) =>
       observer.observe('Mutate', request.mutations[0]?.kind.value?.table ?? '', context, async (call) => {
         const writes = writesOf(request);

@@ -39,6 +39,7 @@ export function pageSizeOf(pageSize: number): number {
 }
 
 export function decodeGet(handle: TableHandle, request: GetRequest): GetOperation {
+  if (request.withEtag && request.columns.length > 0) throw argument('with_etag: an etag is one of the whole row; leave columns out');
   return { key: decodeKey(handle, request.key, 'key'), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
 }
 

@@ -51,7 +51,10 @@ function decodeInsert(handle: TableHandle, kind: 'insert' | 'upsert', request: I
     if (!row.columns.includes(name)) throw missing(handle, name, field);
   }
   const returning = columnsToReturn(handle, request.returning, `${at}returning`, schema.primaryKey);
-  return { operation: { kind, table: schema.name, row, returning }, keys: key === null ? [] : [key] };
+  const keys = key === null ? [] : [key];
+  if (request.$typeName !== 'switchyard.data.v1.UpsertRequest') return { operation: { kind: 'insert', table: schema.name, row, returning }, keys };
+  const precondition = decodeFilter(handle, request.precondition, `${at}precondition`);
+  return { operation: { kind: 'upsert', table: schema.name, row, precondition, returning }, keys };
 }
 
 /** An upsert's row with the key that was given apart from it. */
@@ -73,6 +76,7 @@ function withKey(handle: TableHandle, row: Row, request: InsertRequest | UpsertR
 
 function decodeUpdate(handle: TableHandle, request: UpdateRequest, at: string): DecodedWrite {
   const { schema } = handle;
+  refuseTag(request.etag, at);
   const key = decodeKey(handle, request.key, `${at}key`);
   const set = decodeRow(handle, maskedRow(handle, request, at), `${at}row`);
   const add = decodeAmounts(handle, request.add, `${at}add`);
@@ -87,9 +91,15 @@ function decodeUpdate(handle: TableHandle, request: UpdateRequest, at: string): 
 }
 
 function decodeDelete(handle: TableHandle, request: DeleteRequest, at: string): DecodedWrite {
+  refuseTag(request.etag, at);
   const key = decodeKey(handle, request.key, `${at}key`);
   const precondition = decodeFilter(handle, request.precondition, `${at}precondition`);
   return { operation: { kind: 'delete', table: handle.schema.name, key, precondition, allowMissing: request.allowMissing }, keys: [key] };
+}
+
+/** Of a call of its own the condition stands for the tag by now. */
+function refuseTag(etag: string, at: string): void {
+  if (etag !== '') throw argument(`${at}etag: only in a call of its own; here give a precondition or, in a transaction, read the row under a lock`);
 }
 
 /** The row's cells that the mask names, or all. */

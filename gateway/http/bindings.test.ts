@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { bindingsOf, HttpRoutes } from './bindings.ts';
-import { isMatch, packedTag, quotedTag, tagCondition } from './etag.ts';
+import { isMatch } from '../row-tag.ts';
+import { packedTag, quotedTag, tagCondition } from './etag.ts';
 import { HttpError } from './http-error.ts';
 import { parseTemplate } from './path-template.ts';
 
@@ -53,8 +54,8 @@ test('templates that could not be matched are refused', () => {
 
 test('what is a parameter follows from path and body', () => {
   const names = (method: string) => [...new Set([...(bindings.find((binding) => binding.method.name === method)?.parameters.values() ?? [])].map(({ jsonName }) => jsonName))];
-  expect(names('Get')).toEqual(['columns', 'consistency']);
-  expect(names('Update')).toEqual(['updateMask', 'add', 'precondition', 'returning', 'validateOnly', 'requestId']);
+  expect(names('Get')).toEqual(['columns', 'consistency', 'withEtag']);
+  expect(names('Update')).toEqual(['updateMask', 'add', 'precondition', 'returning', 'validateOnly', 'requestId', 'etag']);
   expect(names('Query')).toEqual([]);
 });
 

@@ -318,9 +318,27 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
       });
 
       test('upsert adds the row or sets the given columns only', async () => {
-        const upsert = (cells: Readonly<Record<string, Cell>>): WriteOperation => ({ kind: 'upsert', table: 'item', row: rowOf(cells), returning: ['amount', 'note'] });
+        const upsert = (cells: Readonly<Record<string, Cell>>, precondition: Filter | null = null): WriteOperation => ({
+          kind: 'upsert',
+          table: 'item',
+          row: rowOf(cells),
+          precondition,
+          returning: ['amount', 'note'],
+        });
         expect((await write(upsert({ id: 1n, name: 'a', amount: 5n, note: 'x' })))[0]?.row?.cells).toEqual([5n, 'x']);
         expect((await write(upsert({ id: 1n, name: 'a', amount: 6n })))[0]?.row?.cells).toEqual([6n, 'x']);
+        // What is there must be as it says; what is not there needs not.
+        expect(await reasonOf(write(upsert({ id: 1n, name: 'a', amount: 7n }, amountIs(7n))))).toBe('PRECONDITION_FAILED');
+        expect(await reasonOf(write(insertItem(3n, 'c'), upsert({ id: 1n, name: 'a', amount: 7n }, { kind: 'not', filter: { kind: 'prefix', column: 'note', text: 'x' } })))).toBe(
+          'PRECONDITION_FAILED',
+        );
+        expect([(await get(1n, ['amount']))?.cells, await get(3n)]).toEqual([[6n], null]);
+        expect(
+          (await write(upsert({ id: 1n, name: 'a', amount: 7n }, amountIs(6n)), upsert({ id: 2n, name: 'b', note: 'y' }, amountIs(99n)))).map(({ row }) => row?.cells),
+        ).toEqual([
+          [7n, 'x'],
+          [0n, 'y'],
+        ]);
       });
 
       test('update sets, adds and returns the new row', async () => {

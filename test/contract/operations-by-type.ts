@@ -226,7 +226,8 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
           const keyedTable = keyed.name;
           const all = new Map([[keyedTable, keyed]]);
           const keys = distinct ? values : values.slice(0, 2);
-          const put = (v: Cell, n: number, kind: 'insert' | 'upsert'): WriteOperation => ({ kind, table: keyedTable, row: rowOf({ v, n: BigInt(n) }), returning: [] });
+          const rowWith = (v: Cell, n: number) => ({ table: keyedTable, row: rowOf({ v, n: BigInt(n) }), returning: [] });
+          const put = (v: Cell, n: number): WriteOperation => ({ ...rowWith(v, n), kind: 'insert' });
           await store.write(
             all,
             keys.map((key) => ({ kind: 'delete', table: keyedTable, key: [key], precondition: null, allowMissing: true })),
@@ -234,15 +235,15 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
           );
           await store.write(
             all,
-            keys.map((key, n) => put(key, n, 'insert')),
+            keys.map((key, n) => put(key, n)),
             never,
           );
           for (const [n, key] of keys.entries()) expect((await store.get(keyed, { key: [key], columns: ['n'] }, never))?.cells).toEqual([BigInt(n)]);
           const backwards = keys.toReversed();
           const rows = await store.batchGet(keyed, { keys: backwards.map((key) => [key]), columns: ['v'] }, never);
           for (const [index, row] of rows.entries()) equal(row?.cells[0], backwards[index] ?? null);
-          expect(await reasonOf(store.write(all, [put(second, 9, 'insert')], never))).toBe('UNIQUE_VIOLATION');
-          await store.write(all, [put(second, 9, 'upsert')], never);
+          expect(await reasonOf(store.write(all, [put(second, 9)], never))).toBe('UNIQUE_VIOLATION');
+          await store.write(all, [{ ...rowWith(second, 9), kind: 'upsert', precondition: compare('v', '=', second) }], never);
           const raised: WriteOperation = { kind: 'update', table: keyedTable, key: [second], set: none, add: rowOf({ n: 1n }), precondition: null, returning: ['v', 'n'] };
           const [result] = await store.write(all, [raised], never);
           equal(result?.row?.cells[0], second);
@@ -288,7 +289,7 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
           [0, first],
           [17, second],
         ] as const) {
-          const [result] = await write({ kind: 'upsert', table, row: rowOf({ id: BigInt(id), v }), returning: ['v'] });
+          const [result] = await write({ kind: 'upsert', table, row: rowOf({ id: BigInt(id), v }), precondition: { kind: 'isNull', column: 'v' }, returning: ['v'] });
           equal(result?.row?.cells[0], v);
           equal(await cellOf(id), v);
         }
@@ -304,6 +305,7 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
         const isSecond = compare('v', '=', second);
         expect(await reasonOf(write(update(0, { set: rowOf({ v: null }), precondition: isSecond })))).toBe('PRECONDITION_FAILED');
         equal(await cellOf(0), first);
+        expect(await reasonOf(write({ kind: 'upsert', table, row: rowOf({ id: 0n, v: null }), precondition: isSecond, returning: [] }))).toBe('PRECONDITION_FAILED');
         await write(update(1, { set: rowOf({ v: first }), precondition: isSecond }));
         equal(await cellOf(1), first);
         expect(await reasonOf(write(remove(1, isSecond)))).toBe('PRECONDITION_FAILED');

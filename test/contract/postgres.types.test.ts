@@ -293,7 +293,7 @@ describe('PostgreSQL', () => {
     const after = await described('altered');
     expect(after.fingerprint).not.toBe(before.fingerprint);
     for (let i = 0; i < 8; i += 1) expect(await read(after)).toBe(1n);
-    const returning: WriteOperation = { kind: 'upsert', table: 'altered', row: { columns: ['id', 'v'], cells: [1, 1n] }, returning: ['v'] };
+    const returning: WriteOperation = { kind: 'upsert', table: 'altered', row: { columns: ['id', 'v'], cells: [1, 1n] }, precondition: null, returning: ['v'] };
     for (let i = 0; i < 8; i += 1) await store.write(new Map([['altered', after]]), [returning, returning], never);
     await sql('ALTER TABLE altered ALTER v TYPE int');
     const again = await described('altered');

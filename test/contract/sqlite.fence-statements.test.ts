@@ -374,7 +374,7 @@ test('a gateway reads and writes as the state says, whatever snapshots there are
   ];
   const operations = (name: string): readonly WriteOperation[] => [
     { kind: 'insert', table: 'item', row: cells({ name }), returning: [] },
-    { kind: 'upsert', table: 'item', row: cells({ id: 1n, name: 'a' }), returning: [] },
+    { kind: 'upsert', table: 'item', row: cells({ id: 1n, name: 'a' }), precondition: null, returning: [] },
     { kind: 'update', table: 'item', key: [1n], set: cells({ amount: 7 }), add: cells({}), precondition: null, returning: ['amount'] },
     { kind: 'delete', table: 'item', key: [404n], precondition: null, allowMissing: true },
   ];

@@ -203,7 +203,7 @@ describe('SQLite', () => {
       fc.asyncProperty(decimal, decimal, async (a, b) => {
         const scale = Math.max(a[1], b[1]);
         const [left, right] = [a[0] * 10n ** BigInt(scale - a[1]), b[0] * 10n ** BigInt(scale - b[1])];
-        const upsert: WriteOperation = { kind: 'upsert', table: 'pairs', row: rowOf({ id: 1n, a: textOf(a) }), returning: [] };
+        const upsert: WriteOperation = { kind: 'upsert', table: 'pairs', row: rowOf({ id: 1n, a: textOf(a) }), precondition: null, returning: [] };
         await store.write(schemas, [upsert], never);
         const isLess = { kind: 'compare', column: 'a', operator: '<', value: textOf(b) } as const;
         const isEqual = { kind: 'compare', column: 'a', operator: '=', value: textOf(b) } as const;

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
 import { Comparison_Operator, Consistency } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { ColumnKind, type Row, type Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
+import { SHOP_LOGINS } from '../support/servers/shop.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
 
 const schema = `
 CREATE TYPE mood AS ENUM ('calm', 'angry');
@@ -183,6 +186,29 @@ describe('writes', () => {
     await expect(client.update({ table: 'item', key: key(id), add: { cells: { amount: int(-100) } } })).rejects.toMatchObject({ reason: 'CHECK_VIOLATION' });
   });
 
+  test('an etag is that of the whole row, and whoever writes under it first wins', async () => {
+    await stage.prepare('old');
+    const id = await insertItem('tagged', { amount: int(1) });
+    const tagged = () => client.get({ table: 'item', key: key(id), withEtag: true });
+    const { etag } = await tagged();
+    expect([etag.length > 20, (await tagged()).etag === etag, (await client.get({ table: 'item', key: key(id) })).etag]).toEqual([true, true, '']);
+    const raise = (more: object = {}) => client.update({ table: 'item', key: key(id), add: { cells: { amount: int(1) } }, etag, returning: ['amount'], ...more });
+    const outcomes = await Promise.allSettled(Array.from({ length: 5 }, () => raise()));
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    await expect(client.delete({ table: 'item', key: key(id), etag, allowMissing: true })).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    const next = (await tagged()).etag;
+    const once = { etag: next, requestId: `etag-${id}` };
+    expect(shown((await raise(once)).row).amount).toBe(3n);
+    // Done already: the row is another one by now, and the answer is the first one's.
+    expect(shown((await raise(once)).row).amount).toBe(3n);
+    await client.delete({ table: 'item', key: key(id), etag: (await tagged()).etag });
+    await expect(raise({ etag: next })).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    await expect(client.get({ table: 'item', key: key(id), withEtag: true, columns: ['name'] })).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID' });
+    const inside = { kind: { case: 'delete' as const, value: { table: 'item', key: key(id), etag } } };
+    await expect(client.mutate({ mutations: [inside] })).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringContaining('mutations[0].delete.etag') });
+  });
+
   test('Upsert and Delete', async () => {
     const id = await insertItem('upsert');
     await client.upsert({ table: 'item', row: { cells: { id: int(id), name: text('upserted') } } });
@@ -285,6 +311,38 @@ describe('what is refused names field, value and type', () => {
   ])('%s', async (_, act, reason, message) => {
     await expect(act()).rejects.toMatchObject({ reason, message: expect.stringMatching(message) });
   });
+});
+
+test('a call whose deadline is over or whose caller leaves is cancelled in the store too', async () => {
+  const id = await insertItem('waiting');
+  const { host, port } = stage.postgres;
+  const holder = new pg.Client({ host, port, database: 'old', user: SHOP_LOGINS.owner.user, password: SHOP_LOGINS.owner.password });
+  await holder.connect();
+  try {
+    await holder.query(`BEGIN; SELECT FROM item WHERE id = ${id} FOR UPDATE`);
+    const running = (count: number) =>
+      waitUntil(`${count} statements of the gateway`, { limitMs: 5_000, everyMs: 10 }, async () => {
+        const found = await stage.sql('old', `SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_gateway' AND state = 'active' AND wait_event_type = 'Lock'`);
+        return Number(found) === count ? true : undefined;
+      });
+    const update = { table: 'item', key: key(id), add: { cells: { amount: int(1) } } };
+    const late = client.update(update, { deadlineMs: 1_000 });
+    late.catch(() => {});
+    await running(1);
+    await expect(late).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await running(0);
+    const leaving = new AbortController();
+    const left = client.update(update, { signal: leaving.signal });
+    left.catch(() => {});
+    await running(1);
+    leaving.abort();
+    await expect(left).rejects.toMatchObject({ code: 'CANCELLED' });
+    await running(0);
+    await holder.query('COMMIT');
+    expect(shown((await client.get({ table: 'item', key: key(id) })).row).amount).toBe(0n);
+  } finally {
+    await holder.end();
+  }
 });
 
 test('a column that is added later is found at once', async () => {

@@ -65,6 +65,21 @@ describe('calls', () => {
     expect([await db.orders.delete({ id }), await db.orders.delete({ id })]).toEqual([true, false]);
   });
 
+  test('conditions on the row that is there, by values and by etag', async () => {
+    const { id } = await db.orders.insert({ customer: 'tagged', total: '1.00' });
+    const put = { id, customer: 'tagged', total: '2.00' };
+    await expect(db.orders.upsert(put, { where: { parts: 9 } })).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    await db.orders.upsert(put, { where: { parts: 1 } });
+    const tagged = await db.orders.getTagged({ id });
+    expect(tagged?.row).toEqual(await db.orders.get({ id }));
+    const etag = tagged?.etag ?? '';
+    await db.orders.update({ id }, { note: 'first' }, { etag });
+    await expect(db.orders.update({ id }, { note: 'second' }, { etag })).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    await expect(db.orders.delete({ id }, { etag })).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    expect(await db.orders.getTagged({ id: -1n })).toBeNull();
+    await db.orders.delete({ id }, { where: { note: 'first' } });
+  });
+
   test('batchGet, query, stream, count, aggregate', async () => {
     const ids = (await db.orders.insertMany(Array.from({ length: 25 }, (_, i) => ({ customer: i % 2 === 0 ? 'even' : 'odd', total: `${i}.00`, parts: i })))).map(({ id }) => id);
     expect((await db.orders.batchGet([{ id: ids[3] ?? 0n }, { id: -1n }], { columns: ['parts'] })).map((row) => row?.parts)).toEqual([3, undefined]);

@@ -94,7 +94,9 @@ export function compileWrite(table: TableSchema, operation: WriteOperation): Sta
       // With nothing to set, the key is set to itself: DO NOTHING would return no row.
       const set = (named.length === 0 ? table.primaryKey : named).map((name) => `${quoteIdentifier(name)} = EXCLUDED.${quoteIdentifier(name)}`);
       const insert = insertInto(table, operation, values);
-      return values.statement(`${insert} ON CONFLICT (${columnList(table.primaryKey)}) DO UPDATE SET ${set.join(', ')}${returningClause(operation.returning)}`);
+      return values.statement(
+        `${insert} ON CONFLICT (${columnList(table.primaryKey)}) DO UPDATE SET ${set.join(', ')}${upsertGuard(operation.precondition, values)}${returningClause(operation.returning)}`,
+      );
     }
     case 'update': {
       const set = [...assignments(table, operation.set, values, assign), ...assignments(table, operation.add, values, increase)];
@@ -160,11 +162,16 @@ function guardedKey(table: TableSchema, key: readonly Cell[], precondition: Filt
   return precondition === null ? condition : `${condition} AND ${compileFilter(precondition, values)}`;
 }
 
+/** In a query of its own the names of columns are those of the stored row, not of the new one as well. */
+const upsertGuard = (precondition: Filter | null, values: Values): string =>
+  precondition === null ? '' : ` WHERE (SELECT ${compileFilter(precondition, values)} FROM (SELECT stored.*) AS found)`;
+
 function insertInto(table: TableSchema, operation: Extract<WriteOperation, { row: unknown }>, values: Values): string {
   const { columns, cells } = operation.row;
-  if (columns.length === 0) return `INSERT INTO ${quoteTable(table.name)} DEFAULT VALUES`;
+  const into = `INSERT INTO ${quoteTable(table.name)} AS stored`;
+  if (columns.length === 0) return `${into} DEFAULT VALUES`;
   const list = columns.map((name, i) => values.add(...fitting(table, name, cells[i] ?? null)));
-  return `INSERT INTO ${quoteTable(table.name)} (${columnList(columns)}) VALUES (${list.join(', ')})`;
+  return `${into} (${columnList(columns)}) VALUES (${list.join(', ')})`;
 }
 
 type Assignment = (column: ColumnSchema, parameter: string) => string;

@@ -1,4 +1,5 @@
 import { aggregateColumn } from '../../../core/aggregate-column.ts';
+import type { Cell } from '../../../core/cell.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
@@ -16,9 +17,17 @@ export function planned(schemas: ReadonlyMap<string, TableSchema>, operations: r
     const table = schemas.get(operation.table);
     if (table === undefined) throw new SwitchyardError('INTERNAL', `no schema was given for table "${operation.table}"`);
     const statement = compileWrite(table, operation);
-    const exists = operation.kind === 'update' || operation.kind === 'delete' ? compileExists(table, operation.key) : null;
-    return { operation, table, statement, exists };
+    const key = missableKey(table, operation);
+    return { operation, table, statement, exists: key === null ? null : compileExists(table, key) };
   });
+}
+
+/** Key of the row without which the write has no effect, or under whose condition it has none; null: it always has one. */
+function missableKey(table: TableSchema, operation: WriteOperation): readonly Cell[] | null {
+  if ('key' in operation) return operation.key;
+  if (operation.kind === 'insert' || operation.precondition === null) return null;
+  const { columns, cells } = operation.row;
+  return table.primaryKey.map((name) => cells[columns.indexOf(name)] ?? null);
 }
 
 /** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */

@@ -13,7 +13,7 @@ export interface PlannedWrite {
   readonly operation: WriteOperation;
   readonly table: TableSchema;
   readonly statement: Statement;
-  /** Of an update or a delete: whether its row exists at all. */
+  /** Of a write that may have no effect: whether its row exists at all. */
   readonly exists: Statement | null;
 }
 
@@ -73,11 +73,11 @@ export async function settleAll(session: Session, writes: readonly PlannedWrite[
   return results;
 }
 
-/** An update or delete that met no row. */
+/** A write that met no row, or none that it may change. */
 function missed(write: PlannedWrite, rowExists: boolean): DoneWrite {
   const { operation, table } = write;
   const metadata = { table: table.name };
-  if (rowExists && 'precondition' in operation && operation.precondition !== null) {
+  if ((rowExists || operation.kind === 'upsert') && 'precondition' in operation && operation.precondition !== null) {
     throw new SwitchyardError('PRECONDITION_FAILED', `the row of "${table.name}" does not satisfy the precondition; nothing was written`, { metadata });
   }
   if (operation.kind === 'delete' && operation.allowMissing) return { row: null, found: false };

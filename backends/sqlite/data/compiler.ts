@@ -63,7 +63,8 @@ export function compileWrite(table: TableSchema, operation: WriteOperation): Sta
       const set = (named.length === 0 ? table.primaryKey : named).map((name) => `${quoteIdentifier(name)} = excluded.${quoteIdentifier(name)}`);
       const insert = insertInto(table, operation, values);
       const key = table.primaryKey.map(quoteIdentifier).join(', ');
-      return values.statement(`${insert} ON CONFLICT (${key}) DO UPDATE SET ${set.join(', ')}${returning(table, operation.returning)}`);
+      const guard = operation.precondition === null ? '' : ` WHERE ${compileFilter(operation.precondition, values)}`;
+      return values.statement(`${insert} ON CONFLICT (${key}) DO UPDATE SET ${set.join(', ')}${guard}${returning(table, operation.returning)}`);
     }
     case 'update': {
       const set = [

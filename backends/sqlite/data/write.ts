@@ -53,10 +53,11 @@ function runWrite(connection: Connection, write: PlannedWrite): WriteResult {
 /** A write that met no row: an update or delete of none, or whatever a trigger's RAISE(IGNORE) left undone. */
 function missed({ operation, table }: PlannedWrite, rowExists: boolean): WriteResult {
   const metadata = { table: table.name };
-  if (operation.kind === 'insert' || operation.kind === 'upsert' || (rowExists && operation.precondition === null)) {
+  const isGuarded = operation.kind !== 'insert' && operation.precondition !== null;
+  if (operation.kind === 'insert' || (!isGuarded && (rowExists || operation.kind === 'upsert'))) {
     throw new SwitchyardError('CHECK_VIOLATION', `a trigger of "${table.name}" let the write have no effect; nothing was written`, { metadata });
   }
-  if (rowExists) {
+  if (isGuarded && (rowExists || operation.kind === 'upsert')) {
     throw new SwitchyardError('PRECONDITION_FAILED', `the row of "${table.name}" does not satisfy the precondition; nothing was written`, { metadata });
   }
   if (operation.kind === 'delete' && operation.allowMissing) return { row: null, found: false };

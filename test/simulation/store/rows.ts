@@ -63,6 +63,7 @@ export async function writeRow(server: StoreServer, transaction: Transaction, op
       put(made);
       return { row: chosen(table, made ?? [], operation.returning), found: true };
     case 'upsert': {
+      if (before !== undefined && operation.precondition !== null && !satisfies(table, before, operation.precondition)) return missed(operation, true);
       const row = before === undefined ? (made ?? []) : changed(table, before, operation.row, null);
       put(row);
       return { row: chosen(table, row, operation.returning), found: true };
@@ -136,7 +137,7 @@ function changed(table: TableSchema, before: WholeRow, set: Row, add: Row | null
   });
 }
 
-function missed(operation: Extract<WriteOperation, { kind: 'update' | 'delete' }>, exists: boolean): WriteResult {
+function missed(operation: Exclude<WriteOperation, { kind: 'insert' }>, exists: boolean): WriteResult {
   const metadata = { table: operation.table };
   if (exists && operation.precondition !== null) {
     throw new SwitchyardError('PRECONDITION_FAILED', `the row of "${operation.table}" does not satisfy the precondition; nothing was written`, { metadata });

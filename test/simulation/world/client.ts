@@ -124,7 +124,7 @@ export class Client {
   async #increment(gateway: GatewayNode, key: bigint): Promise<void> {
     const add: (requestId: string) => Act<number> = (requestId) => async (service, context) => {
       const answer = await service.update(create(UpdateRequestSchema, { table: 'item', key: rowKey(key), add: row(1), returning: ['value'], requestId }), context);
-      return Number(stateOf(answer as GetResponse));
+      return Number(stateOf(answer as Pick<GetResponse, 'row'>));
     };
     await this.#record(
       `item ${key}`,

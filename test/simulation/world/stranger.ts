@@ -27,7 +27,7 @@ export async function longTransaction(parts: {
   const link = new StoreLink(process, server, network, scheduler);
   const connection = link.connect();
   const id = random.pick(registers);
-  const operation: WriteOperation = { kind: 'upsert', table: 'item', row: { columns: ['id', 'value'], cells: [id, BigInt(value)] }, returning: [] };
+  const operation: WriteOperation = { kind: 'upsert', table: 'item', row: { columns: ['id', 'value'], cells: [id, BigInt(value)] }, precondition: null, returning: [] };
   const never = new AbortController().signal;
   const invoked = scheduler.now;
   const tell = (outcome: RowOperation['outcome']): void => onOperation({ process: 'console', invoked, responded: scheduler.now, outcome, key: `item ${id}`, kind: 'write', value });

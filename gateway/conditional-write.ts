@@ -1,9 +1,8 @@
 import { create } from '@bufbuild/protobuf';
-import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import { Comparison_Operator, type DeleteRequest, type Filter, FilterSchema, type UpdateRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
-import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
-import { isMatch, rowTag, type TagCondition } from './etag.ts';
-import { HttpError } from './http-error.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
+import { Comparison_Operator, type DeleteRequest, type Filter, FilterSchema, type UpdateRequest } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import type { Row as WireRow } from '../gen/switchyard/data/v1/value_pb.ts';
+import { isMatch, rowTag, type TagCondition } from './row-tag.ts';
 
 const mostRounds = 8;
 
@@ -12,19 +11,25 @@ export interface RowAccess {
   readonly read: () => Promise<WireRow>;
   /** Columns of the primary key, which the write names anyway. */
   readonly primaryKey: readonly string[];
+  /** What the caller is told where no row with such a tag is there. */
+  readonly noMatch: (why: string) => Error;
 }
 
 /**
- * Does an update or delete under If-Match. Comparing tags and then writing would be a race: the write carries the row that has the tag, cell by cell, as its precondition, which the store checks in the same statement. When the store finds another row then, the row
- * is read again: usually its tag no longer matches. 412 where no row, or none with such a tag, is there. The caller's own precondition still answers PRECONDITION_FAILED.
+ * Does an update or delete of a row that must have one of these tags. Comparing tags and then writing would be a race: the write carries the row that has the tag, cell by cell, as its precondition, which the store checks in the same statement. When the store finds another row then, the row
+ * is read again: usually its tag no longer matches. `noMatch` where no row, or none with such a tag, is there. The caller's own precondition still answers PRECONDITION_FAILED.
  * A write with a request id goes to the store in any case, for it may have been done already: where the tag does not match, under a condition that no row satisfies.
  */
 export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(condition: TagCondition, request: R, row: RowAccess, write: (request: R) => Promise<A>): Promise<A> {
+  const { noMatch } = row;
+  const missingIsNoMatch = (error: unknown): never => {
+    throw hasReason(error, 'ROW_NOT_FOUND') ? noMatch('there is no such row') : error;
+  };
   if (condition === 'any') return await write(strict(request, request.precondition)).catch(missingIsNoMatch);
   for (let round = 1; round <= mostRounds; round += 1) {
     const found = await row.read().catch(missingIsNull);
     if (found === null || !isMatch(condition, rowTag(found))) {
-      const error = noMatch(found === null ? 'there is no such row' : 'the row has changed: its ETag is another one');
+      const error = noMatch(found === null ? 'there is no such row' : 'the row has changed: its etag is another one');
       if (request.requestId === '' || request.validateOnly) throw error;
       return await write(strict(request, noRow(row.primaryKey))).catch((failure: unknown) => {
         throw hasReason(failure, 'PRECONDITION_FAILED', 'ROW_NOT_FOUND') ? error : failure;
@@ -42,7 +47,7 @@ export async function writeIfMatch<R extends UpdateRequest | DeleteRequest, A>(c
       if (own.length > 0 && isMatch(condition, rowTag(await row.read().catch(missingIsNoMatch)))) throw error;
     }
   }
-  throw new SwitchyardError('SERIALIZATION_FAILURE', `If-Match: the row changed and changed back ${mostRounds} times while it was written; nothing was written`);
+  throw new SwitchyardError('SERIALIZATION_FAILURE', `the row changed and changed back ${mostRounds} times while it was written; nothing was written`);
 }
 
 /** What no row satisfies: a part of a key is never NULL. */
@@ -59,7 +64,7 @@ function conditionsOf(row: WireRow, primaryKey: readonly string[]): Filter[] {
     );
 }
 
-/** The request under this precondition; a missing row is no success under If-Match. */
+/** The request under this precondition; a missing row is no success for who expects one. */
 function strict<R extends UpdateRequest | DeleteRequest>(request: R, precondition: Filter | undefined): R {
   const copy: R = { ...request };
   if (precondition === undefined) delete copy.precondition;
@@ -68,14 +73,7 @@ function strict<R extends UpdateRequest | DeleteRequest>(request: R, preconditio
   return copy;
 }
 
-const noMatch = (why: string): HttpError => new HttpError(412, `If-Match: ${why}; nothing was written`, 'PRECONDITION_FAILED');
-
 function missingIsNull(error: unknown): null {
   if (hasReason(error, 'ROW_NOT_FOUND')) return null;
-  throw error;
-}
-
-function missingIsNoMatch(error: unknown): never {
-  if (hasReason(error, 'ROW_NOT_FOUND')) throw noMatch('there is no such row');
   throw error;
 }
