@@ -2,7 +2,7 @@
 export { type Database, type DatabaseOptions, openDatabase, type RowChange, type StreamOptions, Table, type Tables, type TransactionTables } from './database.ts';
 export type { GatewaysOptions } from './gateways.ts';
 export { moduleText } from './generate.ts';
-export type { Aggregations, CallOptions, OrderTerm, Page, PageOptions, QueryOptions, ReadOptions, TableCalls, WriteOptions } from './table.ts';
+export type { Aggregations, CallOptions, OrderTerm, Page, PageOptions, QueryOptions, ReadOptions, RowConditions, TableCalls, Tagged, WriteOptions } from './table.ts';
 export { type Amount, add, type ChangesOf, type ColumnType, type KeyOf, type NewRowOf, type RowOf, type TableType } from './table-type.ts';
 export type { TransactOptions } from './transact.ts';
 export { and, type Combined, type Columns, type Conditions, not, or, type Where } from './where.ts';

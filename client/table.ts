@@ -24,7 +24,7 @@ export interface WriteOptions<K> extends CallOptions {
 }
 
 /** What must be so of the row that is there. */
-export interface Conditions<T extends TableType> {
+export interface RowConditions<T extends TableType> {
   readonly where?: Where<T>;
   /** Of `getTagged`; not within a transaction. */
   readonly etag?: string;
@@ -172,7 +172,7 @@ export class TableCalls<T extends TableType> {
   }
 
   /** Changes one row: new values, or `add(n)` for a number. ROW_NOT_FOUND; PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
-  async update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options: WriteOptions<K> & Conditions<T> = {}): Promise<RowOf<T, K>> {
+  async update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options: WriteOptions<K> & RowConditions<T> = {}): Promise<RowOf<T, K>> {
     const set: Record<string, unknown> = {};
     const added: Record<string, ReturnType<typeof wireValue>> = {};
     for (const [name, value] of Object.entries(changes)) {
@@ -197,7 +197,7 @@ export class TableCalls<T extends TableType> {
   }
 
   /** Removes one row; false: there was none. PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
-  async delete(key: KeyOf<T>, options: CallOptions & Conditions<T> = {}): Promise<boolean> {
+  async delete(key: KeyOf<T>, options: CallOptions & RowConditions<T> = {}): Promise<boolean> {
     const precondition = filterOf(this.#table, options.where);
     const request = {
       table: this.#table.name,

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -192,6 +193,44 @@ const text = (value: unknown): string => JSON.stringify(value, (_, each: unknown
 process.stdout.write(text(found) === text(row) ? 'equal' : text(found));
 `;
     expect(await outputOf({ every: program })).toEqual(['equal']);
+  }, 120_000);
+
+  test('works with the client as a package of its own, which needs nothing but what it names', async () => {
+    const project = join(folder, 'project');
+    const installed = join(project, 'node_modules/@switchyard/client');
+    await run(process.execPath, [join(root, 'client/package.ts'), installed], { cwd: root });
+    const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as { readonly dependencies: Readonly<Record<string, string>> };
+    for (const name of Object.keys(manifest.dependencies)) {
+      await mkdir(join(project, 'node_modules', name, '..'), { recursive: true });
+      await symlink(join(root, 'node_modules', name), join(project, 'node_modules', name));
+    }
+    // Elsewhere than this project, whose packages it would find.
+    const elsewhere = await mkdtemp(join(tmpdir(), 'switchyard-client-'));
+    try {
+      await rename(project, join(elsewhere, 'project'));
+      const generated = await runCommandLine(['client', 'generate', '--gateway', addressOf(0), '--table', 'orders', '--client', '@switchyard/client']);
+      await writeFile(join(elsewhere, 'project/shop.ts'), generated.out);
+      const program = `import { SwitchyardError } from '@switchyard/client';
+import { connect } from './shop.ts';
+using db = connect({ addresses: ${JSON.stringify(addressOf(0))} });
+const { id } = await db.orders.insert({ customer: 'packaged', total: '1.00' });
+const row = await db.orders.get({ id });
+const reason = await db.orders.insert({ id, customer: 'twice', total: '1.00' }).catch((error: unknown) => (error instanceof SwitchyardError ? error.reason : error));
+await db.orders.delete({ id });
+console.log(row?.label, reason);
+`;
+      await writeFile(join(elsewhere, 'project/main.ts'), program);
+      await writeFile(join(elsewhere, 'project/package.json'), '{ "type": "module" }');
+      const types = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
+      await writeFile(join(elsewhere, 'project/tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions: types, include: ['*.ts'] }));
+      await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', join(elsewhere, 'project')]).catch((error: { readonly stdout: string }) => {
+        throw new Error(error.stdout);
+      });
+      const { stdout } = await run(process.execPath, ['--disable-warning=ExperimentalWarning', join(elsewhere, 'project/main.ts')], { cwd: elsewhere });
+      expect(stdout).toBe('packaged! UNIQUE_VIOLATION\n');
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
+    }
   }, 120_000);
 
   test('does what docs/client.md and docs/transactions.md show', async () => {
