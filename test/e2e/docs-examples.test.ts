@@ -110,9 +110,9 @@ test(
 );
 
 test(
-  'docs/data-api.md and docs/cli.md',
+  'docs/data-api.md, docs/types.md and docs/cli.md',
   async () => {
-    for (const page of ['docs/data-api.md', 'docs/cli.md']) await type(operator, examplesOf(await pageOf(page)));
+    for (const page of ['docs/data-api.md', 'docs/types.md', 'docs/cli.md']) await type(operator, examplesOf(await pageOf(page)));
     await processes.run(`${toStop}; wait`, blockLimitMs);
   },
   testLimitMs,
