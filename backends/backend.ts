@@ -18,7 +18,7 @@ import type {
   WriteResult,
 } from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
-import type { EventLine, EventPlace, TableEvent } from '../core/table-event.ts';
+import type { EventLine, EventPlace, TableEvents } from '../core/table-event.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
 /*
@@ -103,10 +103,10 @@ export interface DataStore extends AsyncDisposable {
   /** How far the store's events are complete now. Never falls. NOT_SUPPORTED; TABLE_NOT_WATCHED: the store was never prepared for events. */
   eventLine(signal: AbortSignal): Promise<EventLine>;
   /**
-   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
+   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`, or as many as come to `maxBytes`. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
    * are left out. WATCH_TOO_OLD: events behind `after` were removed.
    */
-  events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]>;
+  events(table: TableSchema, after: EventPlace, until: bigint, limit: number, maxBytes: number, signal: AbortSignal): Promise<TableEvents>;
   /** Whether changes of the table are written down. */
   isWatched(table: string, signal: AbortSignal): Promise<boolean>;
 

@@ -42,3 +42,5 @@ export function requestIdsNotKept(cause: unknown): SwitchyardError {
     'a running control prepares every keyspace whose owner it can log in as; where it cannot, run the script of "switchyard keyspace grants" as an administrator; or leave the request id out';
   return new SwitchyardError('REQUEST_IDS_NOT_KEPT', `the store is not prepared to keep request ids, so nothing was written: ${fix}`, { cause });
 }
+
+export const noSavepoint = (name: string): SwitchyardError => new SwitchyardError('ARGUMENT_INVALID', `the transaction has no savepoint "${name}"`);

@@ -5,7 +5,7 @@ import type { DataClient } from './gateways.ts';
 import { Gateways, type GatewaysOptions } from './gateways.ts';
 import { pause } from './pause.ts';
 import type { RpcCallOptions } from './rpc-client.ts';
-import { type CallOptions, type Door, type QueryOptions, rowsRequest, TableCalls } from './table.ts';
+import { type CallOptions, type Door, type QueryOptions, rowsRequest, TableCalls, type WriteCallOptions } from './table.ts';
 import type { ColumnName, RowOf, TableType } from './table-type.ts';
 import { type Transaction, transact, type TransactOptions } from './transact.ts';
 import { programRow } from './values.ts';
@@ -50,6 +50,7 @@ export class Table<T extends TableType> extends TableCalls<T> {
           failures = 0;
           for (const row of rows) yield programRow(this.#type, row) as RowOf<T, K>;
           left -= rows.length;
+          if (nextPageToken === '') return;
           pageToken = nextPageToken;
         }
         return;
@@ -91,7 +92,8 @@ export class Table<T extends TableType> extends TableCalls<T> {
   /** Throws what no repetition mends. */
   async #beforeRetry(client: DataClient, error: unknown, failures: number, signal: AbortSignal | undefined): Promise<void> {
     this.#gateways.failed(client, error);
-    const mayRepeat = error instanceof SwitchyardError && (error.retryable || hasReason(error, 'PEER_UNREACHABLE'));
+    // The gateway's own deadline is none of the caller's: a stream lasts as long as its caller wants it.
+    const mayRepeat = error instanceof SwitchyardError && (error.retryable || hasReason(error, 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED'));
     if (!mayRepeat || failures > mostFailures) throw error;
     await pause(error.retryAfterMs ?? Math.min(1_000, 10 * 2 ** failures), signal);
   }
@@ -142,17 +144,23 @@ export function openDatabase<S extends Tables>(tables: S, options: DatabaseOptio
 }
 
 function tablesWithin<S extends Tables>(tables: S, transaction: Transaction): TransactionTables<S> {
-  const { get, batchGet, query, aggregate, insert, insertMany, upsert, update } = transaction;
+  const { get, batchGet, query, aggregate } = transaction;
+  const write =
+    <I, O>(act: (request: I) => Promise<O>) =>
+    async (request: I, { requestId }: WriteCallOptions): Promise<O> => {
+      if (requestId !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'requestId: the transaction has one as a whole; leave it out within db.transact');
+      return await act(request);
+    };
   const door: Door = {
     get: (request, { lock }) => get(request, lock),
     batchGet: (request, { lock }) => batchGet(request, lock),
     query: (request, { lock }) => query(request, lock),
     aggregate,
-    insert,
-    insertMany,
-    upsert,
-    update,
-    delete: (request) => transaction.delete(request),
+    insert: write(transaction.insert),
+    insertMany: write(transaction.insertMany),
+    upsert: write(transaction.upsert),
+    update: write(transaction.update),
+    delete: write(transaction.delete),
   };
   const within = Object.fromEntries(Object.entries(tables).map(([name, type]) => [name, new TableCalls(door, type)]));
   const calls = { savepoint: (name: string) => transaction.savepoint(name), rollBackTo: (name: string) => transaction.rollBackTo(name) };
@@ -170,12 +178,12 @@ const conversations = (gateways: Gateways): Pick<DataClient, 'transact'> => ({
 function doorOf(gateways: Gateways, requestIds: boolean): Door {
   const read = async <T>(act: (client: DataClient, options: RpcCallOptions) => Promise<T>, { lock, ...options }: CallOptions & { readonly lock?: unknown }): Promise<T> => {
     if (lock !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'lock: a lock lasts as long as its transaction; read within db.transact');
-    return await gateways.call(act, { ...options, repeatable: true });
+    return await gateways.call(act, { ...options, kind: 'read' });
   };
-  const write = <T>(act: (client: DataClient, id: { readonly requestId: string }, options: RpcCallOptions) => Promise<T>, options: CallOptions): Promise<T> => {
-    const id = { requestId: requestIds ? randomUUID() : '' };
-    return gateways.call((client, own) => act(client, id, own), { ...options, repeatable: requestIds });
-  };
+  const write = <T>(
+    act: (client: DataClient, id: { readonly requestId: string }, options: RpcCallOptions) => Promise<T>,
+    { requestId = requestIds ? randomUUID() : '', ...options }: WriteCallOptions,
+  ): Promise<T> => gateways.call((client, own) => act(client, { requestId }, own), { ...options, kind: requestId === '' ? 'write' : 'write once' });
   return {
     get: (request, options) => read((client, own) => client.get(request, own), options),
     batchGet: (request, options) => read((client, own) => client.batchGet(request, own), options),

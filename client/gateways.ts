@@ -1,6 +1,8 @@
+import { VERDICTS } from '../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { pause } from './pause.ts';
+import { outcomeUnknown } from './outcome-unknown.ts';
 import { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOptions } from './rpc-client.ts';
 
 export interface GatewaysOptions extends Pick<RpcClientOptions, 'caller' | 'channel'> {
@@ -14,8 +16,8 @@ export interface GatewaysOptions extends Pick<RpcClientOptions, 'caller' | 'chan
 
 /** How one call is made. */
 export interface TryOptions {
-  /** Trying again is harmless also where nobody knows whether it was done: a read, or a write with a request id. */
-  readonly repeatable: boolean;
+  /** A write without a request id is not tried again where nobody knows whether it was done. */
+  readonly kind: 'read' | 'write once' | 'write';
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -51,12 +53,13 @@ export class Gateways implements Disposable {
     this.#gateways = addresses.map((address) => ({ client: createRpcClient(DataService, address, given), restsUntilMs: 0, restMs: firstRestMs }));
   }
 
-  /** Makes one call, as often as it takes. Rejects with the last failure when the deadline leaves no time for another try. */
+  /** Makes one call, as often as it takes. Rejects with the last failure when the deadline leaves no time for another try, or with OUTCOME_UNKNOWN where that failure does not speak of the tries before it. */
   async call<T>(
     act: (client: DataClient, options: RpcCallOptions) => Promise<T>,
-    { repeatable, signal, deadlineMs = this.#options.deadlineMs ?? defaultDeadlineMs }: TryOptions,
+    { kind, signal, deadlineMs = this.#options.deadlineMs ?? defaultDeadlineMs }: TryOptions,
   ): Promise<T> {
     const endsMs = performance.now() + deadlineMs;
+    let unknown: SwitchyardError | null = null;
     for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       const gateway = this.#pick();
       try {
@@ -65,11 +68,12 @@ export class Gateways implements Disposable {
         return answer;
       } catch (error) {
         this.failed(gateway.client, error);
-        if (!mayRepeat(error, repeatable)) throw error;
+        if (kind === 'write once' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN')) unknown = error;
+        if (!mayRepeat(error, kind !== 'write')) throw outcomeOf(error, unknown);
         const waitMs =
           this.#othersServe(gateway) && hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY') ? 0 : Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
-        if (performance.now() + waitMs >= endsMs) throw error;
-        await pause(waitMs, signal);
+        if (performance.now() + waitMs >= endsMs) throw outcomeOf(error, unknown);
+        await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped, unknown)));
       }
     }
   }
@@ -118,6 +122,15 @@ export class Gateways implements Disposable {
     return this.#gateways.some((each) => each !== gateway && each.restsUntilMs <= now);
   }
 }
+
+/** What a write has come to whose last try failed like this, and of whose earlier tries one is `unknown`. */
+function outcomeOf(error: unknown, unknown: SwitchyardError | null): unknown {
+  if (unknown === null || hasReason(error, ...storeVerdicts)) return error;
+  return outcomeUnknown('the write', unknown, error);
+}
+
+/** Only of a try that reached the store; a NOT NULL may also be the gateway's own word. */
+const storeVerdicts = VERDICTS.filter((reason) => reason !== 'NOT_NULL_VIOLATION');
 
 function mayRepeat(error: unknown, repeatable: boolean): error is SwitchyardError {
   if (!(error instanceof SwitchyardError)) return false;

@@ -47,6 +47,13 @@ export type RpcClient<S extends DescService> = RpcMethods<S> & Disposable;
 
 const defaultDeadlineMs = 10_000;
 type Message = MessageShape<DescMessage>;
+/** A peer that has gone without a word is noticed within half a minute, also by a stream on which nothing comes; and a message may be as large as a gateway sends it. */
+const channelOptions: ChannelOptions = {
+  'grpc.enable_retries': 0,
+  'grpc.keepalive_time_ms': 20_000,
+  'grpc.keepalive_timeout_ms': 10_000,
+  'grpc.max_receive_message_length': 16 * 1_024 * 1_024,
+};
 
 function callOptions(deadlineMs: number | undefined): CallOptions {
   return deadlineMs === undefined ? {} : { deadline: Date.now() + deadlineMs };
@@ -86,7 +93,7 @@ class Caller {
 
   constructor(address: string, options: RpcClientOptions) {
     this.#metadata = metadataOf(options);
-    this.#client = new Client(address, credentials.createInsecure(), { 'grpc.enable_retries': 0, ...options.channel });
+    this.#client = new Client(address, credentials.createInsecure(), { ...channelOptions, ...options.channel });
     this.#address = address;
     this.#deadlineMs = options.deadlineMs ?? defaultDeadlineMs;
   }

@@ -18,7 +18,11 @@ export interface ReadOptions<K> extends CallOptions {
   /** Within a transaction: keeps others from changing the rows until it ends. */
   readonly lock?: 'share' | 'update';
 }
-export interface WriteOptions<K> extends CallOptions {
+export interface WriteCallOptions extends CallOptions {
+  /** Makes the write one with an earlier call of the same id and content, such as one that ended with OUTCOME_UNKNOWN (docs/retries.md). Left out: one of its own. Not within a transaction. */
+  readonly requestId?: string;
+}
+export interface WriteOptions<K> extends WriteCallOptions {
   /** Columns to return; left out: the primary key. */
   readonly returning?: readonly K[];
 }
@@ -63,7 +67,7 @@ export interface AggregateOptions<T extends TableType, G> extends CallOptions {
 export type Door = {
   readonly [M in 'get' | 'batchGet' | 'query' | 'aggregate' | 'insert' | 'insertMany' | 'upsert' | 'update' | 'delete']: (
     request: Parameters<Transaction[M]>[0],
-    options: CallOptions & { readonly lock?: RowLock },
+    options: WriteCallOptions & { readonly lock?: RowLock },
   ) => ReturnType<Transaction[M]>;
 };
 
@@ -197,7 +201,7 @@ export class TableCalls<T extends TableType> {
   }
 
   /** Removes one row; false: there was none. PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
-  async delete(key: KeyOf<T>, options: CallOptions & RowConditions<T> = {}): Promise<boolean> {
+  async delete(key: KeyOf<T>, options: WriteCallOptions & RowConditions<T> = {}): Promise<boolean> {
     const precondition = filterOf(this.#table, options.where);
     const request = {
       table: this.#table.name,
@@ -233,8 +237,9 @@ function aggregationOf(asked: Aggregations<TableType>[string] | undefined): Mess
 
 const locks = { share: RowLock.SHARE, update: RowLock.UPDATE } as const;
 
-const given = ({ deadlineMs, signal, lock }: CallOptions & { readonly lock?: 'share' | 'update' }): CallOptions & { readonly lock?: RowLock } => ({
+const given = ({ deadlineMs, signal, requestId, lock }: WriteCallOptions & { readonly lock?: 'share' | 'update' }): WriteCallOptions & { readonly lock?: RowLock } => ({
   ...(deadlineMs === undefined ? {} : { deadlineMs }),
   ...(signal === undefined ? {} : { signal }),
+  ...(requestId === undefined ? {} : { requestId }),
   ...(lock === undefined ? {} : { lock: locks[lock] }),
 });

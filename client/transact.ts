@@ -27,6 +27,7 @@ import type {
   UpsertRequestSchema,
   UpsertResponse,
 } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { outcomeUnknown } from './outcome-unknown.ts';
 import { pause } from './pause.ts';
 import type { RpcClient, RpcConversation } from './rpc-client.ts';
 import { fromStatus } from './rpc-error.ts';
@@ -69,8 +70,8 @@ export async function transact<T>(
   const { retryMs = defaultRetryMs, signal, onRetry, ...begin } = options;
   const requestId = options.readOnly === true ? '' : randomUUID();
   const endsMs = performance.now() + retryMs;
-  /** What the try returned whose commit nobody knows the end of. */
-  let doubtful: { readonly result: T } | null = null;
+  /** What the try returned whose commit nobody knows the end of, and why not. */
+  let doubtful: { readonly result: T; readonly error: SwitchyardError } | null = null;
   for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     let finished: { readonly result: T } | null = null;
     try {
@@ -82,13 +83,13 @@ export async function transact<T>(
       await transaction.ask({ case: 'commit', value: {} });
       return result;
     } catch (error) {
-      signal?.throwIfAborted();
+      if (signal?.aborted) throw doubtful === null ? signal.reason : outcomeUnknown('the transaction', doubtful.error, signal.reason);
       if (doubtful !== null && hasReason(error, 'TRANSACTION_COMMITTED')) return doubtful.result;
       // The commit was sent and may have been done: only the same request id tells.
-      const isDoubtful = finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED');
-      if (isDoubtful) doubtful = finished;
-      const mayRepeat = error instanceof SwitchyardError && (error.retryable || isDoubtful || hasReason(error, 'PEER_UNREACHABLE'));
-      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw error;
+      if (finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) doubtful = { ...finished, error };
+      // In doubt whatever fails may have failed because of what was done.
+      const mayRepeat = error instanceof SwitchyardError && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
+      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error);
       onRetry?.(error);
       await pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
     }

@@ -1,7 +1,19 @@
+import type { ErrorReason } from './error-catalogue.ts';
 import type { WriteResult } from './operation.ts';
 
 /** Header (HTTP) and metadata key (gRPC) with which a caller says who it is. */
 export const CALLER_KEY = 'switchyard-caller';
+
+/** With these a store answers a write after it has waited for whatever else is at the same rows and found no record: they tell that an earlier try was not done either. The gateway's own word for a value is no such answer. */
+export const VERDICTS: readonly ErrorReason[] = [
+  'ROW_NOT_FOUND',
+  'PRECONDITION_FAILED',
+  'UNIQUE_VIOLATION',
+  'FOREIGN_KEY_VIOLATION',
+  'NOT_NULL_VIOLATION',
+  'CHECK_VIOLATION',
+  'REQUEST_ID_REUSED',
+];
 
 /** A write that is to be done once, however often and through whichever gateway it is sent. */
 export interface OnceRequest {

@@ -20,6 +20,13 @@ export interface TableEvent extends EventPlace {
 
 export const isBehind = (a: EventPlace, b: EventPlace): boolean => a.attempt > b.attempt || (a.attempt === b.attempt && a.number > b.number);
 
+/** Events of one look, in order. */
+export interface TableEvents {
+  readonly events: readonly TableEvent[];
+  /** Events behind them were left out, for they had become too large together. */
+  readonly cut: boolean;
+}
+
 /** How far a store's events can be read. */
 export interface EventLine {
   /** Up to this number nothing can come any more. */

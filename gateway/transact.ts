@@ -111,7 +111,7 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
       throw argument('begin: the transaction has begun; open another stream for another one');
     case 'get':
       checkRead(step.value);
-      return await transaction.use(step.value.table, 'read', async (store, handle) => {
+      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
         const found = await store.get(handle.schema, decodeGet(handle, step.value), lock, signal);
         if (found === null) throw rowNotFound(step.value.table);
         return { case: 'get', value: { row: rowEncoder(handle)(found) } };
@@ -119,20 +119,20 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
     case 'batchGet':
       checkRead(step.value);
       checkKeys(step.value);
-      return await transaction.use(step.value.table, 'read', async (store, handle) => {
+      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
         const rows = await store.batchGet(handle.schema, decodeBatchGet(handle, step.value), lock, signal);
         const encode = rowEncoder(handle);
         return { case: 'batchGet', value: { entries: rows.map((found) => (found === null ? {} : { row: encode(found) })) } };
       });
     case 'query':
       checkRead(step.value);
-      return await transaction.use(step.value.table, 'read', async (store, handle, ref) => {
+      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle, ref) => {
         const decoded = decodeQuery(handle, ref.table, step.value);
         return { case: 'query', value: encodePage(handle, decoded, await store.query(handle.schema, decoded.operation, lock, signal)) };
       });
     case 'aggregate':
       checkRead(step.value);
-      return await transaction.use(step.value.table, 'read', async (store, handle) => {
+      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
         const operation = decodeAggregate(handle, step.value);
         return { case: 'aggregate', value: encodeGroups(handle, operation, await store.aggregate(handle.schema, operation, signal)) };
       });
@@ -155,10 +155,10 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
       return { case: step.case, value: row === undefined ? {} : { row } };
     }
     case 'savepoint':
-      await transaction.control((store) => store.savepoint(savepointOf(step.value.name, 'savepoint'), signal));
+      await transaction.savepoint(savepointOf(step.value.name, 'savepoint'));
       return { case: 'goesOn', value: {} };
     case 'rollBackTo':
-      await transaction.control((store) => store.rollBackTo(savepointOf(step.value.name, 'roll_back_to'), signal));
+      await transaction.rollBackTo(savepointOf(step.value.name, 'roll_back_to'));
       return { case: 'goesOn', value: {} };
     case 'commit':
       await transaction.commit();

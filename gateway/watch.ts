@@ -25,8 +25,10 @@ export interface WatchParts {
 type Answer = MessageInitShape<typeof WatchResponseSchema>;
 type Found = Pick<TableEvent, 'kind' | 'before' | 'after' | 'changedAtMicros'> & EventPlace & { readonly handle: TableHandle };
 
-/** Events of one answer. */
+/** Events of one answer, and what they come to: callers take messages of 4 MiB unless they are told otherwise. */
 const most = 500;
+const leastAtOnce = 10;
+const answerBytes = 512 * 1_024;
 const quickMs = 10;
 const slowestMs = 100;
 const lookLimitMs = 1_000;
@@ -46,7 +48,7 @@ export async function* watchTable(parts: WatchParts, call: Call, request: WatchR
       saidAt = parts.clock.monotonic();
     }
     pauseMs = found.length > 0 ? quickMs : Math.min(slowestMs, pauseMs * 1.5);
-    if (found.length < most) await parts.clock.sleep(pauseMs, call.signal).catch(() => call.signal.throwIfAborted());
+    if (!watch.hasMore) await parts.clock.sleep(pauseMs, call.signal).catch(() => call.signal.throwIfAborted());
   }
 }
 
@@ -60,6 +62,10 @@ class TableWatch {
   readonly #name: string;
   #ref: TableRef;
   #shape: TableHandle | null = null;
+  /** Events to ask for: a store sends them all, also those that would be too many bytes. */
+  #atOnce = most;
+  /** Whether the last look left some out. */
+  #hasMore = false;
   #place: EventPlace = { attempt: attempt(0), number: 0n };
   /** Of each store, the highest number that had been given when this attempt was first seen. */
   #ends: { readonly attempt: EventPlace['attempt']; readonly numbers: Map<string, bigint> } = { attempt: attempt(0), numbers: new Map() };
@@ -71,12 +77,16 @@ class TableWatch {
     this.#name = name;
   }
 
+  get hasMore(): boolean {
+    return this.#hasMore;
+  }
+
   async begin(token: string): Promise<void> {
     const { home } = await this.#look();
     this.#shape = await this.#parts.schemas.get(home.keyspace, this.#ref.table, this.#call.signal);
     await this.#requireWatched(home.keyspace);
     if (token !== '') this.#place = decodeWatchToken(this.#ref.table, token);
-    else this.#place = { attempt: home.attempt, number: (await this.#lineOf(home.keyspace)).complete };
+    else this.#place = { attempt: home.attempt, number: await this.#now(home.keyspace) };
   }
 
   answer(found: readonly Found[]): Answer {
@@ -96,11 +106,12 @@ class TableWatch {
 
   /** The next changes, at most `most`; none where there are none yet. */
   async next(): Promise<readonly Found[]> {
+    this.#hasMore = false;
     this.#ref = this.#parts.routing.current().resolve(this.#name);
     const home = this.#homeAsKnown();
     if (home !== null && home.attempt <= this.#place.attempt) {
       const { complete } = await this.#lineOf(home.keyspace);
-      const found = await this.#eventsOf(home.keyspace, complete);
+      const { found } = await this.#eventsOf(home.keyspace, complete);
       // Where nothing comes, the table may have moved: the rows tell, and what was remembered of them is looked at anew.
       if (found.length > 0 || this.#parts.fenceView.find(this.#ref) === null) return this.#take(found);
     }
@@ -114,20 +125,25 @@ class TableWatch {
     await this.#requireWatched(home.keyspace);
     if (this.#ends.attempt !== home.attempt) this.#ends = { attempt: home.attempt, numbers: new Map() };
     const found: Found[] = [];
-    let isWhole = true;
+    /** Behind the last event of a store that has left some out nothing may be told yet. */
+    let last: EventPlace | null = null;
     for (const keyspace of keyspaces) {
-      const { complete, last } = await this.#lineOf(keyspace);
+      const { complete, last: given } = await this.#lineOf(keyspace);
       // What was written before this attempt was drained by the fence, so that it has a number by now; until the line is there too, some of it may be missing.
-      const end = this.#ends.numbers.get(keyspace) ?? last;
+      const end = this.#ends.numbers.get(keyspace) ?? given;
       this.#ends.numbers.set(keyspace, end);
-      isWhole &&= complete >= end;
-      if (keyspace !== home.keyspace && complete < end) return [];
-      found.push(...(await this.#eventsOf(keyspace, complete)));
+      // The store that serves has changes of earlier attempts too, where the table was in it before.
+      if (complete < end) return [];
+      const { found: here, isCut } = await this.#eventsOf(keyspace, complete);
+      found.push(...here);
+      const newest = here.at(-1);
+      if (isCut && newest !== undefined && (last === null || isBehind(last, newest))) last = newest;
     }
     found.sort((a, b) => (isBehind(a, b) ? 1 : -1));
-    const first = found.slice(0, most);
+    const bound = last;
+    const first = (bound === null ? found : found.filter((event) => !isBehind(event, bound))).slice(0, most);
     // Nothing is left of the attempts before: from here on the store that serves is enough.
-    if (first.length === 0 && isWhole) this.#place = { attempt: home.attempt, number: 0n };
+    if (first.length === 0) this.#place = { attempt: home.attempt, number: 0n };
     return first;
   }
 
@@ -172,12 +188,26 @@ class TableWatch {
     return this.#parts.stores.use(keyspace, (store) => store.eventLine(this.#call.signal));
   }
 
-  async #eventsOf(keyspace: string, until: bigint): Promise<readonly Found[]> {
+  /** Up to where everything is there that was given a number before now. */
+  async #now(keyspace: string): Promise<bigint> {
+    const { last } = await this.#lineOf(keyspace);
+    for (;;) {
+      const { complete } = await this.#lineOf(keyspace);
+      if (complete >= last) return complete;
+      await this.#parts.clock.sleep(quickMs, this.#call.signal).catch(() => this.#call.signal.throwIfAborted());
+    }
+  }
+
+  async #eventsOf(keyspace: string, until: bigint): Promise<{ readonly found: readonly Found[]; readonly isCut: boolean }> {
     const { stores } = this.#parts;
     const { signal } = this.#call;
     const handle = await this.#shapeIn(keyspace);
-    const events = await stores.use(keyspace, (store) => store.events(handle.schema, this.#place, until, most, signal));
-    return events.map((event) => ({ ...event, handle }));
+    const limit = this.#atOnce;
+    const { events, cut } = await stores.use(keyspace, (store) => store.events(handle.schema, this.#place, until, limit, answerBytes, signal));
+    const isCut = cut || events.length === limit;
+    this.#hasMore ||= isCut;
+    this.#atOnce = Math.min(most, Math.max(leastAtOnce, isCut ? 2 * events.length : this.#atOnce));
+    return { found: events.map((event) => ({ ...event, handle })), isCut };
   }
 
   /** Of the table in a store. A workflow that has ended drops it where it is served no more, but not its events: they have the shape that was last seen elsewhere. */

@@ -29,7 +29,7 @@ export interface SentStatement {
   readonly name: string;
   /** Whether the server has to parse it first. */
   readonly parse: boolean;
-  /** Rows behind the one with which they come to so many characters are thrown away as they arrive. */
+  /** Rows behind the one with which they come to so many bytes are thrown away as they arrive. */
   readonly maxBytes: number;
 }
 
@@ -100,13 +100,13 @@ export class Batch implements pg.Submittable {
     this.#beginRows();
   }
 
-  handleDataRow({ fields }: { readonly fields: TextRow }): void {
+  handleDataRow({ fields, length }: { readonly fields: TextRow; readonly length: number }): void {
     if (this.#bytesLeft <= 0) {
       this.#cut = true;
       return;
     }
     this.#rows.push(fields);
-    if (this.#bytesLeft !== Number.POSITIVE_INFINITY) for (const field of fields) this.#bytesLeft -= field?.length ?? 0;
+    this.#bytesLeft -= length;
   }
 
   handleCommandComplete(message: { readonly text: string }): void {

@@ -85,12 +85,14 @@ test('the closest name is one that a typing error explains', () => {
 });
 
 describe('page tokens', () => {
-  test('carry keys that are arrays', () => {
+  test('carry keys that are arrays, and large ones', () => {
     const array = { ...column('array', 'text'), name: 'id' };
     const handle = tableHandle('shop', { name: 'item', columns: [array], primaryKey: ['id'], uniqueKeys: [], fingerprint: '' });
     const order = [{ column: 'id', descending: false }];
     const digest = queryDigest('shop.item', undefined, order);
     expect(decodePageToken(handle, order, digest, encodePageToken(handle, order, digest, [['a', null]]))).toEqual([['a', null]]);
+    const long = 'x'.repeat(1_500_000);
+    expect(decodePageToken(handle, order, digest, encodePageToken(handle, order, digest, [[long]]))).toEqual([[long]]);
   });
 
   const handle = tableHandle('old', {

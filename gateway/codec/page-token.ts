@@ -11,7 +11,8 @@ import type { TableHandle } from './table-handle.ts';
 
 const formVersion = 1;
 const digestLength = 12;
-const longestToken = 16_384;
+/** As large as a page's largest cell may be, and more. */
+const longestToken = 4 * 1_024 * 1_024;
 
 /** Says which query a token belongs to: table, filter and order. Page size and columns may differ from page to page; the table may move in between. */
 export function queryDigest(key: string, filter: WireFilter | undefined, orderBy: readonly OrderTerm[]): Uint8Array {

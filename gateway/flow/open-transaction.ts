@@ -1,11 +1,13 @@
 import type { DataTransaction, TransactionOptions } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
+import type { RowLock } from '../../core/operation.ts';
 import type { TableRef } from '../../core/routing-table.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableHandle } from '../codec/table-handle.ts';
 import type { FenceView } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
+import { noSavepoint } from '../../backends/request-answer.ts';
 import type { StoreLease, Stores } from '../stores.ts';
 import { type Bounce, Bounces, isBounce } from './bounces.ts';
 import type { WriteBuffer } from './buffer.ts';
@@ -95,6 +97,10 @@ export class OpenTransaction implements AsyncDisposable {
   /** Of the first table that was used: its record goes with that table. */
   #table = '';
   #place: Place | null = null;
+  /** Where it runs or is about to begin: it counts there at once. */
+  #keyspace: string | null = null;
+  /** Savepoints from before anything was done, which a beginning somewhere else has to make again. */
+  #early: readonly string[] = [];
   /** Whether a request was carried out in the store. */
   #used = false;
 
@@ -115,11 +121,17 @@ export class OpenTransaction implements AsyncDisposable {
 
   /** Null: no request has said where it runs. */
   get keyspace(): string | null {
-    return this.#place?.keyspace ?? null;
+    return this.#keyspace;
   }
 
   get isReadOnly(): boolean {
     return this.#transaction.readOnly;
+  }
+
+  /** What a read is to a fence: one whose rows may not change before the commit is met as a write is. */
+  readsAs(lock: RowLock | null): 'read' | 'write' {
+    const { isolation, readOnly } = this.#transaction;
+    return lock !== null || (isolation === 'serializable' && !readOnly) ? 'write' : 'read';
   }
 
   /** Nothing can be done any more. */
@@ -145,10 +157,18 @@ export class OpenTransaction implements AsyncDisposable {
     }
   }
 
-  /** Runs what concerns the transaction and no table; nothing where it has not begun in a store. */
-  async control(act: (transaction: DataTransaction) => Promise<void>): Promise<void> {
+  async savepoint(name: string): Promise<void> {
     this.signal.throwIfAborted();
-    if (this.#place !== null) await act(this.#place.transaction);
+    await this.#place?.transaction.savepoint(name, this.signal);
+    if (!this.#used) this.#early = [...this.#early.filter((each) => each !== name), name];
+  }
+
+  async rollBackTo(name: string): Promise<void> {
+    this.signal.throwIfAborted();
+    const at = this.#early.indexOf(name);
+    if (this.#place !== null) await this.#place.transaction.rollBackTo(name, this.signal);
+    else if (at < 0) throw noSavepoint(name);
+    if (!this.#used) this.#early = this.#early.slice(0, at + 1);
   }
 
   async commit(): Promise<void> {
@@ -238,14 +258,18 @@ export class OpenTransaction implements AsyncDisposable {
 
   async #begin(keyspace: string): Promise<Place> {
     this.#registry.enter(keyspace);
+    this.#keyspace = keyspace;
     const lease = this.#options.stores.lease(keyspace, 'transactions');
+    let transaction: DataTransaction | null = null;
     try {
-      const transaction = await lease.store.begin(this.#transaction, this.signal);
-      const place = { keyspace, lease, transaction };
-      if (!transaction.wasCommitted) return place;
-      await transaction[Symbol.asyncDispose]();
-      throw new SwitchyardError('TRANSACTION_COMMITTED', `the transaction with request id "${this.#transaction.once?.id}" has been committed; nothing is done now`);
+      transaction = await lease.store.begin(this.#transaction, this.signal);
+      if (transaction.wasCommitted)
+        throw new SwitchyardError('TRANSACTION_COMMITTED', `the transaction with request id "${this.#transaction.once?.id}" has been committed; nothing is done now`);
+      for (const name of this.#early) await transaction.savepoint(name, this.signal);
+      return { keyspace, lease, transaction };
     } catch (error) {
+      this.#keyspace = null;
+      await transaction?.[Symbol.asyncDispose]();
       lease[Symbol.dispose]();
       throw error;
     }
@@ -268,6 +292,7 @@ export class OpenTransaction implements AsyncDisposable {
   async #leave(): Promise<void> {
     const place = this.#place;
     this.#place = null;
+    this.#keyspace = null;
     this.#table = '';
     this.#groups.clear();
     if (place === null) return;

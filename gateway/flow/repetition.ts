@@ -1,22 +1,11 @@
 import type { Clock } from '../../core/clock.ts';
-import type { ErrorReason } from '../../core/error-catalogue.ts';
+import { VERDICTS } from '../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Call } from './call.ts';
 
 const firstRestMs = 10;
 const longestRestMs = 500;
 const retryAfterMs = 100;
-
-/** With these a store answers a write after it has waited for whatever else is at the same rows and found no record: they tell that an earlier try was not done either. The gateway's own word for a value is no such answer. */
-const verdicts: readonly ErrorReason[] = [
-  'ROW_NOT_FOUND',
-  'PRECONDITION_FAILED',
-  'UNIQUE_VIOLATION',
-  'FOREIGN_KEY_VIOLATION',
-  'NOT_NULL_VIOLATION',
-  'CHECK_VIOLATION',
-  'REQUEST_ID_REUSED',
-];
 
 /**
  * Tries a write with a request id again when nobody knows whether it was done: the record tells the store. Once a try was unknown, whatever keeps a later one from the store is no end either until the call's deadline, for
@@ -69,7 +58,7 @@ export class Repetition {
 
   /** What the caller is told when the call ends with this failure: that the outcome is unknown, unless the failure tells that of every try. */
   #verdict(error: unknown): unknown {
-    if (this.#unknown === null || (error === this.#answered && hasReason(error, ...verdicts))) return error;
+    if (this.#unknown === null || (error === this.#answered && hasReason(error, ...VERDICTS))) return error;
     const last = error === this.#unknown || !(error instanceof SwitchyardError) ? '' : `; then: ${error.reason}`;
     const { message, metadata } = this.#unknown;
     return new SwitchyardError('OUTCOME_UNKNOWN', `${message}${last}. Repeat the call with the same request id`, { retryAfterMs, metadata, cause: error });

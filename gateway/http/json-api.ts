@@ -251,12 +251,15 @@ const json = (status: number, body: string, headers: Readonly<Record<string, str
 
 type Piece = MessageInitShape<typeof StreamQueryResponseSchema>;
 
+/** JSON in one line: a json column's text is kept as it was given, and between its tokens there may be line breaks. Within a string there is none as it is. */
+const inLine = (json: string): string => json.replaceAll(/[\r\n]/g, ' ');
+
 /** The stream's lines. One that breaks ends with a line that says why: the status is sent already. */
 async function* rowLines(first: IteratorResult<Piece>, pieces: AsyncIterator<Piece>, handle: TableHandle | null): AsyncGenerator<string> {
   try {
     for (let piece = first; piece.done !== true; piece = await pieces.next()) {
       const { rows = [], nextPageToken = '' } = piece.value;
-      yield `${rows.map((row) => `{"row":${rowToJson(row as WireRow, handle)}}\n`).join('')}{"nextPageToken":${JSON.stringify(nextPageToken)}}\n`;
+      yield `${rows.map((row) => `{"row":${inLine(rowToJson(row as WireRow, handle))}}\n`).join('')}{"nextPageToken":${JSON.stringify(nextPageToken)}}\n`;
     }
   } catch (error) {
     yield `{"error":${problemAnswer(error).body}}\n`;
@@ -270,7 +273,7 @@ const kindNames: Readonly<Record<number, string>> = Object.fromEntries(Object.en
 
 /** An event for each change; the last of an answer has the token behind all of them as its id. Answers without changes keep the connection alive, and its id young. */
 async function* changeEvents(first: IteratorResult<Told>, answers: AsyncIterator<Told>, handle: TableHandle | null): AsyncGenerator<string> {
-  const row = (found: unknown): string => (found === undefined ? 'null' : rowToJson(found as WireRow, handle));
+  const row = (found: unknown): string => (found === undefined ? 'null' : inLine(rowToJson(found as WireRow, handle)));
   try {
     for (let answer = first; answer.done !== true; answer = await answers.next()) {
       const { changes = [], token = '' } = answer.value;

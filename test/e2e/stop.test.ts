@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { createRpcClient } from '../../client/rpc-client.ts';
+import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { startMove } from '../bench/cutover/bench-move.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
 
@@ -17,7 +19,9 @@ afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
 
-test('control processes and gateways end soon after SIGTERM, having copied tables, stood by and served', async () => {
+test('control processes and gateways end soon after SIGTERM, having copied tables, stood by and served, also one whose caller takes nothing of a stream', async () => {
+  using client = createRpcClient(DataService, cluster.gateways[0]?.address ?? '');
+  await client.streamQuery({ table: 'pgbench_accounts' })[Symbol.asyncIterator]().next();
   const processes = [...cluster.controls, ...cluster.gateways.map(({ process }) => process)];
   const tookMs = await Promise.all(
     processes.map(async (process) => {

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Comparison_Operator } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
@@ -163,6 +164,12 @@ test('a page of large rows ends before a caller cannot take it', async () => {
   await stage.sql('old', 'DELETE FROM many WHERE id < 0');
 });
 
+/** What the gateway, which is this process, has read from sockets. */
+async function bytesRead(): Promise<number> {
+  const [, read = '0'] = /^rchar: (\d+)$/m.exec(await readFile('/proc/self/io', 'utf8')) ?? [];
+  return Number(read);
+}
+
 describe('StreamQuery', () => {
   test('gives every row once in order, and goes on behind any piece', async () => {
     const ids: bigint[] = [];
@@ -176,7 +183,7 @@ describe('StreamQuery', () => {
     expect(tokens.at(-1)).toBe('');
     const rest = client.streamQuery({ table: 'many', columns: ['id'], pageToken: tokens[2] ?? '', limit: 10n });
     const [piece] = await piecesOf(rest);
-    expect(piece?.rows.map((row) => shown(row).id)).toEqual(Array.from({ length: 10 }, (_, i) => ids[6_000 + i]));
+    expect(piece?.rows.map((row) => shown(row).id)).toEqual(Array.from({ length: 10 }, (_, i) => ids[700 + i]));
     expect(piece?.nextPageToken).not.toBe('');
   });
 
@@ -195,11 +202,31 @@ describe('StreamQuery', () => {
     const lines = linesOf(answer);
     expect(lines.filter((line) => 'row' in line).map(({ row }) => (row as { id: number }).id)).toEqual(Array.from({ length: 4_100 }, (_, i) => i + 1));
     const tokens = lines.flatMap((line) => ('nextPageToken' in line ? [line.nextPageToken as string] : []));
-    expect(tokens.length).toBe(3);
+    expect(tokens.length).toBe(6);
     const next = linesOf(await post('/v1/tables/many:streamQuery', { columns: ['id'], limit: '1', pageToken: tokens[0] }));
-    expect(next[0]).toEqual({ row: { id: 2_001 } });
+    expect(next[0]).toEqual({ row: { id: 101 } });
     const refused = await post('/v1/tables/many:streamQuery', { columns: ['nothing'] });
     expect([refused.status, (refused.json as { reason: string }).reason]).toEqual([400, 'COLUMN_UNKNOWN']);
+  });
+
+  test('over HTTP a row is one line, whatever line breaks its JSON was written with', async () => {
+    await stage.sql(
+      'old',
+      `CREATE TABLE written (id int PRIMARY KEY, doc json); INSERT INTO written VALUES (1, E'{"a":\\n  1,\\r\\n "b": "x\\\\ny"}'); GRANT SELECT ON written TO shop_gateway`,
+    );
+    expect(linesOf(await post('/v1/tables/old.written:streamQuery', {}))).toEqual([{ row: { id: 1, doc: { a: 1, b: 'x\ny' } } }, { nextPageToken: '' }]);
+  });
+
+  test('asks a store for no more of wide rows than it gives on', async () => {
+    await stage.sql(
+      'old',
+      `CREATE TABLE wide (id int PRIMARY KEY, filler text NOT NULL); INSERT INTO wide SELECT i, repeat(md5(i::text), 3200) FROM generate_series(1, 200) i; GRANT SELECT ON wide TO shop_gateway`,
+    );
+    const readBefore = await bytesRead();
+    const pieces = await piecesOf(client.streamQuery({ table: 'old.wide' }));
+    expect(pieces.flatMap(({ rows }) => rows.map((row) => Number(shown(row).id)))).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+    // 20 MB of rows: the first piece asks for too many, those behind it for twice what they give.
+    expect((await bytesRead()) - readBefore).toBeLessThan(120_000_000);
   });
 
   test('goes on at the store that serves the table by then', async () => {
@@ -228,4 +255,19 @@ describe('StreamQuery', () => {
     await stream.return?.();
     expect(shown((await client.get({ table: 'many', key: { cells: { id: int(1) } } })).row).id).toBe(1n);
   });
+});
+
+test('a gateway that stops does not wait for a caller that takes nothing', async () => {
+  const other = await stage.start({ drainLimitMs: 200 });
+  const stream = other.client.streamQuery({ table: 'many' })[Symbol.asyncIterator]();
+  await stream.next();
+  const begunMs = performance.now();
+  const ended = other[Symbol.asyncDispose]();
+  await expect(
+    (async () => {
+      while ((await stream.next()).done !== true) await new Promise((resolve) => setTimeout(resolve, 500));
+    })(),
+  ).rejects.toBeDefined();
+  await ended;
+  expect(performance.now() - begunMs).toBeLessThan(5_000);
 });

@@ -47,7 +47,8 @@ const fence = async (keyspace: 'old' | 'new', state: Parameters<GatewayStage['fe
   for (const table of moved) await stage.fence(keyspace, table, state, at);
 };
 const balanceIn = async (keyspace: 'old' | 'new', id: number): Promise<string> => (await stage.sql(keyspace, `SELECT balance FROM account WHERE id = ${id}`)).trim();
-const openInStore = async (): Promise<string> => (await stage.sql('old', `SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_gateway' AND state LIKE 'idle in transaction%'`)).trim();
+const openInStore = async (): Promise<string> =>
+  (await stage.sql('old', `SELECT count(*) FROM pg_stat_activity WHERE usename = 'shop_gateway' AND state LIKE 'idle in transaction%'`)).trim();
 const limits = { idleMs: 1_000, totalMs: 3_000, drainMs: 50, maxOpen: 3 };
 
 beforeAll(async () => {
@@ -92,6 +93,46 @@ describe('a transaction', () => {
     expect(outcome).toBe(100n);
     expect([await balanceIn('old', 1), await balanceIn('old', 2)]).toEqual(['70', '130']);
     expect(await openInStore()).toBe('0');
+  });
+
+  test('keeps savepoints that come before anything else, also ones with long names', async () => {
+    const [a, b] = [`${'ä'.repeat(62)}a`, `${'ä'.repeat(62)}b`];
+    await transact(client, async (tx) => {
+      expect(await reasonOf(tx.rollBackTo('nowhere'))).toBe('ARGUMENT_INVALID');
+      await tx.savepoint('first');
+      expect(await reasonOf(tx.insert(account(1, 1)))).toBe('UNIQUE_VIOLATION');
+      await tx.rollBackTo('first');
+      await tx.savepoint(a);
+      await tx.update(add(1, 5));
+      await tx.savepoint(b);
+      await tx.update(add(2, 5));
+      await tx.rollBackTo(a);
+      await tx.update(add(2, 1));
+    });
+    expect([await balanceIn('old', 1), await balanceIn('old', 2)]).toEqual(['100', '101']);
+  });
+
+  test('that has locked what it read is waited for by a fence, as a writer is', async () => {
+    let fenced: Promise<void> = Promise.resolve();
+    let isFenced = false;
+    await transact(client, async (tx) => {
+      await tx.get({ table: 'account', key: key(1) }, RowLock.SHARE);
+      fenced = fence('old', 'FROZEN', attempt + 1).then(() => {
+        isFenced = true;
+      });
+      await sleep(300);
+      expect(isFenced).toBe(false);
+    });
+    await fenced;
+    const late = client.transact();
+    await late.send({ kind: { case: 'begin', value: {} } });
+    await late.next();
+    await late.send({ kind: { case: 'get', value: { table: 'account', key: key(1) } }, lock: RowLock.UPDATE });
+    const answer = late.next();
+    await sleep(200);
+    await fence('old', 'OPEN', attempt + 1);
+    expect((await answer)?.kind.case).toBe('get');
+    await late[Symbol.asyncDispose]();
   });
 
   test('that throws leaves nothing behind', async () => {
@@ -228,6 +269,13 @@ describe('limits', () => {
     await Promise.all(holders);
   });
 
+  test('also of those that come at once no more are let in', async () => {
+    const hold = (tx: Transaction) => tx.get({ table: 'account', key: key(1) }).then(() => sleep(200));
+    const reasons = await Promise.all(Array.from({ length: 3 * limits.maxOpen }, () => reasonOf(transact(client, hold, { retryMs: 0 }))));
+    expect(reasons.filter((reason) => reason === 'none')).toHaveLength(limits.maxOpen);
+    expect(reasons.filter((reason) => reason === 'STORE_OVERLOADED')).toHaveLength(2 * limits.maxOpen);
+  });
+
   test('a caller that is gone leaves no transaction', async () => {
     const controller = new AbortController();
     const left = reasonOf(
@@ -327,6 +375,10 @@ describe('a cutover', () => {
 
   test('that a gateway does not hear of is met at the fence: neither a stale read nor a write on the old side', async () => {
     for (const isolation of [Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE]) {
+      // One that writes under SERIALIZABLE is waited for, as a writer is, until it is idle for too long.
+      const isWaitedFor = isolation === Isolation.SERIALIZABLE;
+      const ends = (error: unknown, waited: boolean): boolean =>
+        waited ? hasReason(error, 'TRANSACTION_EXPIRED') : hasReason(error, 'TRANSACTION_MOVED', 'SERIALIZATION_FAILURE');
       for (const readOnly of [false, true]) {
         const error = await transact(
           client,
@@ -337,7 +389,7 @@ describe('a cutover', () => {
           },
           { isolation, readOnly, retryMs: 0 },
         ).catch((failure: unknown) => failure);
-        expect([isolation, hasReason(error, 'TRANSACTION_MOVED', 'SERIALIZATION_FAILURE'), String(error)]).toEqual([isolation, true, expect.anything()]);
+        expect([isolation, ends(error, isWaitedFor && !readOnly), String(error)]).toEqual([isolation, true, expect.anything()]);
         await fence('old', 'OPEN', attempt + 1);
       }
       const error = await transact(
@@ -349,7 +401,7 @@ describe('a cutover', () => {
         },
         { isolation, retryMs: 0 },
       ).catch((failure: unknown) => failure);
-      expect([isolation, hasReason(error, 'TRANSACTION_MOVED', 'SERIALIZATION_FAILURE'), String(error)]).toEqual([isolation, true, expect.anything()]);
+      expect([isolation, ends(error, isWaitedFor), String(error)]).toEqual([isolation, true, expect.anything()]);
       await fence('old', 'OPEN', attempt + 2);
     }
     expect(await balanceIn('old', 1)).toBe('100');

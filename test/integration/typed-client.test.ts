@@ -198,7 +198,7 @@ process.stdout.write(text(found) === text(row) ? 'equal' : text(found));
   test('works with the client as a package of its own, which needs nothing but what it names', async () => {
     const project = join(folder, 'project');
     const installed = join(project, 'node_modules/@switchyard/client');
-    await run(process.execPath, [join(root, 'client/package.ts'), installed], { cwd: root });
+    await run(process.execPath, [join(root, 'client/package/main.ts'), installed], { cwd: root });
     const manifest = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as { readonly dependencies: Readonly<Record<string, string>> };
     for (const name of Object.keys(manifest.dependencies)) {
       await mkdir(join(project, 'node_modules', name, '..'), { recursive: true });

@@ -3,7 +3,7 @@ import { attempt } from '../../../core/ids.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { EventLine, EventPlace, TableEvent } from '../../../core/table-event.ts';
+import type { EventLine, EventPlace, TableEvents } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionOptions } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
@@ -113,11 +113,12 @@ class PostgresDataStore implements DataStore {
     }
   }
 
-  async events(table: TableSchema, after: EventPlace, until: bigint, limit: number, signal: AbortSignal): Promise<readonly TableEvent[]> {
+  async events(table: TableSchema, after: EventPlace, until: bigint, limit: number, maxBytes: number, signal: AbortSignal): Promise<TableEvents> {
     // Looked at behind the events: what was removed meanwhile is noticed.
-    const rows = await runRead(this.#pool, eventsStatement(table.name, after, until, limit), signal).catch((error: unknown) => Promise.reject(unprepared(error)));
+    const statement = { ...eventsStatement(table.name, after, until, limit), maxBytes };
+    const { rows, cut } = await runReadCut(this.#pool, statement, signal).catch((error: unknown) => Promise.reject(unprepared(error)));
     checkGone(table.name, after, await runRead(this.#pool, goneStatement(table.name), signal));
-    return rows.map(eventReader(table));
+    return { events: rows.map(eventReader(table)), cut };
   }
 
   async isWatched(table: string, signal: AbortSignal): Promise<boolean> {

@@ -14,8 +14,8 @@ import type {
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataTransaction, TransactionOptions } from '../../backend.ts';
-import { TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
-import { quoteIdentifier } from '../connection.ts';
+import { noSavepoint, TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
+import { quoteTable } from '../connection.ts';
 import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import type { Session, Statement } from '../session.ts';
@@ -39,8 +39,9 @@ export class InteractiveTransaction implements DataTransaction {
   #wasCommitted = false;
   #hasFailed = false;
   #isOver = false;
-  /** Names, the newest last. */
-  #savepoints: readonly string[] = [];
+  /** The newest last. The server would cut a long name and take it for another. */
+  #savepoints: readonly { readonly name: string; readonly serverName: string }[] = [];
+  #savepointCount = 0;
 
   private constructor(pool: ConnectionPool, session: Session, options: TransactionOptions) {
     this.#pool = pool;
@@ -99,18 +100,21 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async savepoint(name: string, signal: AbortSignal): Promise<void> {
-    await this.#run([control(`SAVEPOINT ${quoteIdentifier(name)}`)], signal);
-    this.#savepoints = [...this.#savepoints.filter((each) => each !== name), name];
+    this.#savepointCount += 1;
+    const serverName = `s${this.#savepointCount}`;
+    await this.#run([control(`SAVEPOINT ${serverName}`)], signal);
+    this.#savepoints = [...this.#savepoints.filter((each) => each.name !== name), { name, serverName }];
   }
 
   async rollBackTo(name: string, signal: AbortSignal): Promise<void> {
     // The server would take a name that it does not know for a failure of the transaction.
-    const at = this.#savepoints.indexOf(name);
-    if (at < 0) throw new SwitchyardError('ARGUMENT_INVALID', `the transaction has no savepoint "${name}"`);
+    const at = this.#savepoints.findIndex((each) => each.name === name);
+    const savepoint = this.#savepoints[at];
+    if (savepoint === undefined) throw noSavepoint(name);
     const hadFailed = this.#hasFailed;
     this.#hasFailed = false;
     try {
-      await this.#run([control(`ROLLBACK TO SAVEPOINT ${quoteIdentifier(name)}`)], signal);
+      await this.#run([control(`ROLLBACK TO SAVEPOINT ${savepoint.serverName}`)], signal);
     } catch (error) {
       this.#hasFailed ||= hadFailed;
       throw error;
@@ -147,7 +151,12 @@ export class InteractiveTransaction implements DataTransaction {
 
   async #read(table: TableSchema, statement: Statement, lock: RowLock | null, signal: AbortSignal, of = ''): Promise<DoneStep> {
     const text = lock === null ? statement.text : `${statement.text} ${lockText[lock]}${of}`;
-    const [step] = await this.#run([{ statement: unprepared({ ...statement, text }), explain: (error) => storeError(error, { table }) }], signal);
+    const explain = (error: unknown) => storeError(error, { table });
+    const { isolation, readOnly } = this.#options;
+    // What it has read may not change before it commits: so a fence waits for it as for a writer, or has come first and refuses it.
+    const counts = lock !== null || (isolation === 'serializable' && !readOnly);
+    const asWriter = counts ? [{ statement: { text: `DELETE FROM ${quoteTable(table.name)} WHERE false`, values: [], prepared: false }, explain }] : [];
+    const step = (await this.#run([...asWriter, { statement: unprepared({ ...statement, text }), explain }], signal)).at(-1);
     if (step === undefined) throw new SwitchyardError('INTERNAL', 'a read has no answer');
     return step;
   }

@@ -4,7 +4,7 @@ import { aggregateColumn } from '../../../core/aggregate-column.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { EventLine, TableEvent } from '../../../core/table-event.ts';
+import type { EventLine, TableEvents } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
@@ -108,7 +108,7 @@ class SqliteDataStore implements DataStore {
     return Promise.reject(noEvents());
   }
 
-  events(): Promise<readonly TableEvent[]> {
+  events(): Promise<TableEvents> {
     return Promise.reject(noEvents());
   }
 

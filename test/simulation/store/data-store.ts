@@ -5,7 +5,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import type { AggregateGroup, BatchGetOperation, GetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { EventLine, TableEvent } from '../../../core/table-event.ts';
+import type { EventLine, TableEvents } from '../../../core/table-event.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { Connection } from '../kernel/connection.ts';
 import { compareCells, satisfies } from './filters.ts';
@@ -98,7 +98,7 @@ export class SimDataStore implements DataStore {
     return Promise.reject(noEvents());
   }
 
-  events(): Promise<readonly TableEvent[]> {
+  events(): Promise<TableEvents> {
     return Promise.reject(noEvents());
   }
 

@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 
 /*
  * Builds the client as a package of its own, for `npm publish`: JavaScript with types of what the client is made of, and no dependency that it does not use.
- *   node client/package.ts [DIRECTORY]   (dist/client)
+ *   node client/package/main.ts [DIRECTORY]   (dist/client)
  */
 
-const root = join(import.meta.dirname, '..');
+const root = join(import.meta.dirname, '../..');
 const dependencies = ['@bufbuild/protobuf', '@grpc/grpc-js'] as const;
 
 interface Manifest {
@@ -22,7 +22,7 @@ async function build(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
-  await promisify(execFile)(process.execPath, [compiler, '-p', join(root, 'client/tsconfig.package.json'), '--outDir', directory]);
+  await promisify(execFile)(process.execPath, [compiler, '-p', join(root, 'client/package/tsconfig.json'), '--outDir', directory]);
   const { version, license, engines, dependencies: all } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Manifest;
   const manifest = {
     name: '@switchyard/client',
