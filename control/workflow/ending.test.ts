@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { OwnerStore } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { type WorkflowDocument, workflowDocumentSchema } from '../../core/workflow-document.ts';
+import { type WorkflowDocument, type WorkflowRequest, workflowDocumentSchema } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, Side } from '../move.ts';
 import { isArmed } from './armed-moves.ts';
 import { cancelMove, completeMove, type EndingContext } from './ending.ts';
@@ -138,6 +138,20 @@ describe('an ending that a switch came before', () => {
     const calls = new Calls('source disown OPEN');
     await expect(cancelMove(calls.context('between', begun), false, signal)).rejects.toThrow('refused');
   });
+});
+
+test.each([
+  ['completed', ['aborted', 'repaired']],
+  ['cancelled', ['repaired', 'aborted']],
+] as const)('a workflow that is %s has no cutover that goes on: its coordinator has died before it wrote down how it ended', async (kind, outcomes) => {
+  const left = (to: string) => ({ to, attempt: 3, attempts: 1, outcome: 'running', startedAt: to });
+  let stored = { ...document(), state: 'switched', request: { kind: 'complete', id: 'r', at: '' }, cutovers: [left('source'), left('target')] } as unknown as WorkflowDocument;
+  const updateWorkflow = async (_: string, change: (current: WorkflowDocument) => WorkflowDocument | null): Promise<void> => {
+    stored = change(stored) ?? stored;
+  };
+  const journal = new WorkflowJournal({ clock: { now: () => 0 }, topology: { updateWorkflow } } as unknown as ControlDeps, 'w');
+  await journal.finish({ kind: 'complete', id: 'r', at: '' } as WorkflowRequest, { error: null, event: { kind } }, signal);
+  expect(stored.cutovers.map(({ outcome }) => outcome)).toEqual(outcomes);
 });
 
 test('a workflow is watched for repair until it has ended: an ending may come upon a cutover that nobody else would finish', () => {

@@ -1,5 +1,6 @@
 import type { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
+import { withRepair } from '../cutover/repair-record.ts';
 import type { ControlDeps } from '../move.ts';
 import { endingBegun, hasStep, transition, type WorkflowEvent } from './machine.ts';
 
@@ -50,6 +51,7 @@ export class WorkflowJournal {
       const state = event === undefined ? null : transition(current.state, event);
       return {
         ...rest,
+        ...(event === undefined ? {} : { cutovers: withoutLeft(current, event) }),
         ...(pending === undefined || pending.id === request.id ? {} : { request: pending }),
         ...(state === null ? {} : { state, message: '' }),
         ...(verification === undefined ? {} : { verification }),
@@ -62,6 +64,13 @@ export class WorkflowJournal {
   #now(): string {
     return new Date(this.#deps.clock.now()).toISOString();
   }
+}
+
+/** The cutovers of a workflow that has ended: whoever began one and was not seen again cannot go on with it, for the tables are given back. */
+function withoutLeft(document: WorkflowDocument, { kind }: WorkflowEvent): WorkflowDocument['cutovers'] {
+  if (kind !== 'completed' && kind !== 'cancelled') return document.cutovers;
+  const primary = kind === 'completed' ? 'target' : 'source';
+  return withRepair(document, { primary, attempts: 'all', message: 'the workflow ended before its coordinator said how it did' })?.cutovers ?? document.cutovers;
 }
 
 const clipped = (message: string): string => message.slice(0, messageLimit);

@@ -53,6 +53,20 @@ const findings: readonly (readonly [what: string, plan: Partial<Plan> & Pick<Pla
       faults: [{ when: { kind: 'step', step: 'flip', nth: 1, delayMs: 311 }, action: { kind: 'cut', a: 'gateway-2', b: 'old', ways: 'there' }, forMs: 2_533 }],
     },
   ],
+  [
+    'a workflow that is completed when a cutover has just lost its coordinator has no cutover that goes on',
+    {
+      seed: 5902,
+      switches: 3,
+      ends: true,
+      restMs: 169.93306678254157,
+      faults: [
+        { when: { kind: 'step', step: 'reverse-stream', nth: 2, delayMs: 0 }, action: { kind: 'crash', place: 'control-2', silent: false }, forMs: 369.28879680577666 },
+        { when: { kind: 'fence', state: 'SEALED', nth: 1, delayMs: 0 }, action: { kind: 'crash', place: 'new', silent: true }, forMs: 3866.8158965278417 },
+        { when: { kind: 'step', step: 'precheck', nth: 2, delayMs: 3.811992007643221 }, action: { kind: 'stop', place: 'control-1' }, forMs: 11808.948210440576 },
+      ],
+    },
+  ],
 ];
 
 describe('what the simulation has found is mended', () => {
