@@ -58,7 +58,7 @@ export function describeFaults(kind: TopologyServerKind, caller: () => TopologyC
       const api = caller();
       await api.put('paused', '1');
       const { index } = await api.get('kv/paused');
-      api.server.pause();
+      await api.server.pause();
       let over = false;
       const write = api.put('paused?cas=0', '2').finally(() => {
         over = true;

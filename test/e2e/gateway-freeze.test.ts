@@ -81,7 +81,7 @@ test('a gateway frozen for 15 s across a switch, and across the reverse, wakes a
   const wokenAt: number[] = [];
   for (const direction of ['switch', 'reverse'] as const) {
     const froze = performance.now();
-    frozen?.pause();
+    await frozen?.pause();
     await sleep(1_000);
     await order(direction, froze + orderLimitMs);
     expect(performance.now() - froze).toBeLessThan(frozenMs);

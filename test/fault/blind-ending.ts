@@ -17,7 +17,7 @@ export async function endBlindly({ cluster, network }: World, shuttle: Shuttle):
   const fromMs = benchNowMs();
   const [gateway] = cluster.gateways;
   const link = network.link('gateway-1', 'consul');
-  gateway?.process.pause();
+  await gateway?.process.pause();
   link.treat({ kind: 'hold', way: 'both' });
   try {
     const giveUpMs = performance.now() + orderLimitMs;

@@ -494,7 +494,7 @@ describe('Consul', () => {
       const record = await cutover(staged, 'target', {
         onStep: async (_w, _t, step) => {
           if (step === name) {
-            stage.consul.pause();
+            await stage.consul.pause();
             frozen = true;
           }
           if (step === 'reverse-start') stage.consul.resume();

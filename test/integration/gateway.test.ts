@@ -168,7 +168,7 @@ describe('rules', () => {
     const first = await stage.start({ stateDir, id: 'saving' });
     await stage.registration(first.gateway, ({ appliedVersion }) => appliedVersion === version);
     await first[Symbol.asyncDispose]();
-    stage.consul.pause();
+    await stage.consul.pause();
     try {
       await using second = await stage.start({ stateDir, id: 'alone' });
       expect(second.gateway.appliedVersion).toBe(version);

@@ -12,7 +12,7 @@ async function killed(server: ConsulServer, forMs: number): Promise<void> {
 }
 
 async function paused(server: ConsulServer, forMs: number): Promise<void> {
-  server.pause();
+  await server.pause();
   await sleep(forMs);
   server.resume();
 }

@@ -11,7 +11,7 @@ async function killed(process: ClusterProcess, forMs: number): Promise<string> {
 }
 
 async function paused(process: ClusterProcess, forMs: number): Promise<string> {
-  process.pause();
+  await process.pause();
   await sleep(forMs);
   process.resume();
   return `${process.name} paused for ${seconds(forMs)}`;

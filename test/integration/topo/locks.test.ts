@@ -92,7 +92,7 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
       await systemClock.sleep(1_500);
       expect(lock.lost.aborted).toBe(false);
       const pausedAtMs = performance.now();
-      consul.pause();
+      await consul.pause();
       try {
         await waitUntil('the loss', soon, async () => (lock.lost.aborted ? true : undefined));
       } finally {

@@ -149,7 +149,7 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
       await topology.initialRules(note, 'old', never);
       await using watch = followRules(topology);
       await watch.until('the first', (state) => versionOf(state) === 1);
-      consul.pause();
+      await consul.pause();
       try {
         const startedAtMs = performance.now();
         await expect(topology.readRules(never)).rejects.toMatchObject({ reason: 'TOPOLOGY_UNAVAILABLE' });

@@ -79,8 +79,8 @@ export class ClusterProcess implements AsyncDisposable {
   }
 
   /** SIGSTOP: its connections stay and nothing answers. */
-  pause(): void {
-    this.#process.signal('SIGSTOP');
+  pause(): Promise<void> {
+    return this.#process.freeze();
   }
 
   /** SIGCONT. */

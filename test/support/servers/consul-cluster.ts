@@ -88,8 +88,8 @@ export class ConsulCluster implements TopologyServer {
     return this.#one.kv(...args);
   }
 
-  pause(): void {
-    for (const server of this.servers) server.pause();
+  async pause(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server.pause()));
   }
 
   resume(): void {

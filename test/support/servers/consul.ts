@@ -77,8 +77,8 @@ export class ConsulServer implements TopologyServer {
   }
 
   /** Freezes the agent: connections stay and are accepted, nothing answers. */
-  pause(): void {
-    this.#process.signal('SIGSTOP');
+  pause(): Promise<void> {
+    return this.#process.freeze();
   }
 
   resume(): void {

@@ -71,8 +71,8 @@ export class EmbeddedTopologyServer implements TopologyServer {
     return runCommand(await findConsul(), ['kv', ...args], { env: { CONSUL_HTTP_ADDR: this.address } });
   }
 
-  pause(): void {
-    this.#process.signal('SIGSTOP');
+  pause(): Promise<void> {
+    return this.#process.freeze();
   }
 
   resume(): void {

@@ -94,12 +94,12 @@ test(
     await expect(consul.kv('put', '-cas', '-modify-index=1', 'a/b', 'second')).rejects.toThrow(/CAS/);
 
     const read = (limitMs: number) => fetch(`${consul.address}/v1/kv/a/b?raw`, { signal: AbortSignal.timeout(limitMs) }).then((response) => response.text());
-    consul.pause();
+    await consul.pause();
     await expect(read(300)).rejects.toThrow(/timeout/);
     consul.resume();
     expect(await read(5_000)).toBe('first');
 
-    consul.pause();
+    await consul.pause();
     await consul.restart();
     await expect(consul.kv('get', 'a/b')).rejects.toThrow(/No key exists/);
     const { directory, pid = 0 } = consul;
@@ -121,7 +121,7 @@ test('a killed starter leaves nothing', async () => {
     import { startPostgres } from ${JSON.stringify(moduleUrl('./postgres.ts'))};
     import { startConsul } from ${JSON.stringify(moduleUrl('./consul.ts'))};
     const servers = await Promise.all([startPostgres(), startConsul(), startConsul()]);
-    servers[1].pause();
+    await servers[1].pause();
     console.log('started ' + JSON.stringify(servers.map(({ pid, directory }) => ({ pid, directory }))) + ';');
     setInterval(() => {}, 1000);`;
   const starter = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', 'pipe', 'pipe'] });

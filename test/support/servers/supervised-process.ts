@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { SupervisorReport, SupervisorRequest, SupervisorSpec, UnixUser } from './supervisor-protocol.ts';
@@ -110,6 +110,13 @@ export class SupervisedProcess implements AsyncDisposable {
     }
   }
 
+  /** SIGSTOP; resolves when all its threads have stopped, which the system tells later than it has taken the signal. */
+  async freeze(): Promise<void> {
+    this.signal('SIGSTOP');
+    const pid = this.#pid;
+    if (pid !== undefined) await waitUntil('a process that stands still', { limitMs: ANSWER_LIMIT_MS, everyMs: 1 }, async () => ((await hasStopped(pid)) ? true : undefined));
+  }
+
   /** Sends `signal` and waits for the end, with SIGKILL after `limitMs`. Resolves at once when nothing runs. */
   async stop(signal: NodeJS.Signals, limitMs: number): Promise<void> {
     this.signal(signal);
@@ -165,4 +172,15 @@ export class SupervisedProcess implements AsyncDisposable {
   async #waitForExit(limitMs: number): Promise<void> {
     await waitUntil('the end of a server', { limitMs, everyMs: 5 }, async () => (this.isRunning ? undefined : true));
   }
+}
+
+/** Whether every thread has stopped, or has ended. */
+async function hasStopped(pid: number): Promise<boolean> {
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const stateOf = (thread: string): Promise<string | undefined> =>
+    readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').then(
+      (text) => /\) (.)/.exec(text)?.[1],
+      () => 'Z',
+    );
+  return (await Promise.all(threads.map(stateOf))).every((state) => state === 'T' || state === 'Z');
 }

@@ -26,7 +26,7 @@ export interface TopologyServer extends AsyncDisposable {
   /** Runs the real `consul kv <args>` and resolves to what it prints. Rejects when it fails, a lost CAS included, or after 60 s. */
   kv(...args: readonly string[]): Promise<string>;
   /** Freezes the server: connections stay and are accepted, nothing answers. */
-  pause(): void;
+  pause(): Promise<void>;
   resume(): void;
   /** What it wrote last into its log. */
   logTail(): Promise<string>;

@@ -24,6 +24,7 @@ export const testsOfPages: Readonly<Record<string, string>> = {
   'docs/data-api.md': 'test/e2e/docs-examples.test.ts',
   'docs/first-move.md': 'test/e2e/docs-examples.test.ts',
   'docs/operations.md': 'test/e2e/docs-examples.test.ts',
+  'docs/types.md': 'test/e2e/docs-examples.test.ts',
   'docs/client.md': 'test/integration/typed-client.test.ts',
   'docs/http.md': 'test/integration/gateway-http.test.ts',
 };
