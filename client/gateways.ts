@@ -68,7 +68,7 @@ export class Gateways implements Disposable {
         return answer;
       } catch (error) {
         this.failed(gateway.client, error);
-        if (kind === 'write once' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN')) unknown = error;
+        if (kind === 'write once' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED')) unknown = error;
         if (!mayRepeat(error, kind !== 'write')) throw outcomeOf(error, unknown);
         const waitMs =
           this.#othersServe(gateway) && hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY') ? 0 : Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));

@@ -83,9 +83,9 @@ function typeNames(tables: readonly TableSchema[]): ReadonlyMap<TableSchema, str
   const taken = new Set(['Database', 'DatabaseOptions', 'Db', 'RowOf']);
   return new Map(
     tables.map((table) => {
-      const words = table.name.split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '');
+      const words = table.name.split(/[^\p{ID_Continue}]+|_+/u).filter((word) => word !== '');
       const base = words.map((word) => `${word[0]?.toUpperCase()}${word.slice(1)}`).join('');
-      const plain = /^\p{L}/u.test(base) ? base : `Table${base}`;
+      const plain = /^\p{ID_Start}/u.test(base) ? base : `Table${base}`;
       let name = plain;
       for (let number = 2; taken.has(name); number += 1) name = `${plain}${number}`;
       taken.add(name);

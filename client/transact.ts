@@ -91,7 +91,8 @@ export async function transact<T>(
       const mayRepeat = error instanceof SwitchyardError && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
       if (!mayRepeat || performance.now() + pauseMs > endsMs) throw doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error);
       onRetry?.(error);
-      await pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
+      const rest = pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
+      await rest.catch((stopped: unknown) => Promise.reject(doubtful === null ? stopped : outcomeUnknown('the transaction', doubtful.error, stopped)));
     }
   }
 }

@@ -56,15 +56,16 @@ function scalarToWire(kind: ScalarKind, name: string, value: unknown): WireValue
       throw misfit(name, value, 'a boolean');
     case 'int16':
     case 'int32':
-      if (typeof value === 'number' && Number.isInteger(value)) return { kind: { case: 'int64Value', value: BigInt(value) } };
+      if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return { kind: { case: 'int64Value', value: BigInt(value) } };
       throw misfit(name, value, 'an integer');
     case 'int64':
-      if (typeof value === 'bigint') return { kind: { case: 'int64Value', value } };
-      throw misfit(name, value, 'a bigint');
+      if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return { kind: { case: 'int64Value', value } };
+      throw misfit(name, value, 'a bigint of 64 bits');
     case 'uint64':
       // A negative amount to add.
-      if (typeof value === 'bigint') return { kind: value < 0n ? { case: 'int64Value', value } : { case: 'uint64Value', value } };
-      throw misfit(name, value, 'a bigint');
+      if (typeof value === 'bigint' && (value < 0n ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value)) === value)
+        return { kind: value < 0n ? { case: 'int64Value', value } : { case: 'uint64Value', value } };
+      throw misfit(name, value, 'a bigint of 64 bits');
     case 'float32':
     case 'float64':
       if (typeof value === 'number') return { kind: { case: 'doubleValue', value } };
@@ -90,7 +91,7 @@ function scalarToWire(kind: ScalarKind, name: string, value: unknown): WireValue
     case 'date':
     case 'json':
     case 'enum':
-      if (typeof value === 'string') return { kind: { case: `${kind}Value`, value } };
+      if (typeof value === 'string') return { kind: { case: `${kind}Value`, value: wellFormed(name, value) } };
       throw misfit(name, value, 'a string');
     default:
       return assertNever(kind);
@@ -118,6 +119,12 @@ function scalarFromWire(kind: ScalarKind, { kind: found }: Value): unknown {
     default:
       return found.value;
   }
+}
+
+/** The text itself. VALUE_INVALID for half a surrogate, of which the wire would make another character. */
+export function wellFormed(name: string, text: string): string {
+  if (text.isWellFormed()) return text;
+  throw new SwitchyardError('VALUE_INVALID', `${name}: the text holds half of a surrogate pair, which is no character`, { metadata: { column: name } });
 }
 
 function misfit(name: string, value: unknown, expected: string): SwitchyardError {

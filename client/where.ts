@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { Comparison_Operator as Operator, type FilterSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { ColumnName, TableType, ValueOf } from './table-type.ts';
-import { columnOf, wireValue } from './values.ts';
+import { columnOf, wellFormed, wireValue } from './values.ts';
 
 type WireFilter = MessageInitShape<typeof FilterSchema>;
 
@@ -52,7 +52,7 @@ export function filterOf<T extends TableType>(table: T, where: Where<T> | undefi
     if (kind === 'not') return only === undefined ? undefined : { kind: { case: 'not', value: only } };
     return filters.length === 0 ? undefined : { kind: { case: kind, value: { filters } } };
   }
-  const filters = Object.entries(where).flatMap(([column, asked]) => (asked === undefined ? [] : conditionsOn(table, column, asked)));
+  const filters = Object.entries(where).flatMap(([column, asked]) => conditionsOn(table, column, asked));
   const [first] = filters;
   return filters.length <= 1 ? first : { kind: { case: 'and', value: { filters } } };
 }
@@ -60,19 +60,22 @@ export function filterOf<T extends TableType>(table: T, where: Where<T> | undefi
 function conditionsOn(table: TableType, column: string, asked: unknown): readonly WireFilter[] {
   const type = columnOf(table, column);
   const compared = (operator: Operator, value: unknown): WireFilter => ({ kind: { case: 'compare', value: { column, operator, value: wireValue(type, column, value) } } });
+  // Left out silently it would be a guard that lets everything pass.
+  if (asked === undefined) throw empty(column, 'undefined');
   if (asked === null) return [{ kind: { case: 'isNull', value: { column } } }];
   // Bytes and arrays are objects, too.
   if (typeof asked !== 'object' || Object.getPrototypeOf(asked) !== Object.prototype) return [compared(Operator.EQUAL, asked)];
+  if (Object.keys(asked).length === 0) throw empty(column, '{}');
   return Object.entries(asked).flatMap(([name, value]): readonly WireFilter[] => {
-    if (value === undefined) return [];
+    if (value === undefined) throw empty(`${column}.${name}`, 'undefined');
     if (isOperator(name)) return [compared(operators[name], value)];
     switch (name) {
       case 'in':
         return [{ kind: { case: 'in', value: { column, values: (value as readonly unknown[]).map((each) => wireValue(type, column, each)) } } }];
       case 'prefix':
-        return [{ kind: { case: 'prefix', value: { column, text: String(value) } } }];
+        return [{ kind: { case: 'prefix', value: { column, text: wellFormed(`${column}.prefix`, String(value)) } } }];
       case 'like':
-        return [{ kind: { case: 'like', value: { column, pattern: String(value) } } }];
+        return [{ kind: { case: 'like', value: { column, pattern: wellFormed(`${column}.like`, String(value)) } } }];
       case 'isNull': {
         const isNull: WireFilter = { kind: { case: 'isNull', value: { column } } };
         return [value === true ? isNull : { kind: { case: 'not', value: isNull } }];
@@ -82,3 +85,6 @@ function conditionsOn(table: TableType, column: string, asked: unknown): readonl
     }
   });
 }
+
+const empty = (name: string, given: string): SwitchyardError =>
+  new SwitchyardError('ARGUMENT_INVALID', `where.${name}: got ${given}, which asks for nothing; give null for NULL, or leave it out`);

@@ -12,6 +12,8 @@ export interface ColumnSchema {
   readonly generated: boolean;
   /** The store's own name of the type, for people and for casts: `character(84)`. */
   readonly nativeType: string;
+  /** Of a domain: the type that its values are stored as, `numeric(12,2)`. */
+  readonly storedType?: string;
   /**
    * Why a store of another kind could not hold the column's values, or its keys, to equality, with the statement or step that helps; completes "column x (type) …". Without meaning between stores of one kind. Left out where nothing
    * speaks against it.

@@ -105,6 +105,7 @@ function lockOf({ kind, lock: given }: TransactRequest): RowLock | null {
 }
 
 async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock | null): Promise<Answer> {
+  if (lock !== null && transaction.isReadOnly) throw argument('lock: the transaction was begun with read_only, and nobody waits for it');
   const { signal } = transaction;
   switch (step.case) {
     case 'begin':

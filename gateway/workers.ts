@@ -27,13 +27,25 @@ export async function superviseWorkers(config: GatewayConfig, { start, clock, lo
   const stopping = new AbortController();
   const running = new Set<ChildProcess>();
   let allWell = true;
+  /** Exit code; null for one that was killed or could not be started. */
+  const endOf = async (number: number): Promise<number | null> => {
+    let worker: ChildProcess | null = null;
+    try {
+      const started = start(number);
+      worker = started;
+      running.add(started);
+      return await new Promise<number | null>((resolve, reject) => started.once('exit', resolve).once('error', reject));
+    } catch (error) {
+      log.error({ worker: number, err: error }, 'a worker cannot be started');
+      return null;
+    } finally {
+      if (worker !== null) running.delete(worker);
+    }
+  };
   const keep = async (number: number): Promise<void> => {
     for (let restMs = firstRestMs; !stopping.signal.aborted; ) {
       const begunAt = clock.monotonic();
-      const worker = start(number);
-      running.add(worker);
-      const code = await new Promise<number | null>((resolve) => worker.once('exit', resolve));
-      running.delete(worker);
+      const code = await endOf(number);
       if (stopping.signal.aborted) {
         allWell &&= code === 0;
         return;

@@ -25,6 +25,7 @@ SELECT json_build_object(
       'notNull', a.attnotnull OR base.not_null,
       'filled', a.atthasdef OR a.attidentity <> '' OR base.has_default,
       'generated', a.attgenerated <> '',
+      'stored', CASE WHEN base.is_domain THEN format_type(base.type::oid, base.modifier) END,
       'base', base.type, 'domain', base.is_domain, 'element', element.oid::int,
       'enum', coalesce(element.typtype, base.typtype) = 'e',
       'labels', (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = coalesce(element.oid, base.type::oid)),
@@ -33,11 +34,12 @@ SELECT json_build_object(
     FROM pg_attribute a
     CROSS JOIN LATERAL (
       WITH RECURSIVE chain AS (
-        SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typnotnull, t.typdefault, 1 AS depth FROM pg_type t WHERE t.oid = a.atttypid
+        SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typnotnull, t.typdefault, t.typtypmod, 1 AS depth FROM pg_type t WHERE t.oid = a.atttypid
         UNION ALL
-        SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typnotnull, t.typdefault, depth + 1 FROM chain JOIN pg_type t ON t.oid = chain.typbasetype WHERE chain.typtype = 'd'
+        SELECT t.oid, t.typtype, t.typbasetype, t.typelem, t.typnotnull, t.typdefault, t.typtypmod, depth + 1 FROM chain JOIN pg_type t ON t.oid = chain.typbasetype WHERE chain.typtype = 'd'
       )
       SELECT (array_agg(oid::int ORDER BY depth DESC))[1] AS type, (array_agg(typtype ORDER BY depth DESC))[1] AS typtype,
+        coalesce((array_agg(typtypmod ORDER BY depth) FILTER (WHERE typtypmod <> -1))[1], -1) AS modifier,
         bool_or(typtype = 'd') AS is_domain, bool_or(typtype = 'd' AND typnotnull) AS not_null, bool_or(typtype = 'd' AND typdefault IS NOT NULL) AS has_default
       FROM chain
     ) base
@@ -85,6 +87,8 @@ interface ColumnFacts {
   readonly number: number;
   readonly name: string;
   readonly type: string;
+  /** Of a domain: the type behind all domains, with the length or precision that one of them gives it. */
+  readonly stored: string | null;
   readonly notNull: boolean;
   readonly filled: boolean;
   readonly generated: boolean;
@@ -142,6 +146,7 @@ export function tableFromFacts(table: string, json: string): TableSchema {
     ...shape,
     columns: columns.map((column, at) => ({
       ...column,
+      ...storedType(columnFacts[at]?.stored ?? null),
       ...ownWay(table, column, { domain: columnFacts[at]?.domain === true, base: columnFacts[at]?.base ?? 0, inKey: inKeys.has(column.name) }),
     })),
     fingerprint: createHash('sha256')
@@ -150,6 +155,8 @@ export function tableFromFacts(table: string, json: string): TableSchema {
       .slice(0, 32),
   };
 }
+
+const storedType = (stored: string | null): Pick<ColumnSchema, 'storedType'> => (stored === null ? {} : { storedType: stored });
 
 function refuseRelation(table: string, facts: TableFacts): void {
   const relation = relationNames[facts.relkind];

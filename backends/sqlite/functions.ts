@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { patternExpression } from '../../core/like-pattern.ts';
+import { patternTest } from '../../core/like-pattern.ts';
 import { declaredType } from './column-types.ts';
 import { decimalOrder, decimalSize, decimalSum, decimalText } from './decimal-text.ts';
 
@@ -36,12 +36,12 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
     return sum;
   });
   // A statement asks for one pattern, row after row.
-  let last = { pattern: '', expression: patternExpression('') };
+  let last = { pattern: '', matches: patternTest('') };
   database.function('switchyard_like', { directOnly: true, deterministic: true }, (given, text) => {
     if (text === null) return null;
     const pattern = String(given);
-    if (last.pattern !== pattern) last = { pattern, expression: patternExpression(pattern) };
-    return Number(last.expression.test(String(text)));
+    if (last.pattern !== pattern) last = { pattern, matches: patternTest(pattern) };
+    return Number(last.matches(String(text)));
   });
   database.aggregate('switchyard_sum', {
     start: null,

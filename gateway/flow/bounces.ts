@@ -60,7 +60,7 @@ export class Bounces {
       const look = await this.#look(signal, [ref], 'read');
       const fenced = fenceView.find(ref);
       if (!look.answered.has(keyspace) && (fenced === null || fenced.home === keyspace)) return await this.#unanswered(signal, look, keyspace, last, error);
-      if (fenced === null) throw final(ref, keyspace, error);
+      if (fenced === null) throw noCutover(ref, keyspace, error);
       if (fenced.readable) return this.#judge(look, [ref], keyspace, fenced.home, (row) => mayRead(row.state), last, error);
       await clock.sleep(tornMs, signal);
     }
@@ -75,7 +75,7 @@ export class Bounces {
     const home = fenced.find((table) => table !== null)?.home ?? keyspace;
     if (!look.answered.has(keyspace) && home === keyspace && open) return await this.#unanswered(signal, look, keyspace, last, error);
     const first = refs[0];
-    if (first !== undefined && fenced.every((table) => table === null)) throw final(first, keyspace, error);
+    if (first !== undefined && fenced.every((table) => table === null)) throw noCutover(first, keyspace, error);
     if (open) return this.#judge(look, refs, keyspace, home, (row) => row.state === 'OPEN', last, error);
     for (const ref of refs) {
       const table = fenceView.find(ref);
@@ -108,7 +108,7 @@ export class Bounces {
     if (!rows.every(allows)) return { unexplained: '', unanswered: 0 };
     const unexplained = rows.map((row) => `${keyspace}.${row.table} ${row.state} ${row.attempt}`).join(', ');
     const first = refs[0];
-    if (unexplained !== '' && unexplained === last?.unexplained && first !== undefined) throw final(first, keyspace, error);
+    if (unexplained !== '' && unexplained === last?.unexplained && first !== undefined) throw noCutover(first, keyspace, error);
     return { unexplained, unanswered: 0 };
   }
 
@@ -126,7 +126,7 @@ export class Bounces {
 }
 
 /** What the caller is told of a bounce that no cutover explains. */
-function final(ref: TableRef, keyspace: string, error: SwitchyardError): SwitchyardError {
+export function noCutover(ref: TableRef, keyspace: string, error: SwitchyardError): SwitchyardError {
   if (error.reason !== 'FENCED') return error;
   const message = `the store of keyspace "${keyspace}" denies the gateway a right on table "${ref.table}" that no cutover has taken away: ${error.message} (run the script that "switchyard keyspace grants ${keyspace}" prints)`;
   return new SwitchyardError('STORE_DENIED', message, { metadata: { table: ref.table, keyspace }, cause: error });

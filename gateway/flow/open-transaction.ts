@@ -9,7 +9,7 @@ import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
 import { noSavepoint } from '../../backends/request-answer.ts';
 import type { StoreLease, Stores } from '../stores.ts';
-import { type Bounce, Bounces, isBounce } from './bounces.ts';
+import { type Bounce, Bounces, isBounce, noCutover } from './bounces.ts';
 import type { WriteBuffer } from './buffer.ts';
 import type { Call } from './call.ts';
 import type { Holds } from './hold.ts';
@@ -151,7 +151,11 @@ export class OpenTransaction implements AsyncDisposable {
         return answer;
       } catch (error) {
         this.signal.throwIfAborted();
-        if (!isBounce(error)) throw error;
+        if (!isBounce(error)) {
+          // A row that is missing, too, was looked for in a snapshot, which has to be that of all that follows.
+          if (this.#place !== null && this.#transaction.isolation !== 'read committed') this.#used = true;
+          throw error;
+        }
         last = await this.#bounced(name, purpose, last, error);
       }
     }
@@ -218,9 +222,11 @@ export class OpenTransaction implements AsyncDisposable {
     const ref = routing.current().resolve(name);
     const keyspace = this.#place?.keyspace ?? fenceView.homeOf(ref);
     if (error.reason === 'FENCED') onFenced(ref.key, purpose);
-    if (this.#used && error.reason !== 'FENCED') {
+    if (this.#used) {
       await this.#bounces.lookAgain(this.signal, [ref]);
-      if (fenceView.find(ref)?.openRow !== null && fenceView.homeOf(ref) === keyspace) throw error;
+      const fenced = fenceView.find(ref);
+      if (fenced === null) throw noCutover(ref, keyspace, error);
+      if (error.reason !== 'FENCED' && fenced.openRow !== null && fenced.home === keyspace) throw error;
     }
     if (this.#used) throw moved(`keyspace "${keyspace}" does not serve table "${ref.table}" any more`, error);
     // Behind a fence its locks would be waited for; a name that nobody knows leaves all as it is.

@@ -174,6 +174,11 @@ class HttpRequests {
     try {
       // What the caller still sends of a refused body is not read: the connection cannot be used again.
       if (this.#draining || !request.complete) response.setHeader('connection', 'close');
+      if (body !== null && typeof body !== 'string' && request.method === 'HEAD') {
+        response.writeHead(answer.status, answer.headers).end();
+        await body[Symbol.asyncIterator]().return?.();
+        return;
+      }
       if (body !== null && typeof body !== 'string') {
         await this.#sendLines(response, answer, body, signal);
         return;

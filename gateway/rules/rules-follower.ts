@@ -181,13 +181,20 @@ export class RulesFollower {
     const candidate: Candidate = { built: built.routing, previous, questions, problems: built.problems, answers: nothingAsked };
     const asked = [...questions.changed, ...questions.dropped];
     const look = asked.length === 0 ? null : await fenceView.look(fenceView.subjectOf(asked), 'write', previous === null ? firstCheckLimitMs : checkLimitMs, this.#stop.signal);
-    candidate.answers = answersOf(questions, look, fenceView);
+    candidate.answers = this.#withoutFollowed(candidate, answersOf(questions, look, fenceView));
     this.#candidate = candidate;
     this.#swap(candidate);
     holds.rowsLearned();
     holds.endOthers(held);
     log.info({ version: document.version, by: document.changedBy, reason: document.reason, asked: asked.length }, 'rules applied');
     saved.keep({ rules: document, keyspaces: [...(this.#keyspaces ?? [])] });
+  }
+
+  /** A table that follows this very document already does not go back because a store is slow to say so again. */
+  #withoutFollowed({ built }: Candidate, answers: Answers): Answers {
+    const inForce = this.#options.routing.table;
+    if (inForce === null || inForce.document.nonce !== built.document.nonce || inForce.version !== built.version) return answers;
+    return { ...answers, pending: new Set([...answers.pending].filter((key) => inForce.ref(key)?.keyspace !== built.ref(key)?.keyspace)) };
   }
 
   /** Puts the candidate in force, as far as its answers go. */

@@ -45,6 +45,8 @@ const types: readonly (readonly [string, ColumnKind | `${ScalarKind}[]`, readonl
   ['jsonb', 'json', ['{"b": 1,  "a": 1.0}', 'null', '12345678901234567890.10']],
   ['mood', 'enum', ['sad', 'so so', 'happy']],
   ['short', 'text', ['abc']],
+  ['price', 'decimal', ['1.50', '-0.01']],
+  ['note', 'json', ['{"b": 1,  "a": 1.0}']],
   ['integer[]', 'int32[]', ['{}', '{1,NULL,-2}']],
   ['bigint[]', 'int64[]', ['{9223372036854775807}']],
   ['text[]', 'text[]', ['{}', '{NULL,"NULL","",a b,"\\"\\\\{},"}']],
@@ -60,6 +62,10 @@ const setup = `
 CREATE ROLE gateway LOGIN PASSWORD 'secret';
 CREATE TYPE mood AS ENUM ('sad', 'so so', 'happy');
 CREATE DOMAIN short AS varchar(3) CHECK (VALUE <> '');
+CREATE DOMAIN price AS numeric(12,2);
+CREATE DOMAIN gross_price AS price CHECK (VALUE > 0);
+CREATE DOMAIN moment AS timestamp(3);
+CREATE DOMAIN note AS json;
 CREATE TABLE given (id int PRIMARY KEY, type text, ${types.map(([type], i) => `c${i} ${type}`).join(', ')});
 CREATE TABLE taken (LIKE given INCLUDING ALL);
 CREATE TABLE parted (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
@@ -188,6 +194,10 @@ describe('PostgreSQL', () => {
     ['varchar(3)[]', ['abc ']],
     ['numeric(4,1)', '1.25'],
     ['numeric(4)', '1.5'],
+    ['price', '1.005'],
+    ['gross_price', '1.005'],
+    ['moment', 1_500n],
+    ['short', 'abc '],
   ])('does not round or cut a value for %s', async (type, cell) => {
     await server.psql(DATABASE, `DROP TABLE IF EXISTS narrow; CREATE TABLE narrow (id int PRIMARY KEY, v ${type}); GRANT ALL ON narrow TO gateway`);
     const narrow = new Map([['narrow', await described('narrow')]]);

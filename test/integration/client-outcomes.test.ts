@@ -88,6 +88,7 @@ describe('a write whose first try may have been done', () => {
     ['is not told as undone by a store that cannot be reached until the deadline', ['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE'], 'OUTCOME_UNKNOWN'],
     ['nor by a refusal of the gateway', ['OUTCOME_UNKNOWN', 'TABLE_UNKNOWN'], 'OUTCOME_UNKNOWN'],
     ['but by a store that has looked for its record', ['OUTCOME_UNKNOWN', 'UNIQUE_VIOLATION'], 'UNIQUE_VIOLATION'],
+    ['nor is it known after its own deadline', ['DEADLINE_EXCEEDED'], 'OUTCOME_UNKNOWN'],
     ['while one that certainly was not done is', ['STORE_UNAVAILABLE'], 'STORE_UNAVAILABLE'],
   ])('%s', async (_, answers, reason) => {
     inserts = answers;
@@ -136,4 +137,18 @@ test('a watch goes on when the time of one stream is over', async () => {
       break;
     }
   }
+});
+
+test('a guard that asks for nothing, and a text or number that the wire would change, is refused before it is sent', async () => {
+  const reasons = await Promise.all(
+    [
+      db.orders.delete({ id: 1n }, { where: { note: undefined } as never }),
+      db.orders.delete({ id: 1n }, { where: { total: {} } }),
+      db.orders.delete({ id: 1n }, { where: { total: { gte: undefined } as never } }),
+      db.orders.insert({ customer: 'half \ud800', total: '1.00' }),
+      db.orders.query({ where: { customer: { like: '\udfff%' } } }),
+      db.orders.get({ id: 2n ** 63n }),
+    ].map(reasonOf),
+  );
+  expect(reasons).toEqual(['ARGUMENT_INVALID', 'ARGUMENT_INVALID', 'ARGUMENT_INVALID', 'VALUE_INVALID', 'VALUE_INVALID', 'VALUE_INVALID']);
 });

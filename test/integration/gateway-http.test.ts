@@ -93,16 +93,16 @@ describe('values', () => {
     const made = await send('POST', '/v1/tables/item/rows?returning=id,twice', everyType);
     expect([made.status, made.json]).toEqual([201, { id: expect.any(String), twice: '18014398509481986' }]);
     const path = made.headers.get('location') ?? '';
-    const { text } = await get(path);
+    const { text, headers } = await get(path);
     expect(text).toBe(
       `{"id":"${rowOf(made).id}","name":"every type","amount":"9007199254740993","price":"12345678901234567890.1200","twice":"18014398509481986","seen":"2026-01-01T00:00:00.123456Z","wall":"1969-12-31T23:59:59.999999",` +
         '"day":"2024-02-29","at_time":"23:59:59.999999","doc":{"a": 12345678901234567890.10},"raw_doc":{"b":1,  "a":[1.0]},"raw":"AP+A","ref":"00000000-0000-4000-8000-00000000000a","mood":"angry","tags":["a,b",null],"docs":[{"x":1},null],' +
         '"small":-32768,"ratio":"NaN","part":0.5,"flag":true}',
     );
     // What was read can be written as it is, but for what the store alone computes.
-    const { twice: _, id: __, ...rest } = rowOf(await get(path));
-    expect((await send('PATCH', path, rest)).status).toBe(200);
-    expect((await get(path)).headers.get('etag')).toBe((await get(path)).headers.get('etag'));
+    const etag = headers.get('etag');
+    expect((await send('PATCH', path, text.replace(/"id":"\d+",/, '').replace(/"twice":"\d+",/, ''))).status).toBe(200);
+    expect((await get(path)).headers.get('etag')).toBe(etag);
     await curl(['-X', 'DELETE', `${base}${path}`]);
   });
 

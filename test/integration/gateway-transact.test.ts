@@ -128,8 +128,12 @@ describe('a transaction', () => {
     await late.send({ kind: { case: 'begin', value: {} } });
     await late.next();
     await late.send({ kind: { case: 'get', value: { table: 'account', key: key(1) } }, lock: RowLock.UPDATE });
-    const answer = late.next();
+    let isAnswered = false;
+    const answer = late.next().finally(() => {
+      isAnswered = true;
+    });
     await sleep(200);
+    expect(isAnswered).toBe(false);
     await fence('old', 'OPEN', attempt + 1);
     expect((await answer)?.kind.case).toBe('get');
     await late[Symbol.asyncDispose]();

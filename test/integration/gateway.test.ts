@@ -107,6 +107,30 @@ describe('rules', () => {
     expect(await waitUntil('the tables of the keyspace', { limitMs: 5_000 }, () => read().catch(() => undefined))).toBe('new');
   });
 
+  test('a keyspace that comes later sends no table back whose store is slow to answer just then', async () => {
+    await apply(await setTables({ ...moved('old'), plain: { primary: 'new', attempt: 0, writes: 'open', names: ['old.plain', 'new.plain'] } }));
+    expect(await readPlain()).toBe('new');
+    const { host, port } = stage.postgres;
+    const holder = new pg.Client({ host, port, database: 'new', user: SHOP_LOGINS.owner.user, password: SHOP_LOGINS.owner.password });
+    await holder.connect();
+    try {
+      await holder.query('BEGIN; LOCK TABLE switchyard.fence IN ACCESS EXCLUSIVE MODE');
+      await stage.topology.putKeyspace({ ...stage.keyspace('new'), name: 'unrelated' }, never);
+      const untilMs = performance.now() + 1_500;
+      let known = false;
+      while (performance.now() < untilMs) {
+        expect(await readPlain()).toBe('new');
+        known ||= await running.client.describeTable({ table: 'unrelated.plain' }).then(
+          () => true,
+          () => false,
+        );
+      }
+      expect(known).toBe(true);
+    } finally {
+      await holder.end();
+    }
+  });
+
   test('malformed, stale and partly wrong documents are refused, named, and harmless', async () => {
     const { document, index } = await getRules(stage.consul);
     await putRules(stage.consul, JSON.stringify({ ...document, version: document.version + 1, tabels: {} }), index);

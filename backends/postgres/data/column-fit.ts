@@ -27,7 +27,7 @@ export function requireFit(column: ColumnSchema, cell: Cell): void {
 }
 
 function fitsOf(column: ColumnSchema): Fits {
-  const fits = scalarFits(column.kind === 'array' ? (column.elementKind ?? 'text') : column.kind, column.nativeType);
+  const fits = scalarFits(column.kind === 'array' ? (column.elementKind ?? 'text') : column.kind, column.storedType ?? column.nativeType);
   if (column.kind !== 'array') return fits;
   return (cell) => typeof cell !== 'object' || cell === null || cell instanceof Uint8Array || cell.every((element) => element === null || fits(element));
 }

@@ -225,11 +225,13 @@ function compileFilter(filter: Filter, values: Values): string {
 /** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
 function compared(column: ColumnSchema, operator: CompareOperator): string {
   // The type json has no comparison of its own; its text is what callers see.
-  if ((column.kind === 'json' && column.nativeType === 'json') || isJsonArray(column)) return `${quoteIdentifier(column.name)}::text`;
+  if ((column.kind === 'json' && typeOf(column) === 'json') || isJsonArray(column)) return `${quoteIdentifier(column.name)}::text`;
   return operator === '=' || operator === '<>' ? quoteIdentifier(column.name) : ordered(column);
 }
 
-const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && column.nativeType === 'json[]';
+const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && typeOf(column) === 'json[]';
+/** Behind all domains. */
+const typeOf = (column: ColumnSchema): string => column.storedType ?? column.nativeType;
 
 /** The column as a term of an order: texts by their bytes in UTF-8, and enums likewise, whatever order they were declared in. */
 function ordered(column: ColumnSchema): string {
@@ -275,7 +277,7 @@ const castTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
 
 /** The column's type for a cast, without length or precision: a cast to those rounds and cuts. */
 function castType(column: ColumnSchema): string {
-  if (column.kind === 'text') return column.nativeType.startsWith('character(') ? 'bpchar' : 'text';
+  if (column.kind === 'text') return typeOf(column).startsWith('character(') ? 'bpchar' : 'text';
   const known = column.kind === 'array' ? undefined : castTypes[column.kind];
-  return known ?? column.nativeType;
+  return known ?? typeOf(column);
 }

@@ -15,7 +15,6 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataTransaction, TransactionOptions } from '../../backend.ts';
 import { noSavepoint, TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
-import { quoteTable } from '../connection.ts';
 import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import type { Session, Statement } from '../session.ts';
@@ -42,6 +41,8 @@ export class InteractiveTransaction implements DataTransaction {
   /** The newest last. The server would cut a long name and take it for another. */
   #savepoints: readonly { readonly name: string; readonly serverName: string }[] = [];
   #savepointCount = 0;
+  /** Whether the store is prepared for cutovers: else nobody fences it. */
+  #canHold = false;
 
   private constructor(pool: ConnectionPool, session: Session, options: TransactionOptions) {
     this.#pool = pool;
@@ -141,12 +142,10 @@ export class InteractiveTransaction implements DataTransaction {
   async #begin(signal: AbortSignal): Promise<void> {
     const { isolation, readOnly, once } = this.#options;
     const begin = control(`BEGIN ISOLATION LEVEL ${isolationText[isolation]}${readOnly ? ' READ ONLY' : ''}`);
-    if (once === null) {
-      await this.#run([begin], signal);
-      return;
-    }
-    const [, found] = await this.#run([begin, { statement: unprepared(findStatement(once)), explain: recordError }], signal);
-    this.#wasCommitted = wasCommitted(once.id, recordsFromRows(found?.rows ?? []));
+    const record = once === null ? [] : [{ statement: unprepared(findStatement(once)), explain: recordError }];
+    const [, prepared, found] = await this.#run([begin, control(`SELECT to_regprocedure('switchyard.hold_open(text)') IS NOT NULL`), ...record], signal);
+    this.#canHold = prepared?.rows[0]?.[0] === 't';
+    if (once !== null) this.#wasCommitted = wasCommitted(once.id, recordsFromRows(found?.rows ?? []));
   }
 
   async #read(table: TableSchema, statement: Statement, lock: RowLock | null, signal: AbortSignal, of = ''): Promise<DoneStep> {
@@ -155,7 +154,7 @@ export class InteractiveTransaction implements DataTransaction {
     const { isolation, readOnly } = this.#options;
     // What it has read may not change before it commits: so a fence waits for it as for a writer, or has come first and refuses it.
     const counts = lock !== null || (isolation === 'serializable' && !readOnly);
-    const asWriter = counts ? [{ statement: { text: `DELETE FROM ${quoteTable(table.name)} WHERE false`, values: [], prepared: false }, explain }] : [];
+    const asWriter = counts && this.#canHold ? [{ statement: { text: 'SELECT switchyard.hold_open($1)', values: [table.name], prepared: false }, explain }] : [];
     const step = (await this.#run([...asWriter, { statement: unprepared({ ...statement, text }), explain }], signal)).at(-1);
     if (step === undefined) throw new SwitchyardError('INTERNAL', 'a read has no answer');
     return step;

@@ -28,6 +28,26 @@ BEGIN
   RETURN NULL;
 END $function$;`;
 
+/** What a writer's trigger does, for a transaction that only reads but lets nobody change what it has read: it is a writer to a fence. A table that is nobody's is not fenced either. */
+const holdOpen = `
+CREATE OR REPLACE FUNCTION switchyard.hold_open(in_table text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  found_state text;
+BEGIN
+  BEGIN
+    EXECUTE format('LOCK TABLE public.%I IN ROW EXCLUSIVE MODE', in_table);
+  EXCEPTION WHEN insufficient_privilege THEN
+    RETURN; -- not the owner's, who therefore cannot move it
+  END;
+  SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = in_table;
+  IF found_state = 'OPEN' THEN
+    SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = in_table FOR SHARE;
+  END IF;
+  IF found_state <> 'OPEN' THEN
+    RAISE EXCEPTION 'table "%" is fenced: %', in_table, found_state USING ERRCODE = '${FENCED_STATE}', TABLE = in_table;
+  END IF;
+END $function$;`;
+
 /** Counts the scope's rows that `condition` holds for, after locking them. */
 const lockedRows = (counts: string): string => `
   SELECT ${counts} FROM (
@@ -226,4 +246,4 @@ END $function$;`;
 
 /** Every function of the schema. `player` is the role as an SQL literal: the one login whose writes the fence lets through, as they are under the stream's token instead. */
 export const functionScript = (player: string): string =>
-  [checkWrite(player), revokeRights, prepareFence, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');
+  [checkWrite(player), holdOpen, revokeRights, prepareFence, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');

@@ -1,5 +1,5 @@
 import { type Cell, cellsEqual } from '../../../core/cell.ts';
-import { patternExpression } from '../../../core/like-pattern.ts';
+import { patternTest } from '../../../core/like-pattern.ts';
 import type { CompareOperator, Filter } from '../../../core/operation.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 
@@ -25,7 +25,7 @@ export function satisfies(table: TableSchema, row: readonly Cell[], filter: Filt
       return String(cell(filter.column) ?? '').startsWith(filter.text) && cell(filter.column) !== null;
     case 'like': {
       const value = cell(filter.column);
-      return value !== null && patternExpression(filter.pattern).test(String(value));
+      return value !== null && patternTest(filter.pattern)(String(value));
     }
     case 'tuple': {
       const at = filter.columns.findIndex((column, i) => compareCells(cell(column), filter.values[i] ?? null) !== 0);
