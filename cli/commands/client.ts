@@ -12,6 +12,9 @@ interface GenerateOptions {
   readonly client: string;
 }
 
+const defaultGateway = '127.0.0.1:7101';
+const defaultModule = 'switchyard/client';
+const forShell = (text: string): string => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 const collected = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
 export function addClientCommands(program: Command, context: Context): void {
@@ -20,9 +23,9 @@ export function addClientCommands(program: Command, context: Context): void {
   client
     .command('generate')
     .description('print a TypeScript module for the tables that a gateway serves: their types, and a client for them')
-    .option('--gateway <address>', 'a gateway that serves them', '127.0.0.1:7101')
+    .option('--gateway <address>', 'a gateway that serves them', defaultGateway)
     .option('--table <name>', 'only this table; may be given again (default: all that can be served)', collected)
-    .option('--client <module>', 'what the module imports the client as', 'switchyard/client')
+    .option('--client <module>', 'what the module imports the client as', defaultModule)
     .action(async ({ gateway, table, client: module }: GenerateOptions) => {
       using service = createRpcClient(DataService, gateway);
       const schemas: TableSchema[] = [];
@@ -37,7 +40,12 @@ export function addClientCommands(program: Command, context: Context): void {
           left.push(`${name}: ${error.message}`);
         }
       }
-      const command = ['switchyard client generate', ...(table ?? []).map((name) => `--table ${name}`)].join(' ');
+      const options = [
+        ...(gateway === defaultGateway ? [] : ['--gateway', gateway]),
+        ...(module === defaultModule ? [] : ['--client', module]),
+        ...(table ?? []).flatMap((name) => ['--table', name]),
+      ];
+      const command = ['switchyard client generate', ...options.map(forShell)].join(' ');
       context.io.out(moduleText(schemas, { client: module, command }));
       for (const why of left) context.io.err(`left out ${why}\n`);
     });

@@ -85,7 +85,9 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
         const type = types[sample.kind];
         if (typeof type !== 'string') return [];
         const held = `CREATE TABLE ${heldIn(sample)} (id BIGINT NOT NULL PRIMARY KEY, v ${type});`;
-        return hasOrder(sample) ? [held, `CREATE TABLE ${keyedBy(sample)} (v ${type} NOT NULL PRIMARY KEY, n BIGINT NOT NULL);`] : [held];
+        if (!hasOrder(sample)) return [held];
+        const paired = `CREATE TABLE ${pairedIn(sample)} (id BIGINT NOT NULL PRIMARY KEY, a ${type}, b ${type});`;
+        return [held, paired, `CREATE TABLE ${keyedBy(sample)} (v ${type} NOT NULL PRIMARY KEY, n BIGINT NOT NULL);`];
       });
       await harness.script(tables.join('\n'));
     });
@@ -255,6 +257,46 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
         });
       }
 
+      test('order and pages over two columns that may be NULL', async () => {
+        if (!hasOrder(sample)) return;
+        const pairs = await described(pairedIn(sample));
+        const all = new Map([[pairs.name, pairs]]);
+        const cells: readonly (readonly [Cell, Cell])[] = [first, second, null].flatMap((a) => [first, second, null].map((b) => [a, b] as const));
+        await store.write(
+          all,
+          cells.flatMap(([a, b], id): WriteOperation[] => [
+            { kind: 'delete', table: pairs.name, key: [BigInt(id)], precondition: null, allowMissing: true },
+            { kind: 'insert', table: pairs.name, row: rowOf({ id: BigInt(id), a, b }), returning: [] },
+          ]),
+          never,
+        );
+        const rank = (cell: Cell): number => (cell === null ? values.length : order(cell, first));
+        for (const [aDown, bDown] of [
+          [false, false],
+          [false, true],
+          [true, false],
+          [true, true],
+        ] as const) {
+          const orderBy = [
+            { column: 'a', descending: aDown },
+            { column: 'b', descending: bDown },
+            { column: 'id', descending: false },
+          ];
+          const wanted = cells
+            .map((pair, id) => [rank(pair[0]) * (aDown ? -1 : 1), rank(pair[1]) * (bDown ? -1 : 1), id] as const)
+            .toSorted((x, y) => x[0] - y[0] || x[1] - y[1] || x[2] - y[2])
+            .map(([, , id]) => id);
+          const found: number[] = [];
+          for (let after: readonly Cell[] | null = null; found.length <= cells.length; ) {
+            const page = await store.query(pairs, { filter: null, orderBy, columns: ['a', 'b', 'id'], limit: 2, after }, never);
+            found.push(...page.rows.map((row) => Number(row.cells[2])));
+            if (!page.more) break;
+            after = page.rows.at(-1)?.cells ?? null;
+          }
+          expect([aDown, bDown, found]).toEqual([aDown, bDown, wanted]);
+        }
+      });
+
       const textOrder = (text: string): number => values.findIndex((value) => cellText(value) === text);
 
       if (sample.kind === 'text') {
@@ -348,4 +390,5 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
 }
 
 const heldIn = ({ kind }: Sample): string => `held_${kind.replace('[]', '_list')}`;
+const pairedIn = ({ kind }: Sample): string => `paired_${kind}`;
 const keyedBy = ({ kind }: Sample): string => `keyed_by_${kind}`;

@@ -272,6 +272,12 @@ test('a watch from now begins behind what is there, also while somebody is writi
   expect((await seen.until(1)).map(shown)).toEqual([['UPDATE', 0n, 1n]]);
 });
 
+test('over HTTP, asked for its head only, is answered at once', async () => {
+  await using other = await stage.start({ http: '127.0.0.1:0' });
+  const answer = await fetch(`http://${other.gateway.httpAddress}/v1/tables/old.counter:watch`, { method: 'HEAD', signal: AbortSignal.timeout(5_000) });
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+});
+
 test('answers stay small, however large the changes', async () => {
   await using first = await Watched.begin();
   const { token } = first;
