@@ -4,6 +4,7 @@ import type { ColumnSchema } from '../../core/table-schema.ts';
 import { WireWriter } from '../../core/wire-writer.ts';
 import { ArrayValueSchema, RowSchema, ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { TableHandle } from './table-handle.ts';
+import { valueField } from './value-field.ts';
 
 /* Cells as the bytes of `Value` messages. The same as `encodeCell` says, without a message in between. */
 
@@ -64,65 +65,37 @@ function valueWriter(kind: ColumnKind, elementKind: ScalarKind | undefined): Wri
 }
 
 function presentWriter(kind: ColumnKind, elementKind: ScalarKind | undefined): WriteValue {
-  const integer = (name: keyof typeof ValueSchema.field): WriteValue => {
-    const tag = tagOf(fieldNumber(name), varintType);
+  if (kind === 'array') return arrayWriter(elementKind);
+  const field = valueField[kind];
+  const tagged = (type: number, write: WriteValue): WriteValue => {
+    const tag = tagOf(fieldNumber(field), type);
     return (writer, cell) => {
       writer.byte(tag);
-      writer.varint64(cell as bigint | number);
+      write(writer, cell);
     };
   };
-  const text = (name: keyof typeof ValueSchema.field): WriteValue => {
-    const tag = tagOf(fieldNumber(name), bytesType);
-    return (writer, cell) => {
-      writer.byte(tag);
-      writer.text(cell as string);
-    };
-  };
-  switch (kind) {
-    case 'bool':
-      return (writer, cell) => {
-        writer.byte(tagOf(fieldNumber('boolValue'), varintType));
-        writer.byte(cell === true ? 1 : 0);
-      };
-    case 'int16':
-    case 'int32':
-    case 'int64':
-      return integer('int64Value');
-    case 'uint64':
-      return integer('uint64Value');
-    case 'time':
-      return integer('timeMicros');
-    case 'timestamp':
-      return integer('timestampMicros');
-    case 'timestamptz':
-      return integer('timestamptzMicros');
-    case 'float32':
-    case 'float64':
-      return (writer, cell) => {
-        writer.byte(tagOf(fieldNumber('doubleValue'), fixed64Type));
-        writer.double(cell as number);
-      };
-    case 'decimal':
-      return text('decimalValue');
-    case 'text':
-      return text('textValue');
-    case 'uuid':
-      return text('uuidValue');
-    case 'date':
-      return text('dateValue');
-    case 'json':
-      return text('jsonValue');
-    case 'enum':
-      return text('enumValue');
-    case 'bytes':
-      return (writer, cell) => {
-        writer.byte(tagOf(fieldNumber('bytesValue'), bytesType));
-        writer.bytes(cell as Uint8Array);
-      };
-    case 'array':
-      return arrayWriter(elementKind);
+  switch (field) {
+    case 'boolValue':
+      return tagged(varintType, (writer, cell) => writer.byte(cell === true ? 1 : 0));
+    case 'int64Value':
+    case 'uint64Value':
+    case 'timeMicros':
+    case 'timestampMicros':
+    case 'timestamptzMicros':
+      return tagged(varintType, (writer, cell) => writer.varint64(cell as bigint | number));
+    case 'doubleValue':
+      return tagged(fixed64Type, (writer, cell) => writer.double(cell as number));
+    case 'bytesValue':
+      return tagged(bytesType, (writer, cell) => writer.bytes(cell as Uint8Array));
+    case 'decimalValue':
+    case 'textValue':
+    case 'uuidValue':
+    case 'dateValue':
+    case 'jsonValue':
+    case 'enumValue':
+      return tagged(bytesType, (writer, cell) => writer.text(cell as string));
     default:
-      return assertNever(kind);
+      return assertNever(field);
   }
 }
 

@@ -3,32 +3,11 @@ import type { Cell, ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { valueField } from './value-field.ts';
 
 /** A column's type as messages show it: "int64 (bigint)". */
 export const typeText = (column: ColumnSchema): string =>
   column.kind === 'array' ? `array of ${column.elementKind ?? 'unknown'} (${column.nativeType})` : `${column.kind} (${column.nativeType})`;
-
-/** Field of a Value that a column of this kind is given in. */
-const wireFields = {
-  bool: 'bool_value',
-  int16: 'int64_value',
-  int32: 'int64_value',
-  int64: 'int64_value',
-  uint64: 'uint64_value',
-  float32: 'double_value',
-  float64: 'double_value',
-  decimal: 'decimal_value',
-  text: 'text_value',
-  bytes: 'bytes_value',
-  uuid: 'uuid_value',
-  date: 'date_value',
-  time: 'time_micros',
-  timestamp: 'timestamp_micros',
-  timestamptz: 'timestamptz_micros',
-  json: 'json_value',
-  enum: 'enum_value',
-  array: 'array_value',
-} as const;
 
 const mostShown = 64;
 const decimalPattern = /^-?\d+(?:\.\d+)?$/;
@@ -169,7 +148,8 @@ const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `
 
 /** VALUE_INVALID for a value that does not fit its column. */
 export function invalid(value: Value | undefined, column: ColumnSchema, field: string, why?: string): SwitchyardError {
-  const wanted = column.kind === 'array' && column.elementKind !== undefined ? `array_value of ${wireFields[column.elementKind]}` : wireFields[column.kind];
+  const fieldOf = (kind: ScalarKind): string => snakeCase(valueField[kind]);
+  const wanted = column.kind !== 'array' ? fieldOf(column.kind) : `array_value${column.elementKind === undefined ? '' : ` of ${fieldOf(column.elementKind)}`}`;
   const message = `${field}.${column.name}: got ${givenText(value)}${why === undefined ? '' : ` (${why})`}; expected ${typeText(column)} as ${wanted}`;
   return new SwitchyardError('VALUE_INVALID', message, { metadata: { field, column: column.name } });
 }
