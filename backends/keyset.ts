@@ -1,28 +1,45 @@
 import type { Cell } from '../core/cell.ts';
+import type { OrderTerm } from '../core/operation.ts';
+import { type ColumnSchema, columnNamed, type TableSchema } from '../core/table-schema.ts';
 
-/** One column of an order, in the store's own SQL. */
-export interface KeysetTerm {
-  /** The column as it is compared and sorted. */
+/** The column as it is compared and sorted, in the store's own SQL. */
+type Ordered = (column: ColumnSchema) => string;
+
+/** The terms of ORDER BY. NULL is larger than every value, whatever the store's own way. */
+export function orderText(table: TableSchema, orderBy: readonly OrderTerm[], ordered: Ordered): string {
+  const terms = orderBy.map(({ column: name, descending }) => {
+    const column = columnNamed(table, name);
+    return `${ordered(column)}${descending ? ' DESC' : ''}${column.nullable ? ` NULLS ${descending ? 'FIRST' : 'LAST'}` : ''}`;
+  });
+  return terms.join(', ');
+}
+
+interface KeysetTerm {
   readonly column: string;
   readonly nullable: boolean;
   readonly descending: boolean;
   /** Of the last row already seen. */
   readonly cell: Cell;
-  /** Adds the cell to the statement's parameters; called each time that the text names it, in the text's order. */
   readonly parameter: () => string;
 }
 
-/** The column as a term of ORDER BY. NULL is larger than every value, whatever the store's own way. */
-export const orderTerm = ({ column, nullable, descending }: Pick<KeysetTerm, 'column' | 'nullable' | 'descending'>): string =>
-  `${column}${descending ? ' DESC' : ''}${nullable ? ` NULLS ${descending ? 'FIRST' : 'LAST'}` : ''}`;
+export interface KeysetSql {
+  readonly ordered: Ordered;
+  /** The cell as the other side of a comparison with the ordered column; called each time that the text names it, in the text's order. */
+  readonly parameter: (column: ColumnSchema, cell: Cell) => string;
+}
 
 /** "Behind these cells in this order", at least one. Equal directions without a NULL make one row comparison, which an index can serve; others are spelled out. */
-export function behind(terms: readonly KeysetTerm[]): string {
+export function behind(table: TableSchema, orderBy: readonly OrderTerm[], after: readonly Cell[], { ordered, parameter }: KeysetSql): string {
+  const terms = orderBy.map(({ column: name, descending }, index): KeysetTerm => {
+    const [column, cell] = [columnNamed(table, name), after[index] ?? null];
+    return { column: ordered(column), nullable: column.nullable, descending, cell, parameter: () => parameter(column, cell) };
+  });
   const [first] = terms;
   if (first === undefined) throw new Error('a query without an order cannot be continued');
   const operator = first.descending ? '<' : '>';
   if (terms.every((term) => term.descending === first.descending && !term.nullable))
-    return `(${terms.map(({ column }) => column).join(', ')}) ${operator} (${terms.map(({ parameter }) => parameter()).join(', ')})`;
+    return `(${terms.map(({ column }) => column).join(', ')}) ${operator} (${terms.map((term) => term.parameter()).join(', ')})`;
   // Where NULLs come first or not at all, nothing before the first column's value can be behind it: so an index can begin there.
   const beginsHere = first.cell !== null && (first.descending || !first.nullable);
   const start = beginsHere ? `${first.column} ${operator}= ${first.parameter()} AND ` : '';

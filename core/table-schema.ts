@@ -1,4 +1,5 @@
 import type { ColumnKind, ScalarKind } from './cell.ts';
+import { SwitchyardError } from './switchyard-error.ts';
 
 export interface ColumnSchema {
   readonly name: string;
@@ -20,6 +21,9 @@ export interface ColumnSchema {
    */
   readonly ownWay?: string;
 }
+
+/** The type that the column's values are stored as, behind all domains. */
+export const storedTypeOf = ({ nativeType, storedType }: ColumnSchema): string => storedType ?? nativeType;
 
 export interface UniqueKey {
   readonly name: string;
@@ -64,4 +68,11 @@ export function shapeDifferenceBetweenKinds(source: TableSchema, target: TableSc
 export function ownWayOf({ columns }: TableSchema): string | null {
   const column = columns.find(({ ownWay }) => ownWay !== undefined);
   return column === undefined ? null : `column ${column.name} (${column.nativeType}) ${column.ownWay}`;
+}
+
+/** COLUMN_UNKNOWN where the table has none of that name. */
+export function columnNamed(table: TableSchema, name: string): ColumnSchema {
+  const column = table.columns.find((candidate) => candidate.name === name);
+  if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" has no column "${name}"`, { metadata: { table: table.name, column: name } });
+  return column;
 }

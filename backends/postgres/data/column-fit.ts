@@ -1,6 +1,6 @@
 import type { Cell } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema } from '../../../core/table-schema.ts';
+import { type ColumnSchema, storedTypeOf } from '../../../core/table-schema.ts';
 import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '../date-text.ts';
 
 const MICROS_DIGITS = 6;
@@ -27,7 +27,7 @@ export function requireFit(column: ColumnSchema, cell: Cell): void {
 }
 
 function fitsOf(column: ColumnSchema): Fits {
-  const fits = scalarFits(column.kind === 'array' ? (column.elementKind ?? 'text') : column.kind, column.storedType ?? column.nativeType);
+  const fits = scalarFits(column.kind === 'array' ? (column.elementKind ?? 'text') : column.kind, storedTypeOf(column));
   if (column.kind !== 'array') return fits;
   return (cell) => typeof cell !== 'object' || cell === null || cell instanceof Uint8Array || cell.every((element) => element === null || fits(element));
 }

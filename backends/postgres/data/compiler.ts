@@ -11,12 +11,12 @@ import type {
   WriteOperation,
 } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import { type ColumnSchema, columnNamed, storedTypeOf, type TableSchema } from '../../../core/table-schema.ts';
 import { textFromElements } from '../array-text.ts';
 import { bufferOf, cellToText } from '../cells.ts';
 import { requireFit } from './column-fit.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import { behind, orderTerm } from '../../keyset.ts';
+import { behind, orderText } from '../../keyset.ts';
 import type { Parameter } from '../batch.ts';
 import type { Statement } from '../session.ts';
 
@@ -56,7 +56,7 @@ export function compileQuery(table: TableSchema, operation: QueryOperation): Sta
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
   if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
-  const order = operation.orderBy.map((term) => orderTerm(orderOf(table, term))).join(', ');
+  const order = orderText(table, operation.orderBy, ordered);
   const limit = values.addRaw(String(operation.limit + 1));
   const statement = values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
   return operation.maxBytes === undefined ? statement : { ...statement, maxBytes: operation.maxBytes };
@@ -146,13 +146,6 @@ class Values {
 const columnList = (names: readonly string[]): string => names.map(quoteIdentifier).join(', ');
 const returningClause = (names: readonly string[]): string => (names.length === 0 ? '' : ` RETURNING ${columnList(names)}`);
 
-/** COLUMN_UNKNOWN where the table has none of that name. */
-export function columnNamed(table: TableSchema, name: string): ColumnSchema {
-  const column = table.columns.find((candidate) => candidate.name === name);
-  if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" has no column "${name}"`, { metadata: { table: table.name, column: name } });
-  return column;
-}
-
 function keyCondition(table: TableSchema, key: readonly Cell[], values: Values): string {
   return table.primaryKey.map((name, i) => `${quoteIdentifier(name)} = ${values.add(columnNamed(table, name), key[i] ?? null)}`).join(' AND ');
 }
@@ -225,13 +218,11 @@ function compileFilter(filter: Filter, values: Values): string {
 /** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
 function compared(column: ColumnSchema, operator: CompareOperator): string {
   // The type json has no comparison of its own; its text is what callers see.
-  if ((column.kind === 'json' && typeOf(column) === 'json') || isJsonArray(column)) return `${quoteIdentifier(column.name)}::text`;
+  if ((column.kind === 'json' && storedTypeOf(column) === 'json') || isJsonArray(column)) return `${quoteIdentifier(column.name)}::text`;
   return operator === '=' || operator === '<>' ? quoteIdentifier(column.name) : ordered(column);
 }
 
-const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && typeOf(column) === 'json[]';
-/** Behind all domains. */
-const typeOf = (column: ColumnSchema): string => column.storedType ?? column.nativeType;
+const isJsonArray = (column: ColumnSchema): boolean => column.kind === 'array' && storedTypeOf(column) === 'json[]';
 
 /** The column as a term of an order: texts by their bytes in UTF-8, and enums likewise, whatever order they were declared in. */
 function ordered(column: ColumnSchema): string {
@@ -240,23 +231,14 @@ function ordered(column: ColumnSchema): string {
   return isText ? `${quoteIdentifier(column.name)} COLLATE "C"` : quoteIdentifier(column.name);
 }
 
-const orderOf = (table: TableSchema, { column: name, descending }: OrderTerm) => {
-  const column = columnNamed(table, name);
-  return { column: ordered(column), nullable: column.nullable, descending };
-};
-
 function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
-  return behind(
-    orderBy.map((term, i) => {
-      const cell = after[i] ?? null;
-      let parameter: string | null = null;
-      const once = (): string => {
-        parameter ??= values.add(columnNamed(values.table, term.column), cell);
-        return parameter;
-      };
-      return { ...orderOf(values.table, term), cell, parameter: once };
-    }),
-  );
+  const numbers = new Map<string, string>();
+  const parameter = (column: ColumnSchema, cell: Cell): string => {
+    const number = numbers.get(column.name) ?? values.add(column, cell);
+    numbers.set(column.name, number);
+    return number;
+  };
+  return behind(values.table, orderBy, after, { ordered, parameter });
 }
 
 const castTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
@@ -277,7 +259,7 @@ const castTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
 
 /** The column's type for a cast, without length or precision: a cast to those rounds and cuts. */
 function castType(column: ColumnSchema): string {
-  if (column.kind === 'text') return typeOf(column).startsWith('character(') ? 'bpchar' : 'text';
+  if (column.kind === 'text') return storedTypeOf(column).startsWith('character(') ? 'bpchar' : 'text';
   const known = column.kind === 'array' ? undefined : castTypes[column.kind];
-  return known ?? typeOf(column);
+  return known ?? storedTypeOf(column);
 }

@@ -2,10 +2,10 @@ import { aggregateColumn } from '../../../core/aggregate-column.ts';
 import type { Cell } from '../../../core/cell.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import { columnNamed, type ColumnSchema, type TableSchema } from '../../../core/table-schema.ts';
 import type { TextRow } from '../batch.ts';
 import { cellFromText } from '../cells.ts';
-import { columnNamed, compileExists, compileWrite } from './compiler.ts';
+import { compileExists, compileWrite } from './compiler.ts';
 import type { ReadRows } from './read.ts';
 import type { DoneWrite, PlannedWrite } from './write.ts';
 

@@ -1,8 +1,8 @@
 import type { Cell, ColumnKind } from '../../../core/cell.ts';
-import type { AggregateOperation, Aggregation, CompareOperator, Filter, OrderTerm, QueryOperation, WriteOperation } from '../../../core/operation.ts';
+import type { AggregateOperation, Aggregation, CompareOperator, Filter, QueryOperation, WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import { behind, orderTerm } from '../../keyset.ts';
+import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
+import { behind, orderText } from '../../keyset.ts';
 import { selected, selectedValue, valueFromCell } from '../cells.ts';
 import { declaredType } from '../column-types.ts';
 import { quoteIdentifier, quoteTable, quoteText, type SqlValue, type Statement } from '../connection.ts';
@@ -23,8 +23,8 @@ export function compileQuery(table: TableSchema, operation: QueryOperation, colu
   const values = new Values(table);
   const conditions = ['switchyard_go_on()'];
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
-  if (operation.after !== null) conditions.push(compileAfter(operation.orderBy, operation.after, values));
-  const order = operation.orderBy.map((term) => orderTerm(orderTermOf(table, term))).join(', ');
+  if (operation.after !== null) conditions.push(behind(table, operation.orderBy, operation.after, { ordered, parameter: (column, cell) => comparand(column, cell, values) }));
+  const order = orderText(table, operation.orderBy, ordered);
   const limit = values.addRaw(BigInt(operation.limit + 1));
   return values.statement(`SELECT ${selection(table, columns)} FROM ${quoteTable(table.name)} WHERE ${conditions.join(' AND ')} ORDER BY ${order} LIMIT ${limit}`);
 }
@@ -107,12 +107,6 @@ class Values {
   statement(text: string): Statement {
     return { text, values: this.#values };
   }
-}
-
-export function columnNamed(table: TableSchema, name: string): ColumnSchema {
-  const column = table.columns.find((candidate) => candidate.name === name);
-  if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" has no column "${name}"`, { metadata: { table: table.name, column: name } });
-  return column;
 }
 
 const selection = (table: TableSchema, names: readonly string[]): string => names.map((name) => selected(columnNamed(table, name))).join(', ');
@@ -264,18 +258,4 @@ function fittingText(column: ColumnSchema, value: Cell): SqlValue {
   } catch {
     return null;
   }
-}
-
-const orderTermOf = (table: TableSchema, { column: name, descending }: OrderTerm) => {
-  const column = columnNamed(table, name);
-  return { column: ordered(column), nullable: column.nullable, descending };
-};
-
-function compileAfter(orderBy: readonly OrderTerm[], after: readonly Cell[], values: Values): string {
-  return behind(
-    orderBy.map((term, i) => {
-      const cell = after[i] ?? null;
-      return { ...orderTermOf(values.table, term), cell, parameter: () => comparand(columnNamed(values.table, term.column), cell, values) };
-    }),
-  );
 }

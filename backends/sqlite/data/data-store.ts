@@ -5,7 +5,7 @@ import type { AggregateGroup, AggregateOperation, BatchGetOperation, GetOperatio
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { EventLine, TableEvents } from '../../../core/table-event.ts';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import { columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
@@ -14,7 +14,7 @@ import { cellFromValue } from '../cells.ts';
 import { type ScanRows, ScanWorkers } from '../scan-workers.ts';
 import { describeTable, listTables } from '../schema.ts';
 import { StoreClient } from '../store-client.ts';
-import { columnNamed, compileAggregate, compileGet, compileQuery } from './compiler.ts';
+import { compileAggregate, compileGet, compileQuery } from './compiler.ts';
 import { rowReader } from './rows.ts';
 import { planWrites, runWrites } from './write.ts';
 import { runOnce } from './write-once.ts';

@@ -1,10 +1,9 @@
 import { type Cell, keyText } from '../../../core/cell.ts';
 import type { Row } from '../../../core/operation.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import { columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import { cellFromValue } from '../cells.ts';
 import type { SqlRow } from '../connection.ts';
-import { columnNamed } from './compiler.ts';
 
 /** Reads rows of one selection of columns. */
 export interface RowReader {
