@@ -10,18 +10,22 @@ import { PREPARED_LATER_STATE, RIGHTS_REMAIN_STATE, TAKEN_STATE } from '../store
 export const WRITE_TRIGGER = 'switchyard_fence_write';
 export const TRUNCATE_TRIGGER = 'switchyard_fence_truncate';
 
+/** Statements that read the fence row of a table into `found_state`, and keep an OPEN one so. */
+const readState = (table: string): string => `
+  -- This read may reject: so that rejected writers do not queue for the row and keep a transition from it. It must not admit: the snapshot of a REPEATABLE READ transaction may be older than the fence.
+  SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = ${table};
+  IF found_state = 'OPEN' THEN
+    -- Reads the newest row and keeps it as it is until the writer ends; fails with 40001 where the snapshot is older than the row.
+    SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = ${table} FOR SHARE;
+  END IF;`;
+
 const checkWrite = (player: string): string => `
 CREATE OR REPLACE FUNCTION switchyard.check_write() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
 DECLARE
   found_state text;
 BEGIN
   IF session_user = ${player} THEN RETURN NULL; END IF;
-  -- This read may reject: so that rejected writers do not queue for the row and keep a transition from it. It must not admit: the snapshot of a REPEATABLE READ transaction may be older than the fence.
-  SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = TG_TABLE_NAME::text;
-  IF found_state = 'OPEN' THEN
-    -- Reads the newest row and keeps it as it is until the writer ends; fails with 40001 where the snapshot is older than the row.
-    SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = TG_TABLE_NAME::text FOR SHARE;
-  END IF;
+${readState('TG_TABLE_NAME::text')}
   IF found_state IS DISTINCT FROM 'OPEN' THEN
     RAISE EXCEPTION 'table "%" is fenced: %', TG_TABLE_NAME, coalesce(found_state, 'no fence row') USING ERRCODE = '${FENCED_STATE}', TABLE = TG_TABLE_NAME;
   END IF;
@@ -39,10 +43,7 @@ BEGIN
   EXCEPTION WHEN insufficient_privilege THEN
     RETURN; -- not the owner's, who therefore cannot move it
   END;
-  SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = in_table;
-  IF found_state = 'OPEN' THEN
-    SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = in_table FOR SHARE;
-  END IF;
+${readState('in_table')}
   IF found_state <> 'OPEN' THEN
     RAISE EXCEPTION 'table "%" is fenced: %', in_table, found_state USING ERRCODE = '${FENCED_STATE}', TABLE = in_table;
   END IF;
