@@ -83,24 +83,16 @@ export class TableCalls<T extends TableType> {
 
   /** The row with this primary key; null: there is none. */
   async get<K extends ColumnName<T> = ColumnName<T>>(key: KeyOf<T>, options: ReadOptions<K> = {}): Promise<RowOf<T, K> | null> {
-    try {
-      const { row } = await this.#door.get({ table: this.#table.name, key: wireRow(this.#table, key), columns: [...(options.columns ?? [])] }, given(options));
-      return this.#row(row);
-    } catch (error) {
-      if (hasReason(error, 'ROW_NOT_FOUND')) return null;
-      throw error;
-    }
+    const request = { table: this.#table.name, key: wireRow(this.#table, key), columns: [...(options.columns ?? [])] };
+    const answer = await this.#door.get(request, given(options)).catch(missingIsNull);
+    return answer === null ? null : this.#row(answer.row);
   }
 
   /** The whole row with its etag, for an update or delete that is only done while the row is as it was; null: there is none. */
   async getTagged(key: KeyOf<T>, options: CallOptions = {}): Promise<Tagged<RowOf<T, ColumnName<T>>> | null> {
-    try {
-      const { row, etag } = await this.#door.get({ table: this.#table.name, key: wireRow(this.#table, key), withEtag: true }, given(options));
-      return { row: this.#row(row), etag };
-    } catch (error) {
-      if (hasReason(error, 'ROW_NOT_FOUND')) return null;
-      throw error;
-    }
+    const request = { table: this.#table.name, key: wireRow(this.#table, key), withEtag: true };
+    const answer = await this.#door.get(request, given(options)).catch(missingIsNull);
+    return answer === null ? null : { row: this.#row(answer.row), etag: answer.etag };
   }
 
   /** The rows with these primary keys, in their order; null for each that is missing. 1 to 1,000 keys. */
@@ -233,6 +225,11 @@ function aggregationOf(asked: Aggregations<TableType>[string] | undefined): Mess
   if (asked === 'count' || asked === undefined) return { kind: { case: 'count', value: {} } };
   const [[kind, column] = ['sum', '']] = Object.entries(asked);
   return { kind: { case: kind as 'sum' | 'min' | 'max', value: column ?? '' } };
+}
+
+function missingIsNull(error: unknown): null {
+  if (hasReason(error, 'ROW_NOT_FOUND')) return null;
+  throw error;
 }
 
 const locks = { share: RowLock.SHARE, update: RowLock.UPDATE } as const;

@@ -72,6 +72,8 @@ export async function transact<T>(
   const endsMs = performance.now() + retryMs;
   /** What the try returned whose commit nobody knows the end of, and why not. */
   let doubtful: { readonly result: T; readonly error: SwitchyardError } | null = null;
+  /** What the caller is told of the transaction when a try has failed like this. */
+  const outcomeOf = (error: unknown): unknown => (doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error));
   for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     let finished: { readonly result: T } | null = null;
     try {
@@ -83,16 +85,16 @@ export async function transact<T>(
       await transaction.ask({ case: 'commit', value: {} });
       return result;
     } catch (error) {
-      if (signal?.aborted) throw doubtful === null ? signal.reason : outcomeUnknown('the transaction', doubtful.error, signal.reason);
+      if (signal?.aborted) throw outcomeOf(signal.reason);
       if (doubtful !== null && hasReason(error, 'TRANSACTION_COMMITTED')) return doubtful.result;
       // The commit was sent and may have been done: only the same request id tells.
       if (finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) doubtful = { ...finished, error };
       // In doubt whatever fails may have failed because of what was done.
       const mayRepeat = error instanceof SwitchyardError && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
-      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error);
+      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw outcomeOf(error);
       onRetry?.(error);
       const rest = pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
-      await rest.catch((stopped: unknown) => Promise.reject(doubtful === null ? stopped : outcomeUnknown('the transaction', doubtful.error, stopped)));
+      await rest.catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
     }
   }
 }

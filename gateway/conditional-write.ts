@@ -1,10 +1,21 @@
 import { create } from '@bufbuild/protobuf';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import { Comparison_Operator, type DeleteRequest, type Filter, FilterSchema, type UpdateRequest } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import {
+  Comparison_Operator,
+  type DeleteRequest,
+  type Filter,
+  FilterSchema,
+  type GetRequest,
+  GetRequestSchema,
+  type UpdateRequest,
+} from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow } from '../gen/switchyard/data/v1/value_pb.ts';
 import { isMatch, rowTag, type TagCondition } from './row-tag.ts';
 
 const mostRounds = 8;
+
+/** What reads the whole row that a write names. */
+export const wholeRow = ({ table, key }: Pick<UpdateRequest, 'table' | 'key'>): GetRequest => create(GetRequestSchema, { table, ...(key === undefined ? {} : { key }) });
 
 export interface RowAccess {
   /** The whole row, read strongly. ROW_NOT_FOUND. */

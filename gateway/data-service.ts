@@ -1,9 +1,8 @@
 import type { DescMessage, MessageInitShape } from '@bufbuild/protobuf';
-import { DataService, type DeleteRequest, type UpdateRequest } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { DataService, type DeleteRequest, type GetRequest, type UpdateRequest } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { WriteResult } from '../core/operation.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../runtime/grpc-server.ts';
-import { decodeKey } from './codec/columns.ts';
 import { encodeSchema, rowEncoder } from './codec/encode.ts';
 import { contentDigest } from './codec/once.ts';
 import { encodePage } from './codec/page.ts';
@@ -12,7 +11,7 @@ import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
-import { writeIfMatch } from './conditional-write.ts';
+import { wholeRow, writeIfMatch } from './conditional-write.ts';
 import type { Call } from './flow/call.ts';
 import type { Executor } from './flow/executor.ts';
 import type { Transactions } from './flow/open-transaction.ts';
@@ -49,6 +48,13 @@ export function dataService({ executor, transactions, watching, observer, tables
       return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
     });
 
+  const readRow = (call: Call, request: GetRequest) =>
+    executor.read(call, request.table, async (store, handle) => {
+      const found = await store.get(handle.schema, decodeGet(handle, request), call.signal);
+      if (found === null) throw rowNotFound(request.table);
+      return rowEncoder(handle)(found);
+    });
+
   /** The write, where the row has the tag that the request names. */
   const underTag = async <R extends UpdateRequest | DeleteRequest, A>(
     { input }: { readonly input: DescMessage },
@@ -56,18 +62,11 @@ export function dataService({ executor, transactions, watching, observer, tables
     context: RpcContext,
     write: (request: R, context: RpcContext) => Promise<A>,
   ): Promise<A> => {
-    const { etag, table, key } = request;
+    const { etag, table } = request;
     if (etag === '') return await write(request, context);
     checkWrite(request);
     const { primaryKey } = (await executor.shape(context, table)).schema;
-    const read = () =>
-      observer.observe('Get', table, context, (call) =>
-        executor.read(call, table, async (store, handle) => {
-          const found = await store.get(handle.schema, { key: decodeKey(handle, key, 'key'), columns: handle.columnNames }, call.signal);
-          if (found === null) throw rowNotFound(table);
-          return rowEncoder(handle)(found);
-        }),
-      );
+    const read = () => observer.observe('Get', table, context, (call) => readRow(call, wholeRow(request)));
     const noMatch = (why: string) => new SwitchyardError('PRECONDITION_FAILED', `etag: ${why}; nothing was written`, { metadata: { table } });
     // A repetition finds another row, so that another condition is put into its message: its content is what the caller sent.
     const known = request.requestId === '' || context.contentDigest !== undefined ? context : { ...context, contentDigest: contentDigest(input, request) };
@@ -80,13 +79,8 @@ export function dataService({ executor, transactions, watching, observer, tables
     get: (request, context) =>
       observer.observe('Get', request.table, context, async (call) => {
         checkRead(request);
-        return await executor.read(call, request.table, async (store, handle) => {
-          const operation = decodeGet(handle, request);
-          const found = await store.get(handle.schema, operation, call.signal);
-          if (found === null) throw rowNotFound(request.table);
-          const row = rowEncoder(handle)(found);
-          return request.withEtag ? { row, etag: rowTag(row) } : { row };
-        });
+        const row = await readRow(call, request);
+        return request.withEtag ? { row, etag: rowTag(row) } : { row };
       }),
     batchGet: (request, context) =>
       observer.observe('BatchGet', request.table, context, async (call) => {

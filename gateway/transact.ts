@@ -107,12 +107,13 @@ function lockOf({ kind, lock: given }: TransactRequest): RowLock | null {
 async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock | null): Promise<Answer> {
   if (lock !== null && transaction.isReadOnly) throw argument('lock: the transaction was begun with read_only, and nobody waits for it');
   const { signal } = transaction;
+  const reading = transaction.readsAs(lock);
   switch (step.case) {
     case 'begin':
       throw argument('begin: the transaction has begun; open another stream for another one');
     case 'get':
       checkRead(step.value);
-      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
+      return await transaction.use(step.value.table, reading, async (store, handle) => {
         const found = await store.get(handle.schema, decodeGet(handle, step.value), lock, signal);
         if (found === null) throw rowNotFound(step.value.table);
         return { case: 'get', value: { row: rowEncoder(handle)(found) } };
@@ -120,20 +121,20 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
     case 'batchGet':
       checkRead(step.value);
       checkKeys(step.value);
-      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
+      return await transaction.use(step.value.table, reading, async (store, handle) => {
         const rows = await store.batchGet(handle.schema, decodeBatchGet(handle, step.value), lock, signal);
         const encode = rowEncoder(handle);
         return { case: 'batchGet', value: { entries: rows.map((found) => (found === null ? {} : { row: encode(found) })) } };
       });
     case 'query':
       checkRead(step.value);
-      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle, ref) => {
+      return await transaction.use(step.value.table, reading, async (store, handle, ref) => {
         const decoded = decodeQuery(handle, ref.table, step.value);
         return { case: 'query', value: encodePage(handle, decoded, await store.query(handle.schema, decoded.operation, lock, signal)) };
       });
     case 'aggregate':
       checkRead(step.value);
-      return await transaction.use(step.value.table, transaction.readsAs(lock), async (store, handle) => {
+      return await transaction.use(step.value.table, reading, async (store, handle) => {
         const operation = decodeAggregate(handle, step.value);
         return { case: 'aggregate', value: encodeGroups(handle, operation, await store.aggregate(handle.schema, operation, signal)) };
       });

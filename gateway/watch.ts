@@ -83,7 +83,7 @@ class TableWatch {
 
   async begin(token: string): Promise<void> {
     const { home } = await this.#look();
-    this.#shape = await this.#parts.schemas.get(home.keyspace, this.#ref.table, this.#call.signal);
+    await this.#shapeIn(home.keyspace);
     await this.#requireWatched(home.keyspace);
     if (token !== '') this.#place = decodeWatchToken(this.#ref.table, token);
     else this.#place = { attempt: home.attempt, number: await this.#now(home.keyspace) };
@@ -125,23 +125,22 @@ class TableWatch {
     await this.#requireWatched(home.keyspace);
     if (this.#ends.attempt !== home.attempt) this.#ends = { attempt: home.attempt, numbers: new Map() };
     const found: Found[] = [];
-    /** Behind the last event of a store that has left some out nothing may be told yet. */
-    let last: EventPlace | null = null;
+    /** The last events of stores that have left some out: behind them nothing may be told yet. */
+    const bounds: EventPlace[] = [];
     for (const keyspace of keyspaces) {
-      const { complete, last: given } = await this.#lineOf(keyspace);
+      const { complete, last } = await this.#lineOf(keyspace);
       // What was written before this attempt was drained by the fence, so that it has a number by now; until the line is there too, some of it may be missing.
-      const end = this.#ends.numbers.get(keyspace) ?? given;
+      const end = this.#ends.numbers.get(keyspace) ?? last;
       this.#ends.numbers.set(keyspace, end);
       // The store that serves has changes of earlier attempts too, where the table was in it before.
       if (complete < end) return [];
       const { found: here, isCut } = await this.#eventsOf(keyspace, complete);
       found.push(...here);
       const newest = here.at(-1);
-      if (isCut && newest !== undefined && (last === null || isBehind(last, newest))) last = newest;
+      if (isCut && newest !== undefined) bounds.push(newest);
     }
     found.sort((a, b) => (isBehind(a, b) ? 1 : -1));
-    const bound = last;
-    const first = (bound === null ? found : found.filter((event) => !isBehind(event, bound))).slice(0, most);
+    const first = found.filter((event) => !bounds.some((bound) => isBehind(event, bound))).slice(0, most);
     // Nothing is left of the attempts before: from here on the store that serves is enough.
     if (first.length === 0) this.#place = { attempt: home.attempt, number: 0n };
     return first;

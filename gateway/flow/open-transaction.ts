@@ -1,4 +1,5 @@
 import type { DataTransaction, TransactionOptions } from '../../backends/backend.ts';
+import { noSavepoint } from '../../backends/request-answer.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { RowLock } from '../../core/operation.ts';
 import type { TableRef } from '../../core/routing-table.ts';
@@ -7,7 +8,6 @@ import type { TableHandle } from '../codec/table-handle.ts';
 import type { FenceView } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
-import { noSavepoint } from '../../backends/request-answer.ts';
 import type { StoreLease, Stores } from '../stores.ts';
 import { type Bounce, Bounces, isBounce, noCutover } from './bounces.ts';
 import type { WriteBuffer } from './buffer.ts';
@@ -76,7 +76,6 @@ interface Registry {
 
 /** Where the transaction runs, once its first request has said so. */
 interface Place {
-  readonly keyspace: string;
   readonly lease: StoreLease;
   readonly transaction: DataTransaction;
 }
@@ -220,15 +219,15 @@ export class OpenTransaction implements AsyncDisposable {
   async #bounced(name: string, purpose: 'read' | 'write', last: Bounce | null, error: SwitchyardError): Promise<Bounce> {
     const { routing, fenceView, onFenced } = this.#options;
     const ref = routing.current().resolve(name);
-    const keyspace = this.#place?.keyspace ?? fenceView.homeOf(ref);
+    const keyspace = this.#keyspace ?? fenceView.homeOf(ref);
     if (error.reason === 'FENCED') onFenced(ref.key, purpose);
     if (this.#used) {
       await this.#bounces.lookAgain(this.signal, [ref]);
       const fenced = fenceView.find(ref);
       if (fenced === null) throw noCutover(ref, keyspace, error);
       if (error.reason !== 'FENCED' && fenced.openRow !== null && fenced.home === keyspace) throw error;
+      throw moved(`keyspace "${keyspace}" does not serve table "${ref.table}" any more`, error);
     }
-    if (this.#used) throw moved(`keyspace "${keyspace}" does not serve table "${ref.table}" any more`, error);
     // Behind a fence its locks would be waited for; a name that nobody knows leaves all as it is.
     if (error.reason === 'FENCED') await this.#leave();
     const bounce = await (purpose === 'read' ? this.#bounces.read(this.signal, ref, keyspace, last, error) : this.#bounces.write(this.signal, [ref], keyspace, last, error));
@@ -247,11 +246,11 @@ export class OpenTransaction implements AsyncDisposable {
         continue;
       }
       const keyspace = fenceView.homeOf(ref);
-      if (this.#place !== null && this.#place.keyspace !== keyspace) {
+      if (this.#place !== null && this.#keyspace !== keyspace) {
         if (this.#groups.has(group ?? '')) throw moved(`table "${ref.key}" is served by keyspace "${keyspace}" now`);
         throw new SwitchyardError(
           'TABLES_NOT_TOGETHER',
-          `a transaction is of one keyspace, this one of "${this.#place.keyspace}"; just now table "${ref.key}" is served by "${keyspace}"`,
+          `a transaction is of one keyspace, this one of "${this.#keyspace}"; just now table "${ref.key}" is served by "${keyspace}"`,
         );
       }
       const handle = schemas.peek(keyspace, ref.table) ?? (await schemas.get(keyspace, ref.table, this.signal));
@@ -272,7 +271,7 @@ export class OpenTransaction implements AsyncDisposable {
       if (transaction.wasCommitted)
         throw new SwitchyardError('TRANSACTION_COMMITTED', `the transaction with request id "${this.#transaction.once?.id}" has been committed; nothing is done now`);
       for (const name of this.#early) await transaction.savepoint(name, this.signal);
-      return { keyspace, lease, transaction };
+      return { lease, transaction };
     } catch (error) {
       this.#keyspace = null;
       await transaction?.[Symbol.asyncDispose]();

@@ -25,11 +25,10 @@ import type { Executor } from '../flow/executor.ts';
 import type { CallObserver } from '../observed-call.ts';
 import { bindParameters, bindRequest, type HttpParts, tableOf, tablesOf } from './bind-request.ts';
 import type { BoundCall, HttpBinding } from './bindings.ts';
-import { writeIfMatch } from '../conditional-write.ts';
+import { wholeRow, writeIfMatch } from '../conditional-write.ts';
 import { isMatch, rowTag } from '../row-tag.ts';
 import { quotedTag, tagCondition } from './etag.ts';
-import { HttpError } from './http-error.ts';
-import { type HttpAnswer, problemAnswer } from './http-error.ts';
+import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
 import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
 import type { JsonNode } from './json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
@@ -189,10 +188,8 @@ export class JsonApi {
     const condition = tagCondition('If-Match', head.headers['if-match'], false);
     if (condition === null) return await this.#call(localName, request, context);
     const conditional = request as UpdateRequest | DeleteRequest;
-    const { table, key } = conditional;
-    const get: GetRequest = { $typeName: 'switchyard.data.v1.GetRequest', table, columns: [], consistency: 0, withEtag: false, ...(key === undefined ? {} : { key }) };
     const noMatch = (why: string): HttpError => new HttpError(412, `If-Match: ${why}; nothing was written`, 'PRECONDITION_FAILED');
-    const access = { read: () => this.#read(get, context), primaryKey: handle.schema.primaryKey, noMatch };
+    const access = { read: () => this.#read(wholeRow(conditional), context), primaryKey: handle.schema.primaryKey, noMatch };
     // A repetition finds another row, so that another condition is put into its message: its content is what the caller sent.
     const known = conditional.requestId === '' ? context : { ...context, contentDigest: contentDigest(input, request, `If-Match: ${head.headers['if-match']}`) };
     return await writeIfMatch(condition, conditional, access, (one) => this.#call(localName, one, known));
