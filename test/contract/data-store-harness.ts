@@ -4,6 +4,7 @@ import type { ErrorReason } from '../../core/error-catalogue.ts';
 import type { FenceRow } from '../../core/fence.ts';
 import type { Filter, OrderTerm, Row, WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { systemClock } from '../../runtime/clock.ts';
 
 /**
  * A real store with the contract's tables, which the gateway's identity may read and write:
@@ -66,6 +67,17 @@ export interface StoreDoor extends AsyncDisposable {
 export const itemColumns = ['id', 'name', 'amount', 'price', 'note'] as const;
 /** A row without cells. */
 export const none: Row = { columns: [], cells: [] };
+/** How a test opens a store: what it does not say itself. */
+export const storeOptions = (given: Pick<StoreOptions, 'shard' | 'password'> & Partial<StoreOptions>): StoreOptions => ({
+  poolSize: 4,
+  acquireTimeoutMs: 5_000,
+  keyspace: 'shop',
+  openedBy: 'a test',
+  applicationName: 'contract',
+  clock: systemClock,
+  onBackgroundError: () => {},
+  ...given,
+});
 /** A signal that does not abort. */
 export const never = new AbortController().signal;
 

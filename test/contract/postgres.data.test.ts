@@ -2,12 +2,11 @@ import pg from 'pg';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
 import type { StoreOptions } from '../../backends/backend.ts';
 import type { Shard } from '../../core/keyspace.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { FreezableProxy } from '../support/cluster/freezable-proxy.ts';
 import { type PostgresServer, quoteLiteral, startPostgres } from '../support/servers/postgres.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 import { dataStoreContract } from './data-store.ts';
-import type { DataStoreHarness } from './data-store-harness.ts';
+import { type DataStoreHarness, storeOptions } from './data-store-harness.ts';
 
 const DATABASE = 'contract';
 const GATEWAY = { user: 'gateway', password: 'secret' };
@@ -52,18 +51,13 @@ class PostgresHarness implements DataStoreHarness {
   }
 
   open(options: Partial<StoreOptions> = {}) {
-    return postgresBackend.openData({
-      shard: this.#shard(this.#server.port),
-      password: GATEWAY.password,
-      poolSize: 4,
-      acquireTimeoutMs: 5_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'contract',
-      clock: systemClock,
-      onBackgroundError: () => {},
-      ...options,
-    });
+    return postgresBackend.openData(
+      storeOptions({
+        shard: this.#shard(this.#server.port),
+        password: GATEWAY.password,
+        ...options,
+      }),
+    );
   }
 
   async reset() {

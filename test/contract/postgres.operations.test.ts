@@ -1,7 +1,7 @@
 import { postgresBackend } from '../../backends/postgres/backend.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { startPostgres } from '../support/servers/postgres.ts';
 import { operationsByTypeContract } from './operations-by-type.ts';
+import { storeOptions } from './data-store-harness.ts';
 
 const database = 'operations';
 const types = {
@@ -32,17 +32,13 @@ operationsByTypeContract('PostgreSQL', types, async () => {
   // Declared in another order than that of its texts, by which the API compares.
   await server.psql(database, `CREATE ROLE gateway LOGIN PASSWORD 'secret'; CREATE TYPE mood AS ENUM ('wild', 'so so', 'calm', 'angry')`);
   const login = { user: 'gateway', password: 'env:GATEWAY' };
-  const store = postgresBackend.openData({
-    shard: { kind: 'postgres', host: server.host, port: server.port, database, gateway: login, player: login, owner: login },
-    password: 'secret',
-    poolSize: 4,
-    acquireTimeoutMs: 5_000,
-    keyspace: 'shop',
-    openedBy: 'a test',
-    applicationName: 'operations',
-    clock: systemClock,
-    onBackgroundError: () => {},
-  });
+  const store = postgresBackend.openData(
+    storeOptions({
+      shard: { kind: 'postgres', host: server.host, port: server.port, database, gateway: login, player: login, owner: login },
+      password: 'secret',
+      applicationName: 'operations',
+    }),
+  );
   return {
     store,
     capabilities: postgresBackend.capabilities,

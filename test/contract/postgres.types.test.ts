@@ -7,9 +7,9 @@ import type { ColumnKind, ScalarKind } from '../../core/cell.ts';
 import type { WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
+import { storeOptions } from './data-store-harness.ts';
 
 const DATABASE = 'types';
 const never = new AbortController().signal;
@@ -102,17 +102,14 @@ describe('PostgreSQL', () => {
     await server.createDatabase(DATABASE);
     await server.psql(DATABASE, setup);
     const credential = { user: 'gateway', password: 'env:GATEWAY' };
-    store = postgresBackend.openData({
-      shard: { kind: 'postgres', host: server.host, port: server.port, database: DATABASE, gateway: credential, player: credential, owner: credential },
-      password: 'secret',
-      poolSize: 2,
-      acquireTimeoutMs: 5_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'types',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    });
+    store = postgresBackend.openData(
+      storeOptions({
+        shard: { kind: 'postgres', host: server.host, port: server.port, database: DATABASE, gateway: credential, player: credential, owner: credential },
+        password: 'secret',
+        poolSize: 2,
+        applicationName: 'types',
+      }),
+    );
   });
   afterAll(async () => {
     await store[Symbol.asyncDispose]();
@@ -317,25 +314,22 @@ describe('PostgreSQL', () => {
 
   test('keeps a bounded number of statements parsed', async () => {
     const given = await described('given');
-    const one = postgresBackend.openData({
-      shard: {
-        kind: 'postgres',
-        host: server.host,
-        port: server.port,
-        database: DATABASE,
-        gateway: { user: server.superuser.user, password: 'env:X' },
-        player: { user: 'x', password: 'env:X' },
-        owner: { user: 'x', password: 'env:X' },
-      },
-      password: server.superuser.password,
-      poolSize: 1,
-      acquireTimeoutMs: 5_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'types',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    });
+    const one = postgresBackend.openData(
+      storeOptions({
+        shard: {
+          kind: 'postgres',
+          host: server.host,
+          port: server.port,
+          database: DATABASE,
+          gateway: { user: server.superuser.user, password: 'env:X' },
+          player: { user: 'x', password: 'env:X' },
+          owner: { user: 'x', password: 'env:X' },
+        },
+        password: server.superuser.password,
+        poolSize: 1,
+        applicationName: 'types',
+      }),
+    );
     const filters = Array.from({ length: 600 }, (_, n) => ({ kind: 'and' as const, filters: Array.from({ length: n + 1 }, () => ({ kind: 'isNull' as const, column: 'c0' })) }));
     for (const filter of [...filters, ...filters.slice(0, 10)]) {
       await one.query(given, { filter, orderBy: [{ column: 'id', descending: false }], columns: ['id'], limit: 1, after: null }, never);

@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DataStore, StoreOptions } from '../../backends/backend.ts';
 import { sqliteBackend } from '../../backends/sqlite/backend.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { dataStoreContract } from './data-store.ts';
-import type { DataStoreHarness } from './data-store-harness.ts';
+import { type DataStoreHarness, storeOptions } from './data-store-harness.ts';
 
 // The names' collation takes "A" for "a", as many files of applications do.
 const tables = `
@@ -37,18 +36,13 @@ class SqliteHarness implements DataStoreHarness {
   }
 
   open(options: Partial<StoreOptions> = {}): DataStore {
-    const store = sqliteBackend.openData({
-      shard: { kind: 'sqlite', path: this.#path },
-      password: '',
-      poolSize: 4,
-      acquireTimeoutMs: 5_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'contract',
-      clock: systemClock,
-      onBackgroundError: () => {},
-      ...options,
-    });
+    const store = sqliteBackend.openData(
+      storeOptions({
+        shard: { kind: 'sqlite', path: this.#path },
+        password: '',
+        ...options,
+      }),
+    );
     this.#opened.add(store);
     return store;
   }

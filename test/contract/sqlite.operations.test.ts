@@ -3,8 +3,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sqliteBackend } from '../../backends/sqlite/backend.ts';
-import { systemClock } from '../../runtime/clock.ts';
 import { operationsByTypeContract } from './operations-by-type.ts';
+import { storeOptions } from './data-store-harness.ts';
 
 const types = {
   int16: 'SMALLINT',
@@ -36,17 +36,13 @@ operationsByTypeContract('SQLite', types, async () => {
     database.exec(`PRAGMA journal_mode = WAL; ${text}`);
   };
   await script('');
-  const store = sqliteBackend.openData({
-    shard: { kind: 'sqlite', path },
-    password: '',
-    poolSize: 4,
-    acquireTimeoutMs: 5_000,
-    keyspace: 'shop',
-    openedBy: 'a test',
-    applicationName: 'operations',
-    clock: systemClock,
-    onBackgroundError: () => {},
-  });
+  const store = sqliteBackend.openData(
+    storeOptions({
+      shard: { kind: 'sqlite', path },
+      password: '',
+      applicationName: 'operations',
+    }),
+  );
   return {
     store,
     capabilities: sqliteBackend.capabilities,

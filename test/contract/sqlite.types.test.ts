@@ -9,8 +9,7 @@ import { sqliteBackend } from '../../backends/sqlite/backend.ts';
 import { type Cell, cellsEqual, type ScalarKind } from '../../core/cell.ts';
 import type { WriteOperation } from '../../core/operation.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
-import { systemClock } from '../../runtime/clock.ts';
-import { failure, never, rowOf } from './data-store-harness.ts';
+import { failure, never, rowOf, storeOptions } from './data-store-harness.ts';
 
 const MAX = 9_223_372_036_854_775_807n;
 
@@ -95,17 +94,15 @@ describe('SQLite', () => {
     path = join(directory, 'types.db');
     sql('PRAGMA journal_mode = WAL');
     sql(`CREATE TABLE given (id INTEGER PRIMARY KEY, ${types.map(([type], i) => `${column(i)} ${type}`).join(', ')})`);
-    store = sqliteBackend.openData({
-      shard: { kind: 'sqlite', path },
-      password: '',
-      poolSize: 1,
-      acquireTimeoutMs: 2_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'types',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    });
+    store = sqliteBackend.openData(
+      storeOptions({
+        shard: { kind: 'sqlite', path },
+        password: '',
+        poolSize: 1,
+        acquireTimeoutMs: 2_000,
+        applicationName: 'types',
+      }),
+    );
   });
   afterAll(async () => {
     await store[Symbol.asyncDispose]();
@@ -376,17 +373,13 @@ describe('SQLite', () => {
     const wide = join(directory, 'wide.db');
     using database = new DatabaseSync(wide);
     database.exec("PRAGMA encoding = 'UTF-16le'; PRAGMA journal_mode = WAL; CREATE TABLE t (id INTEGER PRIMARY KEY)");
-    const options = {
+    const options = storeOptions({
       shard: { kind: 'sqlite', path: wide },
       password: '',
       poolSize: 1,
       acquireTimeoutMs: 1_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
       applicationName: 'types',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    };
+    });
     await using other = sqliteBackend.openData(options);
     expect((await failure(other.describe('t', never))).message).toContain('UTF-16');
   });

@@ -5,7 +5,7 @@ import { runCommand } from './command.ts';
 import { findPostgres, type PostgresPrograms } from './debian.ts';
 import { findFreePorts } from './free-port.ts';
 import { findPostgresUser, preparePostgresTemplate } from './postgres-template.ts';
-import { SupervisedProcess } from './supervised-process.ts';
+import { SupervisedProcess, untilStopped } from './supervised-process.ts';
 import { waitUntil } from './wait-until.ts';
 
 const HOST = '127.0.0.1';
@@ -145,25 +145,27 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Freezes the server with all its processes: connections stay, new ones are taken by the kernel alone, nothing answers. */
   async pause(): Promise<void> {
-    await this.#signalAll('SIGSTOP');
+    await Promise.all((await this.#signalAll('SIGSTOP')).map(untilStopped));
   }
 
   async resume(): Promise<void> {
     await this.#signalAll('SIGCONT');
   }
 
-  /** The main process first, so that it starts no others meanwhile. */
-  async #signalAll(signal: 'SIGSTOP' | 'SIGCONT'): Promise<void> {
+  /** The main process first, so that it starts no others meanwhile. Resolves to all that were told. */
+  async #signalAll(signal: 'SIGSTOP' | 'SIGCONT'): Promise<readonly number[]> {
     const { pid } = this;
-    if (pid === undefined) return;
+    if (pid === undefined) return [];
     this.#process.signal(signal);
-    for (const child of await childrenOf(pid)) {
+    const children = await childrenOf(pid);
+    for (const child of children) {
       try {
         process.kill(child, signal);
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
       }
     }
+    return [pid, ...children];
   }
 
   /** Starts a stopped server again with its data, on the same port. Rejects when it is not ready after 30 s. */

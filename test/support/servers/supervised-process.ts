@@ -99,7 +99,7 @@ export class SupervisedProcess implements AsyncDisposable {
     });
   }
 
-  /** Sends a signal, which has been delivered on return; a server that does not run is left alone. */
+  /** Sends a signal; a server that does not run is left alone. What it does may come a moment later: see `freeze`. */
   signal(signal: NodeJS.Signals): void {
     if (this.#pid === undefined) return;
     try {
@@ -113,8 +113,7 @@ export class SupervisedProcess implements AsyncDisposable {
   /** SIGSTOP; resolves when all its threads have stopped, which the system tells later than it has taken the signal. */
   async freeze(): Promise<void> {
     this.signal('SIGSTOP');
-    const pid = this.#pid;
-    if (pid !== undefined) await waitUntil('a process that stands still', { limitMs: ANSWER_LIMIT_MS, everyMs: 1 }, async () => ((await hasStopped(pid)) ? true : undefined));
+    if (this.#pid !== undefined) await untilStopped(this.#pid);
   }
 
   /** Sends `signal` and waits for the end, with SIGKILL after `limitMs`. Resolves at once when nothing runs. */
@@ -172,6 +171,11 @@ export class SupervisedProcess implements AsyncDisposable {
   async #waitForExit(limitMs: number): Promise<void> {
     await waitUntil('the end of a server', { limitMs, everyMs: 5 }, async () => (this.isRunning ? undefined : true));
   }
+}
+
+/** Resolves when a process that was sent SIGSTOP stands still. */
+export async function untilStopped(pid: number): Promise<void> {
+  await waitUntil('a process that stands still', { limitMs: ANSWER_LIMIT_MS, everyMs: 1 }, async () => ((await hasStopped(pid)) ? true : undefined));
 }
 
 /** Whether every thread has stopped, or has ended. */
