@@ -16,19 +16,14 @@ const unsignedPattern = /^\d{20}$/;
  *  - switchyard_add(kind, declared type, a, b): the exact sum, or VALUE_INVALID; SQLite's own + turns a sum beyond 64 bit into a float.
  *  - switchyard_like(pattern, text): see core/like-pattern.ts; SQLite's own LIKE takes "A" for "a".
  *  - switchyard_sum(number): of integers and decimals, the exact sum as a decimal's text, NULLs left aside; of none NULL.
- *  - switchyard_min(order, value), switchyard_max(order, value): the value whose order is first or last, NULLs left aside.
+ *  - switchyard_min(text), switchyard_max(text): the smallest or largest decimal, NULLs left aside.
  */
 export function registerFunctions(database: DatabaseSync, goOn: () => boolean): void {
   database.function('switchyard_go_on', { directOnly: true }, () => {
     if (!goOn()) throw new SwitchyardError('CANCELLED', 'nobody waits for the statement any more');
     return 1;
   });
-  database.function('switchyard_decimal', { directOnly: true, deterministic: true }, (text) => {
-    if (text === null) return null;
-    const order = typeof text === 'string' ? decimalOrder(text) : null;
-    if (order === null) throw new SwitchyardError('VALUE_INVALID', `a decimal column holds ${String(text)}, which is no decimal: correct it in the store`);
-    return order;
-  });
+  database.function('switchyard_decimal', { directOnly: true, deterministic: true, useBigIntArguments: true }, (text) => (text === null ? null : storedOrder(text)));
   database.function('switchyard_add', { directOnly: true, deterministic: true, useBigIntArguments: true }, (kind, declared, a, b) => {
     if (a === null || b === null) return null;
     const sum = exactSum(String(kind), String(declared), a, b);
@@ -49,6 +44,7 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
     useBigIntArguments: true,
     step: (sum, value) => (value === null ? sum : totalled(typeof sum === 'string' ? sum : null, decimalOf(value))),
   });
+  // Without a `result` function: node:sqlite loses the error of a statement when one is called after it, and answers nothing as if there were no rows.
   for (const [name, sign] of [
     ['switchyard_min', -1],
     ['switchyard_max', 1],
@@ -56,13 +52,20 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
     database.aggregate(name, {
       start: null,
       directOnly: true,
-      // Order and value in one text: there is no space in an order.
-      step: (found, order, value) => (order === null || (typeof found === 'string' && compareTexts(String(order), orderIn(found)) !== sign) ? found : `${order} ${value}`),
-      result: (found) => (typeof found === 'string' ? found.slice(orderIn(found).length + 1) : null),
+      useBigIntArguments: true,
+      step: (found, value) => {
+        if (value === null) return found;
+        const order = storedOrder(value);
+        return typeof found !== 'string' || compareTexts(order, storedOrder(found)) === sign ? value : found;
+      },
     });
 }
 
-const orderIn = (found: string): string => found.slice(0, found.indexOf(' '));
+function storedOrder(value: Addend): string {
+  const order = typeof value === 'string' ? decimalOrder(value) : null;
+  if (order === null) throw new SwitchyardError('VALUE_INVALID', `a decimal column holds ${String(value)}, which is no decimal: correct it in the store`);
+  return order;
+}
 
 const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -235,6 +235,22 @@ describe('SQLite', () => {
     for (const name of names) expect(error.message).toContain(name);
   });
 
+  test.each(['sum', 'min', 'max'] as const)('the %s of decimals, one of which another program stored and is none, is an error and not an answer', async (kind) => {
+    sql('DROP TABLE IF EXISTS foreign_prices');
+    sql('CREATE TABLE foreign_prices (id INTEGER PRIMARY KEY, price DECIMAL_TEXT)');
+    sql("INSERT INTO foreign_prices VALUES (1, '1.5'), (2, NULL), (3, '0.25')");
+    const table = await described('foreign_prices');
+    const ask = (groupBy: string | null) => store.aggregate(table, { filter: null, aggregations: [{ kind, column: 'price' }], groupBy, limit: 9 }, never);
+    expect((await ask(null)).map(({ values }) => values)).toEqual([[{ sum: '1.75', min: '0.25', max: '1.5' }[kind]]]);
+    for (const bad of ["'1,5'", "x'31'"]) {
+      sql(`UPDATE foreign_prices SET price = ${bad} WHERE id = 3`);
+      for (const groupBy of [null, 'id']) {
+        const error = await failure(ask(groupBy));
+        expect([bad, error.reason, error.message]).toEqual([bad, 'VALUE_INVALID', expect.stringContaining('no decimal')]);
+      }
+    }
+  });
+
   test('a key that is NULL is neither written nor served', async () => {
     sql('CREATE TABLE loose (name TEXT PRIMARY KEY, v INT)');
     sql("INSERT INTO loose VALUES (NULL, 1), (NULL, 2), ('a', 3)");

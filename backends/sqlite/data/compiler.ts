@@ -47,7 +47,7 @@ function aggregated(table: TableSchema, aggregation: Aggregation): string {
   const column = columnNamed(table, aggregation.column);
   const name = quoteIdentifier(column.name);
   if (aggregation.kind === 'sum') return column.kind === 'float32' || column.kind === 'float64' ? `sum(${name})` : `switchyard_sum(${name})`;
-  if (column.kind === 'decimal') return `switchyard_${aggregation.kind}(${ordered(column)}, ${name})`;
+  if (column.kind === 'decimal') return `switchyard_${aggregation.kind}(${name})`;
   return selectedValue(column, `${aggregation.kind}(${ordered(column)})`);
 }
 
