@@ -66,6 +66,11 @@ describe('a fault is found that', () => {
     expect([report.found?.kind, inputOf(report)]).toEqual(['crash', expect.stringContaining(trap)]);
   });
 
+  test('ends the process by a signal', async () => {
+    const report = await control('signal', 30);
+    expect([report.found?.kind, report.found?.message, inputOf(report)]).toEqual(['crash', expect.stringContaining('SIGSEGV'), expect.stringContaining(trap)]);
+  });
+
   test('hangs', async () => {
     const report = await control('hang', 30, 3_000);
     expect([report.found?.kind, inputOf(report)]).toEqual(['hang', expect.stringContaining(trap)]);

@@ -1,39 +1,53 @@
+import { openSync, readFileSync, writeSync } from 'node:fs';
+
 const headerBytes = 8;
 const mostBytes = 1 << 20;
 
-/** Memory that two threads share: how many inputs were begun, and the one that is at work. Readable also when its writer hangs or is gone. */
-export class Progress {
-  readonly shared: SharedArrayBuffer;
-  readonly #header: Int32Array;
-  readonly #input: Uint8Array;
+/** Writes to a file how many inputs were begun, and the one that is at work: what is there can be read also when the process that wrote it hangs or is gone. */
+export class ProgressWriter {
+  readonly #file: number;
+  readonly #header = Buffer.alloc(headerBytes);
+  #steps = 0;
 
-  /** The memory of another thread's, or new memory. */
-  constructor(shared?: SharedArrayBuffer) {
-    this.shared = shared ?? new SharedArrayBuffer(headerBytes + mostBytes);
-    this.#header = new Int32Array(this.shared, 0, 2);
-    this.#input = new Uint8Array(this.shared, headerBytes);
-    if (shared === undefined) Atomics.store(this.#header, 1, -1);
+  constructor(path: string) {
+    this.#file = openSync(path, 'w');
+    this.#header.writeInt32LE(-1, 4);
+    this.touch();
   }
 
   begin(input: Buffer): void {
     const shown = input.subarray(0, mostBytes);
-    this.#input.set(shown);
-    Atomics.store(this.#header, 1, shown.length);
-    Atomics.add(this.#header, 0, 1);
+    this.#header.writeInt32LE(shown.length, 4);
+    this.#write(shown);
   }
 
   /** Something goes on that is no input: opening, checking. */
   touch(): void {
-    Atomics.add(this.#header, 0, 1);
+    this.#write(Buffer.alloc(0));
   }
 
-  get steps(): number {
-    return Atomics.load(this.#header, 0);
+  #write(input: Buffer): void {
+    this.#steps = (this.#steps + 1) % 2 ** 32;
+    this.#header.writeUInt32LE(this.#steps, 0);
+    writeSync(this.#file, Buffer.concat([this.#header, input]), 0, headerBytes + input.length, 0);
   }
+}
 
+export interface Progress {
+  readonly steps: number;
   /** Null before the first. */
-  get input(): Buffer | null {
-    const length = Atomics.load(this.#header, 1);
-    return length < 0 ? null : Buffer.from(this.#input.slice(0, length));
+  readonly input: Uint8Array | null;
+}
+
+/** What a run has written last. */
+export function readProgress(path: string): Progress {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return { steps: 0, input: null };
   }
+  if (bytes.length < headerBytes) return { steps: 0, input: null };
+  const length = bytes.readInt32LE(4);
+  return { steps: bytes.readUInt32LE(0), input: length < 0 ? null : bytes.subarray(headerBytes, headerBytes + length) };
 }

@@ -1,3 +1,6 @@
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { deserialize, serialize } from 'node:v8';
 import type { FindingKind } from './target.ts';
 
 /** What a run is to do: a time of 0 seconds replays the corpus only. */
@@ -10,8 +13,6 @@ export interface FuzzPlan {
   readonly corpus: readonly Uint8Array[];
   /** Runs of the input before the one that failed, to make it smaller; 0: it is left as it is. */
   readonly minimiseTries: number;
-  /** Where the run says how far it is, and which input it is at; see `progress.ts`. */
-  readonly progress: SharedArrayBuffer;
 }
 
 export interface FoundInput {
@@ -28,4 +29,44 @@ export interface RunEnd {
   /** Largest CPU time of one input. */
   readonly slowestMs: number;
   readonly found: FoundInput | null;
+}
+
+/** A run's process and its judge speak through the files of one directory, which outlive whatever the process meets. */
+export class RunFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** See `progress.ts`. */
+  get progress(): string {
+    return join(this.#directory, 'progress');
+  }
+
+  /** What the process prints. */
+  get log(): string {
+    return join(this.#directory, 'log');
+  }
+
+  get plan(): FuzzPlan {
+    return deserialize(readFileSync(join(this.#directory, 'plan'))) as FuzzPlan;
+  }
+  set plan(plan: FuzzPlan) {
+    writeFileSync(join(this.#directory, 'plan'), serialize(plan));
+  }
+
+  /** Null until the run has come to its end. */
+  get end(): RunEnd | null {
+    try {
+      return deserialize(readFileSync(join(this.#directory, 'end'))) as RunEnd;
+    } catch {
+      return null;
+    }
+  }
+  set end(end: RunEnd | null) {
+    const half = join(this.#directory, 'end.half');
+    writeFileSync(half, serialize(end));
+    renameSync(half, join(this.#directory, 'end'));
+  }
 }

@@ -1,8 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { minimise } from './minimise.ts';
 import { mutate } from './mutate.ts';
-import { Progress } from './progress.ts';
+import { ProgressWriter } from './progress.ts';
 import type { FoundInput, FuzzPlan, RunEnd } from './protocol.ts';
 import { Random } from './random.ts';
 import { Finding, type FuzzTarget, messageOf, type OpenTarget } from './target.ts';
@@ -20,19 +18,18 @@ const pooled = 200;
 const pooledBytes = 16 * 1024;
 const settleMs = 2_000;
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
 function heldBytes(): number {
-  collect();
-  collect();
+  const { gc } = globalThis;
+  if (gc === undefined) throw new Error('memory in use can be measured only with --expose-gc');
+  gc();
+  gc();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
-/** Replays a plan's corpus, then makes inputs until its time is over or one of them leads to a finding. */
-export async function runPlan(target: FuzzTarget, plan: FuzzPlan): Promise<RunEnd> {
-  const run = new Run(target, plan);
+/** Replays a plan's corpus, then makes inputs until its time is over or one of them leads to a finding. Says in the file `progress` how far it is. */
+export async function runPlan(target: FuzzTarget, plan: FuzzPlan, progress: string): Promise<RunEnd> {
+  const run = new Run(target, plan, new ProgressWriter(progress));
   try {
     const found = await run.all();
     return { ...run.counts, found };
@@ -44,7 +41,7 @@ export async function runPlan(target: FuzzTarget, plan: FuzzPlan): Promise<RunEn
 class Run {
   readonly #target: FuzzTarget;
   readonly #plan: FuzzPlan;
-  readonly #progress: Progress;
+  readonly #progress: ProgressWriter;
   readonly #random: Random;
   readonly #outcomes = new Map<string, number>();
   #open: OpenTarget | null = null;
@@ -53,10 +50,10 @@ class Run {
   #warmBytes: number | null = null;
   #batch: Buffer[] = [];
 
-  constructor(target: FuzzTarget, plan: FuzzPlan) {
+  constructor(target: FuzzTarget, plan: FuzzPlan, progress: ProgressWriter) {
     this.#target = target;
     this.#plan = plan;
-    this.#progress = new Progress(plan.progress);
+    this.#progress = progress;
     this.#random = new Random(plan.seed);
   }
 
