@@ -27,7 +27,11 @@ export const coordinator: Nemesis = {
     await sleep(forMs);
     await armed.disarm();
     if (plan.signal === 'SIGSTOP') armed.process.resume();
-    else await armed.process.start();
+    else {
+      // The fault is told before its process is gone.
+      await armed.process.kill();
+      await armed.process.start();
+    }
     return { what: `${what}, for ${seconds(forMs)}`, excuses: noExcuse };
   },
 };
