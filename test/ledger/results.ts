@@ -43,10 +43,30 @@ const row = (counts: string, sum: Sum): string[] => [
   number(sum.failed),
   number(sum.seeds),
   number(sum.minutes),
-  Object.entries(sum.figures)
-    .map(([name, value]) => `${name} ${number(value) || 0}`)
-    .join(', '),
+  shownFigures(sum.figures),
   sum.latest.slice(0, 16),
+];
+
+/** Those of two words, as "fault cut", on a line for each first word. */
+function shownFigures(figures: Sum['figures']): string {
+  const byGroup = Map.groupBy(Object.entries(figures), ([name]) => (name.includes(' ') ? name.slice(0, name.indexOf(' ')) : ''));
+  const lines = [...byGroup].map(([group, entries]) => {
+    const said = entries.map(([name, value]) => `${group === '' ? name : name.slice(group.length + 1)} ${number(value) || 0}`).join(', ');
+    return group === '' ? said : `${group}: ${said}`;
+  });
+  return lines.join('\n');
+}
+
+/** With the width of those that are wrapped. */
+const columns: readonly (readonly [name: string, width: number | null])[] = [
+  ['counts', null],
+  ['subject', 40],
+  ['runs', null],
+  ['failed', null],
+  ['seeds', null],
+  ['minutes', null],
+  ['figures', 56],
+  ['latest (UTC)', null],
 ];
 
 /** The results for people. */
@@ -60,7 +80,7 @@ export const hasFailed = (results: readonly KindResults[]): boolean => results.s
 function renderKind({ kind, current, stale, unreadable }: KindResults): string {
   const broken = unreadable === 0 ? '' : `\n${counted(unreadable, 'line')} of test/results/${kind}.jsonl cannot be read`;
   if (current.length + stale.length === 0) return `${kind}: nothing has been run${broken}`;
-  const table = new Table({ head: ['counts', 'subject', 'runs', 'failed', 'seeds', 'minutes', 'figures', 'latest (UTC)'], style: { head: [], border: [] } });
+  const table = new Table({ head: columns.map(([name]) => name), colWidths: columns.map(([, width]) => width), wordWrap: true, style: { head: [], border: [] } });
   for (const sum of current) table.push(row('yes', sum));
   for (const sum of stale) table.push(row('no', sum));
   return [`${kind}: ${verdictOf(current, stale)}`, ...slowOnes(current), `${table.toString()}${broken}`].join('\n');
