@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import pg from 'pg';
 import type { DataStore } from '../../backends/backend.ts';
 import { openDataStore } from '../../backends/postgres/data/data-store.ts';
+import type { WriteOperation } from '../../core/operation.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { Dice } from '../bench/cutover/workload.ts';
@@ -10,6 +11,8 @@ import { FaultProxy } from '../fault/proxy/fault-proxy.ts';
 import { Link } from '../fault/proxy/link.ts';
 import { pass } from '../fault/proxy/treatment.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+import { rowOf } from './data-store-harness.ts';
 
 /*
  * Connections that are dead without a word (the other end is gone, or a network forgot them) must not keep a gateway's pool from a store that is up: no caller's deadline is needed to find them, and no statement that only takes its time is ended.
@@ -78,6 +81,30 @@ test.each(['far', 'near'] as const)(
   },
   60_000,
 );
+
+test('no call fails for connections that have died in the pool, once the store can be reached', async () => {
+  const schemas = new Map([['t', table]]);
+  const update = (id: number): WriteOperation => ({ kind: 'update', table: 't', key: [id], set: rowOf({ n: id }), add: rowOf({}), precondition: null, returning: [] });
+  const calls: readonly ((signal: AbortSignal) => Promise<unknown>)[] = [
+    () => read(1),
+    (signal) => store.get(table, { key: [1], columns: ['n'] }, signal),
+    (signal) => store.batchGet(table, { keys: [[1], [2]], columns: ['n'] }, signal),
+    (signal) => store.describe('t', signal),
+    (signal) => store.write(schemas, [update(1), update(2)], signal),
+    async (signal) => {
+      await using transaction = await store.begin({ isolation: 'read committed', readOnly: false, once: null }, signal);
+      await transaction.get(table, { key: [1], columns: ['n'] }, null, signal);
+    },
+  ];
+  for (const call of calls) {
+    await store.warmUp([table], poolSize, AbortSignal.timeout(10_000));
+    await waitUntil('a full pool', { limitMs: 10_000, everyMs: 10 }, async () => (store.poolStatus().idle === poolSize ? true : undefined));
+    link.treat({ kind: 'half-open', gone: 'far' });
+    link.treat(pass);
+    // As many at once as there are dead connections.
+    await Promise.all(Array.from({ length: poolSize }, () => call(AbortSignal.timeout(30_000))));
+  }
+}, 120_000);
 
 test('a statement that waits for a lock is let alone', async () => {
   const holder = new pg.Client({ connectionString: server.url('postgres') });

@@ -16,6 +16,7 @@ import { Session, type Statement } from '../session.ts';
 import { SilenceWatch } from '../silence-watch.ts';
 import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
+import { onLive, onSession } from './live-session.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
 import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
@@ -99,17 +100,16 @@ class PostgresDataStore implements DataStore {
   }
 
   async eventLine(signal: AbortSignal): Promise<EventLine> {
-    const session = await this.#pool.acquire(signal);
     try {
-      // One after the other: each must not be older than the one before.
-      const ask = async (asked: Statement): Promise<bigint> => BigInt((await readOn(session, asked, signal))[0]?.[0] ?? 0);
-      const last = await ask(lastNumberStatement);
-      if (this.#eventLines.asksWhoRuns(last)) this.#eventLines.begin(last, await ask(nextTransactionStatement));
-      return this.#eventLines.learn(last, await ask(oldestRunningStatement));
+      return await onSession(this.#pool, signal, async (session) => {
+        // One after the other: each must not be older than the one before.
+        const ask = async (asked: Statement): Promise<bigint> => BigInt((await readOn(session, asked, signal))[0]?.[0] ?? 0);
+        const last = await ask(lastNumberStatement);
+        if (this.#eventLines.asksWhoRuns(last)) this.#eventLines.begin(last, await ask(nextTransactionStatement));
+        return this.#eventLines.learn(last, await ask(oldestRunningStatement));
+      });
     } catch (error) {
       throw unprepared(error);
-    } finally {
-      this.#pool.release(session);
     }
   }
 
@@ -126,7 +126,7 @@ class PostgresDataStore implements DataStore {
   }
 
   begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction> {
-    return InteractiveTransaction.begin(this.#pool, options, signal);
+    return onLive(signal, () => InteractiveTransaction.begin(this.#pool, options, signal));
   }
 
   async fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {

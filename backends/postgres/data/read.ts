@@ -3,6 +3,7 @@ import { abortError, storeError } from '../errors.ts';
 import type { ConnectionPool } from '../pool.ts';
 import type { TextRow } from '../batch.ts';
 import type { Session, Statement } from '../session.ts';
+import { onLive } from './live-session.ts';
 
 /** Rows of one statement. */
 export interface ReadRows {
@@ -17,7 +18,11 @@ export async function runRead(pool: ConnectionPool, statement: Statement, signal
 }
 
 /** The same of a statement whose rows may be cut. */
-export async function runReadCut(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+export function runReadCut(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+  return onLive(signal, () => readOnce(pool, statement, signal, table));
+}
+
+async function readOnce(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
   const session = await pool.acquire(signal);
   const { promise, resolve, reject } = Promise.withResolvers<ReadRows>();
   const onAbort = (): void => reject(abortError(signal));

@@ -9,7 +9,7 @@ import type { Session, Statement } from '../session.ts';
 import { readOn } from './read.ts';
 import { beginTransaction, commitTransaction, inTransaction } from './transaction.ts';
 import { type DoneWrite, type PlannedWrite, settleAll, stepOf } from './write.ts';
-import { onSession } from './write-session.ts';
+import { onSession } from './live-session.ts';
 
 const findText = 'SELECT table_name, digest, result FROM switchyard.request WHERE caller = $1 AND request_id = $2';
 const recordText = 'INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ($1, $2, $3, $4, $5)';

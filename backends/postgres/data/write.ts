@@ -6,7 +6,7 @@ import type { ConnectionPool } from '../pool.ts';
 import { readOn } from './read.ts';
 import type { TextRow } from '../batch.ts';
 import type { BatchResult, Session, Statement } from '../session.ts';
-import { onSession } from './write-session.ts';
+import { onSession } from './live-session.ts';
 import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step, unknownAfterAbort } from './transaction.ts';
 
 export interface PlannedWrite {
