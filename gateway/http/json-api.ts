@@ -285,7 +285,8 @@ async function* changeEvents(first: IteratorResult<Told>, answers: AsyncIterator
       yield events.length > 0 ? events.join('') : `id: ${token}\nevent: position\ndata: {}\n\n`;
     }
   } catch (error) {
-    yield `event: error\ndata: ${problemAnswer(error).body}\n\n`;
+    // Not "error": a browser calls the loss of a connection that.
+    yield `event: failure\ndata: ${problemAnswer(error).body}\n\n`;
   } finally {
     await answers.return?.();
   }
