@@ -114,7 +114,7 @@ describe('calls', () => {
       return (order?.parts ?? 0) + 2;
     });
     expect([parts, (await db.orders.get({ id }))?.parts, (await db.lines.get({ order_id: id, line: 1 }))?.quantity]).toEqual([3, 3, 3]);
-    await expect(db.orders.get({ id }, { lock: 'update' })).rejects.toThrow('read within db.transact');
+    await expect(db.orders.get({ id }, { lock: 'update' } as never)).rejects.toThrow('read within db.transact');
   });
 
   test('values that do not fit are refused before they are sent, by name', async () => {
