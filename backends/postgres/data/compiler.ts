@@ -202,9 +202,9 @@ function compileFilter(filter: Filter, values: Values): string {
     case 'isNull':
       return `${quoteIdentifier(filter.column)} IS NULL`;
     case 'prefix':
-      return `starts_with(${quoteIdentifier(filter.column)}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
+      return `starts_with(${matched(columnNamed(values.table, filter.column))}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
     case 'like':
-      return `${quoteIdentifier(filter.column)} LIKE ${values.add(columnNamed(values.table, filter.column), filter.pattern)}`;
+      return `${matched(columnNamed(values.table, filter.column))} LIKE ${values.add(columnNamed(values.table, filter.column), filter.pattern)}`;
     case 'tuple': {
       const columns = filter.columns.map((name) => columnNamed(values.table, name));
       return `(${columns.map((column) => compared(column, filter.operator)).join(', ')}) ${filter.operator} (${columns.map((column, i) => values.add(column, filter.values[i] ?? null)).join(', ')})`;
@@ -217,6 +217,9 @@ function compileFilter(filter: Filter, values: Values): string {
       return `NOT (${compileFilter(filter.filter, values)})`;
   }
 }
+
+/** The column as a text to match. */
+const matched = ({ name, kind }: ColumnSchema): string => (kind === 'enum' ? `${quoteIdentifier(name)}::text` : quoteIdentifier(name));
 
 /** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
 function compared(column: ColumnSchema, operator: CompareOperator): string {
