@@ -119,10 +119,11 @@ export async function transact<T>(
       // In doubt whatever fails may have failed because of what was done.
       const mayRepeat =
         error instanceof SwitchyardError && error.reason !== 'TRANSACTION_EXPIRED' && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
-      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw outcomeOf(error);
+      if (!mayRepeat) throw outcomeOf(error);
+      const waitMs = Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
+      if (performance.now() + waitMs > endsMs) throw outcomeOf(error);
       onRetry?.(error);
-      const rest = pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
-      await rest.catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
+      await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
     }
   }
 }

@@ -185,6 +185,13 @@ describe('a transaction', () => {
     expect([await reasonOf(db.transact(async (tx) => tx.orders.insert(order))), begins]).toEqual(['TRANSACTION_EXPIRED', 1]);
   });
 
+  test('begins no try behind its time', async () => {
+    works = ['STORE_OVERLOADED'];
+    const beganMs = performance.now();
+    expect([await reasonOf(db.transact(async (tx) => tx.orders.insert(order), { retryMs: 1_000 })), begins]).toEqual(['STORE_OVERLOADED', 1]);
+    expect(performance.now() - beganMs).toBeLessThan(5_000);
+  });
+
   test('has its limits, its signal and its request id as a whole', async () => {
     const options = [{ requestId: 'own' }, { deadlineMs: 5 }, { signal: new AbortController().signal }];
     for (const given of options) {

@@ -115,7 +115,24 @@ describe('calls', () => {
       return (order?.parts ?? 0) + 2;
     });
     expect([parts, (await db.orders.get({ id }))?.parts, (await db.lines.get({ order_id: id, line: 1 }))?.quantity]).toEqual([3, 3, 3]);
+    const etag = await db.transact(async (tx) => (await tx.orders.getTagged({ id }))?.etag);
+    expect(etag).toBe((await db.orders.getTagged({ id }))?.etag);
+    await db.transact((tx) => tx.orders.update({ id }, { note: 'tagged' }, { etag: etag ?? 'none' }));
+    await expect(db.transact((tx) => tx.orders.update({ id }, { note: 'late' }, { etag: etag ?? 'none' }))).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
     await expect(db.orders.get({ id }, { lock: 'update' } as never)).rejects.toThrow('read within db.transact');
+  });
+
+  test('several writes to several tables, all or none', async () => {
+    const { id } = await db.orders.insert({ customer: 'mutate', total: '0.00' });
+    const [line, changed, gone] = await db.mutate((batch) => [
+      batch.lines.insert({ order_id: id, line: 1 }, { returning: ['quantity'] }),
+      batch.orders.update({ id }, { parts: add(1) }, { returning: ['parts'], where: { customer: 'mutate' } }),
+      batch.lines.delete({ order_id: id, line: 2 }),
+    ]);
+    expect([line, changed, gone]).toEqual([{ quantity: 1 }, { parts: 2 }, false]);
+    const broken = db.mutate((batch) => [batch.orders.update({ id }, { parts: add(1) }), batch.lines.insert({ order_id: id, line: 1 })]);
+    await expect(broken).rejects.toMatchObject({ reason: 'UNIQUE_VIOLATION' });
+    expect((await db.orders.get({ id }))?.parts).toBe(2);
   });
 
   test('values that do not fit are refused before they are sent, by name', async () => {
