@@ -75,7 +75,7 @@ export type RowLock = 'share' | 'update';
 /** One write. Validated against the table's schema before it reaches a backend. */
 export type WriteOperation =
   | { readonly kind: 'insert'; readonly table: string; readonly row: Row; readonly returning: readonly string[] }
-  /** A row that is there must satisfy the precondition; a new one needs not. */
+  /** If the row exists it must satisfy the precondition; a new row need not. */
   | { readonly kind: 'upsert'; readonly table: string; readonly row: Row; readonly precondition: Filter | null; readonly returning: readonly string[] }
   | {
       readonly kind: 'update';
