@@ -79,7 +79,7 @@ export interface DataStore extends AsyncDisposable {
 
   // Reads. FENCED: the store refused because the fence has taken the right away, or may have: ask fenceRows. They see one snapshot each.
   get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null>;
-  /** One entry per key, in order. */
+  /** One entry per key, in order. RESULT_TOO_LARGE: see `BatchGetOperation`. */
   batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]>;
   query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage>;
   aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]>;
@@ -88,8 +88,14 @@ export interface DataStore extends AsyncDisposable {
    * Runs the writes in order in one transaction (a single one as one statement). All or nothing. `schemas` holds the schema of every table named.
    * FENCED: rejected by the fence, or by a missing right that the fence may have taken: definitely not applied. OUTCOME_UNKNOWN: the connection was lost after the commit was sent,
    * or the signal aborted then. STORE_FAILED whose message says that the write was done: its answer cannot be shown. Every other failure: definitely not applied.
+   * `answer` makes of the results what is returned; left out: they are. It may be called more than once. What it throws is the failure of all, and nothing was written: only a single write may be committed already, and then STORE_FAILED says so.
    */
-  write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]>;
+  write<T = readonly WriteResult[]>(
+    schemas: ReadonlyMap<string, TableSchema>,
+    operations: readonly WriteOperation[],
+    signal: AbortSignal,
+    answer?: (results: readonly WriteResult[]) => T,
+  ): Promise<T>;
   /**
    * The same, once: the request's record is committed together with the writes. Where there is one already nothing is written, and its result is the answer, whatever the fence says (the record was
    * written by a write that the fence let pass). Safe to repeat after every failure, OUTCOME_UNKNOWN included: a first one that is still under way is waited for. REQUEST_ID_REUSED: the record is of another content.
@@ -103,7 +109,7 @@ export interface DataStore extends AsyncDisposable {
   /** How far the store's events are complete now. Never falls. NOT_SUPPORTED; TABLE_NOT_WATCHED: the store was never prepared for events. */
   eventLine(signal: AbortSignal): Promise<EventLine>;
   /**
-   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`, or as many as come to `maxBytes`. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
+   * Events of a table behind `after` up to the number `until`, in order of their place, at most `limit`, and at most `maxBytes` of them, roughly, but for a first one that is larger. Also of a table that the gateway may not read any more, and of one that is watched no longer. Cells of columns that have gone
    * are left out. WATCH_TOO_OLD: events behind `after` were removed.
    */
   events(table: TableSchema, after: EventPlace, until: bigint, limit: number, maxBytes: number, signal: AbortSignal): Promise<TableEvents>;

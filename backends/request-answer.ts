@@ -1,3 +1,4 @@
+import type { BatchGetOperation } from '../core/operation.ts';
 import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 
@@ -28,6 +29,10 @@ export function wasCommitted(id: string, found: readonly FoundRecord[]): boolean
     metadata: { request_id: id },
   });
 }
+
+/** What a BatchGet is refused with whose first `fitting` rows are all that its bound allows. */
+export const batchTooLarge = ({ keys, maxBytes }: BatchGetOperation, fitting: number): SwitchyardError =>
+  new SwitchyardError('RESULT_TOO_LARGE', `the rows of the ${keys.length} keys come to more than ${maxBytes} bytes, and ${fitting} of them fit; ask for fewer keys or columns`);
 
 export const transactionFailed = (): SwitchyardError =>
   new SwitchyardError('TRANSACTION_FAILED', 'an earlier request of the transaction failed in the store: roll back to a savepoint that was made before it, or roll back');

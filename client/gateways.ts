@@ -4,11 +4,12 @@ import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { pause } from './pause.ts';
 import { outcomeUnknown } from './outcome-unknown.ts';
 import { createRpcClient, type RpcCallOptions, type RpcClient, type RpcClientOptions } from './rpc-client.ts';
+import { AnswerTooLarge } from './rpc-error.ts';
 
 export interface GatewaysOptions extends Pick<RpcClientOptions, 'caller' | 'channel'> {
   /** "host:port" of one gateway or of several, which take turns. */
   readonly addresses: string | readonly string[];
-  /** For each call with all its tries. Default 10,000. */
+  /** For each call with all its tries, from when it is made. Default 10,000. Streams, watches and transactions have limits of their own. */
   readonly deadlineMs?: number;
   /** W3C trace context that a call made now belongs to. */
   readonly traceparent?: () => string | undefined;
@@ -16,13 +17,18 @@ export interface GatewaysOptions extends Pick<RpcClientOptions, 'caller' | 'chan
 
 /** How one call is made. */
 export interface TryOptions {
-  /** A write without a request id is not tried again where nobody knows whether it was done. */
+  /** A 'write', which has no request id, is not tried again where nobody knows whether it was done. */
   readonly kind: 'read' | 'write once' | 'write';
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
 }
 
 export type DataClient = RpcClient<typeof DataService>;
+
+export interface Turn {
+  readonly gateway: Pick<Gateway, 'client' | 'served' | 'failed'>;
+  readonly options: RpcCallOptions;
+}
 
 const defaultDeadlineMs = 10_000;
 const firstPauseMs = 10;
@@ -31,10 +37,31 @@ const longestPauseMs = 1_000;
 const firstRestMs = 500;
 const longestRestMs = 10_000;
 
-interface Gateway {
+/** One of them, and whether it rests. */
+class Gateway {
   readonly client: DataClient;
-  restsUntilMs: number;
-  restMs: number;
+  #restsUntilMs = 0;
+  #restMs = firstRestMs;
+
+  constructor(client: DataClient) {
+    this.client = client;
+  }
+
+  get restsUntilMs(): number {
+    return this.#restsUntilMs;
+  }
+
+  /** To be told when it has answered. */
+  served(): void {
+    this.#restMs = firstRestMs;
+  }
+
+  /** To be told of every failure of a call. */
+  failed(error: unknown): void {
+    if (!isOut(error)) return;
+    this.#restsUntilMs = performance.now() + this.#restMs;
+    this.#restMs = Math.min(2 * this.#restMs, longestRestMs);
+  }
 }
 
 /** The gateways that a program calls: calls go to one after the other, those that cannot be reached or do not serve rest a while, and failures that a repetition mends are repeated within the deadline, at another gateway where there is one. */
@@ -42,6 +69,7 @@ export class Gateways implements Disposable {
   readonly #options: GatewaysOptions;
   readonly #gateways: readonly Gateway[];
   #next = 0;
+  #isClosed = false;
 
   /** Connects when it is first used. */
   constructor(options: GatewaysOptions) {
@@ -50,54 +78,56 @@ export class Gateways implements Disposable {
     this.#options = options;
     const { caller, channel } = options;
     const given = { ...(caller === undefined ? {} : { caller }), ...(channel === undefined ? {} : { channel }) };
-    this.#gateways = addresses.map((address) => ({ client: createRpcClient(DataService, address, given), restsUntilMs: 0, restMs: firstRestMs }));
+    this.#gateways = addresses.map((address) => new Gateway(createRpcClient(DataService, address, given)));
   }
 
-  /** Makes one call, as often as it takes. Rejects with the last failure when the deadline leaves no time for another try, or with OUTCOME_UNKNOWN where that failure does not speak of the tries before it. */
+  /** Makes one call, as often as it takes. Rejects with the last failure when the deadline leaves no time for another try, or with OUTCOME_UNKNOWN where a try may have been done and that failure does not tell. */
   async call<T>(
     act: (client: DataClient, options: RpcCallOptions) => Promise<T>,
     { kind, signal, deadlineMs = this.#options.deadlineMs ?? defaultDeadlineMs }: TryOptions,
   ): Promise<T> {
     const endsMs = performance.now() + deadlineMs;
     let unknown: SwitchyardError | null = null;
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
-      const gateway = this.#pick();
-      try {
-        const answer = await act(gateway.client, { deadlineMs: Math.max(1, endsMs - performance.now()), ...this.#own(signal) });
-        gateway.restMs = firstRestMs;
-        return answer;
-      } catch (error) {
-        this.failed(gateway.client, error);
-        if (kind === 'write once' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED')) unknown = error;
-        if (!mayRepeat(error, kind !== 'write')) throw outcomeOf(error, unknown);
-        const waitMs =
-          this.#othersServe(gateway) && hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY') ? 0 : Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
-        if (performance.now() + waitMs >= endsMs) throw outcomeOf(error, unknown);
-        await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped, unknown)));
+    try {
+      for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+        const { gateway, options } = this.turn(signal);
+        try {
+          const answer = await act(gateway.client, { ...options, deadlineMs: Math.max(1, endsMs - performance.now()) });
+          gateway.served();
+          return answer;
+        } catch (error) {
+          gateway.failed(error);
+          if (kind !== 'read' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED')) unknown = error;
+          if (!mayRepeat(error, kind !== 'write')) throw error;
+          const waitMs = this.waitMs(gateway, error, pauseMs);
+          if (performance.now() + waitMs >= endsMs) throw error;
+          await pause(waitMs, signal);
+        }
       }
+    } catch (error) {
+      if (kind !== 'read' && error instanceof AnswerTooLarge)
+        throw new SwitchyardError('STORE_FAILED', `the write was done, and its answer cannot be shown: ${error.message}`, { cause: error });
+      throw outcomeOf(error, unknown);
     }
   }
 
-  /** A gateway for a call that the caller repeats by itself, with what every call carries. */
-  pick(signal?: AbortSignal): { readonly client: DataClient; readonly options: RpcCallOptions } {
-    return { client: this.#pick().client, options: this.#own(signal) };
+  /** The gateway whose turn it is, for a call that is repeated elsewhere, and what every call carries. */
+  turn(signal?: AbortSignal): Turn {
+    if (this.#isClosed) throw new SwitchyardError('CANCELLED', 'the database was closed before the call: close() was called, or the scope of its "using" has ended');
+    const traceparent = this.#options.traceparent?.();
+    return { gateway: this.#pick(), options: { ...(signal === undefined ? {} : { signal }), ...(traceparent === undefined ? {} : { traceparent }) } };
   }
 
-  /** To be told of every failure of a call on a picked gateway. */
-  failed(client: DataClient, error: unknown): void {
-    const gateway = this.#gateways.find((each) => each.client === client);
-    if (gateway === undefined || !hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY')) return;
-    gateway.restsUntilMs = performance.now() + gateway.restMs;
-    gateway.restMs = Math.min(2 * gateway.restMs, longestRestMs);
+  /** How long to wait for the next try after a failure of this gateway: not at all where another one can be asked. */
+  waitMs(gateway: Turn['gateway'], error: SwitchyardError, pauseMs: number): number {
+    const now = performance.now();
+    if (isOut(error) && this.#gateways.some((each) => each !== gateway && each.restsUntilMs <= now)) return 0;
+    return Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
   }
 
   [Symbol.dispose](): void {
+    this.#isClosed = true;
     for (const { client } of this.#gateways) client[Symbol.dispose]();
-  }
-
-  #own(signal: AbortSignal | undefined): RpcCallOptions {
-    const traceparent = this.#options.traceparent?.();
-    return { ...(signal === undefined ? {} : { signal }), ...(traceparent === undefined ? {} : { traceparent }) };
   }
 
   /** The next that does not rest, or the one whose rest ends first. */
@@ -116,12 +146,10 @@ export class Gateways implements Disposable {
     }
     return best;
   }
-
-  #othersServe(gateway: Gateway): boolean {
-    const now = performance.now();
-    return this.#gateways.some((each) => each !== gateway && each.restsUntilMs <= now);
-  }
 }
+
+/** Failures of a gateway that has no use for calls just now. */
+const isOut = (error: unknown): boolean => hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY');
 
 /** What a write has come to whose last try failed like this, and of whose earlier tries one is `unknown`. */
 function outcomeOf(error: unknown, unknown: SwitchyardError | null): unknown {

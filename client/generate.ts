@@ -1,3 +1,4 @@
+import { takenNames } from './taken-names.ts';
 import { type Column, ColumnKind, type TableSchema } from '../gen/switchyard/data/v1/value_pb.ts';
 
 /** Names of kinds as a module has them. */
@@ -33,15 +34,16 @@ export interface ModuleOptions {
 /** The text of a TypeScript module for these tables: their shapes as constants, a type for each table's rows, and `connect`. */
 export function moduleText(tables: readonly TableSchema[], { client, command }: ModuleOptions): string {
   const names = typeNames(tables);
+  const members = memberNames(tables);
   return [
     `// Made by "${command}". Make it anew when a table changes; do not edit it.`,
     `import { type Database, type DatabaseOptions, openDatabase, type RowOf } from ${quoted(client)};`,
     '',
     'export const tables = {',
-    ...tables.flatMap((table) => indented(tableLines(table))),
+    ...tables.flatMap((table) => indented(tableLines(table, members.get(table) ?? ''))),
     '} as const;',
     '',
-    ...tables.map((table) => `export type ${names.get(table)} = RowOf<(typeof tables)[${quoted(table.name)}]>;`),
+    ...tables.map((table) => `export type ${names.get(table)} = RowOf<(typeof tables)[${quoted(members.get(table) ?? '')}]>;`),
     '',
     'export type Db = Database<typeof tables>;',
     '',
@@ -50,9 +52,9 @@ export function moduleText(tables: readonly TableSchema[], { client, command }: 
   ].join('\n');
 }
 
-function tableLines(table: TableSchema): readonly string[] {
+function tableLines(table: TableSchema, name: string): readonly string[] {
   return [
-    `${member(table.name)}: {`,
+    `${member(name)}: {`,
     ...indented([
       `name: ${quoted(table.name)},`,
       'columns: {',
@@ -76,6 +78,20 @@ function columnText({ kind, elementKind, nullable, hasDefault, generated }: Colu
     ...flags.flatMap(([name, isSet]) => (isSet ? [`${name}: true`] : [])),
   ];
   return `{ ${members.join(', ')} }`;
+}
+
+/** What a program calls the tables: by their names, with "_" behind one that is taken. */
+function memberNames(tables: readonly TableSchema[]): ReadonlyMap<TableSchema, string> {
+  const taken = new Set([...takenNames, ...tables.map(({ name }) => name)]);
+  return new Map(
+    tables.map((table) => {
+      let { name } = table;
+      if (!takenNames.includes(name)) return [table, name] as const;
+      while (taken.has(name)) name += '_';
+      taken.add(name);
+      return [table, name] as const;
+    }),
+  );
 }
 
 /** Names of the tables' row types: "shop.order_lines" is ShopOrderLines; a name that is taken gets a number. */

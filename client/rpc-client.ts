@@ -3,6 +3,7 @@ import { type CallOptions, type ChannelOptions, Client, type ClientReadableStrea
 import { CALLER_KEY } from '../core/request-record.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
+import { cancelled } from './cancelled.ts';
 import { fromServiceError } from './rpc-error.ts';
 
 export interface RpcCallOptions {
@@ -80,9 +81,11 @@ function bindSignal(signal: AbortSignal | undefined, call: { cancel(): void }): 
 }
 
 /** What the caller is told of a failed call: its own abort beats whatever the transport made of it. */
-function failure(error: unknown, address: string, signal: AbortSignal | undefined): SwitchyardError {
-  if (signal?.aborted) return signal.reason instanceof SwitchyardError ? signal.reason : new SwitchyardError('CANCELLED', 'the call was cancelled', { cause: signal.reason });
-  return error instanceof Error && 'code' in error ? fromServiceError(error as ServiceError, address) : new SwitchyardError('INTERNAL', 'a call failed', { cause: error });
+function failure(error: unknown, address: string, signal: AbortSignal | undefined, answered = false): SwitchyardError {
+  if (signal?.aborted) return cancelled(signal);
+  return error instanceof Error && 'code' in error
+    ? fromServiceError(error as ServiceError, address, answered)
+    : new SwitchyardError('INTERNAL', 'a call failed', { cause: error });
 }
 
 class Caller {
@@ -102,6 +105,7 @@ class Caller {
     const { promise, resolve, reject } = Promise.withResolvers<Message>();
     const { path, requestSerialize, responseDeserialize } = definition;
     let release = (): void => {};
+    let answered = false;
     const call = this.#client.makeUnaryRequest(
       path,
       requestSerialize,
@@ -112,9 +116,12 @@ class Caller {
       (error: ServiceError | null, message?: Message) => {
         release();
         if (error === null && message !== undefined) resolve(message);
-        else reject(failure(error, this.#address, options.signal));
+        else reject(failure(error, this.#address, options.signal, answered));
       },
     );
+    call.on('metadata', () => {
+      answered = true;
+    });
     release = bindSignal(options.signal, call);
     return promise;
   }
@@ -130,10 +137,14 @@ class Caller {
       callOptions(options.deadlineMs),
     );
     const release = bindSignal(options.signal, call);
+    let answered = false;
+    call.on('metadata', () => {
+      answered = true;
+    });
     try {
       for await (const message of call) yield message as Message;
     } catch (error) {
-      throw failure(error, this.#address, options.signal);
+      throw failure(error, this.#address, options.signal, answered);
     } finally {
       release();
       // Leaving early: without a listener the cancellation itself would be an uncaught 'error' event.

@@ -36,10 +36,28 @@ function explained(error: ServiceError | undefined, found: Status): SwitchyardEr
   return new SwitchyardError(info.reason, found.message, { metadata: info.metadata, cause: error, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
-/** A failed call as ours: by the ErrorInfo of the other end, else by what the transport itself says. */
-export function fromServiceError(error: ServiceError, address: string): SwitchyardError {
+/** The call was done, and its answer is larger than a message may be. */
+export class AnswerTooLarge extends SwitchyardError {
+  constructor(address: string, cause: ServiceError) {
+    super('RESULT_TOO_LARGE', `${address}: the answer is too large (${cause.details}); ask for less`, { cause });
+  }
+}
+
+/** How grpc-js, at either end, says that a message is larger than that end lets it be. Nothing but the text tells. A gateway of this release says it with a reason of its own. */
+const tooLarge = /^(Received|Sent|Attempted to send) message .*larger than/;
+
+/** The larger message is the answer where the other end could not send it, or where an answer had begun to come; else it is the request, which was not done. */
+function sizeError(error: ServiceError, address: string, answered: boolean): SwitchyardError | null {
+  const [, verb] = tooLarge.exec(error.details) ?? [];
+  if (verb === undefined) return null;
+  if (verb === 'Sent' || (verb === 'Received' && answered)) return new AnswerTooLarge(address, error);
+  return new SwitchyardError('MESSAGE_TOO_LARGE', `${address}: the request is too large (${error.details}); nothing was done`, { cause: error });
+}
+
+/** A failed call as ours: by the ErrorInfo of the other end, else by what the transport itself says. `answered`: an answer had begun to come. */
+export function fromServiceError(error: ServiceError, address: string, answered = false): SwitchyardError {
   const found = statusOf(error);
-  const known = found === null ? null : explained(error, found);
+  const known = (found === null ? null : explained(error, found)) ?? (error.code === status.RESOURCE_EXHAUSTED ? sizeError(error, address, answered) : null);
   if (known !== null) return known;
   switch (error.code) {
     case status.UNAVAILABLE:

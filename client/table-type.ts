@@ -41,7 +41,7 @@ interface Scalars {
   readonly enum: string;
 }
 
-type Present<C extends ColumnType> = C['kind'] extends ScalarKind
+export type Present<C extends ColumnType> = C['kind'] extends ScalarKind
   ? Scalars[C['kind']]
   : C extends { readonly element: infer E extends ScalarKind }
     ? readonly (Scalars[E] | null)[]

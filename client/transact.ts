@@ -1,34 +1,36 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { IsolationLevel } from '../core/operation.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import type {
-  AggregateRequestSchema,
-  AggregateResponse,
-  BatchGetRequestSchema,
-  BatchGetResponse,
-  BeginTransactionSchema,
-  DataService,
-  DeleteRequestSchema,
-  DeleteResponse,
-  GetRequestSchema,
-  GetResponse,
-  InsertManyRequestSchema,
-  InsertManyResponse,
-  InsertRequestSchema,
-  InsertResponse,
-  QueryRequestSchema,
-  QueryResponse,
-  RowLock,
-  TransactRequestSchema,
-  TransactResponse,
-  TransactResponseSchema,
-  UpdateRequestSchema,
-  UpdateResponse,
-  UpsertRequestSchema,
-  UpsertResponse,
+import {
+  type AggregateRequestSchema,
+  type AggregateResponse,
+  type BatchGetRequestSchema,
+  type BatchGetResponse,
+  type DataService,
+  type DeleteRequestSchema,
+  type DeleteResponse,
+  type GetRequestSchema,
+  type GetResponse,
+  type InsertManyRequestSchema,
+  type InsertManyResponse,
+  type InsertRequestSchema,
+  type InsertResponse,
+  Isolation,
+  type QueryRequestSchema,
+  type QueryResponse,
+  type RowLock,
+  type TransactRequestSchema,
+  type TransactResponse,
+  type TransactResponseSchema,
+  type UpdateRequestSchema,
+  type UpdateResponse,
+  type UpsertRequestSchema,
+  type UpsertResponse,
 } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { cancelled } from './cancelled.ts';
 import { outcomeUnknown } from './outcome-unknown.ts';
-import { pause } from './pause.ts';
+import { after, pause } from './pause.ts';
 import type { RpcClient, RpcConversation } from './rpc-client.ts';
 import { fromStatus } from './rpc-error.ts';
 
@@ -47,28 +49,53 @@ export interface Transaction {
   rollBackTo(name: string): Promise<void>;
 }
 
-export interface TransactOptions extends Omit<MessageInitShape<typeof BeginTransactionSchema>, '$typeName' | 'requestId'> {
-  /** How long it may be tried again in all. Default 30,000. */
+export interface TransactOptions {
+  /** How much it sees of others. Default 'read committed'. */
+  readonly isolation?: IsolationLevel;
+  /** Refuses writes, and does not wait while a cutover holds them. */
+  readonly readOnly?: boolean;
+  /** From the call on: no try begins later. The last one has the gateway's limits. Default 30,000. */
   readonly retryMs?: number;
+  /** Rolls back, and ends the tries. */
   readonly signal?: AbortSignal;
-  /** Told of every try that was rolled back and is repeated. */
+  /** Told of every try that was rolled back, or may have been committed, and is repeated. */
   readonly onRetry?: (error: SwitchyardError) => void;
 }
 
 const defaultRetryMs = 30_000;
 const longestPauseMs = 1_000;
+/** The gateway ends a transaction that is open for too long, but no commit that it has begun. */
+const commitLimitMs = 30_000;
+
+const isolations: Readonly<Record<IsolationLevel, Isolation>> = {
+  'read committed': Isolation.READ_COMMITTED,
+  'repeatable read': Isolation.REPEATABLE_READ,
+  serializable: Isolation.SERIALIZABLE,
+};
+
+function isolationOf(level: IsolationLevel): Isolation {
+  if (!Object.hasOwn(isolations, level))
+    throw new SwitchyardError(
+      'ARGUMENT_INVALID',
+      `isolation: got ${JSON.stringify(level)}; must be one of ${Object.keys(isolations)
+        .map((each) => `"${each}"`)
+        .join(', ')}`,
+    );
+  return isolations[level];
+}
 
 /**
  * Runs a function as one transaction and commits it; whatever it throws rolls everything back. The function runs again, from its beginning, where the transaction was rolled back for a reason that a repetition mends: a conflict with
  * another one, a cutover that moved its tables, a lost connection. A request id of its own tells whether a commit whose answer was lost was done. So the function must do nothing outside the transaction that may not be done twice.
+ * TRANSACTION_EXPIRED is not repeated: a function that took too long once would take too long again.
  */
 export async function transact<T>(
   client: Pick<RpcClient<typeof DataService>, 'transact'>,
   work: (transaction: Transaction) => Promise<T>,
   options: TransactOptions = {},
 ): Promise<T> {
-  const { retryMs = defaultRetryMs, signal, onRetry, ...begin } = options;
-  const requestId = options.readOnly === true ? '' : randomUUID();
+  const { isolation = 'read committed', readOnly = false, retryMs = defaultRetryMs, signal, onRetry } = options;
+  const begin = { isolation: isolationOf(isolation), readOnly, requestId: readOnly ? '' : randomUUID() };
   const endsMs = performance.now() + retryMs;
   /** What the try returned whose commit nobody knows the end of, and why not. */
   let doubtful: { readonly result: T; readonly error: SwitchyardError } | null = null;
@@ -79,23 +106,36 @@ export async function transact<T>(
     try {
       await using conversation = client.transact(signal === undefined ? {} : { signal });
       const transaction = new Conversation(conversation);
-      await transaction.ask({ case: 'begin', value: { ...begin, requestId } });
+      await transaction.ask({ case: 'begin', value: begin });
       const result = await work(transaction);
       finished = { result };
-      await transaction.ask({ case: 'commit', value: {} });
+      await inTime(transaction.ask({ case: 'commit', value: {} }));
       return result;
     } catch (error) {
-      if (signal?.aborted) throw outcomeOf(signal.reason);
       if (doubtful !== null && hasReason(error, 'TRANSACTION_COMMITTED')) return doubtful.result;
       // The commit was sent and may have been done: only the same request id tells.
       if (finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) doubtful = { ...finished, error };
+      if (signal?.aborted) throw outcomeOf(cancelled(signal));
       // In doubt whatever fails may have failed because of what was done.
-      const mayRepeat = error instanceof SwitchyardError && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
-      if (!mayRepeat || performance.now() + pauseMs > endsMs) throw outcomeOf(error);
+      const mayRepeat =
+        error instanceof SwitchyardError && error.reason !== 'TRANSACTION_EXPIRED' && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
+      if (!mayRepeat) throw outcomeOf(error);
+      const waitMs = Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
+      if (performance.now() + waitMs > endsMs) throw outcomeOf(error);
       onRetry?.(error);
-      const rest = pause(Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random())), signal);
-      await rest.catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
+      await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
     }
+  }
+}
+
+/** The answer to a commit. DEADLINE_EXCEEDED: none has come for too long. */
+async function inTime<T>(answer: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = after(commitLimitMs, () => reject(new SwitchyardError('DEADLINE_EXCEEDED', `the commit was not answered within ${commitLimitMs} ms`)));
+  try {
+    return await Promise.race([answer, promise]);
+  } finally {
+    stop();
   }
 }
 

@@ -5,25 +5,33 @@ import { type ProcessOption, processFields } from '../runtime/process-options.ts
 /** Configuration of a control process; the only home of its defaults. Without an id one is made of the host's name and a random part. */
 export const controlConfigSchema = z.strictObject({
   ...processFields,
-  /** The control API. On loopback unless told otherwise: there is no authentication yet. */
-  listen: hostPortSchema.prefault('127.0.0.1:7201'),
+  listen: hostPortSchema.prefault('127.0.0.1:7201').describe('Where the control API is served. On loopback unless told otherwise: there is no authentication yet.'),
   stores: z
     .strictObject({
-      /** Connections to one store under one identity for one workflow. */
-      poolSize: z.number().int().min(2).max(64).default(6),
-      acquireTimeoutMs: z.number().int().min(100).default(5_000),
+      poolSize: z.number().int().min(2).max(64).default(6).describe('Connections to one store under one login for one workflow.'),
+      acquireTimeoutMs: z.number().int().min(100).default(5_000).describe('Longest wait for one of them.'),
     })
     .prefault({}),
   requestIds: z
     .strictObject({
-      /** How long a store keeps the record of a write that carried a request id: a repetition that comes later is a new write. Far longer than any cutover with all its attempts, and than callers go on trying. */
-      keptHours: z.number().min(1).max(8_760).default(24),
+      keptHours: z
+        .number()
+        .min(1)
+        .max(8_760)
+        .default(24)
+        .describe(
+          'How long a store keeps the record of a write that carried a request id: a repetition that comes later is a new write. Far longer than any cutover with all its attempts, and than callers go on trying.',
+        ),
     })
     .prefault({}),
   watch: z
     .strictObject({
-      /** How long a store keeps a change that was written down for watchers: a watcher that stays away longer has to read its table again. */
-      keptHours: z.number().min(0.01).max(8_760).default(24),
+      keptHours: z
+        .number()
+        .min(0.01)
+        .max(8_760)
+        .default(24)
+        .describe('How long a store keeps a change that was written down for watchers: a watcher that stays away longer has to read its table again.'),
     })
     .prefault({}),
 });

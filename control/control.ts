@@ -1,8 +1,8 @@
-import { Server } from '@grpc/grpc-js';
 import { GatewayService } from '../gen/switchyard/control/v1/gateways_pb.ts';
 import { KeyspaceService } from '../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { RulesService } from '../gen/switchyard/control/v1/rules_pb.ts';
 import { WorkflowService } from '../gen/switchyard/control/v1/workflows_pb.ts';
+import { createGrpcServer } from '../runtime/grpc-limits.ts';
 import { addService, closeGrpc, listenGrpc, type RpcServiceOptions } from '../runtime/grpc-server.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
 import type { ControlConfig } from './config.ts';
@@ -25,6 +25,7 @@ const shortCallMs = 30_000;
 /** Verification of large tables takes its time; a caller that wants less says so. */
 const longCallMs = 3_600_000;
 const drainMs = 2_000;
+const maxRequestBytes = 4 * 1024 * 1024;
 
 /** Starts everything that a control process does; resolves when it listens. */
 export async function startControl(config: ControlConfig, parts: ControlParts): Promise<Control> {
@@ -34,7 +35,7 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   const { stores, view, upkeep } = starting.use(startControlPlane(config, parts, new ControlMetrics(registry)));
 
   const metricsServer = config.metrics === null ? null : starting.use(await serveMetrics(registry, config.metrics));
-  const server = new Server({ 'grpc.max_receive_message_length': 4 * 1024 * 1024 });
+  const server = createGrpcServer(maxRequestBytes);
   const onFault = (method: string, error: unknown): void => log.error({ err: error, method }, 'a call failed with a fault of ours');
   const short: RpcServiceOptions = { clock, defaultDeadlineMs: shortCallMs, onFault };
   addService(server, RulesService, rulesService(parts), short);

@@ -15,18 +15,18 @@ export type CanonicalCode =
   | 'INTERNAL'
   | 'UNKNOWN';
 
-interface CatalogueEntry {
+export interface CatalogueEntry {
   readonly code: CanonicalCode;
-  /** Whether repeating the same call can help and cannot do harm. */
+  /** Whether repeating the same call can help and cannot do harm. OUTCOME_UNKNOWN of a call with a request id is, too, and brings its own advice. */
   readonly retryable: boolean;
   readonly summary: string;
 }
 
+type Entries = Readonly<Record<string, CatalogueEntry>>;
+
 const entry = (code: CanonicalCode, retryable: boolean, summary: string): CatalogueEntry => ({ code, retryable, summary });
 
-/** Every reason that a caller can see. docs/errors.md is held to this table by a test. */
-export const errorCatalogue = {
-  // The request
+const ofRequests = {
   ARGUMENT_INVALID: entry('INVALID_ARGUMENT', false, 'A field is missing, malformed or contradicts another; the message names it and the fix.'),
   VALUE_INVALID: entry('INVALID_ARGUMENT', false, 'A value does not fit its column; the message names column, value and expected type.'),
   COLUMN_UNKNOWN: entry('INVALID_ARGUMENT', false, 'The table has no such column; the message names the closest one.'),
@@ -37,12 +37,18 @@ export const errorCatalogue = {
     false,
     'The HTTP request itself is wrong: its path, method, encoding, media type or a header; the status and the message say what.',
   ),
-  MESSAGE_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The request is larger than a gateway takes (16 MiB, also when unpacked).'),
-  RESULT_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The answer would be larger than a call carries; the message says which bound it exceeds, and how to ask for less.'),
+  MESSAGE_TOO_LARGE: entry('RESOURCE_EXHAUSTED', false, 'The request is larger than a gateway takes (16 MiB, also when unpacked); send less at once.'),
+  RESULT_TOO_LARGE: entry(
+    'RESOURCE_EXHAUSTED',
+    false,
+    'The answer would be larger than a call carries; nothing was written. The message says which bound it exceeds, and how to ask for less.',
+  ),
   TABLES_NOT_TOGETHER: entry('FAILED_PRECONDITION', false, 'The tables of one Mutate are served by different keyspaces just now.'),
   REQUEST_ID_REUSED: entry('FAILED_PRECONDITION', false, 'The request id belongs to an earlier write of the same caller with other content; nothing was written.'),
   REQUEST_IDS_NOT_KEPT: entry('FAILED_PRECONDITION', false, 'The store is not prepared to keep request ids; nothing was written. The message names the fix.'),
-  // What it asks for
+} as const satisfies Entries;
+
+const ofRowsAndTables = {
   TABLE_UNKNOWN: entry('NOT_FOUND', false, 'No keyspace serves a table of that name.'),
   TABLE_UNSUPPORTED: entry('FAILED_PRECONDITION', false, 'The table cannot be served: it has no primary key or a column of a type without an exact mapping.'),
   ROW_NOT_FOUND: entry('NOT_FOUND', false, 'No row has that primary key.'),
@@ -58,7 +64,9 @@ export const errorCatalogue = {
   TABLE_NOT_WATCHED: entry('FAILED_PRECONDITION', false, 'Nobody writes down the changes of the table; the message names the command that begins it.'),
   WATCH_TOO_OLD: entry('OUT_OF_RANGE', false, 'The changes behind this token are not kept any more: read the table anew and watch from now.'),
   NOT_SUPPORTED: entry('UNIMPLEMENTED', false, 'The store that serves the table cannot do this; the message says what, and which kind of store it is.'),
-  // The store
+} as const satisfies Entries;
+
+const ofStores = {
   SERIALIZATION_FAILURE: entry('ABORTED', true, 'The store aborted the transaction because of a concurrent one; nothing was written.'),
   STORE_UNAVAILABLE: entry('UNAVAILABLE', true, 'The store cannot be reached or refuses connections; nothing was written.'),
   STORE_LOGIN_REFUSED: entry(
@@ -66,30 +74,41 @@ export const errorCatalogue = {
     true,
     "The store refuses the login of the process that serves the call; nothing was written. Another process, or a connection that is open already, may serve it; else an operator must act: the message names store, login and the password's place.",
   ),
-  STORE_OVERLOADED: entry('UNAVAILABLE', true, 'No connection to the store was free in time; nothing was written.'),
+  STORE_OVERLOADED: entry(
+    'UNAVAILABLE',
+    true,
+    'No connection to the store was free in time, its write lock was not, or as many transactions are open as may be; nothing was written.',
+  ),
   STORE_READ_ONLY: entry('UNAVAILABLE', true, 'The store is read-only just now.'),
   STORE_DENIED: entry('PERMISSION_DENIED', false, 'The store refuses the gateway a right that no cutover took away.'),
   STORE_FAILED: entry(
     'INTERNAL',
     false,
-    'The store failed in a way that has no reason of its own, or its answer cannot be shown; the message says what, and whether a write was done.',
+    'The store failed in a way that has no reason of its own, or the answer to a write that was done cannot be shown or sent; the message says what, and whether a write was done.',
   ),
   OUTCOME_UNKNOWN: entry(
     'UNKNOWN',
     false,
-    'The connection was lost during the commit: the write may or may not have been done. With a request id repeat the same call; without one read before you repeat it.',
+    'The write may or may not have been done: the connection was lost during the commit, or the call ended after the write was sent and the store did not say in time. With a request id repeat the same call; without one read before you repeat it.',
   ),
   FENCED: entry('UNAVAILABLE', true, "The store's fence rejected the call; definitely not applied. The gateway routes it again by itself."),
-  // The gateway
+} as const satisfies Entries;
+
+const ofGateways = {
   BUFFER_FULL: entry('UNAVAILABLE', true, 'Writes of the table are held for a cutover and the buffer is full; not applied.'),
   HELD_TOO_LONG: entry('UNAVAILABLE', true, "The write was held for a cutover longer than the buffer's window; not applied."),
   DEADLINE_TOO_SHORT: entry('DEADLINE_EXCEEDED', true, 'The write would be held for a cutover longer than its deadline allows; not applied.'),
   DEADLINE_EXCEEDED: entry('DEADLINE_EXCEEDED', false, 'The deadline passed. A write may or may not have been done unless the message says otherwise.'),
   CANCELLED: entry('CANCELLED', false, 'The caller cancelled. A write may or may not have been done.'),
   GATEWAY_NOT_READY: entry('UNAVAILABLE', true, 'The gateway has no valid routing rules yet, or is shutting down.'),
-  // The way to us
+  INTERNAL: entry('INTERNAL', false, 'A fault of Switchyard itself; please report it.'),
+} as const satisfies Entries;
+
+const ofTheWay = {
   PEER_UNREACHABLE: entry('UNAVAILABLE', false, 'The process that was called cannot be reached or the connection broke; a write may or may not have been done.'),
-  // Rules and topology
+} as const satisfies Entries;
+
+const ofRules = {
   RULES_INVALID: entry('INVALID_ARGUMENT', false, 'The rules document is malformed; the message names the field.'),
   RULES_STALE: entry('ABORTED', true, "The rules changed meanwhile, or the document's version is not higher than the applied one."),
   RULES_MISSING: entry('UNAVAILABLE', true, 'The rules key does not exist; the last good rules stay in force.'),
@@ -103,7 +122,9 @@ export const errorCatalogue = {
   TOPOLOGY_INVALID: entry('FAILED_PRECONDITION', false, 'A document in Consul is malformed; the message names key and field.'),
   GATEWAY_UNKNOWN: entry('NOT_FOUND', false, 'No gateway has registered under that id.'),
   GATEWAY_ALIVE: entry('FAILED_PRECONDITION', false, 'The gateway is alive; stop it before it is removed.'),
-  // Workflows
+} as const satisfies Entries;
+
+const ofWorkflows = {
   WORKFLOW_UNKNOWN: entry('NOT_FOUND', false, 'No workflow has that name.'),
   WORKFLOW_EXISTS: entry('ALREADY_EXISTS', false, 'A workflow of that name exists.'),
   WORKFLOW_STATE: entry('FAILED_PRECONDITION', false, "The workflow's state does not allow this; the message names the state and the next step."),
@@ -121,7 +142,23 @@ export const errorCatalogue = {
   FENCE_CONFLICT: entry('ABORTED', false, 'A fence row is not in the state that the step asks for: somebody else has decided. The coordinator stops.'),
   STREAM_TAKEN: entry('ABORTED', false, 'Another player has taken the stream; this one stops.'),
   STREAM_FAILED: entry('FAILED_PRECONDITION', false, 'The stream stopped; the message says why and what to do.'),
-  INTERNAL: entry('INTERNAL', false, 'A fault of Switchyard itself; please report it.'),
-} as const satisfies Record<string, CatalogueEntry>;
+} as const satisfies Entries;
+
+/** Every reason that a caller can see. docs/errors.md is held to this table by a test. */
+export const errorCatalogue = { ...ofRequests, ...ofRowsAndTables, ...ofStores, ...ofGateways, ...ofTheWay, ...ofRules, ...ofWorkflows } as const satisfies Entries;
 
 export type ErrorReason = keyof typeof errorCatalogue;
+
+/** Who meets the reasons of a group: a caller of the data API, a caller of the typed client alone (no process answers with them), or an operator. */
+export type ReasonsFor = 'callers' | 'clients' | 'operators';
+
+/** Reasons by what they are about, in the order of docs/errors.md. Each reason is in one of them. */
+export const reasonGroups: readonly { readonly title: string; readonly of: ReasonsFor; readonly entries: Entries }[] = [
+  { title: 'The request', of: 'callers', entries: ofRequests },
+  { title: 'Rows, tables and transactions', of: 'callers', entries: ofRowsAndTables },
+  { title: 'The store', of: 'callers', entries: ofStores },
+  { title: 'The gateway', of: 'callers', entries: ofGateways },
+  { title: 'The way to a gateway', of: 'clients', entries: ofTheWay },
+  { title: 'Rules and topology', of: 'operators', entries: ofRules },
+  { title: 'Workflows', of: 'operators', entries: ofWorkflows },
+];

@@ -32,6 +32,8 @@ export interface GetOperation {
 export interface BatchGetOperation {
   readonly keys: readonly (readonly Cell[])[];
   readonly columns: readonly string[];
+  /** Rows that come to more bytes, roughly, are refused: RESULT_TOO_LARGE. One row alone never is. Left out: none are. */
+  readonly maxBytes?: number;
 }
 /** `orderBy` is total: it ends with the primary key. `after` are the order columns' cells of the last row already seen. */
 export interface QueryOperation {
@@ -39,7 +41,7 @@ export interface QueryOperation {
   readonly orderBy: readonly OrderTerm[];
   readonly columns: readonly string[];
   readonly limit: number;
-  /** The page ends with the row with which it comes to so many bytes, roughly, so that no store's answer fills the memory. Left out: it does not. */
+  /** The page ends before the row with which it would come to more bytes, roughly, but not before its first: so no store's answer fills the memory. Left out: it does not. */
   readonly maxBytes?: number;
   readonly after: readonly Cell[] | null;
 }
@@ -73,7 +75,7 @@ export type RowLock = 'share' | 'update';
 /** One write. Validated against the table's schema before it reaches a backend. */
 export type WriteOperation =
   | { readonly kind: 'insert'; readonly table: string; readonly row: Row; readonly returning: readonly string[] }
-  /** A row that is there must satisfy the precondition; a new one needs not. */
+  /** If the row exists it must satisfy the precondition; a new row need not. */
   | { readonly kind: 'upsert'; readonly table: string; readonly row: Row; readonly precondition: Filter | null; readonly returning: readonly string[] }
   | {
       readonly kind: 'update';

@@ -17,6 +17,9 @@ const mostRounds = 8;
 /** What reads the whole row that a write names. */
 export const wholeRow = ({ table, key }: Pick<UpdateRequest, 'table' | 'key'>): GetRequest => create(GetRequestSchema, { table, ...(key === undefined ? {} : { key }) });
 
+/** What a write of one row is refused with whose etag no row has. */
+export const noTag = (table: string, why: string): SwitchyardError => new SwitchyardError('PRECONDITION_FAILED', `etag: ${why}; nothing was written`, { metadata: { table } });
+
 export interface RowAccess {
   /** The whole row, read strongly. ROW_NOT_FOUND. */
   readonly read: () => Promise<WireRow>;

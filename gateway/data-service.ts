@@ -11,7 +11,7 @@ import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, pageSizeOf, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite, type WriteKind, type WriteRequest } from './codec/validate-writes.ts';
-import { wholeRow, writeIfMatch } from './conditional-write.ts';
+import { noTag, wholeRow, writeIfMatch } from './conditional-write.ts';
 import type { Call } from './flow/call.ts';
 import type { Executor } from './flow/executor.ts';
 import type { Transactions } from './flow/open-transaction.ts';
@@ -66,8 +66,9 @@ export function dataService({ executor, transactions, watching, observer, tables
     if (etag === '') return await write(request, context);
     checkWrite(request);
     const { primaryKey } = (await executor.shape(context, table)).schema;
-    const read = () => observer.observe('Get', table, context, (call) => readRow(call, wholeRow(request)));
-    const noMatch = (why: string) => new SwitchyardError('PRECONDITION_FAILED', `etag: ${why}; nothing was written`, { metadata: { table } });
+    const { checkAnswer: _, ...unanswered } = context;
+    const read = () => observer.observe('Get', table, unanswered, (call) => readRow(call, wholeRow(request)));
+    const noMatch = (why: string) => noTag(table, why);
     // A repetition finds another row, so that another condition is put into its message: its content is what the caller sent.
     const known = request.requestId === '' || context.contentDigest !== undefined ? context : { ...context, contentDigest: contentDigest(input, request) };
     return await writeIfMatch(new Set([etag]), { ...request, etag: '' }, { read, primaryKey, noMatch }, (one) => write(one, known));

@@ -1,8 +1,9 @@
-import { Server } from '@grpc/grpc-js';
+import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
+import { createGrpcServer } from '../runtime/grpc-limits.ts';
 import { addReflection } from '../runtime/grpc-reflection.ts';
 import { addService, closeGrpc, listenGrpc, listenGrpcShared } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
@@ -14,6 +15,7 @@ import { bindingsOf } from './http/bindings.ts';
 import { type HttpDoor, serveHttp } from './http/http-server.ts';
 import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
+import { maxMessageBytes } from './message-limit.ts';
 import { rulesDirectory } from './rules/rules-directory.ts';
 
 /** A running gateway. Disposing of it drains it: no new calls, those under way finish within the configured limit, the registration goes. */
@@ -29,7 +31,6 @@ export interface Gateway extends AsyncDisposable {
   readonly appliedVersion: number;
 }
 
-const maxMessageBytes = 16 * 1024 * 1024;
 const dataServiceName = DataService.typeName;
 
 /** Starts a gateway. Resolves when it listens and has applied the first rules, or knows that there are none yet: then it answers GATEWAY_NOT_READY and its health is NOT_SERVING until there are. */
@@ -95,10 +96,10 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
 
 /** The data API over gRPC, not yet listening, and what serves it over HTTP. */
 function protocols(config: GatewayConfig, { executor, observer, routing, service, tables }: DataPlane, clock: Clock, log: Logger) {
-  const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes, 'grpc.max_send_message_length': maxMessageBytes, 'grpc.enable_channelz': 0 });
+  const server = createGrpcServer(maxMessageBytes, { 'grpc.enable_channelz': 0 });
   const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
-  addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, onFault });
+  addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, maxAnswerBytes: maxMessageBytes, onFault });
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };

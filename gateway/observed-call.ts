@@ -39,11 +39,12 @@ export class CallObserver {
     this.#tracer = options.tracing ? trace.getTracer('switchyard-gateway') : null;
   }
 
-  /** Runs one call. `table` is the name that the caller gave. */
-  async observe<T>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
+  /** Runs one call. `table` is the name that the caller gave. An answer that cannot be sent is a failure. */
+  async observe<T extends object>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
     const observed = this.#begin(method, table, context);
     try {
       const answer = await act(observed.call);
+      observed.call.checkAnswer(answer);
       observed.succeeded();
       return answer;
     } catch (error) {
@@ -55,11 +56,14 @@ export class CallObserver {
   }
 
   /** The same of a call whose answer comes in pieces; measured to the end of the last. */
-  async *observeStream<T>(method: string, table: string, context: RpcContext, act: (call: Call) => AsyncIterable<T>): AsyncGenerator<T> {
+  async *observeStream<T extends object>(method: string, table: string, context: RpcContext, act: (call: Call) => AsyncIterable<T>): AsyncGenerator<T> {
     const observed = this.#begin(method, table, context);
     let isOver = false;
     try {
-      yield* act(observed.call);
+      for await (const answer of act(observed.call)) {
+        observed.call.checkAnswer(answer);
+        yield answer;
+      }
       isOver = true;
       observed.succeeded();
     } catch (error) {
@@ -84,6 +88,7 @@ export class CallObserver {
       caller: context.metadata.get(CALLER_KEY)[0]?.toString() ?? '',
       onRepeated: () => metrics.repeated(protocol),
       onUnfit: (error) => context.onUnfit?.(error),
+      checkAnswer: (answer) => context.checkAnswer?.(answer),
       onHeld: (waitedMs, hold) => {
         metrics.waited(waitedMs);
         if (span !== null) recordHold(span, waitedMs, hold);

@@ -2,7 +2,15 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DataTransaction } from '../backends/backend.ts';
 import type { IsolationLevel, RowLock, WriteResult } from '../core/operation.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import { type BeginTransaction, Isolation, RowLock as WireLock, type TransactRequest, type TransactResponseSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import {
+  type BeginTransaction,
+  type DeleteRequest,
+  Isolation,
+  RowLock as WireLock,
+  type TransactRequest,
+  type TransactResponseSchema,
+  type UpdateRequest,
+} from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { statusMessage } from '../runtime/grpc-error.ts';
 import { rowEncoder } from './codec/encode.ts';
 import { checkCaller, checkRequestId } from './codec/once.ts';
@@ -12,10 +20,13 @@ import type { TableHandle } from './codec/table-handle.ts';
 import { decodeAggregate, encodeGroups } from './codec/validate-aggregate.ts';
 import { checkKeys, checkRead, decodeBatchGet, decodeGet, decodeQuery, rowNotFound } from './codec/validate-reads.ts';
 import { checkWrite } from './codec/validate-writes.ts';
+import { noTag, wholeRow } from './conditional-write.ts';
 import type { Call } from './flow/call.ts';
 import type { OpenTransaction, Transactions } from './flow/open-transaction.ts';
+import { rowTag } from './row-tag.ts';
 
-type Answer = NonNullable<MessageInitShape<typeof TransactResponseSchema>['kind']>;
+type Response = MessageInitShape<typeof TransactResponseSchema>;
+type Answer = NonNullable<Response['kind']>;
 type Step = Exclude<TransactRequest['kind'], { readonly case: undefined }>;
 
 const argument = (message: string): SwitchyardError => new SwitchyardError('ARGUMENT_INVALID', message);
@@ -48,7 +59,7 @@ const endsNothing = (error: unknown): error is SwitchyardError =>
   );
 
 /** Carries out a stream of requests as one transaction. Ends with the answer to commit or roll_back, without a word when the caller ends the stream, and with a failure that ends the transaction. */
-export async function* transact(transactions: Transactions, call: Call, requests: AsyncIterable<TransactRequest>): AsyncGenerator<MessageInitShape<typeof TransactResponseSchema>> {
+export async function* transact(transactions: Transactions, call: Call, requests: AsyncIterable<TransactRequest>): AsyncGenerator<Response> {
   const incoming = requests[Symbol.asyncIterator]();
   const begin = await firstOf(incoming);
   await using transaction = transactions.open(call, optionsOf(begin, call.caller));
@@ -58,19 +69,30 @@ export async function* transact(transactions: Transactions, call: Call, requests
     if (request === null) return;
     const { kind } = request;
     if (kind.case === undefined) throw argument('a request without a kind');
-    let answer: Answer;
+    let response: Response;
     try {
-      answer = await carryOut(transaction, kind, lockOf(request));
+      response = { kind: await carryOut(transaction, kind, lockOf(request)) };
+      checkAnswer(call, response, kind);
     } catch (error) {
       if (transaction.isOver || !endsNothing(error)) throw error;
-      answer = { case: 'error', value: statusMessage(error) };
+      response = { kind: { case: 'error', value: statusMessage(error) } };
     }
-    yield { kind: answer };
-    if (answer.case === 'ended') return;
+    yield response;
+    if (response.kind?.case === 'ended') return;
   }
 }
 
-const goesOn: MessageInitShape<typeof TransactResponseSchema> = { kind: { case: 'goesOn', value: {} } };
+/** RESULT_TOO_LARGE; of a write, which the transaction has done all the same, STORE_FAILED. */
+function checkAnswer(call: Call, response: Response, { case: step }: Step): void {
+  try {
+    call.checkAnswer(response);
+  } catch (error) {
+    if (!hasReason(error, 'RESULT_TOO_LARGE') || !writing.includes(step)) throw error;
+    throw new SwitchyardError('STORE_FAILED', `the transaction has done the write, and commits it; its answer cannot be sent: ${error.message}`, { cause: error });
+  }
+}
+
+const goesOn: Response = { kind: { case: 'goesOn', value: {} } };
 
 async function firstOf(incoming: AsyncIterator<TransactRequest>): Promise<BeginTransaction> {
   const { value, done } = await incoming.next();
@@ -95,6 +117,7 @@ function optionsOf({ isolation, readOnly, requestId }: BeginTransaction, caller:
 }
 
 const locks: Readonly<Record<number, RowLock | null>> = { [WireLock.UNSPECIFIED]: null, [WireLock.SHARE]: 'share', [WireLock.UPDATE]: 'update' };
+const writing: readonly string[] = ['insert', 'insertMany', 'upsert', 'update', 'delete'];
 const lockable: readonly string[] = ['get', 'batchGet', 'query'];
 
 function lockOf({ kind, lock: given }: TransactRequest): RowLock | null {
@@ -116,7 +139,8 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
       return await transaction.use(step.value.table, reading, async (store, handle) => {
         const found = await store.get(handle.schema, decodeGet(handle, step.value), lock, signal);
         if (found === null) throw rowNotFound(step.value.table);
-        return { case: 'get', value: { row: rowEncoder(handle)(found) } };
+        const row = rowEncoder(handle)(found);
+        return { case: 'get', value: step.value.withEtag ? { row, etag: rowTag(row) } : { row } };
       });
     case 'batchGet':
       checkRead(step.value);
@@ -149,7 +173,9 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
     case 'delete': {
       refuseOwn(step.value);
       checkWrite(step.value);
-      const { handle, results } = await write(transaction, [{ name: step.value.table, kind: step.case, request: step.value, at: '' }]);
+      if (step.case === 'update' || step.case === 'delete') await requireTag(transaction, step.value);
+      const request = 'etag' in step.value ? { ...step.value, etag: '' } : step.value;
+      const { handle, results } = await write(transaction, [{ name: request.table, kind: step.case, request, at: '' }]);
       const [result] = results;
       if (result === undefined) throw new Error('a write has no result');
       if (step.case === 'delete') return { case: 'delete', value: { deleted: result.found } };
@@ -170,13 +196,27 @@ async function carryOut(transaction: OpenTransaction, step: Step, lock: RowLock 
   }
 }
 
+const refusedWrite = 'read_only: the transaction was begun with it, so that nothing can be written';
+
 async function write(transaction: OpenTransaction, writes: readonly NamedWrite[]): Promise<{ readonly handle: TableHandle; readonly results: readonly WriteResult[] }> {
   const name = writes[0]?.name ?? '';
-  if (transaction.isReadOnly) throw argument('read_only: the transaction was begun with it, so that nothing can be written');
+  if (transaction.isReadOnly) throw argument(refusedWrite);
   return await transaction.use(name, 'write', async (store: DataTransaction, handle, ref) => {
     const { schemas, operations } = preparerOf(writes)(new Map([[name, handle]]), new Map([[name, ref]]));
     return { handle, results: await store.write(schemas, operations, transaction.signal) };
   });
+}
+
+/** Reads the row under a lock, so that it is still the same when it is written. PRECONDITION_FAILED: it has another tag than the request names. */
+async function requireTag(transaction: OpenTransaction, request: UpdateRequest | DeleteRequest): Promise<void> {
+  const { table, etag } = request;
+  if (etag === '') return;
+  if (transaction.isReadOnly) throw argument(refusedWrite);
+  const found = await transaction.use(table, 'write', async (store, handle) => {
+    const row = await store.get(handle.schema, decodeGet(handle, wholeRow(request)), 'update', transaction.signal);
+    return row === null ? null : rowTag(rowEncoder(handle)(row));
+  });
+  if (found !== etag) throw noTag(table, found === null ? 'there is no such row' : 'the row has changed: its etag is another one');
 }
 
 const rowOf = ({ row }: WriteResult, handle: TableHandle) => (row === null ? undefined : rowEncoder(handle)(row));

@@ -1,11 +1,12 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { WriteResult } from '../core/operation.ts';
-import { SwitchyardError } from '../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { checkCaller, contentDigest } from './codec/once.ts';
 import { type NamedWrite, preparerOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import type { Call } from './flow/call.ts';
 import type { Executor, WriteCall } from './flow/executor.ts';
+import { maxMessageBytes } from './message-limit.ts';
 
 /** A method of the data API that writes. */
 export interface WriteMethod<I extends DescMessage, O extends DescMessage> {
@@ -26,7 +27,7 @@ export interface WriteToDo<I extends DescMessage, O extends DescMessage> {
   readonly answer: (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => MessageInitShape<O>;
 }
 
-/** Runs one call's writes; with a request id once, so that a repetition gets the first one's answer. */
+/** Runs one call's writes; with a request id once, so that a repetition gets the first one's answer. RESULT_TOO_LARGE: the answer could not be sent, so nothing was written. */
 export async function runWrites<I extends DescMessage, O extends DescMessage>(executor: Executor, call: Call, toDo: WriteToDo<I, O>): Promise<MessageInitShape<O>> {
   const { method, request, writes, answer } = toDo;
   const parts = { names: [...new Set(writes.map(({ name }) => name))], prepare: preparerOf(writes) };
@@ -34,9 +35,18 @@ export async function runWrites<I extends DescMessage, O extends DescMessage>(ex
     await executor.validate(call, parts);
     return create(method.output);
   }
-  if (request.requestId !== '') return await executor.write(call, { ...parts, send: onceSender(call, toDo), repeatable: true });
-  const send: WriteCall<MessageInitShape<O>>['send'] = async (store, { schemas, operations }, { handles }) => answer(await store.write(schemas, operations, call.signal), handles);
-  return await executor.write(call, { ...parts, send, repeatable: false });
+  if (request.requestId !== '') return await executor.write(call, { ...parts, send: onceSender(call, toDo), repeatable: true }).catch(nothingWritten);
+  const send: WriteCall<MessageInitShape<O>>['send'] = (store, { schemas, operations }, { handles }) =>
+    store.write(schemas, operations, call.signal, (results) => {
+      const answered = answer(results, handles);
+      call.checkAnswer(answered as object);
+      return answered;
+    });
+  return await executor.write(call, { ...parts, send, repeatable: false }).catch(nothingWritten);
+}
+
+function nothingWritten(error: unknown): never {
+  throw hasReason(error, 'RESULT_TOO_LARGE') ? new SwitchyardError('RESULT_TOO_LARGE', `${error.message}. Nothing was written`, { cause: error }) : error;
 }
 
 /** The answer that a record holds. */
@@ -48,6 +58,12 @@ function recordedMessage<I extends DescMessage, O extends DescMessage>({ output 
   }
 }
 
+/** What is recorded can be sent to whoever repeats the request, over whichever protocol. */
+function checkedRecord(result: Uint8Array): Uint8Array {
+  if (result.length <= maxMessageBytes) return result;
+  throw new SwitchyardError('RESULT_TOO_LARGE', `the answer comes to ${result.length} bytes, and a record of a request holds ${maxMessageBytes}; ask for fewer columns`);
+}
+
 function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { method, request, answer, ...given }: WriteToDo<I, O>): WriteCall<MessageShape<O>>['send'] {
   const { caller, signal } = call;
   checkCaller(caller);
@@ -55,7 +71,7 @@ function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { 
   const digest = given.contentDigest ?? contentDigest(method.input, request);
   return async (store, { schemas, operations }, { refs, handles }) => {
     const [table = ''] = [...refs.values()].map((ref) => ref.table).sort();
-    const encode = (results: readonly WriteResult[]): Uint8Array => toBinary(method.output, create(method.output, answer(results, handles)));
+    const encode = (results: readonly WriteResult[]): Uint8Array => checkedRecord(toBinary(method.output, create(method.output, answer(results, handles))));
     const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode }, signal);
     if (repeated) call.onRepeated();
     return recordedMessage(method, result);

@@ -22,6 +22,8 @@ const statusOfCode = {
   UNKNOWN: status.UNKNOWN,
 } as const satisfies Record<CanonicalCode, status>;
 
+/** Where a status is in the trailers. */
+export const detailsKey = 'grpc-status-details-bin';
 const defaultRetryMs = 100;
 /** Domain of every ErrorInfo of ours. */
 export const errorDomain = 'switchyard.dev';
@@ -54,6 +56,6 @@ export function statusMessage(error: unknown): Status {
 export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
   const message = statusMessage(error);
   const metadata = new Metadata();
-  metadata.set('grpc-status-details-bin', Buffer.from(toBinary(StatusSchema, message)));
+  metadata.set(detailsKey, Buffer.from(toBinary(StatusSchema, message)));
   return { code: message.code, details: message.message, metadata };
 }

@@ -17,6 +17,7 @@ import type { Clock } from '../core/clock.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
+import { AnswerEncoder } from './grpc-limits.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
 import { listen } from './listen.ts';
 
@@ -33,6 +34,8 @@ export interface RpcContext {
   readonly contentDigest?: string;
   /** Told of the errors with which a write's values were refused before they were sent to a store. An error of the call that is none of these may have come after the write was done. */
   readonly onUnfit?: (error: unknown) => void;
+  /** Fails where this answer cannot be sent: RESULT_TOO_LARGE. To be asked before a write is committed, with what will be the answer. Left out: whatever is answered can be sent. */
+  readonly checkAnswer?: (answer: object) => void;
 }
 
 /** One async function a method; streams are async iterables, of requests too. */
@@ -52,6 +55,8 @@ export interface RpcServiceOptions {
   readonly defaultDeadlineMs: number;
   /** The same of a call whose answer is a stream; left out: as of any other. */
   readonly streamDeadlineMs?: number;
+  /** Of an answer's message; a larger one is RESULT_TOO_LARGE. Left out: no bound. */
+  readonly maxAnswerBytes?: number;
   /** Told of every failure that is a fault of ours (reason INTERNAL). */
   readonly onFault: (method: string, error: unknown) => void;
 }
@@ -59,7 +64,7 @@ export interface RpcServiceOptions {
 type AnyCall = Pick<ServerUnaryCall<unknown, unknown>, 'getDeadline' | 'metadata' | 'cancelled'> & { on(event: 'cancelled', listener: () => void): unknown };
 
 /** The call's context, and what releases its timer. */
-function openContext(call: AnyCall, options: RpcServiceOptions, defaultDeadlineMs = options.defaultDeadlineMs): { context: RpcContext; close: () => void } {
+function openContext(call: AnyCall, encoder: AnswerEncoder, options: RpcServiceOptions, defaultDeadlineMs = options.defaultDeadlineMs): { context: RpcContext; close: () => void } {
   const { clock } = options;
   const given = call.getDeadline();
   const at = given instanceof Date ? given.getTime() : given;
@@ -75,7 +80,8 @@ function openContext(call: AnyCall, options: RpcServiceOptions, defaultDeadlineM
     answered = true;
     cancelTimer();
   };
-  return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata }, close };
+  const checkAnswer = (answer: object): void => void encoder.bytesOf(answer);
+  return { context: { signal: controller.signal, deadline: clock.monotonic() + remainingMs, metadata: call.metadata, checkAnswer }, close };
 }
 
 /** What stands for a request whose bytes are no message of its type. grpc-js would answer such a call by itself, without a reason. */
@@ -88,8 +94,14 @@ class UndecodableRequest {
   }
 }
 
-/** A method's definition whose requests are messages or `UndecodableRequest`s. */
-type ServerMethodDefinition = Omit<RpcMethodDefinition, 'requestDeserialize'> & { readonly requestDeserialize: (bytes: Buffer) => unknown };
+/** A method's definition whose requests are messages or `UndecodableRequest`s, and whose answers are encoded already. */
+type ServerMethodDefinition = Omit<RpcMethodDefinition, 'requestDeserialize' | 'responseSerialize'> & {
+  readonly requestDeserialize: (bytes: Buffer) => unknown;
+  readonly responseSerialize: (bytes: Buffer) => Buffer;
+};
+
+/** One call's way of encoding its answers. */
+type OpenEncoder = () => AnswerEncoder;
 
 function decodedRequest(request: unknown): never {
   if (request instanceof UndecodableRequest) throw request.error;
@@ -100,13 +112,20 @@ function reportFault(options: RpcServiceOptions, method: string, error: unknown)
   if (!(error instanceof SwitchyardError) || error.reason === 'INTERNAL') options.onFault(method, error);
 }
 
-function unary(name: string, handler: (request: never, context: RpcContext) => Promise<unknown>, options: RpcServiceOptions): handleUnaryCall<unknown, unknown> {
+function unary(
+  name: string,
+  handler: (request: never, context: RpcContext) => Promise<unknown>,
+  openEncoder: OpenEncoder,
+  options: RpcServiceOptions,
+): handleUnaryCall<unknown, unknown> {
   return (call, callback) => {
-    const { context, close } = openContext(call, options);
-    Promise.try(() => handler(decodedRequest(call.request), context)).then(
-      (response) => {
+    const encoder = openEncoder();
+    const { context, close } = openContext(call, encoder, options);
+    const answered = async (): Promise<Buffer> => encoder.bytesOf(await handler(decodedRequest(call.request), context));
+    answered().then(
+      (bytes) => {
         close();
-        callback(null, response);
+        callback(null, bytes);
       },
       (error: unknown) => {
         close();
@@ -120,14 +139,16 @@ function unary(name: string, handler: (request: never, context: RpcContext) => P
 function serverStreaming(
   name: string,
   handler: (request: never, context: RpcContext) => AsyncIterable<unknown>,
+  openEncoder: OpenEncoder,
   options: RpcServiceOptions,
 ): handleServerStreamingCall<unknown, unknown> {
-  return (call) => answerStream(name, call, options, (context) => handler(decodedRequest(call.request), context));
+  return (call) => answerStream(name, call, openEncoder(), options, (context) => handler(decodedRequest(call.request), context));
 }
 
 function bidiStreaming(
   name: string,
   handler: (requests: AsyncIterable<never>, context: RpcContext) => AsyncIterable<unknown>,
+  openEncoder: OpenEncoder,
   options: RpcServiceOptions,
 ): handleBidiStreamingCall<unknown, unknown> {
   return (call) => {
@@ -135,21 +156,22 @@ function bidiStreaming(
       // A call that is destroyed tells its caller nothing any more.
       for await (const request of call.iterator({ destroyOnReturn: false })) yield decodedRequest(request);
     }
-    return answerStream(name, call, options, (context) => handler(requests(), context));
+    return answerStream(name, call, openEncoder(), options, (context) => handler(requests(), context));
   };
 }
 
 async function answerStream(
   name: string,
   call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+  encoder: AnswerEncoder,
   options: RpcServiceOptions,
   answer: (context: RpcContext) => AsyncIterable<unknown>,
 ): Promise<void> {
-  const { context, close } = openContext(call, options, options.streamDeadlineMs);
+  const { context, close } = openContext(call, encoder, options, options.streamDeadlineMs);
   try {
     for await (const message of answer(context)) {
       if (call.cancelled) break;
-      if (!call.write(message)) await drained(call, context.signal, options.clock);
+      if (!call.write(encoder.bytesOf(message))) await drained(call, context.signal, options.clock);
       if (context.signal.aborted) throw context.signal.reason;
     }
     call.end();
@@ -191,11 +213,13 @@ function serverDefinition(method: DescMethod): ServerMethodDefinition {
         return new UndecodableRequest(method, error);
       }
     },
+    responseSerialize: (bytes) => bytes,
   };
 }
 
 /** Puts a protobuf-es service on a grpc-js server. Handlers throw SwitchyardErrors; anything else becomes INTERNAL and is reported. */
 export function addService<S extends DescService>(server: Server, service: S, implementation: RpcImplementation<S>, options: RpcServiceOptions): void {
+  const { maxAnswerBytes = Number.POSITIVE_INFINITY } = options;
   const definitions: Record<string, ServerMethodDefinition> = {};
   const handlers: UntypedServiceImplementation = {};
   const methods = implementation as unknown as Record<string, (request: unknown, context: RpcContext) => never>;
@@ -204,19 +228,25 @@ export function addService<S extends DescService>(server: Server, service: S, im
     if (handler === undefined) throw new Error(`${service.typeName}.${method.name} has no handler`);
     const bound = handler.bind(implementation);
     definitions[method.localName] = serverDefinition(method);
-    handlers[method.localName] = handlerOf(method, bound, options);
+    const { responseSerialize } = rpcMethodDefinition(method);
+    handlers[method.localName] = handlerOf(method, bound, () => new AnswerEncoder(responseSerialize, maxAnswerBytes), options);
   }
   server.addService(definitions as unknown as ServiceDefinition, handlers);
 }
 
-function handlerOf(method: DescMethod, handler: (request: unknown, context: RpcContext) => never, options: RpcServiceOptions): UntypedServiceImplementation[string] {
+function handlerOf(
+  method: DescMethod,
+  handler: (request: unknown, context: RpcContext) => never,
+  openEncoder: OpenEncoder,
+  options: RpcServiceOptions,
+): UntypedServiceImplementation[string] {
   switch (method.methodKind) {
     case 'unary':
-      return unary(method.name, handler, options);
+      return unary(method.name, handler, openEncoder, options);
     case 'server_streaming':
-      return serverStreaming(method.name, handler, options);
+      return serverStreaming(method.name, handler, openEncoder, options);
     case 'bidi_streaming':
-      return bidiStreaming(method.name, handler, options);
+      return bidiStreaming(method.name, handler, openEncoder, options);
     case 'client_streaming':
       throw new Error(`${method.name}: no service has a stream of requests with one answer`);
   }

@@ -6,31 +6,35 @@ import { logLevels } from './logger.ts';
 
 /** The fields that every process's configuration has beside its own. Spread into a strict object. */
 export const processFields = {
-  /** Name in registrations, locks, logs and traces; unique in the cluster. */
   id: z
     .string()
     .regex(/^[\w.:[\]-]{1,100}$/, 'must be 1 to 100 letters, digits, ".", ":", "[", "]", "_" or "-"')
-    .optional(),
-  /** Everything in Consul lies under `switchyard/<cluster>/`. */
+    .optional()
+    .describe('Name in registrations, locks, logs and traces; unique in the cluster.'),
   cluster: z
     .string()
     .regex(/^[a-zA-Z0-9_-]{1,63}$/, 'must be 1 to 63 letters, digits, _ or -')
-    .default('default'),
-  /** Address of the Consul agent. */
-  consul: z.url({ protocol: /^https?$/ }).default('http://127.0.0.1:8500'),
-  /** Consul's ACL token by reference. */
+    .default('default')
+    .describe('Everything in Consul lies under `switchyard/<cluster>/`.'),
+  consul: z
+    .url({ protocol: /^https?$/ })
+    .default('http://127.0.0.1:8500')
+    .describe('Address of the Consul agent.'),
   consulToken: z
     .string()
     .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, 'must be "env:NAME" or "file:/path": secrets are given by reference only')
-    .optional(),
-  /** Where `GET /metrics` is served; "off" (null) is nowhere. */
-  metrics: z.union([z.literal('off').transform(() => null), hostPortSchema]).prefault('off'),
-  /** Base address of an OTLP/HTTP receiver; null: no traces. */
+    .optional()
+    .describe("Consul's ACL token by reference: `env:NAME` or `file:/path`."),
+  metrics: z
+    .union([z.literal('off').transform(() => null), hostPortSchema])
+    .prefault('off')
+    .describe('Where `GET /metrics` is served; "off": nowhere.'),
   otlpEndpoint: z
     .url({ protocol: /^https?$/ })
     .nullable()
-    .default(null),
-  logLevel: z.enum(logLevels).default('info'),
+    .default(null)
+    .describe('Base address of an OTLP/HTTP receiver; null: no traces.'),
+  logLevel: z.enum(logLevels).default('info').describe('What is logged, and everything worse.'),
 } as const;
 
 /** One command line option: its place in the configuration, and how help shows it. */

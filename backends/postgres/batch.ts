@@ -29,7 +29,7 @@ export interface SentStatement {
   readonly name: string;
   /** Whether the server has to parse it first. */
   readonly parse: boolean;
-  /** Rows behind the one with which they come to so many bytes are thrown away as they arrive. */
+  /** From the row on with which they would come to more bytes, rows are thrown away as they arrive; but not the first. */
   readonly maxBytes: number;
 }
 
@@ -101,10 +101,8 @@ export class Batch implements pg.Submittable {
   }
 
   handleDataRow({ fields, length }: { readonly fields: TextRow; readonly length: number }): void {
-    if (this.#bytesLeft <= 0) {
-      this.#cut = true;
-      return;
-    }
+    this.#cut ||= this.#rows.length > 0 && length > this.#bytesLeft;
+    if (this.#cut) return;
     this.#rows.push(fields);
     this.#bytesLeft -= length;
   }

@@ -74,14 +74,39 @@ export class Connection implements Disposable {
     return this.#prepared(text).all(...values) as unknown as readonly SqlRow[];
   }
 
-  /** Runs one statement, kept parsed, and gives its rows up to the one with which they come to so many bytes, roughly, and whether there are more. */
-  upTo(maxBytes: number, text: string, values: readonly SqlValue[] = []): { readonly rows: readonly SqlRow[]; readonly cut: boolean } {
+  /** Runs these statements, kept parsed, and gives the rows of each: all that come before the one with which they would come to more bytes, roughly, but the first in any case. `cut`: there are more. Of several statements each has one row, or none. */
+  within(maxBytes: number, statements: readonly Statement[]): { readonly rows: readonly (readonly SqlRow[])[]; readonly cut: boolean } {
+    const [only] = statements;
+    if (statements.length === 1 && only !== undefined) {
+      const { rows, cut } = this.#upTo(maxBytes, only);
+      return { rows: [rows], cut };
+    }
+    const all: (readonly SqlRow[])[] = [];
+    let bytes = 0;
+    for (const { text, values } of statements) {
+      const rows = this.all(text, values);
+      const before = bytes;
+      for (const row of rows) bytes += bytesOf(row);
+      if (rows.length > 0 && before > 0 && bytes > maxBytes) return { rows: all, cut: true };
+      all.push(rows);
+    }
+    return { rows: all, cut: false };
+  }
+
+  #upTo(maxBytes: number, { text, values }: Statement): { readonly rows: readonly SqlRow[]; readonly cut: boolean } {
     const rows: SqlRow[] = [];
-    let bytesLeft = maxBytes;
-    for (const row of this.#prepared(text).iterate(...values) as unknown as Iterable<SqlRow>) {
-      if (bytesLeft <= 0) return { rows, cut: true };
-      rows.push(row);
-      for (const value of row) bytesLeft -= typeof value === 'string' || value instanceof Uint8Array ? value.length : 8;
+    let bytes = 0;
+    try {
+      for (const row of this.#prepared(text).iterate(...values) as unknown as Iterable<SqlRow>) {
+        const more = bytesOf(row);
+        if (rows.length > 0 && bytes + more > maxBytes) return { rows, cut: true };
+        rows.push(row);
+        bytes += more;
+      }
+    } catch (error) {
+      // One whose iteration has failed, as by an abort, would fail once more when it is used again: with an error without a message.
+      this.#statements.delete(text);
+      throw error;
     }
     return { rows, cut: false };
   }
@@ -159,6 +184,8 @@ export class Connection implements Disposable {
     return statement;
   }
 }
+
+const bytesOf = (row: SqlRow): number => row.reduce<number>((sum, value) => sum + (typeof value === 'string' || value instanceof Uint8Array ? value.length : 8), 0);
 
 /** The name as SQL, whatever characters it has. */
 export function quoteIdentifier(name: string): string {

@@ -14,13 +14,11 @@ function answer({ id, tables, statements, maxBytes = Number.POSITIVE_INFINITY }:
   current = id;
   try {
     const { connection, fence } = file.get();
-    const read = connection.transaction('DEFERRED', () => {
+    const { rows, cut } = connection.transaction('DEFERRED', () => {
       fence.check(tables);
-      return statements.map(({ text, values }) =>
-        maxBytes === Number.POSITIVE_INFINITY ? { rows: connection.all(text, values), cut: false } : connection.upTo(maxBytes, text, values),
-      );
+      return connection.within(maxBytes, statements);
     });
-    return { id, packed: packRows(read.map(({ rows }) => rows)), cut: read.some(({ cut }) => cut) };
+    return { id, packed: packRows(rows), cut };
   } catch (error) {
     return { id, fault: faultOf(error) };
   }

@@ -25,7 +25,7 @@ export interface Scan {
   /** Tables whose fence must let gateways read; none: unchecked. */
   readonly tables: readonly string[];
   readonly statements: readonly Statement[];
-  /** Of each statement's rows; left out: all of them are wanted. */
+  /** Of all rows together; left out: all of them are wanted. Of several statements each has one row, or none. */
   readonly maxBytes?: number;
 }
 

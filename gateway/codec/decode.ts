@@ -3,6 +3,7 @@ import type { Cell, ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { mostAddedDigits, plainDecimal } from './number-text.ts';
 import { valueField } from './value-field.ts';
 
 /** A column's type as messages show it: "int64 (bigint)". */
@@ -10,9 +11,17 @@ export const typeText = (column: ColumnSchema): string =>
   column.kind === 'array' ? `array of ${column.elementKind ?? 'unknown'} (${column.nativeType})` : `${column.kind} (${column.nativeType})`;
 
 const mostShown = 64;
-const decimalPattern = /^-?\d+(?:\.\d+)?$/;
-const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const datePattern = /^[+-]?(\d{4,7})-(\d\d)-(\d\d)$/;
+const notFinite: readonly string[] = ['NaN', 'Infinity', '-Infinity'];
+const integerRanges = {
+  int16: [-0x8000n, 0x7fffn],
+  int32: [-0x8000_0000n, 0x7fff_ffffn],
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
+  uint64: [0n, 2n ** 64n - 1n],
+} as const;
+/** "-32768 to 32767" */
+export const rangeText = (kind: keyof typeof integerRanges): string => integerRanges[kind].join(' to ');
 const dayMicros = 86_400_000_000n;
 
 /** Turns a wire value into the cell of its column. VALUE_INVALID names the field, the value given and the type expected. `field` is the message field that holds the row, such as "row". */
@@ -39,8 +48,8 @@ function decodeScalar(value: Value, column: ColumnSchema, columnKind: ScalarKind
     case 'int16':
     case 'int32': {
       if (kind.case !== 'int64Value') throw fail();
-      const limit = columnKind === 'int16' ? 0x8000 : 0x8000_0000;
-      if (kind.value < -limit || kind.value >= limit) throw fail('out of range');
+      const [least, most] = integerRanges[columnKind];
+      if (kind.value < least || kind.value > most) throw fail(`must be ${rangeText(columnKind)}`);
       return Number(kind.value);
     }
     case 'int64':
@@ -56,10 +65,12 @@ function decodeScalar(value: Value, column: ColumnSchema, columnKind: ScalarKind
     case 'float64':
       if (kind.case === 'doubleValue') return kind.value;
       throw fail();
-    case 'decimal':
+    case 'decimal': {
       if (kind.case !== 'decimalValue') throw fail();
-      if (!isDecimal(kind.value)) throw fail('must be plain decimal notation, "NaN", "Infinity" or "-Infinity"');
-      return kind.value;
+      const decimal = notFinite.includes(kind.value) ? kind.value : plainDecimal(kind.value);
+      if (decimal === null) throw fail(`must be a decimal number (an exponent of at most ${mostAddedDigits}), "NaN", "Infinity" or "-Infinity"`);
+      return decimal;
+    }
     case 'text':
       if (kind.case === 'textValue') return kind.value;
       throw fail();
@@ -68,8 +79,8 @@ function decodeScalar(value: Value, column: ColumnSchema, columnKind: ScalarKind
       throw fail();
     case 'uuid':
       if (kind.case !== 'uuidValue') throw fail();
-      if (!uuidPattern.test(kind.value)) throw fail('must be lower case with hyphens');
-      return kind.value;
+      if (!uuidPattern.test(kind.value)) throw fail('must be a UUID with hyphens');
+      return kind.value.toLowerCase();
     case 'date':
       if (kind.case !== 'dateValue') throw fail();
       if (!isDate(kind.value)) throw fail('must be a day of the calendar as "YYYY-MM-DD", "infinity" or "-infinity"');
@@ -95,8 +106,6 @@ function decodeScalar(value: Value, column: ColumnSchema, columnKind: ScalarKind
       return assertNever(columnKind);
   }
 }
-
-const isDecimal = (text: string): boolean => decimalPattern.test(text) || text === 'NaN' || text === 'Infinity' || text === '-Infinity';
 
 function isDate(text: string): boolean {
   if (text === 'infinity' || text === '-infinity') return true;

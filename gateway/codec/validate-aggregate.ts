@@ -1,6 +1,7 @@
 import { aggregateColumn, aggregateKind } from '../../core/aggregate-column.ts';
 import type { AggregateGroup, AggregateOperation, Aggregation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { AggregateRequest, AggregateResponse, Aggregation as WireAggregation } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { columnOf } from './columns.ts';
 import { encodeCell } from './encode-cell.ts';
@@ -41,6 +42,15 @@ function decodeGroupBy(handle: TableHandle, name: string): string | null {
   return name;
 }
 
+/** The columns that an answer's groups and values are cells of; `group` null: all rows are one. */
+export function columnsOfGroups(
+  handle: TableHandle,
+  { aggregations, groupBy }: Pick<AggregateOperation, 'aggregations' | 'groupBy'>,
+): { readonly group: ColumnSchema | null; readonly values: readonly ColumnSchema[] } {
+  const column = (name: string): ColumnSchema => columnOf(handle, name, 'aggregations');
+  return { group: groupBy === null ? null : column(groupBy), values: aggregations.map((aggregation) => aggregateColumn(aggregation, column)) };
+}
+
 /** RESULT_TOO_LARGE where there are more groups than an answer holds. */
 export function encodeGroups(handle: TableHandle, { aggregations, groupBy }: AggregateOperation, groups: readonly AggregateGroup[]): AggregateResponse {
   if (groups.length > mostGroups)
@@ -48,15 +58,13 @@ export function encodeGroups(handle: TableHandle, { aggregations, groupBy }: Agg
       'RESULT_TOO_LARGE',
       `group_by: "${groupBy}" has more than ${mostGroups} values among these rows; narrow them by a filter, such as a range of "${groupBy}"`,
     );
-  const column = (name: string) => columnOf(handle, name, 'aggregations');
-  const group = groupBy === null ? null : column(groupBy);
-  const columns = aggregations.map((aggregation) => aggregateColumn(aggregation, column));
+  const { group, values } = columnsOfGroups(handle, { aggregations, groupBy });
   return {
     $typeName: 'switchyard.data.v1.AggregateResponse',
     groups: groups.map((found) => ({
       $typeName: 'switchyard.data.v1.AggregateGroup',
       ...(group === null ? {} : { group: encodeCell(group.kind, found.group) }),
-      values: columns.map(({ kind }, index) => encodeCell(kind, found.values[index] ?? null)),
+      values: values.map(({ kind }, index) => encodeCell(kind, found.values[index] ?? null)),
     })),
   };
 }

@@ -52,13 +52,11 @@ export function decodeFilter(handle: TableHandle, filter: WireFilter | undefined
       case 'isNull':
         return { kind: 'isNull', column: columnOf(handle, kind.value.column, `${at}.is_null.column`).name };
       case 'prefix': {
-        const column = columnOf(handle, kind.value.column, `${at}.prefix.column`);
-        if (column.kind !== 'text') throw argument(`${at}.prefix.column: "${column.name}" is of kind ${column.kind}; a prefix needs a text column`);
+        const column = textual(handle, kind.value.column, `${at}.prefix.column`, 'a prefix');
         return { kind: 'prefix', column: column.name, text: kind.value.text };
       }
       case 'like': {
-        const column = columnOf(handle, kind.value.column, `${at}.like.column`);
-        if (column.kind !== 'text') throw argument(`${at}.like.column: "${column.name}" is of kind ${column.kind}; a pattern needs a text column`);
+        const column = textual(handle, kind.value.column, `${at}.like.column`, 'a pattern');
         const fault = patternFault(kind.value.pattern);
         if (fault !== null) throw argument(`${at}.like.pattern: got ${JSON.stringify(kind.value.pattern)}; ${fault}`);
         return { kind: 'like', column: column.name, pattern: kind.value.pattern };
@@ -89,6 +87,13 @@ function decodeTuple(handle: TableHandle, { columns, operator: wireOperator, val
   if (twice !== undefined) throw argument(`${at}.columns: "${twice}" is named twice`);
   const cells = columns.map((name, index) => comparand(values[index], comparable(handle, name, `${at}.columns[${index}]`, false), `${at}.values[${index}]`));
   return { kind: 'tuple', columns, operator, values: cells };
+}
+
+/** A column of text, or of an enum, which is matched by its labels. */
+function textual(handle: TableHandle, name: string, field: string, what: string): ColumnSchema {
+  const column = columnOf(handle, name, field);
+  if (column.kind !== 'text' && column.kind !== 'enum') throw argument(`${field}: "${column.name}" is of kind ${column.kind}; ${what} needs a column of kind text or enum`);
+  return column;
 }
 
 function comparable(handle: TableHandle, name: string, field: string, forEquality: boolean): ColumnSchema {

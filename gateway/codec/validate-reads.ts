@@ -1,6 +1,7 @@
 import type { BatchGetOperation, GetOperation, OrderTerm, QueryOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { Consistency, type BatchGetRequest, type GetRequest, type QueryRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { maxMessageBytes } from '../message-limit.ts';
 import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
 import { decodePageToken, queryDigest } from './page-token.ts';
 import type { TableHandle } from './table-handle.ts';
@@ -11,9 +12,11 @@ const mostRows = 1_000;
 const defaultRows = 100;
 /** Rows of one piece of a stream: many, for each piece is a statement of its own. */
 const pieceRows = 2_000;
-/** Cells of a page, and of a stream's piece: callers take messages of 4 MiB, as gRPC's clients do unless they are told otherwise. */
+/** Cells of a page, and of a stream's piece, as the store sends them: callers take messages of 4 MiB, as gRPC's clients do unless they are told otherwise. A row that is larger comes alone. */
 const pageBytes = 1_536 * 1_024;
 const pieceBytes = 512 * 1_024;
+/** So many times longer may a message be than the text of an array, in which a number may be a digit. */
+const arrayFactor = 4;
 /** What a cell takes in a message beside its column's name and its text. */
 const cellOverhead = 12;
 
@@ -44,7 +47,8 @@ export function decodeGet(handle: TableHandle, request: GetRequest): GetOperatio
 }
 
 export function decodeBatchGet(handle: TableHandle, request: BatchGetRequest): BatchGetOperation {
-  return { keys: request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`)), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
+  const keys = request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`));
+  return { keys, columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames), maxBytes: maxMessageBytes };
 }
 
 /** What every request for rows in an order has. */
@@ -74,7 +78,8 @@ function decodeRows(handle: TableHandle, key: string, request: RowsRequest, most
   const fetched = [...new Set([...columns, ...orderBy.map((term) => term.column)])];
   const rowOverhead = columns.reduce((sum, name) => sum + name.length + cellOverhead, 0);
   const limit = Math.max(1, Math.min(most, Math.floor(pageBytes / rowOverhead)));
-  return { operation: { filter, orderBy, columns: fetched, limit, maxBytes, after }, columns, digest };
+  const hasArrays = columns.some((name) => handle.columns.get(name)?.kind === 'array');
+  return { operation: { filter, orderBy, columns: fetched, limit, maxBytes: hasArrays ? maxBytes / arrayFactor : maxBytes, after }, columns, digest };
 }
 
 function decodeOrder(handle: TableHandle, request: RowsRequest): readonly OrderTerm[] {

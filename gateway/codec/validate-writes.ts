@@ -97,9 +97,9 @@ function decodeDelete(handle: TableHandle, request: DeleteRequest, at: string): 
   return { operation: { kind: 'delete', table: handle.schema.name, key, precondition, allowMissing: request.allowMissing }, keys: [key] };
 }
 
-/** Of a call of its own the condition stands for the tag by now. */
+/** Whoever can serve a tag has compared it by now. */
 function refuseTag(etag: string, at: string): void {
-  if (etag !== '') throw argument(`${at}etag: only in a call of its own; here give a precondition or, in a transaction, read the row under a lock`);
+  if (etag !== '') throw argument(`${at}etag: not inside a Mutate; give a precondition, or make the write a call of its own or one of a transaction`);
 }
 
 /** The row's cells that the mask names, or all. */

@@ -14,4 +14,6 @@ export interface Call {
   readonly onRepeated: () => void;
   /** Told when the writes do not fit the shape of their tables: that error ends the call before anything is sent with it, or the shape was old and they are looked at once more. */
   readonly onUnfit: (error: unknown) => void;
+  /** Fails where this answer cannot be sent: RESULT_TOO_LARGE. */
+  readonly checkAnswer: (answer: object) => void;
 }

@@ -20,8 +20,13 @@ const statusOfCode = {
   DEADLINE_EXCEEDED: 504,
 } as const satisfies Record<CanonicalCode, number>;
 
-/** Where HTTP has a status for exactly this: draft-ietf-httpapi-idempotency-key-header, 2.7. */
-const statusOfReason: Partial<Record<ErrorReason, number>> = { REQUEST_ID_REUSED: 422 };
+/** Where HTTP has a more exact status. 429 and 503 are for what may be tried again as it is: many clients do that by themselves. */
+const statusOfReason: Partial<Record<ErrorReason, number>> = {
+  MESSAGE_TOO_LARGE: 413,
+  RESULT_TOO_LARGE: 422,
+  // As draft-ietf-httpapi-idempotency-key-header, 2.7, says.
+  REQUEST_ID_REUSED: 422,
+};
 
 /** A failure whose HTTP status is more exact than its canonical code's, with the headers that belong to it. */
 export class HttpError extends SwitchyardError {

@@ -5,6 +5,7 @@ import { CALLER_KEY } from '../../core/request-record.ts';
 import { timestampText } from '../../core/time-text.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import {
+  type AggregateRequest,
   Change_Kind,
   type DataService,
   type DeleteRequest,
@@ -29,7 +30,7 @@ import { wholeRow, writeIfMatch } from '../conditional-write.ts';
 import { isMatch, rowTag } from '../row-tag.ts';
 import { quotedTag, tagCondition } from './etag.ts';
 import { type HttpAnswer, HttpError, problemAnswer } from './http-error.ts';
-import { fieldToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
+import { fieldToJson, groupsToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
 import type { JsonNode } from './json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
 import { keyToPath, rowToJson } from './json/row-json.ts';
@@ -143,6 +144,9 @@ export class JsonApi {
         break;
       case 'Delete':
         if (handle !== null) return json(200, messageToJson(binding.method.output, await this.#write(head, request, handle, context), rowWriter(handle)));
+        break;
+      case 'Aggregate':
+        if (handle !== null) return json(200, groupsToJson(await this.#options.service.aggregate(request as AggregateRequest, context), handle, request as AggregateRequest));
         break;
     }
     const answer = await this.#call(binding.method.localName, request, context);
@@ -281,7 +285,8 @@ async function* changeEvents(first: IteratorResult<Told>, answers: AsyncIterator
       yield events.length > 0 ? events.join('') : `id: ${token}\nevent: position\ndata: {}\n\n`;
     }
   } catch (error) {
-    yield `event: error\ndata: ${problemAnswer(error).body}\n\n`;
+    // Not "error": a browser calls the loss of a connection that.
+    yield `event: failure\ndata: ${problemAnswer(error).body}\n\n`;
   } finally {
     await answers.return?.();
   }

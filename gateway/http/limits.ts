@@ -1,7 +1,9 @@
+import { maxMessageBytes } from '../message-limit.ts';
+
 /** Limits of the HTTP door; the only home of their values. */
 export const httpLimits = {
-  /** Of a request's body, as it is sent and unpacked; gRPC's messages have the same. */
-  bodyBytes: 16 * 1024 * 1024,
+  /** Of a request's body, as it is sent and unpacked. */
+  bodyBytes: maxMessageBytes,
   /** Of all bodies that are read at once, unpacked ones included; who comes then waits. */
   allBodiesBytes: 256 * 1024 * 1024,
   /** Bodies up to here are not counted: there are no more of them than connections. */

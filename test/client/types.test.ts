@@ -6,6 +6,7 @@ import { tables } from './shop-tables.ts';
 /* What the compiler must take, and what it must refuse: each "@ts-expect-error" fails the type check of the project when there is none. */
 
 type Orders = typeof tables.orders;
+const measured = { name: 'measured', columns: { id: { kind: 'int32' }, weight: { kind: 'float64', nullable: true } }, primaryKey: ['id'] } as const;
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const isTrue = <T extends true>(): T => true as T;
 
@@ -79,6 +80,7 @@ test('calls take and give what their table has', () => {
       return line?.quantity ?? 0;
     });
     isTrue<Equal<typeof sum, number>>();
+    for await (const { token } of db.orders.watch({ token: undefined, onBegin: async () => {}, onRetry: ({ reason }) => void reason })) isTrue<Equal<typeof token, string>>();
     // @ts-expect-error a part of the key is missing
     await db.lines.get({ order_id: 1n });
     // @ts-expect-error there is no such table
@@ -89,6 +91,100 @@ test('calls take and give what their table has', () => {
     await db.orders.update({ id: 1n }, { note: 'x' }, { returning: ['nothing'] });
     // @ts-expect-error no stream within a transaction
     await db.transact(async (tx) => tx.orders.stream());
+  }
+  expect(calls).toBeInstanceOf(Function);
+});
+
+test('a call takes what it keeps, on its own and within a transaction', () => {
+  async function calls(db: Database<typeof tables>): Promise<void> {
+    const { signal } = new AbortController();
+    await db.orders.get({ id: 1n }, { deadlineMs: 1, signal });
+    await db.orders.update({ id: 1n }, { note: 'x' }, { deadlineMs: 1, signal, requestId: 'r', etag: 'e', where: { parts: 1 }, returning: ['note'] });
+    db.orders.stream({ deadlineMs: 1, signal, limit: 1 });
+    // @ts-expect-error a lock lasts as long as its transaction
+    await db.orders.get({ id: 1n }, { lock: 'update' });
+    // @ts-expect-error neither does a stream take one
+    db.orders.stream({ lock: 'update' });
+    await db.transact(
+      async (tx) => {
+        await tx.orders.query({ lock: 'share', where: { parts: 1 }, pageSize: 1 });
+        await tx.orders.update({ id: 1n }, { note: 'x' }, { where: { parts: 1 }, returning: ['note'] });
+        const tagged = await tx.orders.getTagged({ id: 1n });
+        isTrue<Equal<typeof tagged, { readonly row: RowOf<Orders>; readonly etag: string } | null>>();
+        // @ts-expect-error the transaction has its limits as a whole
+        await tx.orders.get({ id: 1n }, { deadlineMs: 1 });
+        // @ts-expect-error and its signal
+        await tx.orders.count({}, { signal });
+        // @ts-expect-error and its request id
+        await tx.orders.insert({ customer: 'a', total: '1' }, { requestId: 'r' });
+        await tx.orders.delete({ id: 1n }, { etag: 'e' });
+        // @ts-expect-error numbers lock no rows
+        await tx.orders.count({}, { lock: 'update' });
+      },
+      { isolation: 'serializable', readOnly: true, retryMs: 1, signal, onRetry: ({ reason }) => void reason },
+    );
+    // @ts-expect-error there is no such isolation
+    await db.transact(async () => 1, { isolation: 2 });
+  }
+  expect(calls).toBeInstanceOf(Function);
+});
+
+test('numbers have the types of their aggregations', () => {
+  async function calls(db: Database<{ orders: Orders; measured: typeof measured }>): Promise<void> {
+    const [all] = await db.orders.aggregate({ orders: 'count', turnover: { sum: 'total' }, parts: { sum: 'parts' }, most: { max: 'parts' }, first: { min: 'placed_at' } });
+    isTrue<
+      Equal<
+        typeof all,
+        | ({ readonly orders: bigint; readonly turnover: string | null; readonly parts: string | null; readonly most: number | null; readonly first: string | null } & {
+            readonly group: null;
+          })
+        | undefined
+      >
+    >();
+    const groups = await db.orders.aggregate({ orders: 'count' }, { groupBy: 'note', where: { parts: 1 }, deadlineMs: 1 });
+    isTrue<Equal<(typeof groups)[number]['group'], string | null>>();
+    const [ids] = await db.orders.aggregate({ last: { max: 'id' } }, { groupBy: 'id' });
+    isTrue<Equal<[NonNullable<typeof ids>['last'], NonNullable<typeof ids>['group']], [bigint | null, bigint]>>();
+    const [sums] = await db.measured.aggregate({ weight: { sum: 'weight' } });
+    isTrue<Equal<NonNullable<typeof sums>['weight'], number | null>>();
+    // @ts-expect-error one aggregation computes one number
+    await db.orders.aggregate({ n: { sum: 'total', max: 'parts' } });
+    // @ts-expect-error there is no sum of texts
+    await db.orders.aggregate({ n: { sum: 'customer' } });
+    // @ts-expect-error an array has no order
+    await db.orders.aggregate({ n: { max: 'tags' } });
+    // @ts-expect-error there is no such column
+    await db.orders.aggregate({ n: { max: 'nothing' } });
+    // @ts-expect-error the group's own value has this name
+    await db.orders.aggregate({ group: 'count' });
+  }
+  expect(calls).toBeInstanceOf(Function);
+});
+
+test('a mutate gives each write its result', () => {
+  async function calls(db: Database<typeof tables>): Promise<void> {
+    const [order, parts, gone] = await db.mutate(
+      (batch) => [
+        batch.orders.insert({ customer: 'a', total: '1' }),
+        batch.orders.update({ id: 1n }, { parts: add(1) }, { returning: ['parts', 'note'], where: { note: null } }),
+        batch.lines.delete({ order_id: 1n, line: 1 }),
+      ],
+      { requestId: 'r', deadlineMs: 1 },
+    );
+    isTrue<Equal<[typeof order, typeof parts, typeof gone], [{ readonly id: bigint }, { readonly parts: number; readonly note: string | null }, boolean]>>();
+    const [first, ...others] = await db.mutate((batch) => [
+      batch.orders.insert({ customer: 'a', total: '1' }),
+      ...[1, 2].map((line) => batch.lines.insert({ order_id: 1n, line })),
+    ]);
+    isTrue<Equal<[typeof first, (typeof others)[number]], [{ readonly id: bigint }, { readonly order_id: bigint; readonly line: number }]>>();
+    // @ts-expect-error the whole has one request id
+    await db.mutate((batch) => [batch.orders.insert({ customer: 'a', total: '1' }, { requestId: 'r' })]);
+    // @ts-expect-error etags are for calls of their own
+    await db.mutate((batch) => [batch.orders.delete({ id: 1n }, { etag: 'e' })]);
+    // @ts-expect-error a column that has no default is missing
+    await db.mutate((batch) => [batch.orders.insert({ customer: 'a' })]);
+    // @ts-expect-error nothing is waited for while the writes are made
+    await db.mutate(async (batch) => [batch.lines.delete({ order_id: 1n, line: 1 })]);
   }
   expect(calls).toBeInstanceOf(Function);
 });

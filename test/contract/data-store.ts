@@ -224,17 +224,38 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         }
       });
 
-      test('a page ends where its rows come to the bytes asked for, with at least one row, and the next one goes on behind it', async () => {
+      test('a page ends before its rows come to more than the bytes asked for, with at least one row, and the next one goes on behind it', async () => {
         await write(...Array.from({ length: 6 }, (_, i) => insertItem(BigInt(100 + i), `long ${i}`, { note: 'x'.repeat(1_000) })));
         const page = (after: Cell, maxBytes: number): Promise<QueryPage> =>
           store.query(item, { filter: null, orderBy: byId, columns: ['id', 'note'], limit: 100, maxBytes, after: [after] }, never);
-        const [one, three, all] = await Promise.all([page(99n, 1), page(99n, 2_500), page(99n, 100_000)]);
+        const [one, two, all] = await Promise.all([page(99n, 1), page(99n, 2_500), page(99n, 100_000)]);
         expect([one.rows.map(({ cells }) => cells[0]), one.more]).toEqual([[100n], true]);
-        expect([three.rows.map(({ cells }) => cells[0]), three.more]).toEqual([[100n, 101n, 102n], true]);
+        expect([two.rows.map(({ cells }) => cells[0]), two.more]).toEqual([[100n, 101n], true]);
         expect([all.rows.length, all.more]).toEqual([6, false]);
-        expect((await page(102n, 2_500)).rows.map(({ cells }) => cells[0])).toEqual([103n, 104n, 105n]);
+        expect((await page(101n, 2_500)).rows.map(({ cells }) => cells[0])).toEqual([102n, 103n]);
+        await write(insertItem(200n, 'short'), insertItem(201n, 'large', { note: 'x'.repeat(10_000) }));
+        const beforeLarge = await page(105n, 2_500);
+        expect([beforeLarge.rows.map(({ cells }) => cells[0]), beforeLarge.more]).toEqual([[200n], true]);
+        const large = await page(200n, 2_500);
+        expect([large.rows.map(({ cells }) => cells[0]), large.more]).toEqual([[201n], false]);
         // The rows that were left out are no other statement's.
         expect((await get(105n, ['name']))?.cells).toEqual(['long 5']);
+      });
+
+      test('batchGet refuses rows that come to more than the bytes asked for, but never one alone', async () => {
+        const ids = Array.from({ length: 80 }, (_, i) => BigInt(100 + i));
+        await write(...ids.map((id) => insertItem(id, `long ${id}`, { note: 'x'.repeat(1_000) })));
+        const batch = (keys: readonly bigint[], maxBytes: number) => store.batchGet(item, { keys: keys.map((id) => [id]), columns: ['id', 'note'], maxBytes }, never);
+        // Few and many: a store may read them in different ways.
+        for (const keys of [ids.slice(0, 5), ids]) {
+          expect((await batch(keys, keys.length * 1_200)).map((row) => row?.cells[0])).toEqual(keys);
+          const error = await failure(batch(keys, 3_500));
+          expect([error.reason, error.message]).toEqual([
+            'RESULT_TOO_LARGE',
+            expect.stringMatching(new RegExp(`the ${keys.length} keys come to more than 3500 bytes, and 3 of them fit; .*fewer keys`)),
+          ]);
+        }
+        expect((await batch([999n, 100n, 998n], 10)).map((row) => row?.cells[0] ?? null)).toEqual([null, 100n, null]);
       });
 
       test('aggregate counts, sums, and finds the smallest and largest, of all rows and by group', async () => {
@@ -395,6 +416,26 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
           [[], true],
           [null, false],
         ]);
+      });
+
+      test('an answer that is refused undoes several writes; of a single one it is told whether that was done', async () => {
+        await write(insertItem(1n, 'a', { amount: 1n }));
+        const seen: Cell[] = [];
+        const refusing = (...operations: readonly WriteOperation[]) =>
+          failure(
+            store.write(schemas, operations, never, (results) => {
+              seen.push(results.at(-1)?.row?.cells[0] ?? null);
+              throw new SwitchyardError('RESULT_TOO_LARGE', 'as a test wants it');
+            }),
+          );
+        const several = await refusing(insertItem(2n, 'b'), updateItem(1n, { amount: 7n }, { returning: ['amount'] }));
+        expect([several.reason, await amountOf(1n), await amountOf(2n)]).toEqual(['RESULT_TOO_LARGE', 1n, undefined]);
+        const single = await refusing(updateItem(1n, { amount: 7n }, { returning: ['amount'] }));
+        expect(single).toMatchObject(
+          (await amountOf(1n)) === 7n ? { reason: 'STORE_FAILED', message: 'the write was done; its answer cannot be shown: as a test wants it' } : { reason: 'RESULT_TOO_LARGE' },
+        );
+        expect(new Set(seen)).toEqual(new Set([7n]));
+        expect(await store.write(schemas, [updateItem(1n, { amount: 9n })], never, (results) => results.length)).toBe(1);
       });
 
       test.each<[string, WriteOperation, ErrorReason]>([

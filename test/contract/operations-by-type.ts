@@ -299,6 +299,16 @@ export function operationsByTypeContract(name: string, types: DeclaredTypes, set
 
       const textOrder = (text: string): number => values.findIndex((value) => cellText(value) === text);
 
+      if (sample.kind === 'enum') {
+        test('prefix and like, by the labels', async () => {
+          await fill();
+          expect(await idsWhere({ kind: 'prefix', column: 'v', text: 'so' })).toEqual([2]);
+          expect(await idsWhere({ kind: 'prefix', column: 'v', text: 'So' })).toEqual([]);
+          expect(await idsWhere({ kind: 'like', column: 'v', pattern: '%l%' })).toEqual([1, 3]);
+          expect(await idsWhere({ kind: 'not', filter: { kind: 'like', column: 'v', pattern: 'no label' } })).toEqual([0, 1, 2, 3]);
+        });
+      }
+
       if (sample.kind === 'text') {
         test('prefix and like', async () => {
           await fill();

@@ -7,12 +7,17 @@ import { parse } from 'yaml';
 import { decodeKeyspace } from '../../control/services/decode-keyspace.ts';
 import { KeyspaceSchema } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { examplesOf, testsOfPages } from '../support/shell/page-examples.ts';
+import { configurationPage } from './configuration-page.ts';
 import { errorsPage } from './errors-page.ts';
 
 const root = join(import.meta.dirname, '../..');
 
 test('docs/errors.md is what the catalogue says', async () => {
   expect(await readFile(join(root, 'docs/errors.md'), 'utf8')).toBe(errorsPage());
+});
+
+test('docs/configuration.md is what the schemas say', async () => {
+  expect(await readFile(join(root, 'docs/configuration.md'), 'utf8')).toBe(configurationPage());
 });
 
 const pageNames = ['README.md', ...(await readdir(join(root, 'docs'), { recursive: true })).filter((file) => file.endsWith('.md')).map((file) => join('docs', file))];

@@ -85,6 +85,7 @@ class ExecutorRig {
       },
       onRepeated: () => {},
       onUnfit: (error) => this.unfit.push(error),
+      checkAnswer: () => {},
     };
   }
 

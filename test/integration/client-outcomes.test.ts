@@ -1,13 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { Server } from '@grpc/grpc-js';
-import { type Database, openDatabase } from '../../client/client.ts';
+import { add, type Database, type DatabaseOptions, openDatabase } from '../../client/client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ErrorReason } from '../../core/error-catalogue.ts';
-import { DataService, type TransactResponseSchema } from '../../gen/switchyard/data/v1/data_service_pb.ts';
-import { systemClock } from '../../runtime/clock.ts';
-import { addService, listenGrpc, type RpcImplementation } from '../../runtime/grpc-server.ts';
+import type { DataService, MutateRequest, TransactResponseSchema } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { tables } from '../client/shop-tables.ts';
+import { ToldGateway } from '../support/gateway/told-gateway.ts';
 
 /* What the typed client makes of answers that a gateway gives rarely, and never when a test wants them: so this one says what it is told to. */
 
@@ -16,25 +15,68 @@ let inserts: Answer[] = [];
 let commits: Answer[] = [];
 let works: Answer[] = [];
 let ids: string[] = [];
-let streams = 0;
+let begins = 0;
+let calls = 0;
+let mutation: MutateRequest | null = null;
 
-const failed = (reason: Answer): SwitchyardError => new SwitchyardError(reason as ErrorReason, reason, reason === 'STORE_UNAVAILABLE' ? { retryAfterMs: 5 } : {});
-const next = (answers: Answer[]): Answer => (answers.length > 1 ? (answers.shift() ?? 'ok') : (answers[0] ?? 'ok'));
-const unserved = async (): Promise<never> => {
-  throw new SwitchyardError('INTERNAL', 'not part of this test');
+/** Which of them ask for another try soon, or later than any deadline here. */
+const retryAfterMs: Readonly<Record<string, number>> = { STORE_UNAVAILABLE: 5, STORE_OVERLOADED: 10_000 };
+const failed = (reason: Answer): SwitchyardError => {
+  const afterMs = retryAfterMs[reason];
+  return new SwitchyardError(reason as ErrorReason, reason, afterMs === undefined ? {} : { retryAfterMs: afterMs });
 };
+const next = (answers: Answer[]): Answer => (answers.length > 1 ? (answers.shift() ?? 'ok') : (answers[0] ?? 'ok'));
 const row = { cells: { id: { kind: { case: 'int64Value' as const, value: 1n } } } };
+const text = (value: string) => ({ kind: { case: 'textValue' as const, value } });
 
-const served: Pick<RpcImplementation<typeof DataService>, 'insert' | 'transact' | 'streamQuery' | 'watch'> = {
+const served: Partial<RpcImplementation<typeof DataService>> = {
+  get: async () => {
+    calls += 1;
+    return { row: { cells: { ...row.cells, note: text('x'.repeat(2_000)) } } };
+  },
   insert: async ({ requestId }) => {
     ids.push(requestId);
     const answer = next(inserts);
-    if (answer === 'ok') return { row };
+    if (answer === 'ok') return { row: { cells: { ...row.cells, note: text('x'.repeat(2_000)) } } };
     throw failed(answer);
   },
+  update: async () => {
+    calls += 1;
+    return { row };
+  },
+  delete: async () => {
+    calls += 1;
+    return { deleted: true };
+  },
+  mutate: async (request) => {
+    ids.push(request.requestId);
+    mutation = request;
+    const answer = next(inserts);
+    if (answer !== 'ok') throw failed(answer);
+    return { results: request.mutations.map(({ kind }) => (kind.case === 'delete' ? { deleted: true } : { row })) };
+  },
+  aggregate: async ({ aggregations, groupBy }) => {
+    calls += 1;
+    return {
+      groups: [
+        {
+          ...(groupBy === '' ? {} : { group: text('Ada') }),
+          values: aggregations.map(({ kind }) =>
+            kind.case === 'count'
+              ? { kind: { case: 'int64Value' as const, value: 2n } }
+              : kind.case === 'sum'
+                ? { kind: { case: 'decimalValue' as const, value: '1.50' } }
+                : { kind: { case: 'nullValue' as const, value: 0 } },
+          ),
+        },
+      ],
+    };
+  },
   async *transact(requests): AsyncGenerator<MessageInitShape<typeof TransactResponseSchema>> {
+    begins += 1;
     for await (const { kind } of requests) {
       if (kind.case === 'begin') yield { kind: { case: 'goesOn', value: {} } };
+      else if (kind.case === 'get') yield { kind: { case: 'get', value: { row } } };
       else if (kind.case === 'insert') {
         const answer = next(works);
         if (answer !== 'ok') throw failed(answer);
@@ -47,32 +89,21 @@ const served: Pick<RpcImplementation<typeof DataService>, 'insert' | 'transact' 
       }
     }
   },
-  async *streamQuery({ pageToken }) {
-    streams += 1;
-    yield { rows: pageToken === '' ? [row] : [], nextPageToken: '' };
-    throw failed('STORE_UNAVAILABLE');
-  },
-  async *watch({ token }) {
-    streams += 1;
-    yield { token: `${token}+`, changes: [{ kind: 1, after: row }] };
-    throw failed('DEADLINE_EXCEEDED');
-  },
 };
-const others = ['get', 'batchGet', 'query', 'aggregate', 'insertMany', 'upsert', 'update', 'delete', 'mutate', 'describeTable', 'listTables'].map((name) => [name, unserved]);
-const service = { ...Object.fromEntries(others), ...served } as RpcImplementation<typeof DataService>;
 
-const server = new Server();
+let gateway: ToldGateway;
 let db: Database<typeof tables>;
+const open = (options: Partial<DatabaseOptions> = {}) => openDatabase(tables, { addresses: gateway.address, deadlineMs: 300, ...options });
 beforeAll(async () => {
-  addService(server, DataService, service, { clock: systemClock, defaultDeadlineMs: 5_000, onFault: () => {} });
-  db = openDatabase(tables, { addresses: `127.0.0.1:${await listenGrpc(server, { host: '127.0.0.1', port: 0 })}`, deadlineMs: 300 });
+  gateway = await ToldGateway.open(served);
+  db = open();
 });
 afterAll(() => {
-  db[Symbol.dispose]();
-  server.forceShutdown();
+  db.close();
+  gateway[Symbol.dispose]();
 });
 beforeEach(() => {
-  [inserts, commits, works, ids, streams] = [['ok'], ['ok'], ['ok'], [], 0];
+  [inserts, commits, works, ids, begins, calls, mutation] = [['ok'], ['ok'], ['ok'], [], 0, 0, null];
 });
 
 const order = { customer: 'a', total: '1.00' };
@@ -89,17 +120,31 @@ describe('a write whose first try may have been done', () => {
     ['nor by a refusal of the gateway', ['OUTCOME_UNKNOWN', 'TABLE_UNKNOWN'], 'OUTCOME_UNKNOWN'],
     ['but by a store that has looked for its record', ['OUTCOME_UNKNOWN', 'UNIQUE_VIOLATION'], 'UNIQUE_VIOLATION'],
     ['nor is it known after its own deadline', ['DEADLINE_EXCEEDED'], 'OUTCOME_UNKNOWN'],
-    ['while one that certainly was not done is', ['STORE_UNAVAILABLE'], 'STORE_UNAVAILABLE'],
+    ['while one that certainly was not done is', ['STORE_OVERLOADED'], 'STORE_OVERLOADED'],
   ])('%s', async (_, answers, reason) => {
     inserts = answers;
     expect(await reasonOf(db.orders.insert(order))).toBe(reason);
     expect([new Set(ids).size, ids[0] !== '']).toEqual([1, true]);
   });
 
-  test('can be asked for again by its id', async () => {
+  test('can be asked for again by its id, which is not empty', async () => {
     await db.orders.insert(order, { requestId: 'mine' });
     await db.orders.insert(order, { requestId: 'mine' });
+    expect(await reasonOf(db.orders.insert(order, { requestId: '' }))).toBe('ARGUMENT_INVALID');
     expect(ids).toEqual(['mine', 'mine']);
+  });
+
+  test.each<Answer>(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PEER_UNREACHABLE'])('without an id it is not repeated after %s, and its outcome is unknown', async (answer) => {
+    using without = open({ requestIds: false });
+    inserts = [answer, 'ok'];
+    expect([await reasonOf(without.orders.insert(order)), ids]).toEqual(['OUTCOME_UNKNOWN', ['']]);
+  });
+
+  test('that was aborted in a pause between tries tells both', async () => {
+    inserts = ['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE'];
+    expect(await reasonOf(db.orders.insert(order, { signal: AbortSignal.timeout(50), deadlineMs: 5_000 }))).toBe('OUTCOME_UNKNOWN');
+    inserts = ['STORE_UNAVAILABLE'];
+    expect(await reasonOf(db.orders.insert(order, { signal: AbortSignal.timeout(50), deadlineMs: 5_000 }))).toBe('CANCELLED');
   });
 });
 
@@ -117,26 +162,157 @@ describe('a transaction whose commit may have been done', () => {
     expect(await reasonOf(run())).toBe(reason);
   });
 
-  test('has one request id as a whole', async () => {
-    expect(await reasonOf(db.transact(async (tx) => tx.orders.insert(order, { requestId: 'own' }), { retryMs: 0 }))).toBe('ARGUMENT_INVALID');
+  test('and that is aborted while it commits is not told as cancelled', async () => {
+    const ending = new AbortController();
+    commits = ['CANCELLED'];
+    const done = db.transact(
+      async (tx) => {
+        await tx.orders.insert(order);
+        queueMicrotask(() => ending.abort());
+      },
+      { signal: ending.signal },
+    );
+    expect(await reasonOf(done)).toBe('OUTCOME_UNKNOWN');
   });
 });
 
-test('a stream that breaks behind its last piece is over', async () => {
-  let rows = 0;
-  for await (const _row of db.orders.stream({ columns: ['id'] })) rows += 1;
-  expect([rows, streams]).toEqual([1, 1]);
+describe('a transaction', () => {
+  const within = (work: Parameters<typeof db.transact>[0]): Promise<unknown> => db.transact(work, { retryMs: 0 });
+  const messageOf = (work: Promise<unknown>): Promise<unknown> => work.then(String, ({ reason, message }: SwitchyardError) => `${reason} ${message}`);
+
+  test('that took too long is not run again', async () => {
+    works = ['TRANSACTION_EXPIRED'];
+    expect([await reasonOf(db.transact(async (tx) => tx.orders.insert(order))), begins]).toEqual(['TRANSACTION_EXPIRED', 1]);
+  });
+
+  test('begins no try behind its time', async () => {
+    works = ['STORE_OVERLOADED'];
+    const beganMs = performance.now();
+    expect([await reasonOf(db.transact(async (tx) => tx.orders.insert(order), { retryMs: 1_000 })), begins]).toEqual(['STORE_OVERLOADED', 1]);
+    expect(performance.now() - beganMs).toBeLessThan(5_000);
+  });
+
+  test('has its limits, its signal and its request id as a whole', async () => {
+    const options = [{ requestId: 'own' }, { deadlineMs: 5 }, { signal: new AbortController().signal }];
+    for (const given of options) {
+      const told = await Promise.all([
+        messageOf(within(async (tx) => tx.orders.insert(order, given as never))),
+        messageOf(within(async (tx) => tx.orders.get({ id: 1n }, given as never))),
+        messageOf(within(async (tx) => tx.orders.count({}, given as never))),
+      ]);
+      for (const message of told) expect(message).toMatch(new RegExp(`^ARGUMENT_INVALID ${Object.keys(given)[0]}: a transaction has it as a whole`));
+    }
+  });
+
+  test('takes no lock where there is none, and none of another name', async () => {
+    const update = { lock: 'update' } as never;
+    expect(await messageOf(within(async (tx) => tx.orders.count({}, update)))).toMatch(/^ARGUMENT_INVALID lock: goes with get/);
+    expect(await messageOf(within(async (tx) => tx.orders.delete({ id: 1n }, update)))).toMatch(/^ARGUMENT_INVALID lock: goes with get/);
+    expect(await messageOf(within(async (tx) => tx.orders.get({ id: 1n }, { lock: 'exclusive' as never })))).toMatch(/^ARGUMENT_INVALID lock: got "exclusive"/);
+    expect(await messageOf(db.orders.get({ id: 1n }, update))).toMatch(/^ARGUMENT_INVALID lock: a lock lasts as long as its transaction/);
+    expect(await messageOf(db.orders.update({ id: 1n }, { note: 'x' }, update))).toMatch(/^ARGUMENT_INVALID lock: /);
+  });
+
+  test('has one of three isolations', async () => {
+    expect(await messageOf(db.transact(async () => 1, { isolation: 'serialisable' as never }))).toMatch(
+      /^ARGUMENT_INVALID isolation: got "serialisable"; must be one of "read committed"/,
+    );
+    expect(await messageOf(db.transact(async () => 1, { isolation: 'serializable' }))).toBe('1');
+  });
+
+  test('leaves a gateway out that cannot be reached', async () => {
+    using both = open({ addresses: ['127.0.0.1:1', gateway.address] });
+    let retries = 0;
+    for (let time = 0; time < 6; time += 1) await both.transact(async (tx) => tx.orders.insert(order), { onRetry: () => (retries += 1) });
+    expect(retries).toBe(1);
+  });
 });
 
-test('a watch goes on when the time of one stream is over', async () => {
-  let changes = 0;
-  for await (const { token } of db.orders.watch({ token: 't' })) {
-    changes += 1;
-    if (changes === 3) {
-      expect(token).toBe('t+++');
-      break;
-    }
-  }
+describe('an etag', () => {
+  test('that is empty is none, neither of a row nor as a condition', async () => {
+    expect(await reasonOf(db.orders.getTagged({ id: 1n }))).toBe('NOT_SUPPORTED');
+    expect(await reasonOf(db.transact(async (tx) => tx.orders.getTagged({ id: 1n })))).toBe('NOT_SUPPORTED');
+    calls = 0;
+    expect(await reasonOf(db.orders.update({ id: 1n }, { note: 'x' }, { etag: '' }))).toBe('ARGUMENT_INVALID');
+    expect(await reasonOf(db.orders.delete({ id: 1n }, { etag: '' }))).toBe('ARGUMENT_INVALID');
+    expect(calls).toBe(0);
+  });
+});
+
+describe('a message that is too large', () => {
+  test('to be taken by a gateway was not sent; one that the client does not take was answered', async () => {
+    expect(await reasonOf(db.orders.insert({ ...order, note: 'x'.repeat(5_000_000) }))).toBe('MESSAGE_TOO_LARGE');
+    using small = open({ channel: { 'grpc.max_receive_message_length': 1_000 } });
+    expect(await reasonOf(small.orders.get({ id: 1n }))).toBe('RESULT_TOO_LARGE');
+    expect(ids).toEqual([]);
+    await expect(small.orders.insert(order)).rejects.toMatchObject({ reason: 'STORE_FAILED', message: expect.stringMatching(/^the write was done/) });
+    expect(ids).toHaveLength(1);
+  });
+});
+
+describe('mutate', () => {
+  test('does its writes under one request id, and answers each in its place', async () => {
+    inserts = ['OUTCOME_UNKNOWN', 'ok'];
+    const [made, gone, changed] = await db.mutate((batch) => [
+      batch.orders.insert(order),
+      batch.lines.delete({ order_id: 1n, line: 2 }, { where: { quantity: 0 } }),
+      batch.orders.update({ id: 1n }, { parts: add(1) }, { returning: ['id'], where: { note: null } }),
+    ]);
+    expect([made, gone, changed]).toEqual([{ id: 1n }, true, { id: 1n }]);
+    expect([ids.length, new Set(ids).size, ids[0] !== '']).toEqual([2, 1, true]);
+    expect(mutation?.mutations.map(({ kind }) => [kind.case, kind.value?.table])).toEqual([
+      ['insert', 'orders'],
+      ['delete', 'lines'],
+      ['update', 'orders'],
+    ]);
+  });
+
+  test('refuses a write that would get lost', async () => {
+    const lost = db.mutate((batch) => {
+      batch.orders.insert(order);
+      return [batch.lines.delete({ order_id: 1n, line: 2 })];
+    });
+    await expect(lost).rejects.toThrow('the function made 2 writes and returned 1');
+    const twice = db.mutate((batch) => {
+      const write = batch.orders.insert(order);
+      return [write, write];
+    });
+    await expect(twice).rejects.toThrow('the function made 1 writes and returned 2');
+    await expect(db.mutate((async () => []) as never)).rejects.toThrow('no promise of one');
+    expect(mutation).toBeNull();
+  });
+});
+
+describe('aggregate', () => {
+  test('gives numbers by their names, and the group', async () => {
+    expect(await db.orders.aggregate({ n: 'count', sum: { sum: 'total' }, last: { max: 'note' } }, { groupBy: 'customer' })).toEqual([
+      { group: 'Ada', n: 2n, sum: '1.50', last: null },
+    ]);
+    expect(await db.orders.aggregate({ n: 'count' })).toEqual([{ group: null, n: 2n }]);
+  });
+
+  test.each<[unknown, string]>([
+    [{ sum: 'total', max: 'parts' }, "n: got { sum: total, max: parts }; must be 'count' or one of"],
+    [{ avg: 'total' }, 'n: got { avg: total }'],
+    [{ sum: undefined }, 'n: got'],
+    ['counted', 'n: got counted'],
+  ])('refuses %j', async (aggregation, message) => {
+    await expect(db.orders.aggregate({ n: aggregation } as never)).rejects.toThrow(`aggregations.${message}`);
+    await expect(db.orders.aggregate({ group: 'count' } as never)).rejects.toThrow('aggregations.group: ');
+    expect(calls).toBe(0);
+  });
+});
+
+test('a database that was closed says so', async () => {
+  const closed = open();
+  await closed.orders.insert(order);
+  closed.close();
+  await expect(closed.orders.insert(order)).rejects.toMatchObject({ reason: 'CANCELLED', message: expect.stringContaining('the database was closed') });
+  await expect(closed.transact(async () => 1)).rejects.toMatchObject({ reason: 'CANCELLED', message: expect.stringContaining('the database was closed') });
+});
+
+test('a table does not hide a method of the database', () => {
+  expect(() => openDatabase({ close: tables.orders }, { addresses: gateway.address })).toThrow('the name "close" is taken');
 });
 
 test('a guard that asks for nothing, and a text or number that the wire would change, is refused before it is sent', async () => {

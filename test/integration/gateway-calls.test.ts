@@ -266,7 +266,7 @@ describe('what is refused names field, value and type', () => {
       'a number out of range',
       () => client.insert({ table: 'item', row: { cells: { name: text('x'), small: int(40_000) } } }),
       'VALUE_INVALID',
-      /row\.small: got int64_value 40000 \(out of range\); expected int16/,
+      /row\.small: got int64_value 40000 \(must be -32768 to 32767\); expected int16/,
     ],
     [
       'a day that does not exist',

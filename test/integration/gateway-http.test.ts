@@ -483,6 +483,10 @@ test('a write that was done and cannot be shown is never done twice, nor called 
   const made = await send('POST', '/v1/tables/odd/rows?returning=grid', { n: 2 });
   expect(made.json).toMatchObject({ status: 500, reason: 'STORE_FAILED', detail: expect.stringMatching(/the write was done; .*"grid"/) });
   expect((await send('PATCH', '/v1/tables/odd/rows/1?returning=grid', { n: { $add: 1 } })).json).toMatchObject({ status: 500, reason: 'STORE_FAILED' });
+  // Of several the answer is known before they are committed.
+  const raise = { update: { table: 'odd', key: { id: 1 }, row: { n: { $add: 1 } }, returning: ['grid'] } };
+  const undone = { status: 500, reason: 'STORE_FAILED', detail: expect.stringMatching(/^nothing was written, for its answer cannot be shown: .*"grid"/) };
+  expect((await send('POST', '/v1:mutate', { mutations: [raise, raise] })).json).toMatchObject(undone);
   expect(await stage.sql('old', 'SELECT id, n FROM odd ORDER BY id')).toBe('1|2\n2|2\n');
 });
 

@@ -139,7 +139,7 @@ describe('filters', () => {
 
   test('what is malformed is refused by name', async () => {
     await expect(devices({ kind: { case: 'like', value: { column: 'device', pattern: 'a\\' } } })).rejects.toThrow('filter.like.pattern: got "a\\\\"; a backslash stands before');
-    await expect(devices({ kind: { case: 'like', value: { column: 'seq', pattern: 'a' } } })).rejects.toThrow('a pattern needs a text column');
+    await expect(devices({ kind: { case: 'like', value: { column: 'seq', pattern: 'a' } } })).rejects.toThrow('a pattern needs a column of kind text or enum');
     const tuple = (columns: string[], values: Parameters<typeof text>[0][]) =>
       devices({ kind: { case: 'tuple', value: { columns, operator: Comparison_Operator.EQUAL, values: values.map(text) } } });
     await expect(tuple(['device'], ['a'])).rejects.toThrow('filter.tuple.columns: got 1; must be 2 to 16 columns');
@@ -160,7 +160,7 @@ test('a page of large rows ends before a caller cannot take it', async () => {
     sizes.push(page.rows.length);
     pageToken = page.nextPageToken;
   } while (pageToken !== '');
-  expect(sizes).toEqual([4, 2]);
+  expect(sizes).toEqual([3, 3]);
   await stage.sql('old', 'DELETE FROM many WHERE id < 0');
 });
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Transaction, transact } from '../../client/transact.ts';
+import type { IsolationLevel } from '../../core/operation.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import { Isolation, RowLock } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import { RowLock } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
 import { SHOP_LOGINS } from '../support/servers/shop.ts';
@@ -182,7 +183,7 @@ describe('a transaction', () => {
   });
 
   test('sees what its isolation lets it see, and loses against another one', async () => {
-    const reads = async (isolation: Isolation): Promise<readonly unknown[]> =>
+    const reads = async (isolation: IsolationLevel): Promise<readonly unknown[]> =>
       transact(
         client,
         async (tx) => {
@@ -192,8 +193,8 @@ describe('a transaction', () => {
         },
         { isolation, readOnly: true },
       );
-    expect(await reads(Isolation.READ_COMMITTED)).toEqual([100n, 101n]);
-    expect(await reads(Isolation.REPEATABLE_READ)).toEqual([101n, 101n]);
+    expect(await reads('read committed')).toEqual([100n, 101n]);
+    expect(await reads('repeatable read')).toEqual([101n, 101n]);
 
     let tries = 0;
     await transact(
@@ -204,7 +205,7 @@ describe('a transaction', () => {
         if (tries === 1) await client.update(add(2, 1));
         await tx.update(add(2, 10));
       },
-      { isolation: Isolation.REPEATABLE_READ },
+      { isolation: 'repeatable read' },
     );
     expect([tries, await balanceIn('old', 2)]).toEqual([2, '111']);
     expect(await reasonOf(transact(client, (tx) => tx.update(add(1, 1)), { readOnly: true }))).toBe('ARGUMENT_INVALID');
@@ -378,9 +379,9 @@ describe('a cutover', () => {
   });
 
   test('that a gateway does not hear of is met at the fence: neither a stale read nor a write on the old side', async () => {
-    for (const isolation of [Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE]) {
+    for (const isolation of ['read committed', 'repeatable read', 'serializable'] as const) {
       // One that writes under SERIALIZABLE is waited for, as a writer is, until it is idle for too long.
-      const isWaitedFor = isolation === Isolation.SERIALIZABLE;
+      const isWaitedFor = isolation === 'serializable';
       const ends = (error: unknown, waited: boolean): boolean =>
         waited ? hasReason(error, 'TRANSACTION_EXPIRED') : hasReason(error, 'TRANSACTION_MOVED', 'SERIALIZATION_FAILURE');
       for (const readOnly of [false, true]) {

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -30,7 +30,8 @@ let db: Database<typeof tables>;
 
 beforeAll(async () => {
   stage = await GatewayStage.open(schema);
-  for (const keyspace of ['old', 'new'] as const) await stage.prepare(keyspace);
+  await stage.prepare('old', (owner) => owner.watch(['orders'], true, new AbortController().signal));
+  await stage.prepare('new');
   gateways = await Promise.all([stage.start(), stage.start()]);
   db = openDatabase(tables, { addresses: gateways.map(({ gateway }) => gateway.address), caller: 'typed' });
 });
@@ -114,7 +115,24 @@ describe('calls', () => {
       return (order?.parts ?? 0) + 2;
     });
     expect([parts, (await db.orders.get({ id }))?.parts, (await db.lines.get({ order_id: id, line: 1 }))?.quantity]).toEqual([3, 3, 3]);
-    await expect(db.orders.get({ id }, { lock: 'update' })).rejects.toThrow('read within db.transact');
+    const etag = await db.transact(async (tx) => (await tx.orders.getTagged({ id }))?.etag);
+    expect(etag).toBe((await db.orders.getTagged({ id }))?.etag);
+    await db.transact((tx) => tx.orders.update({ id }, { note: 'tagged' }, { etag: etag ?? 'none' }));
+    await expect(db.transact((tx) => tx.orders.update({ id }, { note: 'late' }, { etag: etag ?? 'none' }))).rejects.toMatchObject({ reason: 'PRECONDITION_FAILED' });
+    await expect(db.orders.get({ id }, { lock: 'update' } as never)).rejects.toThrow('read within db.transact');
+  });
+
+  test('several writes to several tables, all or none', async () => {
+    const { id } = await db.orders.insert({ customer: 'mutate', total: '0.00' });
+    const [line, changed, gone] = await db.mutate((batch) => [
+      batch.lines.insert({ order_id: id, line: 1 }, { returning: ['quantity'] }),
+      batch.orders.update({ id }, { parts: add(1) }, { returning: ['parts'], where: { customer: 'mutate' } }),
+      batch.lines.delete({ order_id: id, line: 2 }),
+    ]);
+    expect([line, changed, gone]).toEqual([{ quantity: 1 }, { parts: 2 }, false]);
+    const broken = db.mutate((batch) => [batch.orders.update({ id }, { parts: add(1) }), batch.lines.insert({ order_id: id, line: 1 })]);
+    await expect(broken).rejects.toMatchObject({ reason: 'UNIQUE_VIOLATION' });
+    expect((await db.orders.get({ id }))?.parts).toBe(2);
   });
 
   test('values that do not fit are refused before they are sent, by name', async () => {
@@ -153,14 +171,18 @@ test('a stream goes on at another gateway', async () => {
 
 describe('a module that is generated from live tables', () => {
   let folder: string;
+  /** A tsconfig.json with what docs/client.md asks for. */
+  let settings: string;
   beforeAll(async () => {
     const directory = join(root, '.cache/generated');
     await mkdir(directory, { recursive: true });
     folder = await mkdtemp(join(directory, 'client-'));
-    const compilerOptions = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
-    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }));
-    const [command] = examplesOf(await readFile(join(root, 'docs/client.md'), 'utf8')).map((example) => example.command.trim());
-    expect(command).toBe('switchyard client generate --gateway "$GATEWAY" > shop.ts');
+    const page = await readFile(join(root, 'docs/client.md'), 'utf8');
+    const { compilerOptions } = JSON.parse(/^```json\n([\s\S]*?)^```$/m.exec(page)?.[1] ?? '') as { readonly compilerOptions: object };
+    settings = JSON.stringify({ compilerOptions: { ...compilerOptions, typeRoots: [join(root, 'node_modules/@types')] }, include: ['*.ts'] });
+    await writeFile(join(folder, 'tsconfig.json'), settings);
+    const [command] = examplesOf(page).map((example) => example.command.trim());
+    expect(command).toBe('switchyard client generate --gateway 127.0.0.1:7101 > shop.ts');
     const generated = await runCommandLine(['client', 'generate', '--gateway', addressOf(0)]);
     expect([generated.code, generated.err]).toEqual([0, expect.stringContaining('left out odd')]);
     await writeFile(join(folder, 'shop.ts'), generated.out);
@@ -221,8 +243,7 @@ console.log(row?.label, reason);
 `;
       await writeFile(join(elsewhere, 'project/main.ts'), program);
       await writeFile(join(elsewhere, 'project/package.json'), '{ "type": "module" }');
-      const types = { types: ['node'], typeRoots: [join(root, 'node_modules/@types')] };
-      await writeFile(join(elsewhere, 'project/tsconfig.json'), JSON.stringify({ extends: join(root, 'tsconfig.json'), compilerOptions: types, include: ['*.ts'] }));
+      await writeFile(join(elsewhere, 'project/tsconfig.json'), settings);
       await run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', join(elsewhere, 'project')]).catch((error: { readonly stdout: string }) => {
         throw new Error(error.stdout);
       });
@@ -233,17 +254,60 @@ console.log(row?.label, reason);
     }
   }, 120_000);
 
-  test('does what docs/client.md and docs/transactions.md show', async () => {
-    const [client = '', transactions = ''] = await Promise.all(
-      ['client', 'transactions'].map(async (page) => /```ts\n([\s\S]*?)```/.exec(await readFile(join(root, `docs/${page}.md`), 'utf8'))?.[1]),
-    );
+  /** What the pages leave out of their programs and, behind them, what tells that they have done what they show. */
+  const around: Readonly<Record<string, readonly (readonly [before: string, after: string, output: string])[]>> = {
+    'docs/client.md': [
+      ['', `process.stdout.write([order?.customer, page.rows.length > 0, seen.length > 0, typeof sums?.orders].join(' '));`, 'Ada true true bigint'],
+      [
+        '',
+        `server.once('listening', async () => {
+  const { port } = server.address() as import('node:net').AddressInfo;
+  process.stdout.write(await (await fetch('http://127.0.0.1:' + port, { headers: { connection: 'close' } })).text());
+  process.kill(process.pid, 'SIGTERM');
+});`,
+        '4 orders\n',
+      ],
+      ['', 'process.stdout.write(String(seen.length));', '4'],
+      ['', `process.stdout.write((await db.orders.get({ id: 42n }))?.note ?? '');`, 'checked at 0.00'],
+      ['', 'process.stdout.write([placed.placed_at, line.line, hadDraft].join());', '2026-01-01T00:00:00.000001Z,1,false'],
+    ],
+    'docs/transactions.md': [
+      ['', 'process.stdout.write(String(parts));', '2'],
+      ['', 'process.stdout.write(total);', '5 orders: 59.70'],
+    ],
+    'docs/watching.md': [
+      [
+        `let saved: string[] = [];
+const readSavedToken = async (): Promise<string | undefined> => undefined;
+const saveToken = async (token: string): Promise<void> => {
+  saved.push(token);
+  if (saved.length === 1) await db.mutate((batch) => [1, 2].map((n) => batch.orders.insert({ customer: 'watched', total: '1', parts: n })));
+};
+const apply = async (...[kind, before, after]: [string, unknown, { readonly parts: number } | null]): Promise<void> => {
+  process.stdout.write([kind, before, after?.parts].join() + ';');
+  if (after?.parts === 2) process.exit();
+};`,
+        '',
+        'insert,,1;insert,,2;',
+      ],
+    ],
+  };
+
+  test('does what the pages show', async () => {
     const addresses = `[${gateways.map(({ gateway }) => JSON.stringify(gateway.address)).join(', ')}]`;
-    const shown = client.replace("['10.0.0.1:7101', '10.0.0.2:7101']", addresses);
-    expect(shown).not.toBe(client);
-    const setUp = 'const seen: unknown[] = [];\nconst use = (row: unknown): void => void seen.push(row);\n';
-    const told = `process.stdout.write([order?.customer, page.rows.length > 0, seen.length > 0, typeof sums?.orders].join(' '));\n`;
-    await stage.sql('old', `DELETE FROM lines WHERE order_id = 42; INSERT INTO orders (id, customer, total) VALUES (42, 'Ada', 1) ON CONFLICT (id) DO UPDATE SET parts = 1`);
-    const second = `import { add } from 'switchyard/client';\nimport { connect } from './shop.ts';\nusing db = connect({ addresses: ${addresses} });\n${transactions}\nprocess.stdout.write(String(parts));\n`;
-    expect(await outputOf({ client: `${setUp}${shown}\n${told}`, transactions: second })).toEqual(['Ada true true bigint', '2']);
-  }, 120_000);
+    await stage.sql('old', "DELETE FROM lines; DELETE FROM orders; INSERT INTO orders (id, customer, total) VALUES (42, 'Ada', 0), (1, 'Ada', 0), (2, 'Ada', 19.90)");
+    for (const [page, parts] of Object.entries(around)) {
+      const shown = [...(await readFile(join(root, page), 'utf8')).matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+      expect([page, shown.length]).toEqual([page, parts.length]);
+      const programs = shown.map((text, index) => {
+        const [before, after] = parts[index] ?? ['', ''];
+        const lines = [before, text.replace("['10.0.0.1:7101', '10.0.0.2:7101']", addresses).replace('listen(8080)', 'listen(0)'), after];
+        if (!text.includes('connect('))
+          lines.unshift(`import { add } from 'switchyard/client';\nimport { connect } from './shop.ts';\nusing db = connect({ addresses: ${addresses} });`);
+        if (text.includes('use(')) lines.unshift('const seen: unknown[] = [];\nconst use = (row: unknown): void => void seen.push(row);');
+        return [`${basename(page, '.md')}-${index}`, lines.join('\n')] as const;
+      });
+      expect([page, await outputOf(Object.fromEntries(programs))]).toEqual([page, parts.map(([, , output]) => output)]);
+    }
+  }, 240_000);
 });

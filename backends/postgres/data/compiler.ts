@@ -44,9 +44,10 @@ export function compileBatchGet(table: TableSchema, operation: BatchGetOperation
   const aliases = keyColumns.map((_, i) => `k${i + 1}`);
   const on = keyColumns.map((column, i) => `t.${quoteIdentifier(column.name)} = wanted.k${i + 1}`).join(' AND ');
   const columns = operation.columns.map((name) => `t.${quoteIdentifier(name)}`).join(', ');
-  return values.statement(
+  const statement = values.statement(
     `SELECT wanted.place, ${columns} FROM unnest(${lists.join(', ')}) WITH ORDINALITY wanted (${aliases.join(', ')}, place) JOIN ${quoteTable(table.name)} t ON ${on}`,
   );
+  return withLimit(statement, operation);
 }
 
 /** A page of rows in the asked order, behind `after`, and one row more. */
@@ -59,8 +60,10 @@ export function compileQuery(table: TableSchema, operation: QueryOperation): Sta
   const order = orderText(table, operation.orderBy, ordered);
   const limit = values.addRaw(String(operation.limit + 1));
   const statement = values.statement(`SELECT ${columnList(operation.columns)} FROM ${quoteTable(table.name)}${where} ORDER BY ${order} LIMIT ${limit}`);
-  return operation.maxBytes === undefined ? statement : { ...statement, maxBytes: operation.maxBytes };
+  return withLimit(statement, operation);
 }
+
+const withLimit = (statement: Statement, { maxBytes }: { readonly maxBytes?: number }): Statement => (maxBytes === undefined ? statement : { ...statement, maxBytes });
 
 /** A row for each group: the group's value, where there are groups, and behind it one for each aggregation. */
 export function compileAggregate(table: TableSchema, operation: AggregateOperation): Statement {
@@ -199,9 +202,9 @@ function compileFilter(filter: Filter, values: Values): string {
     case 'isNull':
       return `${quoteIdentifier(filter.column)} IS NULL`;
     case 'prefix':
-      return `starts_with(${quoteIdentifier(filter.column)}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
+      return `starts_with(${matched(columnNamed(values.table, filter.column))}, ${values.add(columnNamed(values.table, filter.column), filter.text)})`;
     case 'like':
-      return `${quoteIdentifier(filter.column)} LIKE ${values.add(columnNamed(values.table, filter.column), filter.pattern)}`;
+      return `${matched(columnNamed(values.table, filter.column))} LIKE ${values.add(columnNamed(values.table, filter.column), filter.pattern)}`;
     case 'tuple': {
       const columns = filter.columns.map((name) => columnNamed(values.table, name));
       return `(${columns.map((column) => compared(column, filter.operator)).join(', ')}) ${filter.operator} (${columns.map((column, i) => values.add(column, filter.values[i] ?? null)).join(', ')})`;
@@ -214,6 +217,9 @@ function compileFilter(filter: Filter, values: Values): string {
       return `NOT (${compileFilter(filter.filter, values)})`;
   }
 }
+
+/** The column as a text to match. */
+const matched = ({ name, kind }: ColumnSchema): string => (kind === 'enum' ? `${quoteIdentifier(name)}::text` : quoteIdentifier(name));
 
 /** The column as one side of a comparison. Equal texts are equal bytes under every collation that is served; only their order needs one that all stores agree on. */
 function compared(column: ColumnSchema, operator: CompareOperator): string {

@@ -20,8 +20,8 @@ import { onLive, onSession } from './live-session.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
 import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
-import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
-import { type DoneWrite, runWrites } from './write.ts';
+import { groupReader, NOT_WRITTEN, pageOf, placedRows, planned, results, rowReader, unshown, WAS_DONE } from './results.ts';
+import { type DoneWrite, type MakeAnswer, type PlannedWrite, runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
 /** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
@@ -74,8 +74,7 @@ class PostgresDataStore implements DataStore {
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
-    const found = await runRead(this.#pool, compileBatchGet(table, operation), signal, table);
-    return placedRows(table, operation, found);
+    return placedRows(table, operation, await runReadCut(this.#pool, compileBatchGet(table, operation), signal, table));
   }
 
   async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
@@ -87,15 +86,19 @@ class PostgresDataStore implements DataStore {
     return rows.map(groupReader(table, operation));
   }
 
-  async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
+  async write<T = readonly WriteResult[]>(
+    schemas: ReadonlyMap<string, TableSchema>,
+    operations: readonly WriteOperation[],
+    signal: AbortSignal,
+    answer: (results: readonly WriteResult[]) => T = (found) => found as T,
+  ): Promise<T> {
     const writes = planned(schemas, operations);
-    // Committed by now: a value that cannot be shown must not look like a write that was refused.
-    return results(writes, await runWrites(this.#pool, writes, signal), 'the write was done; its answer cannot be shown');
+    return runWrites(this.#pool, writes, answerOf(writes, answer), signal);
   }
 
   async writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer> {
     const writes = planned(schemas, operations);
-    const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, 'nothing was written, for its answer cannot be shown'));
+    const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, NOT_WRITTEN));
     return runWritesOnce(this.#pool, writes, request, encode, signal);
   }
 
@@ -163,6 +166,18 @@ class PostgresDataStore implements DataStore {
 }
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
+
+/** Once the write is committed, whatever is wrong with its answer must not look like a write that was refused. */
+const answerOf =
+  <T>(writes: readonly PlannedWrite[], answer: (results: readonly WriteResult[]) => T): MakeAnswer<T> =>
+  (done, isCommitted) => {
+    const found = results(writes, done, isCommitted ? WAS_DONE : NOT_WRITTEN);
+    try {
+      return answer(found);
+    } catch (error) {
+      throw isCommitted ? unshown(WAS_DONE, error) : error;
+    }
+  };
 
 /** A store without the tables for events. */
 function unprepared(error: unknown): unknown {

@@ -81,8 +81,7 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]> {
-    const { rows } = await this.#read(table, compileBatchGet(table, operation), lock, signal, ' OF t');
-    return placedRows(table, operation, rows);
+    return placedRows(table, operation, await this.#read(table, compileBatchGet(table, operation), lock, signal, ' OF t'));
   }
 
   async query(table: TableSchema, operation: QueryOperation, lock: RowLock | null, signal: AbortSignal): Promise<QueryPage> {

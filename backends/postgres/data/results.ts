@@ -6,6 +6,7 @@ import { columnNamed, type ColumnSchema, type TableSchema } from '../../../core/
 import type { TextRow } from '../batch.ts';
 import { cellFromText } from '../cells.ts';
 import { compileExists, compileWrite } from './compiler.ts';
+import { batchTooLarge } from '../../request-answer.ts';
 import type { ReadRows } from './read.ts';
 import type { DoneWrite, PlannedWrite } from './write.ts';
 
@@ -30,6 +31,14 @@ function missableKey(table: TableSchema, operation: WriteOperation): readonly Ce
   return table.primaryKey.map((name) => cells[columns.indexOf(name)] ?? null);
 }
 
+/** How a failure begins of an answer that cannot be shown. */
+export const WAS_DONE = 'the write was done; its answer cannot be shown';
+export const NOT_WRITTEN = 'nothing was written, for its answer cannot be shown';
+
+export function unshown(failure: string, cause: unknown, metadata: Readonly<Record<string, string>> = {}): SwitchyardError {
+  return new SwitchyardError('STORE_FAILED', `${failure}: ${cause instanceof Error ? cause.message : String(cause)}`, { metadata, cause });
+}
+
 /** What the writes returned. STORE_FAILED, beginning with `failure`, where a value has no cell. */
 export function results(writes: readonly PlannedWrite[], done: readonly DoneWrite[], failure: string): readonly WriteResult[] {
   return done.map(({ row, found }, i) => {
@@ -39,8 +48,7 @@ export function results(writes: readonly PlannedWrite[], done: readonly DoneWrit
     try {
       return { row: rowReader(table, operation.returning)(row, 0), found };
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
-      throw new SwitchyardError('STORE_FAILED', `${failure}: ${why}`, { metadata: { table: table.name }, cause });
+      throw unshown(failure, cause, { table: table.name });
     }
   });
 }
@@ -51,8 +59,9 @@ export function rowReader(table: TableSchema, names: readonly string[]): (row: T
   return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
 }
 
-/** The rows of a batch in the order of their keys: each comes with its key's place before its cells. */
-export function placedRows(table: TableSchema, operation: BatchGetOperation, found: readonly TextRow[]): readonly (Row | null)[] {
+/** The rows of a batch in the order of their keys: each comes with its key's place before its cells. RESULT_TOO_LARGE where some were left out. */
+export function placedRows(table: TableSchema, operation: BatchGetOperation, { rows: found, cut }: ReadRows): readonly (Row | null)[] {
+  if (cut) throw batchTooLarge(operation, found.length);
   const read = rowReader(table, operation.columns);
   const rows = new Array<Row | null>(operation.keys.length).fill(null);
   for (const row of found) rows[Number(row[0]) - 1] = read(row, 1);

@@ -22,14 +22,19 @@ export interface DoneWrite {
   readonly found: boolean;
 }
 
+/** Makes what is returned of what was done; it may refuse to. A single write is committed by then. */
+export type MakeAnswer<T> = (done: readonly DoneWrite[], isCommitted: boolean) => T;
+
 /**
  * Runs the writes on a connection of the pool, all or nothing. One write is one statement that commits by itself. Several are sent at once behind BEGIN; only when every answer is good is COMMIT
  * sent, so that until then every failure, the loss of the connection included, is definitely not applied.
  */
-export async function runWrites(pool: ConnectionPool, writes: readonly PlannedWrite[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
+export async function runWrites<T>(pool: ConnectionPool, writes: readonly PlannedWrite[], make: MakeAnswer<T>, signal: AbortSignal): Promise<T> {
   const [first] = writes;
-  if (first === undefined) return [];
-  return onSession(pool, signal, async (session) => (writes.length === 1 ? [await runSingle(session, first, signal)] : await runTransaction(session, writes, signal)));
+  if (first === undefined) return make([], false);
+  return onSession(pool, signal, async (session) =>
+    writes.length === 1 ? make([await runSingle(session, first, signal)], true) : await runTransaction(session, writes, (done) => make(done, false), signal),
+  );
 }
 
 async function runSingle(session: Session, write: PlannedWrite, signal: AbortSignal): Promise<DoneWrite> {
@@ -51,11 +56,11 @@ function singleError(batch: BatchResult, error: unknown, table: TableSchema, sig
   return storeError(error, { table, mayHaveCommitted: sqlState(error) === null || batch.executed > 0 });
 }
 
-async function runTransaction(session: Session, writes: readonly PlannedWrite[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
+async function runTransaction<T>(session: Session, writes: readonly PlannedWrite[], make: (done: readonly DoneWrite[]) => T, signal: AbortSignal): Promise<T> {
   const steps = await beginTransaction(session, writes.map(stepOf), signal);
-  const results = await inTransaction(session, () => settleAll(session, writes, steps, signal), signal);
+  const answer = await inTransaction(session, async () => make(await settleAll(session, writes, steps, signal)), signal);
   await commitTransaction(session, [], signal);
-  return results;
+  return answer;
 }
 
 /** The write as a step of a transaction. */

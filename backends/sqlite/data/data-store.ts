@@ -6,6 +6,7 @@ import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { EventLine, TableEvents } from '../../../core/table-event.ts';
 import { columnNamed, type TableSchema } from '../../../core/table-schema.ts';
+import { batchTooLarge } from '../../request-answer.ts';
 import type { DataStore, DataTransaction, PoolStatus, StoreOptions } from '../../backend.ts';
 import type { SqlRow, Statement } from '../connection.ts';
 import { isStatementFault, storeError } from '../errors.ts';
@@ -56,14 +57,17 @@ class SqliteDataStore implements DataStore {
 
   async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
     const reader = rowReader(table, operation.columns);
-    const [found] = await this.#readKeys(table, [compileGet(table, operation.key, reader.columns)], signal);
+    const {
+      rows: [found],
+    } = await this.#readKeys(table, [compileGet(table, operation.key, reader.columns)], signal);
     return found === undefined ? null : firstRow(table, found, reader.read);
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
     const reader = rowReader(table, operation.columns);
     const statements = operation.keys.map((key) => compileGet(table, key, reader.columns));
-    const found = await this.#readKeys(table, statements, signal);
+    const { rows: found, cut } = await this.#readKeys(table, statements, signal, operation.maxBytes);
+    if (cut) throw batchTooLarge(operation, found.flat().length);
     return found.map((rows) => firstRow(table, rows, reader.read));
   }
 
@@ -89,11 +93,16 @@ class SqliteDataStore implements DataStore {
     }));
   }
 
-  async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
+  async write<T = readonly WriteResult[]>(
+    schemas: ReadonlyMap<string, TableSchema>,
+    operations: readonly WriteOperation[],
+    signal: AbortSignal,
+    answer: (results: readonly WriteResult[]) => T = (found) => found as T,
+  ): Promise<T> {
     const writes = planWrites(schemas, operations);
-    if (writes.length === 0) return [];
+    if (writes.length === 0) return answer([]);
     return this.#client
-      .write(signal, (transaction) => runWrites(transaction, writes), { joint: true })
+      .write(signal, (transaction) => answer(runWrites(transaction, writes)), { joint: true })
       .catch((error: unknown) => this.#explain(error, [...schemas.values()], signal));
   }
 
@@ -148,12 +157,12 @@ class SqliteDataStore implements DataStore {
     await this.#scans[Symbol.asyncDispose]();
   }
 
-  async #readKeys(table: TableSchema, statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
-    if (statements.length > SHORT_BATCH) return (await this.#scan(table, statements, signal)).rows;
+  async #readKeys(table: TableSchema, statements: readonly Statement[], signal: AbortSignal, maxBytes?: number): Promise<ScanRows> {
+    if (statements.length > SHORT_BATCH) return await this.#scan(table, statements, signal, maxBytes);
     try {
       return await this.#client.read(signal, ({ connection, fence }) => {
         fence.check([table.name]);
-        return statements.map(({ text, values }) => connection.all(text, values));
+        return connection.within(maxBytes ?? Number.POSITIVE_INFINITY, statements);
       });
     } catch (error) {
       return this.#explain(error, [table], signal);

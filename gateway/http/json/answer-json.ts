@@ -1,9 +1,22 @@
 import { type DescField, type DescMessage, type MessageInitShape, ScalarType } from '@bufbuild/protobuf';
+import type { AggregateRequest, AggregateResponseSchema } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
+import type { TableHandle } from '../../codec/table-handle.ts';
+import { columnsOfGroups, decodeAggregate } from '../../codec/validate-aggregate.ts';
 import { jsonFromValue } from './cell-json.ts';
 
 const rowType = 'switchyard.data.v1.Row';
 const valueType = 'switchyard.data.v1.Value';
+
+/** JSON text of an Aggregate's answer: every group and value as its column is written everywhere. */
+export function groupsToJson({ groups = [] }: MessageInitShape<typeof AggregateResponseSchema>, handle: TableHandle, request: AggregateRequest): string {
+  const columns = columnsOfGroups(handle, decodeAggregate(handle, request));
+  const written = groups.map(({ group, values = [] }) => {
+    const own = columns.group === null ? 'null' : jsonFromValue(group as Value, columns.group);
+    return `{"group":${own},"values":[${values.map((value, index) => jsonFromValue(value as Value, columns.values[index])).join(',')}]}`;
+  });
+  return `{"groups":[${written.join(',')}]}`;
+}
 
 /** Writes a row; `index` is its place in the list that it stands in, 0 outside of one. */
 export type WriteRow = (row: Row, index: number) => string;

@@ -7,7 +7,7 @@ import { encodeCell } from '../../codec/encode-cell.ts';
 import { tableHandle } from '../../codec/table-handle.ts';
 import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';
-import { doubleOf, exactInteger, plainDecimal } from './number-text.ts';
+import { doubleOf, exactInteger, plainDecimal } from '../../codec/number-text.ts';
 import { changesFromJson, keyFromPath, keyToPath, rowFromJson } from './row-json.ts';
 import { microsOfTime, microsOfTimestamp, timestampText } from '../../../core/time-text.ts';
 
@@ -138,8 +138,10 @@ test.each([
   ['int64', '9223372036854775808', /got 9223372036854775808; expected int64/],
   ['int64', '1.5', /got 1\.5/],
   ['int64', '""', /got ""/],
-  ['int16', '32768', /out of range/],
-  ['uint64', '-1', /expected uint64/],
+  ['int16', '32768', /got int64_value 32768 \(must be -32768 to 32767\)/],
+  ['int32', '1e18', /must be -2147483648 to 2147483647/],
+  ['int64', '9223372036854775808', /an integer from -9223372036854775808 to 9223372036854775807/],
+  ['uint64', '-1', /expected uint64 .* an integer from 0 to 18446744073709551615/],
   ['float64', '9007199254740993', /expected float64/],
   ['float64', '1e400', /expected float64/],
   ['float32', '0.1', /nearest one/],

@@ -3,10 +3,10 @@ import type { ScalarKind } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
-import { typeText } from '../../codec/decode.ts';
+import { rangeText, typeText } from '../../codec/decode.ts';
 import { encodeCell } from '../../codec/encode-cell.ts';
+import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from '../../codec/number-text.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
-import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from './number-text.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
 
 /* A cell in plain JSON. Written: integers of 64 bits and decimals as strings, since most JSON parsers round them; 16 and 32 bits and finite floats as numbers. Read: numbers or strings, as long as they are exact. */
@@ -18,10 +18,10 @@ const base64Pattern = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0
 /** How a column of this kind is written in JSON, for messages and the OpenAPI document. */
 export const jsonForms: Readonly<Record<ScalarKind, string>> = {
   bool: 'true or false',
-  int16: 'an integer',
-  int32: 'an integer',
-  int64: 'an integer of 64 bits, as a string or a number',
-  uint64: 'an unsigned integer of 64 bits, as a string or a number',
+  int16: `an integer from ${rangeText('int16')}, as a number or a string`,
+  int32: `an integer from ${rangeText('int32')}, as a number or a string`,
+  int64: `an integer from ${rangeText('int64')}, as a string or a number`,
+  uint64: `an integer from ${rangeText('uint64')}, as a string or a number`,
   float32: 'a number that a float32 holds exactly, "NaN", "Infinity" or "-Infinity"',
   float64: 'a number, "NaN", "Infinity" or "-Infinity"',
   decimal: `a decimal number, as a string or a number (an exponent of at most ${mostAddedDigits}), "NaN", "Infinity" or "-Infinity"`,
@@ -75,9 +75,8 @@ function scalarFromJson(node: JsonNode, column: ColumnSchema, kind: ScalarKind, 
     case 'text':
     case 'date':
     case 'enum':
-      return encodeCell(kind, string());
     case 'uuid':
-      return encodeCell(kind, string().toLowerCase());
+      return encodeCell(kind, string());
     case 'bytes':
       return encodeCell(kind, bytesOf(string()) ?? fail());
     case 'time':

@@ -28,7 +28,7 @@ const summaryOf = (method: string): string => (summaries as Readonly<Record<stri
 
 const header = (description: string, schema: Schema): Schema => ({ description, schema });
 const watchDescription =
-  'Server-sent events: "change" with kind, before, after and changedAt; "position" where nothing has changed for a while; "error", a Problem, where the watch breaks. The id of an event is the token of what comes behind it: send it as Last-Event-ID';
+  'Server-sent events: "change" with kind, before, after and changedAt; "position" where nothing has changed for a while; "failure", a Problem, where the watch breaks. An id is the token of what comes behind its event: send it as Last-Event-ID';
 const streamDescription =
   'Lines of JSON: {"row": …} for each row; {"nextPageToken": …} behind each piece, which is where to go on from there, empty behind the last row; {"error": …}, a Problem, where the stream breaks';
 // OpenAPI 3.1 has no word for the parts of a stream; the descriptions tell them.

@@ -64,17 +64,24 @@ export class SimDataStore implements DataStore {
     throw new Error('the simulated store does not aggregate');
   }
 
-  async write(_schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
+  async write<T = readonly WriteResult[]>(
+    _schemas: ReadonlyMap<string, TableSchema>,
+    operations: readonly WriteOperation[],
+    signal: AbortSignal,
+    answer: (results: readonly WriteResult[]) => T = (found) => found as T,
+  ): Promise<T> {
     const { server } = this.#link;
     const [single] = operations;
-    if (single === undefined) return [];
-    if (operations.length === 1) return [await this.#link.once('commits', signal, (session) => session.run('gateway', (transaction) => writeRow(server, transaction, single)))];
+    if (single === undefined) return answer([]);
+    if (operations.length === 1)
+      return answer([await this.#link.once('commits', signal, (session) => session.run('gateway', (transaction) => writeRow(server, transaction, single)))]);
     return this.#connected(async (connection) => {
       const results = await this.#link.request(connection, 'nothing', signal, (session) =>
         session.begin('gateway', 'read committed', (transaction) => writeAll(this.#link, transaction, operations)),
       );
+      const answered = answer(results);
       await this.#link.request(connection, 'commit', signal, (session) => session.commit(async () => {}));
-      return results;
+      return answered;
     });
   }
 

@@ -71,7 +71,7 @@ export type GetResponse = Message<"switchyard.data.v1.GetResponse"> & {
   row?: Row | undefined;
 
   /**
-   * The same as long as every cell is, on whichever side of a move; over HTTP it is the ETag header. Only with with_etag.
+   * The same as long as every cell is, on whichever side of a move; over HTTP it is the ETag header. Only with with_etag, also within a transaction.
    *
    * @generated from field: string etag = 2;
    */
@@ -371,7 +371,7 @@ export const NullTestSchema: GenMessage<NullTest> = /*@__PURE__*/
   messageDesc(file_switchyard_data_v1_data_service, 9);
 
 /**
- * Text columns only: the column's text begins with these characters.
+ * Columns of kind TEXT and ENUM only: the column's text, or its label, begins with these characters.
  *
  * @generated from message switchyard.data.v1.Prefix
  */
@@ -395,7 +395,7 @@ export const PrefixSchema: GenMessage<Prefix> = /*@__PURE__*/
   messageDesc(file_switchyard_data_v1_data_service, 10);
 
 /**
- * Text columns only. Upper and lower case differ.
+ * Columns of kind TEXT and ENUM only. Upper and lower case differ.
  *
  * @generated from message switchyard.data.v1.Like
  */
@@ -535,14 +535,14 @@ export const QueryRequestSchema: GenMessage<QueryRequest> = /*@__PURE__*/
  */
 export type QueryResponse = Message<"switchyard.data.v1.QueryResponse"> & {
   /**
-   * Fewer than page_size where they come to about 2 MiB before.
+   * Fewer than page_size where they would come to more than about 1.5 MiB: others may follow all the same.
    *
    * @generated from field: repeated switchyard.data.v1.Row rows = 1;
    */
   rows: Row[];
 
   /**
-   * Empty on the last page.
+   * Empty on the last page, and only there.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -942,7 +942,7 @@ export type UpsertRequest = Message<"switchyard.data.v1.UpsertRequest"> & {
   key?: Row | undefined;
 
   /**
-   * A row that is there must satisfy this or nothing is written: FAILED_PRECONDITION. A new row needs not.
+   * If the row exists it must satisfy this, or nothing is written: FAILED_PRECONDITION. A new row need not.
    *
    * @generated from field: switchyard.data.v1.Filter precondition = 7;
    */
@@ -1031,7 +1031,7 @@ export type UpdateRequest = Message<"switchyard.data.v1.UpdateRequest"> & {
   requestId: string;
 
   /**
-   * The row must have this etag, which a Get has told, or nothing is written: FAILED_PRECONDITION. Not inside a Mutate or a transaction.
+   * The row must have this etag, which a Get has told, or nothing is written: FAILED_PRECONDITION. Not inside a Mutate.
    *
    * @generated from field: string etag = 10;
    */
@@ -1920,7 +1920,7 @@ export const DataService: GenService<{
     output: typeof GetResponseSchema;
   },
   /**
-   * Rows by primary key, in the order asked for; a missing row is an entry without a row. At most 1,000 keys.
+   * Rows by primary key, in the order asked for; a missing row is an entry without a row. At most 1,000 keys, and 16 MiB of rows: RESULT_TOO_LARGE.
    *
    * @generated from rpc switchyard.data.v1.DataService.BatchGet
    */

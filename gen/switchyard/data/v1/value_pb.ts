@@ -72,7 +72,7 @@ export type Value = Message<"switchyard.data.v1.Value"> & {
     case: "bytesValue";
   } | {
     /**
-     * Plain decimal notation, "NaN", "Infinity" or "-Infinity".
+     * Plain decimal notation, "NaN", "Infinity" or "-Infinity". Given, it may have an exponent of at most 400, which is written out.
      *
      * @generated from field: string decimal_value = 8;
      */
@@ -80,7 +80,7 @@ export type Value = Message<"switchyard.data.v1.Value"> & {
     case: "decimalValue";
   } | {
     /**
-     * Lower case with hyphens, "00000000-0000-0000-0000-000000000000".
+     * With hyphens, "00000000-0000-0000-0000-000000000000": given in either case, answered in lower case.
      *
      * @generated from field: string uuid_value = 9;
      */

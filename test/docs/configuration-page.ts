@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { controlConfigSchema } from '../../control/config.ts';
+import { gatewayConfigSchema } from '../../gateway/config.ts';
+import { processFields } from '../../runtime/process-options.ts';
+
+/** The part of a JSON schema that the page shows. */
+interface Field {
+  readonly type?: string;
+  readonly anyOf?: readonly Field[];
+  readonly const?: string;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly default?: unknown;
+  readonly description?: string;
+  readonly properties?: Readonly<Record<string, Field>>;
+}
+
+/** docs/configuration.md as the schemas make it. */
+export function configurationPage(): string {
+  return `# Configuration
+
+A gateway and a control process each take a file, YAML or JSON: \`switchyard gateway --config FILE\`. Every field may be left out. The options of the command line (\`--help\` shows them) win over the file. A field that is unknown or does not fit ends the process at once with exit code 2 and its name. Changes count from the next start.
+
+\`a.b\` is the field \`b\` within the mapping \`a\`. Limits are per process: a gateway with \`workers: 4\` has each of them four times.
+
+## Both
+
+${table(fieldsOf(z.strictObject(processFields)))}
+
+## The gateway
+
+${table(own(fieldsOf(gatewayConfigSchema)))}
+
+## Control
+
+${table(own(fieldsOf(controlConfigSchema)))}
+
+This page is made from \`gateway/config.ts\`, \`control/config.ts\` and \`runtime/process-options.ts\` by \`npm run build:docs\`; a test holds them together.
+`;
+}
+
+type Named = readonly [name: string, field: Field];
+
+function fieldsOf(schema: z.ZodType): readonly Named[] {
+  return flat('', z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as Field);
+}
+
+const flat = (prefix: string, { properties = {} }: Field): readonly Named[] =>
+  Object.entries(properties).flatMap(([name, field]): readonly Named[] => (field.properties === undefined ? [[`${prefix}${name}`, field]] : flat(`${prefix}${name}.`, field)));
+
+const own = (fields: readonly Named[]): readonly Named[] => fields.filter(([name]) => !Object.hasOwn(processFields, name));
+
+const table = (fields: readonly Named[]): string =>
+  [
+    '| field | default | takes | what it is |',
+    '|---|---|---|---|',
+    ...fields.map(([name, field]) => {
+      if (field.description === undefined) throw new Error(`${name} has no description`);
+      return `| \`${name}\` | ${field.default === undefined ? '' : `\`${JSON.stringify(field.default)}\``} | ${takenBy(field)} | ${field.description} |`;
+    }),
+  ].join('\n');
+
+function takenBy({ type, anyOf, enum: words, const: word, minimum = 0, maximum = Number.MAX_SAFE_INTEGER }: Field): string {
+  if (anyOf !== undefined) return anyOf.map(takenBy).join(', ');
+  if (words !== undefined) return words.map((each) => `\`${each}\``).join(', ');
+  if (word !== undefined) return `\`${word}\``;
+  if (type === 'integer' || type === 'number')
+    return `${type === 'integer' ? 'whole number' : 'number'}, ${minimum} ${maximum === Number.MAX_SAFE_INTEGER ? 'or more' : `to ${maximum.toLocaleString('en-US')}`}`;
+  return type === 'array' ? 'list of texts' : type === 'string' ? 'text' : (type ?? '');
+}
