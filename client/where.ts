@@ -16,9 +16,9 @@ export interface Conditions<V> {
   readonly gte?: V;
   /** 1 to 1,000 values. */
   readonly in?: readonly V[];
-  /** Texts only: begins with these characters. */
+  /** Of texts and enums: begins with these characters. */
   readonly prefix?: string;
-  /** Texts only: "%" stands for any characters, "_" for one, a backslash before one of the three for itself. */
+  /** Of texts and enums: "%" stands for any characters, "_" for one, a backslash before one of the three for itself. */
   readonly like?: string;
   readonly isNull?: boolean;
 }
