@@ -10,7 +10,7 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** Every failure that leaves a part of ours. Decisions are taken by `reason`, never by the message. */
+/** Every failure that leaves a part of ours. Decisions are taken by `reason`, never by the message, which is well-formed Unicode whatever was put into it: a text that was cut in the middle of a character cannot be put into a header. */
 export class SwitchyardError extends Error {
   readonly reason: ErrorReason;
   readonly retryAfterMs: number | undefined;
@@ -20,12 +20,12 @@ export class SwitchyardError extends Error {
   readonly fix: string | undefined;
 
   constructor(reason: ErrorReason, message: string, details: ErrorDetails = {}) {
-    super(details.fix === undefined ? message : `${message} (${details.fix})`, details.cause === undefined ? undefined : { cause: details.cause });
+    super((details.fix === undefined ? message : `${message} (${details.fix})`).toWellFormed(), details.cause === undefined ? undefined : { cause: details.cause });
     this.name = 'SwitchyardError';
     this.reason = reason;
     this.retryAfterMs = details.retryAfterMs;
     this.metadata = details.metadata ?? {};
-    this.what = message;
+    this.what = message.toWellFormed();
     this.fix = details.fix;
   }
 

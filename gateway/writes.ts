@@ -74,6 +74,12 @@ function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { 
     const encode = (results: readonly WriteResult[]): Uint8Array => checkedRecord(toBinary(method.output, create(method.output, answer(results, handles))));
     const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode }, signal);
     if (repeated) call.onRepeated();
-    return recordedMessage(method, result);
+    const answered = recordedMessage(method, result);
+    try {
+      call.checkAnswer(answered);
+    } catch (cause) {
+      throw new SwitchyardError('STORE_FAILED', `the write was done, and its recorded answer of ${result.length} bytes cannot be sent`, { cause });
+    }
+    return answered;
   };
 }

@@ -40,22 +40,39 @@ export function ourError(error: unknown): SwitchyardError {
 /** When repeating the call makes sense, in ms from now; undefined where it does not. */
 export const retryMsOf = (error: SwitchyardError): number | undefined => error.retryAfterMs ?? (error.retryable ? defaultRetryMs : undefined);
 
-/** A failure as a message: canonical code, message, ErrorInfo, and RetryInfo where retrying helps. */
+/** Of a header block Node takes 64 KiB and grpc-core 8 KiB unless told otherwise: a message that quotes what a caller sent must not keep the failure from being told. */
+const mostMessageBytes = 16 * 1024;
+const mostDetailsBytes = 1024;
+const mostFactBytes = 512;
+
+/** The beginning of the text of which `bytesOf` makes at most so many bytes, with a "…" where it is not all of it. */
+function beginning(text: string, most: number, bytesOf: (text: string) => number): string {
+  let shown = text;
+  while (bytesOf(shown) > most) shown = `${shown.slice(0, Math.min(most, Math.floor(shown.length * 0.8)))}…`.toWellFormed();
+  return shown;
+}
+
+const utf8Bytes = (text: string): number => Buffer.byteLength(text);
+/** As grpc-js writes it into a header. */
+const headerBytes = (text: string): number => encodeURI(text).length;
+
+/** A failure as a message: canonical code, message, ErrorInfo, and RetryInfo where retrying helps. Long texts are cut. */
 export function statusMessage(error: unknown): Status {
   const ours = ourError(error);
-  const details = [packed(ErrorInfoSchema, create(ErrorInfoSchema, { reason: ours.reason, domain: errorDomain, metadata: { ...ours.metadata } }))];
+  const metadata = Object.fromEntries(Object.entries(ours.metadata).map(([name, fact]) => [name, beginning(fact.toWellFormed(), mostFactBytes, utf8Bytes)]));
+  const details = [packed(ErrorInfoSchema, create(ErrorInfoSchema, { reason: ours.reason, domain: errorDomain, metadata }))];
   const retryMs = retryMsOf(ours);
   if (retryMs !== undefined) {
     const retryDelay = { seconds: BigInt(Math.floor(retryMs / 1000)), nanos: Math.round((retryMs % 1000) * 1e6) };
     details.push(packed(RetryInfoSchema, create(RetryInfoSchema, { retryDelay })));
   }
-  return create(StatusSchema, { code: statusOfCode[ours.code], message: ours.message, details });
+  return create(StatusSchema, { code: statusOfCode[ours.code], message: beginning(ours.message, mostMessageBytes, utf8Bytes), details });
 }
 
-/** A failure as grpc-js sends it, with its message in the trailers. */
+/** A failure as grpc-js sends it, with its message in the trailers; `details` may be only the beginning of it. */
 export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
   const message = statusMessage(error);
   const metadata = new Metadata();
   metadata.set(detailsKey, Buffer.from(toBinary(StatusSchema, message)));
-  return { code: message.code, details: message.message, metadata };
+  return { code: message.code, details: beginning(message.message, mostDetailsBytes, headerBytes), metadata };
 }

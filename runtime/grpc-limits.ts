@@ -44,7 +44,10 @@ export class AnswerEncoder {
     if (this.#last !== null && this.#last.answer === answer) return this.#last.bytes;
     const bytes = this.#encode(answer as never);
     if (bytes.length > this.#maxBytes)
-      throw new SwitchyardError('RESULT_TOO_LARGE', `the answer comes to ${bytes.length} bytes, and a message carries ${this.#maxBytes}; ask for fewer columns or fewer rows`);
+      throw new SwitchyardError(
+        'RESULT_TOO_LARGE',
+        `the answer comes to ${bytes.length} bytes, and a message carries ${this.#maxBytes}; ask for fewer columns or rows, or begin a watch anew from now`,
+      );
     this.#last = { answer, bytes };
     return bytes;
   }

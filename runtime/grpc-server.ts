@@ -122,17 +122,20 @@ function unary(
     const encoder = openEncoder();
     const { context, close } = openContext(call, encoder, options);
     const answered = async (): Promise<Buffer> => encoder.bytesOf(await handler(decodedRequest(call.request), context));
-    answered().then(
-      (bytes) => {
-        close();
-        callback(null, bytes);
-      },
-      (error: unknown) => {
-        close();
-        reportFault(options, name, error);
-        callback(toGrpcError(error));
-      },
-    );
+    answered()
+      .then(
+        (bytes) => {
+          close();
+          callback(null, bytes);
+        },
+        (error: unknown) => {
+          close();
+          reportFault(options, name, error);
+          callback(toGrpcError(error));
+        },
+      )
+      // What cannot even be told must not end the process.
+      .catch((error: unknown) => options.onFault(name, error));
   };
 }
 
@@ -168,10 +171,11 @@ async function answerStream(
   answer: (context: RpcContext) => AsyncIterable<unknown>,
 ): Promise<void> {
   const { context, close } = openContext(call, encoder, options, options.streamDeadlineMs);
+  const outlet = new Outlet(call);
   try {
     for await (const message of answer(context)) {
       if (call.cancelled) break;
-      if (!call.write(encoder.bytesOf(message))) await drained(call, context.signal, options.clock);
+      await outlet.send(encoder.bytesOf(message), context.signal, options.clock);
       if (context.signal.aborted) throw context.signal.reason;
     }
     call.end();
@@ -185,20 +189,39 @@ async function answerStream(
 
 /** A caller of a stream that takes nothing of it for so long is given up. */
 const readerLimitMs = 300_000;
+/** Of a stream's answers so many may wait for their caller; grpc-js itself would take sixteen, however large they are. */
+const mostUnsentBytes = 1024 * 1024;
 
-/** Resolves when the caller has taken what was written, or the signal aborts. DEADLINE_EXCEEDED: it took nothing for too long. */
-async function drained(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>, signal: AbortSignal, clock: Clock): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const done = (): void => resolve();
-  call.once('drain', done);
-  signal.addEventListener('abort', done, { once: true });
-  const stop = clock.after(readerLimitMs, () => reject(new SwitchyardError('DEADLINE_EXCEEDED', `the caller took nothing of the stream for ${readerLimitMs / 1_000} s`)));
-  try {
-    await promise;
-  } finally {
-    stop();
-    call.off('drain', done);
-    signal.removeEventListener('abort', done);
+/** A stream's way out, no faster than its caller takes it. */
+class Outlet {
+  readonly #call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>;
+  #unsentBytes = 0;
+  #wake: (() => void) | null = null;
+
+  constructor(call: ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>) {
+    this.#call = call;
+  }
+
+  /** Resolves when another answer may be sent, or the signal aborts. DEADLINE_EXCEEDED: the caller took nothing for too long. */
+  async send(bytes: Buffer, signal: AbortSignal, clock: Clock): Promise<void> {
+    this.#unsentBytes += bytes.length;
+    this.#call.write(bytes, () => {
+      this.#unsentBytes -= bytes.length;
+      if (this.#unsentBytes <= mostUnsentBytes) this.#wake?.();
+    });
+    if (this.#unsentBytes <= mostUnsentBytes) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const done = (): void => resolve();
+    this.#wake = done;
+    signal.addEventListener('abort', done, { once: true });
+    const stop = clock.after(readerLimitMs, () => reject(new SwitchyardError('DEADLINE_EXCEEDED', `the caller took nothing of the stream for ${readerLimitMs / 1_000} s`)));
+    try {
+      await promise;
+    } finally {
+      stop();
+      this.#wake = null;
+      signal.removeEventListener('abort', done);
+    }
   }
 }
 

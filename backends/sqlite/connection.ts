@@ -185,7 +185,8 @@ export class Connection implements Disposable {
   }
 }
 
-const bytesOf = (row: SqlRow): number => row.reduce<number>((sum, value) => sum + (typeof value === 'string' || value instanceof Uint8Array ? value.length : 8), 0);
+const bytesOf = (row: SqlRow): number =>
+  row.reduce<number>((sum, value) => sum + (typeof value === 'string' ? Buffer.byteLength(value) : value instanceof Uint8Array ? value.length : 8), 0);
 
 /** The name as SQL, whatever characters it has. */
 export function quoteIdentifier(name: string): string {

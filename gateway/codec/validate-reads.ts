@@ -17,6 +17,8 @@ const pageBytes = 1_536 * 1_024;
 const pieceBytes = 512 * 1_024;
 /** So many times longer may a message be than the text of an array, in which a number may be a digit. */
 const arrayFactor = 4;
+/** PostgreSQL sends bytes as so many digits each. What is too large for a message is refused when the message is made. */
+const bytesFactor = 2;
 /** What a cell takes in a message beside its column's name and its text. */
 const cellOverhead = 12;
 
@@ -48,7 +50,9 @@ export function decodeGet(handle: TableHandle, request: GetRequest): GetOperatio
 
 export function decodeBatchGet(handle: TableHandle, request: BatchGetRequest): BatchGetOperation {
   const keys = request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`));
-  return { keys, columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames), maxBytes: maxMessageBytes };
+  const columns = columnsToReturn(handle, request.columns, 'columns', handle.columnNames);
+  const hasBytes = columns.some((name) => handle.columns.get(name)?.kind === 'bytes');
+  return { keys, columns, maxBytes: hasBytes ? bytesFactor * maxMessageBytes : maxMessageBytes };
 }
 
 /** What every request for rows in an order has. */

@@ -6,6 +6,9 @@ const interestingBytes = [0x00, 0x01, 0x09, 0x0a, 0x0d, 0x20, 0x22, 0x27, 0x2f, 
 export const nastyTexts: readonly string[] = [
   '',
   ' ',
+  // Wherever a message cuts them, it is in the middle of a character for one of them.
+  `${'😀'.repeat(60)}\0`,
+  `x${'😀'.repeat(60)}\0`,
   '\0',
   "'",
   '"',

@@ -57,11 +57,25 @@ test('a request that is larger than a gateway takes', async () => {
   expect((await client.get({ table: 'wide', key: key(2), columns: ['n'] })).row?.cells.n?.kind.value).toBe(0n);
 });
 
+test('a refusal that quotes a text in part does not end the gateway, wherever the text is cut', async () => {
+  for (const before of ['', 'x']) {
+    const cut = `${before}${'😀'.repeat(60)}`;
+    expect(await failureOf(client.insert({ table: 'wide', row: { cells: { id: int(9), doc: text(`${cut}\0`) } } }))).toMatchObject({ reason: 'VALUE_INVALID' });
+    expect(await failureOf(client.insert({ table: 'wide', requestId: cut, row: { cells: { id: int(9) } } }))).toMatchObject({ reason: 'ARGUMENT_INVALID' });
+    expect(await failureOf(client.get({ table: cut.repeat(500), key: key(2) }))).toMatchObject({ reason: 'TABLE_UNKNOWN' });
+    const told = (async () => {
+      for await (const _ of client.streamQuery({ table: 'wide', columns: [cut.repeat(500)] }));
+    })();
+    expect(await failureOf(told)).toMatchObject({ reason: 'COLUMN_UNKNOWN' });
+  }
+  expect((await client.get({ table: 'wide', key: key(2), columns: ['n'] })).row?.cells.n?.kind.value).toBe(0n);
+});
+
 describe('an answer that is larger than a message', () => {
   test('to a read says so, and how to ask for less', async () => {
     const refused = {
       reason: 'RESULT_TOO_LARGE',
-      message: expect.stringMatching(/^the answer comes to 178\d{5} bytes, and a message carries 16777216; ask for fewer columns or fewer rows$/),
+      message: expect.stringMatching(/^the answer comes to 178\d{5} bytes, and a message carries 16777216; ask for fewer columns or rows, or begin a watch anew from now$/),
     };
     expect(await failureOf(client.get({ table: 'wide', key: key(1) }))).toEqual(refused);
     expect((await client.get({ table: 'wide', key: key(1), columns: ['n'] })).row?.cells.n?.kind.value).toBe(0n);

@@ -143,7 +143,7 @@ class PostgresDataStore implements DataStore {
         workflow: workflow ?? null,
       }));
     } catch (error) {
-      if (hasReason(error, 'FENCED', 'TABLE_UNKNOWN', 'STORE_FAILED') && unpreparedStates.includes(sqlState(error.cause))) return [];
+      if (isUnprepared(error)) return [];
       throw error;
     }
   }
@@ -179,9 +179,12 @@ const answerOf =
     }
   };
 
+/** Of a statement, not of a login: that is refused by the same states. */
+const isUnprepared = (error: unknown): error is SwitchyardError => hasReason(error, 'FENCED', 'TABLE_UNKNOWN', 'STORE_FAILED') && unpreparedStates.includes(sqlState(error.cause));
+
 /** A store without the tables for events. */
 function unprepared(error: unknown): unknown {
-  if (!(error instanceof SwitchyardError) || !unpreparedStates.includes(sqlState(error.cause))) return error;
+  if (!isUnprepared(error)) return error;
   return new SwitchyardError(
     'TABLE_NOT_WATCHED',
     'the store is not prepared to write down changes for watchers: a running control prepares every keyspace whose owner it can log in as',
