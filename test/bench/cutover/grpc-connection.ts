@@ -131,6 +131,8 @@ export class GrpcConnection {
     if (silenceLimitMs === null) return;
     let heardMs = performance.now();
     const asking = setInterval(() => {
+      // It may have ended a moment before it says so.
+      if (session.destroyed) return;
       if (performance.now() - heardMs > silenceLimitMs) session.destroy();
       else
         session.ping((error) => {
