@@ -85,8 +85,8 @@ function isolationOf(level: IsolationLevel): Isolation {
 }
 
 /**
- * Runs a function as one transaction and commits it; whatever it throws rolls everything back. The function runs again, from its beginning, where the transaction was rolled back for a reason that a repetition mends: a conflict with
- * another one, a cutover that moved its tables, a lost connection. A request id of its own tells whether a commit whose answer was lost was done. So the function must do nothing outside the transaction that may not be done twice.
+ * Runs a function as one transaction and commits it; whatever it throws rolls everything back. The function runs again, from its beginning, where the transaction was rolled back for a reason that a repetition mends, also if it has
+ * caught the failure: a conflict with another one, a cutover that moved its tables, a lost connection. A request id of its own tells whether a commit whose answer was lost was done. So the function must do nothing outside the transaction that may not be done twice.
  * TRANSACTION_EXPIRED is not repeated: a function that took too long once would take too long again.
  */
 export async function transact<T>(
@@ -102,16 +102,21 @@ export async function transact<T>(
   /** What the caller is told of the transaction when a try has failed like this. */
   const outcomeOf = (error: unknown): unknown => (doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error));
   for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
+    let transaction: Conversation | null = null;
     let finished: { readonly result: T } | null = null;
     try {
       await using conversation = client.transact(signal === undefined ? {} : { signal });
-      const transaction = new Conversation(conversation);
+      using open = new Conversation(conversation);
+      transaction = open;
       await transaction.ask({ case: 'begin', value: begin });
       const result = await work(transaction);
+      if (transaction.ended !== null) throw transaction.ended;
       finished = { result };
       await inTime(transaction.ask({ case: 'commit', value: {} }));
       return result;
-    } catch (error) {
+    } catch (thrown) {
+      // The function may have caught what ended the transaction, or wrapped it in an error of its own.
+      const error = transaction?.ended ?? thrown;
       if (doubtful !== null && hasReason(error, 'TRANSACTION_COMMITTED')) return doubtful.result;
       // The commit was sent and may have been done: only the same request id tells.
       if (finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) doubtful = { ...finished, error };
@@ -119,9 +124,9 @@ export async function transact<T>(
       // In doubt whatever fails may have failed because of what was done.
       const mayRepeat =
         error instanceof SwitchyardError && error.reason !== 'TRANSACTION_EXPIRED' && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
-      if (!mayRepeat) throw outcomeOf(error);
+      if (!mayRepeat) throw outcomeOf(thrown);
       const waitMs = Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
-      if (performance.now() + waitMs > endsMs) throw outcomeOf(error);
+      if (performance.now() + waitMs > endsMs) throw outcomeOf(thrown);
       onRetry?.(error);
       await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
     }
@@ -143,13 +148,20 @@ type Step = NonNullable<MessageInitShape<typeof TransactRequestSchema>['kind']>;
 type AnswerOf<K extends TransactResponse['kind']['case']> = Extract<TransactResponse['kind'], { case: K }>['value'];
 
 /** One request, one answer, one after the other. */
-class Conversation implements Transaction {
+class Conversation implements Transaction, Disposable {
   readonly #stream: RpcConversation<MessageInitShape<typeof TransactRequestSchema>, MessageShape<typeof TransactResponseSchema>>;
   /** Requests of one transaction that are sent at once are carried out in turn. */
   #last: Promise<unknown> = Promise.resolve();
+  #ended: SwitchyardError | null = null;
+  #isLeft = false;
 
   constructor(stream: RpcConversation<MessageInitShape<typeof TransactRequestSchema>, MessageShape<typeof TransactResponseSchema>>) {
     this.#stream = stream;
+  }
+
+  /** The failure that ended the transaction, whatever its function has made of it; none that came of leaving it. */
+  get ended(): SwitchyardError | null {
+    return this.#ended;
   }
 
   get = (request: MessageInitShape<typeof GetRequestSchema>, lock?: RowLock) => this.#answer('get', { case: 'get', value: request }, lock);
@@ -177,12 +189,22 @@ class Conversation implements Transaction {
   }
 
   async #ask(kind: Step, lock?: RowLock): Promise<TransactResponse['kind']> {
+    if (this.#ended !== null) throw this.#ended;
     // What keeps a request from being sent, the next answer tells.
     await this.#stream.send({ kind, ...(lock === undefined ? {} : { lock }) }).catch(() => {});
-    const answer = await this.#stream.next();
-    if (answer === null) throw new SwitchyardError('INTERNAL', 'the gateway ended the transaction without an answer');
+    const answer = await this.#stream.next().catch((error: unknown) => this.#end(error));
+    if (answer === null) return this.#end(new SwitchyardError('INTERNAL', 'the gateway ended the transaction without an answer'));
     if (answer.kind.case === 'error') throw fromStatus(answer.kind.value);
     return answer.kind;
+  }
+
+  [Symbol.dispose](): void {
+    this.#isLeft = true;
+  }
+
+  #end(error: unknown): never {
+    if (!this.#isLeft) this.#ended = error instanceof SwitchyardError ? error : new SwitchyardError('INTERNAL', 'a call failed', { cause: error });
+    throw error;
   }
 
   async #answer<K extends Step['case'] & TransactResponse['kind']['case']>(name: K, kind: Step, lock?: RowLock): Promise<NonNullable<AnswerOf<K>>> {
