@@ -123,10 +123,12 @@ describe('a function that does not throw the failure that ended its transaction'
     const left = Promise.withResolvers<TransactResponse>();
     left.promise.catch(() => {});
     let step = '';
+    let tries = 0;
     const client = {
       transact: () => ({
         send: async ({ kind }: { readonly kind?: { readonly case: string | undefined } }) => {
           step = kind?.case ?? '';
+          if (step === 'begin') tries += 1;
         },
         next: () => (step === 'begin' ? Promise.resolve(create(TransactResponseSchema, { kind: { case: 'goesOn', value: {} } })) : left.promise),
         end: () => {},
@@ -143,5 +145,41 @@ describe('a function that does not throw the failure that ended its transaction'
       throw appError;
     };
     expect(await outcome(transact(client as never, work))).toBe(appError);
+    expect(tries).toBe(1);
+  });
+});
+
+describe('a transaction of which more than one commit was not answered', () => {
+  const inDoubt = [{ commit: 'PEER_UNREACHABLE' }, { commit: 'OUTCOME_UNKNOWN' }, { at: 'TRANSACTION_COMMITTED' }] as const;
+  const saved = async (transaction: Transaction): Promise<void> => {
+    await transaction.savepoint('a');
+  };
+
+  test('says that it was committed, but not with which result', async () => {
+    let tries = 0;
+    const work = async (transaction: Transaction): Promise<number> => {
+      tries += 1;
+      await saved(transaction);
+      return tries;
+    };
+    const failed = expect(transact(answering(...inDoubt).client, work)).rejects.toMatchObject({
+      reason: 'TRANSACTION_COMMITTED',
+      message: expect.stringMatching(/^the transaction has been committed.* 2 /),
+    });
+    await jest.advanceTimersByTimeAsync(120_000);
+    await failed;
+    expect(tries).toBe(3);
+  });
+
+  test('returns a result that is the same of each', async () => {
+    expect(await outcome(transact(answering(...inDoubt).client, saved))).toEqual({ result: undefined });
+  });
+});
+
+describe('a commit', () => {
+  test('that a fault of the gateway has kept from being answered is in doubt', async () => {
+    const saved = (transaction: Transaction): Promise<void> => transaction.savepoint('a');
+    expect(await outcome(transact(answering({ commit: 'INTERNAL' }, { at: 'TRANSACTION_COMMITTED' }).client, saved))).toEqual({ result: undefined });
+    expect(await outcome(transact(answering({ commit: 'INTERNAL' }).client, saved))).toBe('OUTCOME_UNKNOWN');
   });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import type { IsolationLevel } from '../core/operation.ts';
+import type { ErrorReason } from '../core/error-catalogue.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import {
   type AggregateRequestSchema,
@@ -97,10 +98,13 @@ export async function transact<T>(
   const { isolation = 'read committed', readOnly = false, retryMs = defaultRetryMs, signal, onRetry } = options;
   const begin = { isolation: isolationOf(isolation), readOnly, requestId: readOnly ? '' : randomUUID() };
   const endsMs = performance.now() + retryMs;
-  /** What the try returned whose commit nobody knows the end of, and why not. */
-  let doubtful: { readonly result: T; readonly error: SwitchyardError } | null = null;
+  /** What the tries returned whose commits nobody knows the end of, and why not. */
+  const doubtful: { readonly result: T; readonly error: SwitchyardError }[] = [];
   /** What the caller is told of the transaction when a try has failed like this. */
-  const outcomeOf = (error: unknown): unknown => (doubtful === null ? error : outcomeUnknown('the transaction', doubtful.error, error));
+  const outcomeOf = (error: unknown): unknown => {
+    const last = doubtful.at(-1);
+    return last === undefined ? error : outcomeUnknown('the transaction', last.error, error);
+  };
   for (let pauseMs = 10; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     let transaction: Conversation | null = null;
     let finished: { readonly result: T } | null = null;
@@ -111,19 +115,20 @@ export async function transact<T>(
       await transaction.ask({ case: 'begin', value: begin });
       const result = await work(transaction);
       if (transaction.ended !== null) throw transaction.ended;
+      if (signal?.aborted) throw cancelled(signal);
       finished = { result };
       await inTime(transaction.ask({ case: 'commit', value: {} }));
       return result;
     } catch (thrown) {
       // The function may have caught what ended the transaction, or wrapped it in an error of its own.
       const error = transaction?.ended ?? thrown;
-      if (doubtful !== null && hasReason(error, 'TRANSACTION_COMMITTED')) return doubtful.result;
+      if (doubtful.length > 0 && hasReason(error, 'TRANSACTION_COMMITTED')) return committedOf(doubtful, error);
       // The commit was sent and may have been done: only the same request id tells.
-      if (finished !== null && hasReason(error, 'OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED')) doubtful = { ...finished, error };
+      if (finished !== null && error instanceof SwitchyardError && (signal?.aborted || hasReason(error, ...tellsNothing))) doubtful.push({ ...finished, error });
       if (signal?.aborted) throw outcomeOf(cancelled(signal));
       // In doubt whatever fails may have failed because of what was done.
       const mayRepeat =
-        error instanceof SwitchyardError && error.reason !== 'TRANSACTION_EXPIRED' && (error.retryable || doubtful !== null || hasReason(error, 'PEER_UNREACHABLE'));
+        error instanceof SwitchyardError && error.reason !== 'TRANSACTION_EXPIRED' && (error.retryable || doubtful.length > 0 || hasReason(error, 'PEER_UNREACHABLE'));
       if (!mayRepeat) throw outcomeOf(thrown);
       const waitMs = Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
       if (performance.now() + waitMs > endsMs) throw outcomeOf(thrown);
@@ -131,6 +136,20 @@ export async function transact<T>(
       await pause(waitMs, signal).catch((stopped: unknown) => Promise.reject(outcomeOf(stopped)));
     }
   }
+}
+
+/** With these nobody knows whether a commit was done. */
+const tellsNothing: readonly ErrorReason[] = ['OUTCOME_UNKNOWN', 'PEER_UNREACHABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL'];
+
+/** What the try returned that was committed: one of these, and nobody knows which. */
+function committedOf<T>(tries: readonly { readonly result: T }[], error: SwitchyardError): T {
+  const { result } = tries[0] as { readonly result: T };
+  if (tries.every((each) => Object.is(each.result, result))) return result;
+  throw new SwitchyardError(
+    'TRANSACTION_COMMITTED',
+    `the transaction has been committed, once, but the commits of ${tries.length} runs of its function were not answered: nobody knows which of their results holds`,
+    { metadata: error.metadata, cause: error },
+  );
 }
 
 /** The answer to a commit. DEADLINE_EXCEEDED: none has come for too long. */

@@ -16,6 +16,7 @@ let commits: Answer[] = [];
 let works: Answer[] = [];
 let ids: string[] = [];
 let begins = 0;
+let onCommit = (): void => {};
 let calls = 0;
 let mutation: MutateRequest | null = null;
 
@@ -82,6 +83,7 @@ const served: Partial<RpcImplementation<typeof DataService>> = {
         if (answer !== 'ok') throw failed(answer);
         yield { kind: { case: 'insert', value: { row } } };
       } else {
+        onCommit();
         const answer = next(commits);
         if (answer !== 'ok') throw failed(answer);
         yield { kind: { case: 'ended', value: { committed: true } } };
@@ -104,6 +106,7 @@ afterAll(() => {
 });
 beforeEach(() => {
   [inserts, commits, works, ids, begins, calls, mutation] = [['ok'], ['ok'], ['ok'], [], 0, 0, null];
+  onCommit = () => {};
 });
 
 const order = { customer: 'a', total: '1.00' };
@@ -162,17 +165,26 @@ describe('a transaction whose commit may have been done', () => {
     expect(await reasonOf(run())).toBe(reason);
   });
 
-  test('and that is aborted while it commits is not told as cancelled', async () => {
+  test.each<[string, unknown]>([
+    ['no reason', undefined],
+    ['a reason of ours', new SwitchyardError('LOCK_TAKEN', 'gone')],
+  ])('and that is aborted while it commits, with %s, is not told as cancelled', async (_, why) => {
     const ending = new AbortController();
     commits = ['CANCELLED'];
+    onCommit = () => ending.abort(why);
+    expect(await reasonOf(db.transact(async (tx) => tx.orders.insert(order), { signal: ending.signal }))).toBe('OUTCOME_UNKNOWN');
+  });
+
+  test('while one that is aborted before its commit was not done', async () => {
+    const ending = new AbortController();
     const done = db.transact(
       async (tx) => {
         await tx.orders.insert(order);
-        queueMicrotask(() => ending.abort());
+        ending.abort();
       },
       { signal: ending.signal },
     );
-    expect(await reasonOf(done)).toBe('OUTCOME_UNKNOWN');
+    expect(await reasonOf(done)).toBe('CANCELLED');
   });
 });
 
