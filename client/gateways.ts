@@ -97,8 +97,8 @@ export class Gateways implements Disposable {
           return answer;
         } catch (error) {
           gateway.failed(error);
-          if (kind !== 'read' && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED')) unknown = error;
-          if (!mayRepeat(error, kind !== 'write')) throw error;
+          if (kind !== 'read' && (isFault(error) || hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED'))) unknown = error;
+          if (!mayRepeat(error, kind)) throw error;
           const waitMs = this.waitMs(gateway, error, pauseMs);
           if (performance.now() + waitMs >= endsMs) throw error;
           await pause(waitMs, signal);
@@ -160,7 +160,11 @@ function outcomeOf(error: unknown, unknown: SwitchyardError | null): unknown {
 /** Only of a try that reached the store; a NOT NULL may also be the gateway's own word. */
 const storeVerdicts = VERDICTS.filter((reason) => reason !== 'NOT_NULL_VIOLATION');
 
-function mayRepeat(error: unknown, repeatable: boolean): error is SwitchyardError {
+/** A fault behind which a write may have been done; not where nothing serves the method. */
+const isFault = (error: unknown): error is SwitchyardError => hasReason(error, 'INTERNAL') && error.metadata.code !== 'UNIMPLEMENTED';
+
+function mayRepeat(error: unknown, kind: TryOptions['kind']): error is SwitchyardError {
   if (!(error instanceof SwitchyardError)) return false;
-  return error.retryable || (repeatable && hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN'));
+  if (error.retryable) return true;
+  return kind !== 'write' && (hasReason(error, 'PEER_UNREACHABLE', 'OUTCOME_UNKNOWN') || (kind === 'write once' && isFault(error)));
 }

@@ -158,7 +158,9 @@ class Caller {
     const call = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadataOf(options), callOptions(options.deadlineMs));
     const release = bindSignal(options.signal, call);
     const answers = call[Symbol.asyncIterator]() as AsyncIterator<Message>;
-    const failed = (error: unknown): SwitchyardError => failure(error, this.#address, options.signal);
+    let isLeft = false;
+    const failed = (error: unknown): SwitchyardError =>
+      isLeft ? new SwitchyardError('CANCELLED', 'the call is over', { cause: error }) : failure(error, this.#address, options.signal);
     // Told to whoever asks for the next answer.
     call.on('error', () => {});
     return {
@@ -176,6 +178,7 @@ class Caller {
         }
       },
       [Symbol.asyncDispose]: async () => {
+        isLeft = true;
         release();
         call.cancel();
       },

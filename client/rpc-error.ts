@@ -54,19 +54,32 @@ function sizeError(error: ServiceError, address: string, answered: boolean): Swi
   return new SwitchyardError('MESSAGE_TOO_LARGE', `${address}: the request is too large (${error.details}); nothing was done`, { cause: error });
 }
 
-/** A failed call as ours: by the ErrorInfo of the other end, else by what the transport itself says. `answered`: an answer had begun to come. */
+/** How grpc-js says that a message, as this end has it, cannot be written or read. Nothing but the text tells. */
+const noRequest = 'Request message serialization failure: ';
+const noAnswer = 'Response message parsing error: ';
+
+/** What a broken stream or connection is called by grpc-js, and by whatever lies between, besides UNAVAILABLE. */
+const broken: readonly status[] = [status.INTERNAL, status.UNKNOWN, status.CANCELLED, status.RESOURCE_EXHAUSTED];
+
+/**
+ * A failed call, which this end has not cancelled, as ours: by the ErrorInfo of the other end, else by what the transport itself says. A status without details is none of the other end's words: such a call may or may not have been done.
+ * `answered`: an answer had begun to come.
+ */
 export function fromServiceError(error: ServiceError, address: string, answered = false): SwitchyardError {
   const found = statusOf(error);
   const known = (found === null ? null : explained(error, found)) ?? (error.code === status.RESOURCE_EXHAUSTED ? sizeError(error, address, answered) : null);
   if (known !== null) return known;
-  switch (error.code) {
-    case status.UNAVAILABLE:
-      return new SwitchyardError('PEER_UNREACHABLE', `${address} cannot be reached: ${error.details.replace(/ Resolution note: $/, '')}`, { cause: error, metadata: { address } });
+  const { code, details } = error;
+  if (code === status.INTERNAL && details.startsWith(noRequest))
+    return new SwitchyardError('ARGUMENT_INVALID', `the request is no message: ${details.slice(noRequest.length)}; nothing was sent`, { cause: error });
+  if (code === status.UNAVAILABLE || (found === null && broken.includes(code) && !details.startsWith(noAnswer)))
+    return new SwitchyardError('PEER_UNREACHABLE', `${address} cannot be reached: ${details.replace(/ Resolution note: $/, '')}`, { cause: error, metadata: { address } });
+  switch (code) {
     case status.DEADLINE_EXCEEDED:
       return new SwitchyardError('DEADLINE_EXCEEDED', `${address} did not answer in time`, { cause: error });
     case status.CANCELLED:
       return new SwitchyardError('CANCELLED', 'the call was cancelled', { cause: error });
     default:
-      return new SwitchyardError('INTERNAL', `${address} answered ${status[error.code]}: ${error.details}`, { cause: error, metadata: { code: String(status[error.code]) } });
+      return new SwitchyardError('INTERNAL', `${address} answered ${status[code]}: ${details}`, { cause: error, metadata: { code: String(status[code]) } });
   }
 }

@@ -123,6 +123,8 @@ describe('a write whose first try may have been done', () => {
     ['nor by a refusal of the gateway', ['OUTCOME_UNKNOWN', 'TABLE_UNKNOWN'], 'OUTCOME_UNKNOWN'],
     ['but by a store that has looked for its record', ['OUTCOME_UNKNOWN', 'UNIQUE_VIOLATION'], 'UNIQUE_VIOLATION'],
     ['nor is it known after its own deadline', ['DEADLINE_EXCEEDED'], 'OUTCOME_UNKNOWN'],
+    ['nor when a fault of the gateway has ended it', ['INTERNAL'], 'OUTCOME_UNKNOWN'],
+    ['which a later try may get over', ['INTERNAL', 'ok'], 'none'],
     ['while one that certainly was not done is', ['STORE_OVERLOADED'], 'STORE_OVERLOADED'],
   ])('%s', async (_, answers, reason) => {
     inserts = answers;
@@ -137,11 +139,14 @@ describe('a write whose first try may have been done', () => {
     expect(ids).toEqual(['mine', 'mine']);
   });
 
-  test.each<Answer>(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PEER_UNREACHABLE'])('without an id it is not repeated after %s, and its outcome is unknown', async (answer) => {
-    using without = open({ requestIds: false });
-    inserts = [answer, 'ok'];
-    expect([await reasonOf(without.orders.insert(order)), ids]).toEqual(['OUTCOME_UNKNOWN', ['']]);
-  });
+  test.each<Answer>(['OUTCOME_UNKNOWN', 'DEADLINE_EXCEEDED', 'PEER_UNREACHABLE', 'INTERNAL'])(
+    'without an id it is not repeated after %s, and its outcome is unknown',
+    async (answer) => {
+      using without = open({ requestIds: false });
+      inserts = [answer, 'ok'];
+      expect([await reasonOf(without.orders.insert(order)), ids]).toEqual(['OUTCOME_UNKNOWN', ['']]);
+    },
+  );
 
   test('that was aborted in a pause between tries tells both', async () => {
     inserts = ['OUTCOME_UNKNOWN', 'STORE_UNAVAILABLE'];
