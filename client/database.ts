@@ -29,7 +29,9 @@ interface DatabaseCalls<S extends Tables> extends Disposable {
   mutate<const W extends readonly Write<unknown>[]>(writes: (batch: BatchTables<S>) => W, options?: Alone['write']): Promise<ResultsOf<W>>;
   /** Runs a function as one transaction, again where that helps; see docs/transactions.md. */
   transact<R>(work: (tables: TransactionTables<S>) => Promise<R>, options?: TransactOptions): Promise<R>;
-  /** Closes the connections, as disposing does: calls under way fail, and so does every later one. */
+  /**
+   * Closes the connections, as disposing does. What is under way rejects with CANCELLED, streams and watches too, and so does every later call; a write may have been done, and a transaction that was committing rejects with OUTCOME_UNKNOWN.
+   */
   close(): void;
 }
 
@@ -50,7 +52,7 @@ export function openDatabase<S extends Tables>(tables: S, options: DatabaseOptio
       const { results } = await write((client, id, own) => client.mutate({ mutations: mutationsOf(writes), ...id }, own), given(how));
       return resultsOf(writes, results);
     },
-    transact: (work, how) => transact(conversations(gateways), (transaction) => work(tablesWithin(tables, transaction)), how),
+    transact: (work, how) => transact(conversations(gateways), (transaction) => work(tablesWithin(tables, transaction)), { ...how, signal: gateways.untilClosed(how?.signal) }),
     close,
     [Symbol.dispose]: close,
   };

@@ -27,7 +27,7 @@ export type DataClient = RpcClient<typeof DataService>;
 
 export interface Turn {
   readonly gateway: Pick<Gateway, 'client' | 'served' | 'failed'>;
-  readonly options: RpcCallOptions;
+  readonly options: RpcCallOptions & { readonly signal: AbortSignal };
 }
 
 const defaultDeadlineMs = 10_000;
@@ -68,8 +68,8 @@ class Gateway {
 export class Gateways implements Disposable {
   readonly #options: GatewaysOptions;
   readonly #gateways: readonly Gateway[];
+  readonly #closing = new AbortController();
   #next = 0;
-  #isClosed = false;
 
   /** Connects when it is first used. */
   constructor(options: GatewaysOptions) {
@@ -101,7 +101,7 @@ export class Gateways implements Disposable {
           if (!mayRepeat(error, kind)) throw error;
           const waitMs = this.waitMs(gateway, error, pauseMs);
           if (performance.now() + waitMs >= endsMs) throw error;
-          await pause(waitMs, signal);
+          await pause(waitMs, options.signal);
         }
       }
     } catch (error) {
@@ -111,11 +111,16 @@ export class Gateways implements Disposable {
     }
   }
 
-  /** The gateway whose turn it is, for a call that is repeated elsewhere, and what every call carries. */
+  /** The gateway whose turn it is, for a call that is repeated elsewhere, and what every call carries. Its signal ends the pauses between the tries as well. */
   turn(signal?: AbortSignal): Turn {
-    if (this.#isClosed) throw new SwitchyardError('CANCELLED', 'the database was closed before the call: close() was called, or the scope of its "using" has ended');
+    if (this.#closing.signal.aborted) throw wasClosed();
     const traceparent = this.#options.traceparent?.();
-    return { gateway: this.#pick(), options: { ...(signal === undefined ? {} : { signal }), ...(traceparent === undefined ? {} : { traceparent }) } };
+    return { gateway: this.#pick(), options: { signal: this.untilClosed(signal), ...(traceparent === undefined ? {} : { traceparent }) } };
+  }
+
+  /** Aborts when this one does, and when the gateways are closed. */
+  untilClosed(signal?: AbortSignal): AbortSignal {
+    return signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
   }
 
   /** How long to wait for the next try after a failure of this gateway: not at all where another one can be asked. */
@@ -125,8 +130,9 @@ export class Gateways implements Disposable {
     return Math.max(error.retryAfterMs ?? 0, pauseMs * (0.5 + Math.random()));
   }
 
+  /** Ends what is under way, and every later call, with CANCELLED. */
   [Symbol.dispose](): void {
-    this.#isClosed = true;
+    this.#closing.abort(wasClosed());
     for (const { client } of this.#gateways) client[Symbol.dispose]();
   }
 
@@ -147,6 +153,8 @@ export class Gateways implements Disposable {
     return best;
   }
 }
+
+const wasClosed = (): SwitchyardError => new SwitchyardError('CANCELLED', 'the database was closed: close() was called, or the scope of its "using" has ended');
 
 /** Failures of a gateway that has no use for calls just now. */
 const isOut = (error: unknown): boolean => hasReason(error, 'PEER_UNREACHABLE', 'GATEWAY_NOT_READY');

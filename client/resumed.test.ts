@@ -5,7 +5,7 @@ import { pause } from './pause.ts';
 import { resumed, type ResumedOptions } from './resumed.ts';
 
 const gateway: Turn['gateway'] = { client: {} as DataClient, served: () => {}, failed: () => {} };
-const gateways = { turn: (signal?: AbortSignal): Turn => ({ gateway, options: signal === undefined ? {} : { signal } }), waitMs: () => 1 };
+const gateways = { turn: (signal = new AbortController().signal): Turn => ({ gateway, options: { signal } }), waitMs: () => 1 };
 
 /** Three numbers, each after so long, and then whatever the signal ends. */
 async function* slow(ms: number, signal: AbortSignal | undefined): AsyncGenerator<number> {

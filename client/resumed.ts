@@ -50,7 +50,9 @@ export async function* resumed<A>(
       onRetry?.(error);
       // One that fails soon after each beginning is not to be begun a hundred times a second.
       if (performance.now() - begunMs > longestPauseMs) pauseMs = firstPauseMs;
-      await pause(gateways.waitMs(gateway, error, pauseMs), ends).catch((stopped: unknown) => Promise.reject(signal?.aborted === true ? stopped : error));
+      await pause(gateways.waitMs(gateway, error, pauseMs), options.signal).catch((stopped: unknown) =>
+        Promise.reject(limit.signal.aborted && signal?.aborted !== true ? error : stopped),
+      );
       pauseMs = Math.min(2 * pauseMs, longestPauseMs);
     }
   }

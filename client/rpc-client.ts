@@ -198,7 +198,7 @@ class Caller {
 
 /**
  * A typed client of one service at `address` ("host:port"), without TLS. It connects at the first call and again by itself after a loss; no call is repeated. Dispose
- * it to close the connection: calls under way fail.
+ * it to take no more calls; the connection is closed when those under way are over, which only their signals cut short.
  */
 export function createRpcClient<S extends DescService>(service: S, address: string, options: RpcClientOptions = {}): RpcClient<S> {
   const caller = new Caller(address, options);

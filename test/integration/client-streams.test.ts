@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { type Database, openDatabase, SwitchyardError, type WatchOptions } from '../../client/client.ts';
@@ -35,6 +37,15 @@ beforeAll(async () => {
   gateway = await ToldGateway.open({
     watch: ({ token }, { signal }) => say(answers, token, signal),
     streamQuery: ({ pageToken }, { signal }) => say(pieces, pageToken, signal),
+    get: async (_, { signal }) => {
+      await systemClock.sleep(60_000, signal);
+      return {};
+    },
+    // Answers the beginning only.
+    async *transact(_, { signal }) {
+      yield { kind: { case: 'goesOn' as const, value: {} } };
+      await systemClock.sleep(60_000, signal);
+    },
   });
   db = openDatabase(tables, { addresses: gateway.address });
 });
@@ -141,5 +152,57 @@ describe('a stream', () => {
   test('takes no lock, nor an id', async () => {
     await expect(streamed({ lock: 'update' } as never)).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringMatching(/^lock: /) });
     expect(begun).toEqual([]);
+  });
+});
+
+describe('closing the database', () => {
+  /** The reason with which this ends once the database is closed, a moment after it began. */
+  async function reasonAfterClose(begin: (closed: Database<typeof tables>) => Promise<unknown>): Promise<unknown> {
+    const closed = openDatabase(tables, { addresses: gateway.address });
+    const ended = begin(closed).then(
+      () => 'none',
+      (error: unknown) => (error instanceof SwitchyardError ? `${error.reason} ${error.message}` : error),
+    );
+    await systemClock.sleep(100, new AbortController().signal);
+    closed.close();
+    const closedMs = performance.now();
+    const reason = await ended;
+    expect(performance.now() - closedMs).toBeLessThan(2_000);
+    return reason;
+  }
+  const closedWhile = expect.stringMatching(/^CANCELLED the database was closed/);
+  const all = async (rows: AsyncIterable<unknown>): Promise<void> => {
+    for await (const row of rows) expect(row).toBeDefined();
+  };
+  test('ends a watch and a stream, also those that pause between tries or have a signal', async () => {
+    answers = [[{ token: 'a' }, 'silence']];
+    pieces = [[{ rows: [row(1)], nextPageToken: 'a' }, 'silence']];
+    expect(await reasonAfterClose((closed) => all(closed.orders.watch()))).toEqual(closedWhile);
+    expect(await reasonAfterClose((closed) => all(closed.orders.stream({ columns: ['id'] })))).toEqual(closedWhile);
+    const { signal } = new AbortController();
+    expect(await reasonAfterClose((closed) => all(closed.orders.watch({ signal })))).toEqual(closedWhile);
+    answers = [['STORE_UNAVAILABLE']];
+    expect(await reasonAfterClose((closed) => all(closed.orders.watch()))).toEqual(closedWhile);
+  });
+
+  test('ends calls under way, and a transaction', async () => {
+    expect(await reasonAfterClose((closed) => closed.orders.get({ id: 1n }))).toEqual(closedWhile);
+    expect(await reasonAfterClose((closed) => closed.transact(async (tx) => tx.orders.get({ id: 1n })))).toEqual(closedWhile);
+    expect(await reasonAfterClose((closed) => closed.transact(async () => 1))).toEqual(expect.stringMatching(/^OUTCOME_UNKNOWN .*the database was closed/));
+  });
+
+  test('lets the process end', async () => {
+    answers = [[{ token: 'a' }, 'silence']];
+    const program = `
+      import { openDatabase } from '${new URL('../../client/client.ts', import.meta.url)}';
+      import { tables } from '${new URL('../client/shop-tables.ts', import.meta.url)}';
+      const db = openDatabase(tables, { addresses: '${gateway.address}' });
+      const told = ({ reason }) => console.log(reason);
+      db.orders.watch().next().catch(told);
+      db.orders.get({ id: 1n }).catch(told);
+      setTimeout(() => db.close(), 300);
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', program], { timeout: 8_000 });
+    expect(stdout).toBe('CANCELLED\nCANCELLED\n');
   });
 });
