@@ -1,3 +1,5 @@
+import { constants, createServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Client, credentials, Server, type ServiceError } from '@grpc/grpc-js';
 import { createRpcClient } from '../../client/rpc-client.ts';
@@ -83,6 +85,18 @@ describe('the RPC client', () => {
     using client = createRpcClient(WorkflowService, '127.0.0.1:1');
     await expect(client.getWorkflow({ name: 'known' }, { deadlineMs: 2_000 })).rejects.toMatchObject({ reason: 'PEER_UNREACHABLE' });
   });
+
+  test.each([constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_CANCEL, constants.NGHTTP2_ENHANCE_YOUR_CALM])(
+    'says that a stream which something reset with code %i was not answered',
+    async (code) => {
+      const resetting = createServer().on('stream', (stream) => stream.on('error', () => {}).close(code));
+      await new Promise<void>((resolve) => resetting.listen(0, '127.0.0.1', resolve));
+      using client = createRpcClient(WorkflowService, `127.0.0.1:${(resetting.address() as AddressInfo).port}`);
+      await expect(client.getWorkflow({ name: 'known' })).rejects.toMatchObject({ reason: 'PEER_UNREACHABLE' });
+      await expect(client.watchWorkflow({ name: 'known' })[Symbol.asyncIterator]().next()).rejects.toMatchObject({ reason: 'PEER_UNREACHABLE' });
+      resetting.close();
+    },
+  );
 
   test('streams, ends with the failure of the other end, and cancels when left', async () => {
     using client = createRpcClient(WorkflowService, address);
