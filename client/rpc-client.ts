@@ -1,5 +1,6 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { type CallOptions, type ChannelOptions, Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { maxMessageBytes } from '../core/message-limit.ts';
 import { CALLER_KEY } from '../core/request-record.ts';
 import { type RpcMethodDefinition, rpcMethodDefinition } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
@@ -53,7 +54,7 @@ const channelOptions: ChannelOptions = {
   'grpc.enable_retries': 0,
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
-  'grpc.max_receive_message_length': 16 * 1_024 * 1_024,
+  'grpc.max_receive_message_length': maxMessageBytes,
 };
 
 function callOptions(deadlineMs: number | undefined): CallOptions {

@@ -1,15 +1,15 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { type ServiceError, status } from '@grpc/grpc-js';
 import { type ErrorReason, errorCatalogue } from '../core/error-catalogue.ts';
+import { STATUS_DETAILS_KEY } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { type Status, StatusSchema } from '../gen/google/rpc/status_pb.ts';
 
-const detailsKey = 'grpc-status-details-bin';
 const isReason = (text: string): text is ErrorReason => Object.hasOwn(errorCatalogue, text);
 
 function statusOf(error: ServiceError): Status | null {
-  const bytes = error.metadata?.get(detailsKey)[0];
+  const bytes = error.metadata?.get(STATUS_DETAILS_KEY)[0];
   if (!(bytes instanceof Uint8Array)) return null;
   try {
     return fromBinary(StatusSchema, bytes);

@@ -1,6 +1,9 @@
 import { create, type DescMessage, type DescMethod, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { WireWriter, WRITE, writesItself } from './wire-writer.ts';
 
+/** Trailer of a failed call that holds a `google.rpc.Status` with its details: gRPC's own name for it. */
+export const STATUS_DETAILS_KEY = 'grpc-status-details-bin';
+
 /** A method as grpc-js wants it: its path and the codecs of both messages. */
 export interface RpcMethodDefinition {
   readonly path: string;

@@ -15,7 +15,7 @@ import { bindingsOf } from './http/bindings.ts';
 import { type HttpDoor, serveHttp } from './http/http-server.ts';
 import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
-import { maxMessageBytes } from './message-limit.ts';
+import { maxMessageBytes } from '../core/message-limit.ts';
 import { rulesDirectory } from './rules/rules-directory.ts';
 
 /** A running gateway. Disposing of it drains it: no new calls, those under way finish within the configured limit, the registration goes. */

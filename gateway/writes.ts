@@ -6,7 +6,7 @@ import { type NamedWrite, preparerOf } from './codec/prepare-writes.ts';
 import type { TableHandle } from './codec/table-handle.ts';
 import type { Call } from './flow/call.ts';
 import type { Executor, WriteCall } from './flow/executor.ts';
-import { maxMessageBytes } from './message-limit.ts';
+import { maxMessageBytes } from '../core/message-limit.ts';
 
 /** A method of the data API that writes. */
 export interface WriteMethod<I extends DescMessage, O extends DescMessage> {

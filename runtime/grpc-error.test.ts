@@ -1,9 +1,10 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, test } from '@jest/globals';
+import { STATUS_DETAILS_KEY } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { ErrorInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../gen/google/rpc/status_pb.ts';
-import { detailsKey, toGrpcError } from './grpc-error.ts';
+import { toGrpcError } from './grpc-error.ts';
 
 const half = '😀'.slice(0, 1);
 
@@ -17,7 +18,7 @@ describe('whatever a message quotes', () => {
     const error = new SwitchyardError('COLUMN_UNKNOWN', text, { fix: text, metadata: { column: text, table: 't' } });
     expect([error.message.isWellFormed(), error.what.isWellFormed()]).toEqual([true, true]);
     const { details, metadata } = toGrpcError(error);
-    const [bytes] = metadata.get(detailsKey);
+    const [bytes] = metadata.get(STATUS_DETAILS_KEY);
     const status = fromBinary(StatusSchema, bytes as Buffer);
     const info = fromBinary(ErrorInfoSchema, status.details[0]?.value ?? new Uint8Array());
     expect(encodeURI(details).length).toBeLessThanOrEqual(1_024);

@@ -1,6 +1,7 @@
 import { create, type DescMessage, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { CanonicalCode } from '../core/error-catalogue.ts';
+import { STATUS_DETAILS_KEY } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { ErrorInfoSchema, RetryInfoSchema } from '../gen/google/rpc/error_details_pb.ts';
 import { type Status, StatusSchema } from '../gen/google/rpc/status_pb.ts';
@@ -22,8 +23,6 @@ const statusOfCode = {
   UNKNOWN: status.UNKNOWN,
 } as const satisfies Record<CanonicalCode, status>;
 
-/** Where a status is in the trailers. */
-export const detailsKey = 'grpc-status-details-bin';
 const defaultRetryMs = 100;
 /** Domain of every ErrorInfo of ours. */
 export const errorDomain = 'switchyard.dev';
@@ -73,6 +72,6 @@ export function statusMessage(error: unknown): Status {
 export function toGrpcError(error: unknown): { code: status; details: string; metadata: Metadata } {
   const message = statusMessage(error);
   const metadata = new Metadata();
-  metadata.set(detailsKey, Buffer.from(toBinary(StatusSchema, message)));
+  metadata.set(STATUS_DETAILS_KEY, Buffer.from(toBinary(StatusSchema, message)));
   return { code: message.code, details: beginning(message.message, mostDetailsBytes, headerBytes), metadata };
 }

@@ -1,6 +1,7 @@
 import { Server, type ServerInterceptingCall, type ServerInterceptingCallInterface, type ServerOptions, status } from '@grpc/grpc-js';
+import { STATUS_DETAILS_KEY } from '../core/rpc-definition.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
-import { detailsKey, toGrpcError } from './grpc-error.ts';
+import { toGrpcError } from './grpc-error.ts';
 
 type SentStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 
@@ -8,7 +9,7 @@ type SentStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0];
 export function createGrpcServer(maxRequestBytes: number, options: ServerOptions = {}): Server {
   /** grpc-js answers such a call by itself, and so one whose deadline passes: with a code alone. */
   const explained = (sent: SentStatus): SentStatus => {
-    if ((sent.metadata?.get(detailsKey).length ?? 0) > 0) return sent;
+    if ((sent.metadata?.get(STATUS_DETAILS_KEY).length ?? 0) > 0) return sent;
     if (sent.code === status.RESOURCE_EXHAUSTED)
       return toGrpcError(new SwitchyardError('MESSAGE_TOO_LARGE', `the request is larger than ${maxRequestBytes} bytes; send less at once`));
     if (sent.code === status.DEADLINE_EXCEEDED) return toGrpcError(new SwitchyardError('DEADLINE_EXCEEDED', "the call's deadline passed"));

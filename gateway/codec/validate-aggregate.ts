@@ -15,10 +15,19 @@ const argument = (message: string): SwitchyardError => new SwitchyardError('ARGU
 
 /** The operation asks for one group more than is answered, to know whether there are too many. */
 export function decodeAggregate(handle: TableHandle, request: AggregateRequest): AggregateOperation {
+  const grouping = decodeGrouping(handle, request);
+  return { filter: decodeFilter(handle, request.filter, 'filter'), ...grouping, limit: mostGroups + 1 };
+}
+
+/** What is computed, and by which groups. */
+type Grouping = Pick<AggregateOperation, 'aggregations' | 'groupBy'>;
+
+/** The part of a request that says what its answer's columns are. */
+export function decodeGrouping(handle: TableHandle, request: Pick<AggregateRequest, 'aggregations' | 'groupBy'>): Grouping {
   const count = request.aggregations.length;
   if (count === 0 || count > mostAggregations) throw argument(`aggregations: got ${count}; must be 1 to ${mostAggregations}`);
   const aggregations = request.aggregations.map((aggregation, index) => decodeAggregation(handle, aggregation, `aggregations[${index}]`));
-  return { filter: decodeFilter(handle, request.filter, 'filter'), aggregations, groupBy: decodeGroupBy(handle, request.groupBy), limit: mostGroups + 1 };
+  return { aggregations, groupBy: decodeGroupBy(handle, request.groupBy) };
 }
 
 function decodeAggregation(handle: TableHandle, { kind }: WireAggregation, at: string): Aggregation {
@@ -43,10 +52,7 @@ function decodeGroupBy(handle: TableHandle, name: string): string | null {
 }
 
 /** The columns that an answer's groups and values are cells of; `group` null: all rows are one. */
-export function columnsOfGroups(
-  handle: TableHandle,
-  { aggregations, groupBy }: Pick<AggregateOperation, 'aggregations' | 'groupBy'>,
-): { readonly group: ColumnSchema | null; readonly values: readonly ColumnSchema[] } {
+export function columnsOfGroups(handle: TableHandle, { aggregations, groupBy }: Grouping): { readonly group: ColumnSchema | null; readonly values: readonly ColumnSchema[] } {
   const column = (name: string): ColumnSchema => columnOf(handle, name, 'aggregations');
   return { group: groupBy === null ? null : column(groupBy), values: aggregations.map((aggregation) => aggregateColumn(aggregation, column)) };
 }

@@ -1,7 +1,8 @@
+import type { ColumnKind } from '../../core/cell.ts';
+import { maxMessageBytes } from '../../core/message-limit.ts';
 import type { BatchGetOperation, GetOperation, OrderTerm, QueryOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { Consistency, type BatchGetRequest, type GetRequest, type QueryRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
-import { maxMessageBytes } from '../message-limit.ts';
 import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
 import { decodePageToken, queryDigest } from './page-token.ts';
 import type { TableHandle } from './table-handle.ts';
@@ -48,11 +49,12 @@ export function decodeGet(handle: TableHandle, request: GetRequest): GetOperatio
   return { key: decodeKey(handle, request.key, 'key'), columns: columnsToReturn(handle, request.columns, 'columns', handle.columnNames) };
 }
 
+const anyOfKind = (handle: TableHandle, columns: readonly string[], kind: ColumnKind): boolean => columns.some((name) => handle.columns.get(name)?.kind === kind);
+
 export function decodeBatchGet(handle: TableHandle, request: BatchGetRequest): BatchGetOperation {
   const keys = request.keys.map((key, index) => decodeKey(handle, key, `keys[${index}]`));
   const columns = columnsToReturn(handle, request.columns, 'columns', handle.columnNames);
-  const hasBytes = columns.some((name) => handle.columns.get(name)?.kind === 'bytes');
-  return { keys, columns, maxBytes: hasBytes ? bytesFactor * maxMessageBytes : maxMessageBytes };
+  return { keys, columns, maxBytes: anyOfKind(handle, columns, 'bytes') ? bytesFactor * maxMessageBytes : maxMessageBytes };
 }
 
 /** What every request for rows in an order has. */
@@ -82,8 +84,7 @@ function decodeRows(handle: TableHandle, key: string, request: RowsRequest, most
   const fetched = [...new Set([...columns, ...orderBy.map((term) => term.column)])];
   const rowOverhead = columns.reduce((sum, name) => sum + name.length + cellOverhead, 0);
   const limit = Math.max(1, Math.min(most, Math.floor(pageBytes / rowOverhead)));
-  const hasArrays = columns.some((name) => handle.columns.get(name)?.kind === 'array');
-  return { operation: { filter, orderBy, columns: fetched, limit, maxBytes: hasArrays ? maxBytes / arrayFactor : maxBytes, after }, columns, digest };
+  return { operation: { filter, orderBy, columns: fetched, limit, maxBytes: anyOfKind(handle, columns, 'array') ? maxBytes / arrayFactor : maxBytes, after }, columns, digest };
 }
 
 function decodeOrder(handle: TableHandle, request: RowsRequest): readonly OrderTerm[] {

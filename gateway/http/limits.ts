@@ -1,4 +1,4 @@
-import { maxMessageBytes } from '../message-limit.ts';
+import { maxMessageBytes } from '../../core/message-limit.ts';
 
 /** Limits of the HTTP door; the only home of their values. */
 export const httpLimits = {

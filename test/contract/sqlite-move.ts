@@ -8,7 +8,7 @@ import { isBusy, isFenced, resultCode } from '../../backends/sqlite/errors.ts';
 import { openOwnerStore } from '../../backends/sqlite/owner/owner-store.ts';
 import { openReplicationStore } from '../../backends/sqlite/player/replication-store.ts';
 import { ReadFence } from '../../backends/sqlite/read-fence.ts';
-import { systemClock } from '../../runtime/clock.ts';
+import { storeOptions } from './data-store-harness.ts';
 import type { MoveDialect } from './move-dialect.ts';
 import { type MoveStores, type RawSession, type StoreUnderTest, TABLES } from './move-stores.ts';
 import type { StoresSource } from './armed-stores.ts';
@@ -110,17 +110,7 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
 
   constructor(path: string) {
     this.path = path;
-    this.#options = {
-      shard: { kind: 'sqlite', path },
-      password: '',
-      poolSize: 3,
-      acquireTimeoutMs: 5_000,
-      keyspace: 'shop',
-      openedBy: 'a test',
-      applicationName: 'contract',
-      clock: systemClock,
-      onBackgroundError: () => {},
-    };
+    this.#options = storeOptions({ shard: { kind: 'sqlite', path }, password: '', poolSize: 3 });
     this.owner = openOwnerStore(this.#options);
     this.player = openReplicationStore(this.#options);
   }

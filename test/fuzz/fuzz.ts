@@ -56,7 +56,8 @@ async function superviseRun(plan: FuzzPlan, hangAfterMs: number): Promise<RunEnd
   for (;;) {
     await sleep(lookMs);
     const { isRunning } = child;
-    if (files.end !== null) return files.end;
+    const { end } = files;
+    if (end !== null) return end;
     const progress = readProgress(files.progress);
     const failed = (kind: FoundInput['kind'], message: string): RunEnd => ({
       inputs: progress.steps,

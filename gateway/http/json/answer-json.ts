@@ -2,7 +2,7 @@ import { type DescField, type DescMessage, type MessageInitShape, ScalarType } f
 import type { AggregateRequest, AggregateResponseSchema } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
-import { columnsOfGroups, decodeAggregate } from '../../codec/validate-aggregate.ts';
+import { columnsOfGroups, decodeGrouping } from '../../codec/validate-aggregate.ts';
 import { jsonFromValue } from './cell-json.ts';
 
 const rowType = 'switchyard.data.v1.Row';
@@ -10,7 +10,7 @@ const valueType = 'switchyard.data.v1.Value';
 
 /** JSON text of an Aggregate's answer: every group and value as its column is written everywhere. */
 export function groupsToJson({ groups = [] }: MessageInitShape<typeof AggregateResponseSchema>, handle: TableHandle, request: AggregateRequest): string {
-  const columns = columnsOfGroups(handle, decodeAggregate(handle, request));
+  const columns = columnsOfGroups(handle, decodeGrouping(handle, request));
   const written = groups.map(({ group, values = [] }) => {
     const own = columns.group === null ? 'null' : jsonFromValue(group as Value, columns.group);
     return `{"group":${own},"values":[${values.map((value, index) => jsonFromValue(value as Value, columns.values[index])).join(',')}]}`;

@@ -1,8 +1,7 @@
 import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type IncomingHttpHeaders } from 'node:http2';
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
-import type { RpcMethodDefinition } from '../../../core/rpc-definition.ts';
+import { type RpcMethodDefinition, STATUS_DETAILS_KEY } from '../../../core/rpc-definition.ts';
 
-const detailsKey = 'grpc-status-details-bin';
 const prefixBytes = 5;
 const sweepEveryMs = 5;
 const reconnectAfterMs = 100;
@@ -176,7 +175,7 @@ function framed(message: Buffer): Buffer {
 
 function serviceError(code: status, details: string, statusDetails: Buffer | null): ServiceError {
   const metadata = new Metadata();
-  if (statusDetails !== null) metadata.set(detailsKey, statusDetails);
+  if (statusDetails !== null) metadata.set(STATUS_DETAILS_KEY, statusDetails);
   return Object.assign(new Error(details), { code, details, metadata });
 }
 
@@ -184,6 +183,6 @@ function serviceError(code: status, details: string, statusDetails: Buffer | nul
 function statusError(end: IncomingHttpHeaders): ServiceError | null {
   const code = Number(end['grpc-status'] ?? status.UNKNOWN);
   if (code === status.OK) return null;
-  const details = end[detailsKey];
+  const details = end[STATUS_DETAILS_KEY];
   return serviceError(code, decodeURIComponent(String(end['grpc-message'] ?? '')), typeof details === 'string' ? Buffer.from(details, 'base64') : null);
 }

@@ -1,2 +1,0 @@
-/** Bytes of a message, in either direction; a body over HTTP has the same. */
-export const maxMessageBytes = 16 * 1024 * 1024;
