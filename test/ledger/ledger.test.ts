@@ -3,9 +3,11 @@ import { execFileSync } from 'node:child_process';
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { flowLimitMs } from '../fault/flow.ts';
 import { codeState } from './fingerprint.ts';
 import { ledgerFile, openLedger, readLedger } from './ledger.ts';
 import { hasFailed, readResults, renderResults } from './results.ts';
+import { plainFlowLimitMs } from './wording.ts';
 
 let root: string;
 const git = (...args: readonly string[]): string =>
@@ -125,11 +127,15 @@ test('what counts today is told from what was run on other code', async () => {
   expect(hasFailed(failed)).toBe(true);
 });
 
+test('the results know the limit of a fault run', () => expect(plainFlowLimitMs).toBe(flowLimitMs));
+
 test('the results say where times are no evidence', async () => {
   const ledger = await openLedger('fault', ['core'], root);
-  const append = (subject: string, slowdown: number) => ledger.append({ subject, seeds: { first: 0, count: 1 }, minutes: 3, outcome: 'passed', figures: { slowdown } });
-  for (const slowdown of [3.5, 1.2]) await append('pairs', slowdown);
-  await append('alone', 2);
+  const append = (subject: string, slowdown: number, longestWithoutFlowMs: number) =>
+    ledger.append({ subject, seeds: { first: 0, count: 1 }, minutes: 3, outcome: 'passed', figures: { slowdown, longestWithoutFlowMs } });
+  for (const slowdown of [3.5, 1.2]) await append('pairs', slowdown, plainFlowLimitMs + 1);
+  await append('alone', 2, plainFlowLimitMs + 1);
+  await append('kept all the same', 7, plainFlowLimitMs);
   const text = renderResults(await readResults(root));
-  expect(text).toContain('fault: passed, 2 subjects in 3 runs, 2 seeds, 9 minutes\npairs: passed, but the machine was up to 3.5 times slower: its times are no evidence\n┌');
+  expect(text).toContain('fault: passed, 3 subjects in 4 runs, 3 seeds, 12 minutes\npairs: passed, but the machine was up to 3.5 times slower: its times are no evidence\n┌');
 });

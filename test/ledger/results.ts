@@ -3,7 +3,7 @@ import { type Entry, type RunKind, runKinds } from './entry.ts';
 import { type CodeState, codeState } from './fingerprint.ts';
 import { readLedger } from './ledger.ts';
 import { type Sum, sumUp } from './sums.ts';
-import { counted, slownessOf } from './wording.ts';
+import { counted, plainFlowLimitMs, slownessOf } from './wording.ts';
 
 /** What the ledger of one kind says today. */
 export interface KindResults {
@@ -99,7 +99,9 @@ function verdictOf(current: readonly Sum[], stale: readonly Sum[]): string {
 
 function slowOnes(current: readonly Sum[]): readonly string[] {
   return current.flatMap(({ subject, figures }) => {
-    const said = slownessOf(figures.slowdown ?? 1);
+    // What kept the limit as it is kept it on however slow a machine.
+    const kept = (figures.longestWithoutFlowMs ?? Number.POSITIVE_INFINITY) <= plainFlowLimitMs;
+    const said = kept ? null : slownessOf(figures.slowdown ?? 1);
     return said === null ? [] : [`${subject}: ${said}`];
   });
 }

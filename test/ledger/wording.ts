@@ -5,6 +5,9 @@ const quantity = (value: number): string => value.toLocaleString('en-US', { maxi
 /** "1 seed", "2,000 seeds". */
 export const counted = (value: number, one: string, many = `${one}s`): string => `${quantity(value)} ${value === 1 ? one : many}`;
 
+/** The limit of a fault run for the time without flow, before it is made longer for a slow machine: `flowLimitMs` of test/fault. */
+export const plainFlowLimitMs = 5_000;
+
 /** Beyond this a limit in seconds was so much longer that keeping it shows little. */
 const fairSlowdown = 2;
 
