@@ -49,12 +49,15 @@ export type RpcClient<S extends DescService> = RpcMethods<S> & Disposable;
 
 const defaultDeadlineMs = 10_000;
 type Message = MessageShape<DescMessage>;
+/** HTTP/2's own 64 KiB would make a stream of rows wait for its reader several times a piece. */
+const receiveWindowBytes = 1024 * 1024;
 /** A peer that has gone without a word is noticed within half a minute, also by a stream on which nothing comes; and a message may be as large as a gateway sends it. */
-const channelOptions: ChannelOptions = {
+export const channelOptions: ChannelOptions = {
   'grpc.enable_retries': 0,
   'grpc.keepalive_time_ms': 20_000,
   'grpc.keepalive_timeout_ms': 10_000,
   'grpc.max_receive_message_length': maxMessageBytes,
+  'grpc-node.flow_control_window': receiveWindowBytes,
 };
 
 function callOptions(deadlineMs: number | undefined): CallOptions {

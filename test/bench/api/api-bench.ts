@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { create, fromBinary } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
 import { Client, credentials } from '@grpc/grpc-js';
+import { channelOptions } from '../../../client/rpc-client.ts';
 import { rpcMethodDefinition } from '../../../core/rpc-definition.ts';
 import { DataService, StreamQueryRequestSchema, StreamQueryResponseSchema } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import { RowSchema } from '../../../gen/switchyard/data/v1/value_pb.ts';
@@ -61,7 +62,7 @@ async function streamThrough(cluster: Cluster, rows: number): Promise<Streamed> 
   const [gateway] = cluster.gateways;
   const processId = gateway?.process.processId ?? 0;
   const { path, requestSerialize } = rpcMethodDefinition(DataService.method.streamQuery);
-  const client = new Client(gateway?.address ?? '', credentials.createInsecure());
+  const client = new Client(gateway?.address ?? '', credentials.createInsecure(), channelOptions);
   try {
     const before = await memoryMiB(processId);
     let most = before;
