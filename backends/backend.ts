@@ -38,6 +38,9 @@ export interface Capabilities {
   readonly watching: boolean;
 }
 
+/** How the application name of every process of ours begins. A gateway's transactions are told by it: they end by themselves when a hold begins. */
+export const APPLICATION_PREFIX = 'switchyard ';
+
 export interface StoreOptions {
   /** The keyspace whose store it is, for messages. */
   readonly keyspace: string;
@@ -49,7 +52,7 @@ export interface StoreOptions {
   /** Largest number of connections; a caller that gets none within `acquireTimeoutMs` fails with STORE_OVERLOADED. */
   readonly poolSize: number;
   readonly acquireTimeoutMs: number;
-  /** Shown in the store's own activity view. */
+  /** Shown in the store's own activity view; see `APPLICATION_PREFIX`. */
   readonly applicationName: string;
   readonly clock: Clock;
   /** Called for a fault with no caller to tell, such as a lost idle connection. Must not throw. */

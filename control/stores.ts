@@ -1,4 +1,4 @@
-import type { Backend, Capabilities, OwnerStore, ReplicationStore, StoreOptions } from '../backends/backend.ts';
+import { APPLICATION_PREFIX, type Backend, type Capabilities, type OwnerStore, type ReplicationStore, type StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { credentialOf, fileShard, type Identity, type Keyspace, serverShard, type Shard } from '../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
@@ -119,7 +119,7 @@ export class Stores {
       password: await this.#password(keyspace, shard, identity),
       poolSize,
       acquireTimeoutMs,
-      applicationName: `switchyard ${controlId} ${identity}`,
+      applicationName: `${APPLICATION_PREFIX}${controlId} ${identity}`,
       onBackgroundError: (error) => log.info({ err: error, keyspace, identity }, 'a connection to a store was lost'),
     };
   }

@@ -51,6 +51,11 @@ const ofRequests = {
 const ofRowsAndTables = {
   TABLE_UNKNOWN: entry('NOT_FOUND', false, 'No keyspace serves a table of that name.'),
   TABLE_UNSUPPORTED: entry('FAILED_PRECONDITION', false, 'The table cannot be served: it has no primary key or a column of a type without an exact mapping.'),
+  VALUE_UNSUPPORTED: entry(
+    'FAILED_PRECONDITION',
+    false,
+    'The store holds a value that has no exact form in the API (an array of two dimensions, a text where a number was declared); the message names table, row and column. Correct it in the store, or leave the column out.',
+  ),
   ROW_NOT_FOUND: entry('NOT_FOUND', false, 'No row has that primary key.'),
   PRECONDITION_FAILED: entry('FAILED_PRECONDITION', false, 'The row does not satisfy the precondition; nothing was written.'),
   UNIQUE_VIOLATION: entry('ALREADY_EXISTS', false, 'Another row has the same unique key.'),

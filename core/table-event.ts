@@ -1,5 +1,6 @@
 import type { Attempt } from './ids.ts';
 import type { Row } from './operation.ts';
+import type { SwitchyardError } from './switchyard-error.ts';
 
 /** Where an event stands among all events of its table, in whichever store: by attempt, then by number. */
 export interface EventPlace {
@@ -23,8 +24,10 @@ export const isBehind = (a: EventPlace, b: EventPlace): boolean => a.attempt > b
 /** Events of one look, in order. */
 export interface TableEvents {
   readonly events: readonly TableEvent[];
-  /** Events behind them were left out, for they had become too large together. */
+  /** Events behind them were left out, for they had become too large together, or the next one is `unreadable`. */
   readonly cut: boolean;
+  /** The event behind these, where a value of it cannot be read (VALUE_UNSUPPORTED); null: there is none such. */
+  readonly unreadable: (EventPlace & { readonly error: SwitchyardError }) | null;
 }
 
 /** How far a store's events can be read. */

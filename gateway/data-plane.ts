@@ -1,5 +1,5 @@
 import type { Registry } from 'prom-client';
-import type { Backend } from '../backends/backend.ts';
+import { APPLICATION_PREFIX, type Backend } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
@@ -70,7 +70,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   const inFlight = new InFlight();
   const routing = new Routing();
   const { size: poolSize, acquireTimeoutMs } = config.pool;
-  const applicationName = `switchyard ${config.id ?? 'gateway'}`;
+  const applicationName = `${APPLICATION_PREFIX}${config.id ?? 'gateway'}`;
   const stores = new Stores({ process: `gateway "${config.id ?? formatHostPort(config.listen)}"`, backends, env, clock, log, poolSize, acquireTimeoutMs, applicationName });
   const schemas = new Schemas(stores, clock, log);
   const buffer = new WriteBuffer({ clock, ...config.buffer });

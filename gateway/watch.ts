@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { attempt } from '../core/ids.ts';
 import type { TableRef } from '../core/routing-table.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
-import { type EventPlace, isBehind, type TableEvent } from '../core/table-event.ts';
+import { type EventPlace, isBehind, type TableEvent, type TableEvents } from '../core/table-event.ts';
 import { Change_Kind, type WatchRequest, type WatchResponseSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { rowEncoder } from './codec/encode.ts';
 import type { TableHandle } from './codec/table-handle.ts';
@@ -23,6 +23,7 @@ export interface WatchParts {
 }
 
 type Answer = MessageInitShape<typeof WatchResponseSchema>;
+type Unreadable = NonNullable<TableEvents['unreadable']>;
 type Found = Pick<TableEvent, 'kind' | 'before' | 'after' | 'changedAtMicros'> & EventPlace & { readonly handle: TableHandle };
 
 /** Events of one answer, and what they come to: callers take messages of 4 MiB unless they are told otherwise. */
@@ -111,7 +112,8 @@ class TableWatch {
     const home = this.#homeAsKnown();
     if (home !== null && home.attempt <= this.#place.attempt) {
       const { complete } = await this.#lineOf(home.keyspace);
-      const { found } = await this.#eventsOf(home.keyspace, complete);
+      const { found, unreadable } = await this.#eventsOf(home.keyspace, complete);
+      if (found.length === 0 && unreadable !== null) throw this.#stuck(unreadable);
       // Where nothing comes, the table may have moved: the rows tell, and what was remembered of them is looked at anew.
       if (found.length > 0 || this.#parts.fenceView.find(this.#ref) === null) return this.#take(found);
     }
@@ -127,6 +129,7 @@ class TableWatch {
     const found: Found[] = [];
     /** The last events of stores that have left some out: behind them nothing may be told yet. */
     const bounds: EventPlace[] = [];
+    const stuck: Unreadable[] = [];
     for (const keyspace of keyspaces) {
       const { complete, last } = await this.#lineOf(keyspace);
       // What was written before this attempt was drained by the fence, so that it has a number by now; until the line is there too, some of it may be missing.
@@ -134,16 +137,26 @@ class TableWatch {
       this.#ends.numbers.set(keyspace, end);
       // The store that serves has changes of earlier attempts too, where the table was in it before.
       if (complete < end) return [];
-      const { found: here, isCut } = await this.#eventsOf(keyspace, complete);
+      const { found: here, isCut, unreadable } = await this.#eventsOf(keyspace, complete);
       found.push(...here);
-      const newest = here.at(-1);
+      if (unreadable !== null) stuck.push(unreadable);
+      const newest = unreadable ?? here.at(-1);
       if (isCut && newest !== undefined) bounds.push(newest);
     }
     found.sort((a, b) => (isBehind(a, b) ? 1 : -1));
     const first = found.filter((event) => !bounds.some((bound) => isBehind(event, bound))).slice(0, most);
+    const [nearest] = stuck.toSorted((a, b) => (isBehind(a, b) ? 1 : -1));
+    if (first.length === 0 && nearest !== undefined) throw this.#stuck(nearest);
     // Nothing is left of the attempts before: from here on the store that serves is enough.
     if (first.length === 0) this.#place = { attempt: home.attempt, number: 0n };
     return first;
+  }
+
+  /** What a watch ends with at a change that cannot be told: the token behind it lets the caller go on, who knows then what is missing. */
+  #stuck({ error, ...place }: Unreadable): SwitchyardError {
+    const { table } = this.#ref;
+    const message = `a change of table "${table}" holds a value that cannot be told: ${error.message}. Read the row, and go on behind the change with the token in the failure's metadata`;
+    return new SwitchyardError('VALUE_UNSUPPORTED', message, { metadata: { ...error.metadata, table, token: encodeWatchToken(table, place) }, cause: error });
   }
 
   #take(found: readonly Found[]): readonly Found[] {
@@ -173,6 +186,7 @@ class TableWatch {
 
   async #requireWatched(keyspace: string): Promise<void> {
     const { table } = this.#ref;
+    this.#parts.stores.lease(keyspace, 'watching')[Symbol.dispose]();
     if (await this.#parts.stores.use(keyspace, (store) => store.isWatched(table, this.#call.signal))) return;
     throw new SwitchyardError(
       'TABLE_NOT_WATCHED',
@@ -197,16 +211,16 @@ class TableWatch {
     }
   }
 
-  async #eventsOf(keyspace: string, until: bigint): Promise<{ readonly found: readonly Found[]; readonly isCut: boolean }> {
+  async #eventsOf(keyspace: string, until: bigint): Promise<{ readonly found: readonly Found[]; readonly isCut: boolean; readonly unreadable: Unreadable | null }> {
     const { stores } = this.#parts;
     const { signal } = this.#call;
     const handle = await this.#shapeIn(keyspace);
     const limit = this.#atOnce;
-    const { events, cut } = await stores.use(keyspace, (store) => store.events(handle.schema, this.#place, until, limit, answerBytes, signal));
+    const { events, cut, unreadable } = await stores.use(keyspace, (store) => store.events(handle.schema, this.#place, until, limit, answerBytes, signal));
     const isCut = cut || events.length === limit;
     this.#hasMore ||= isCut;
     this.#atOnce = Math.min(most, Math.max(leastAtOnce, isCut ? 2 * events.length : this.#atOnce));
-    return { found: events.map((event) => ({ ...event, handle })), isCut };
+    return { found: events.map((event) => ({ ...event, handle })), isCut, unreadable };
   }
 
   /** Of the table in a store. A workflow that has ended drops it where it is served no more, but not its events: they have the shape that was last seen elsewhere. */

@@ -45,8 +45,11 @@ export async function runWrites<I extends DescMessage, O extends DescMessage>(ex
   return await executor.write(call, { ...parts, send, repeatable: false }).catch(nothingWritten);
 }
 
+/** Where a store does not know it says OUTCOME_UNKNOWN. */
+const toldNothing = ['RESULT_TOO_LARGE', 'DEADLINE_EXCEEDED', 'CANCELLED'] as const;
+
 function nothingWritten(error: unknown): never {
-  throw hasReason(error, 'RESULT_TOO_LARGE') ? new SwitchyardError('RESULT_TOO_LARGE', `${error.message}. Nothing was written`, { cause: error }) : error;
+  throw hasReason(error, ...toldNothing) ? new SwitchyardError(error.reason, `${error.message}. This call wrote nothing`, { cause: error }) : error;
 }
 
 /** The answer that a record holds. */

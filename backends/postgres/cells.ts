@@ -17,7 +17,7 @@ import {
 const integerPattern = /^-?\d+$/;
 
 /**
- * What a column's text, as a session with the settings of connection.ts sends it, means. VALUE_INVALID: the stored value has no exact cell (an array of several
+ * What a column's text, as a session with the settings of connection.ts sends it, means. VALUE_UNSUPPORTED: the stored value has no exact cell (an array of several
  * dimensions or another lower bound than 1, a timestamp after the year 294246). STORE_FAILED: the text is not of the column's type.
  */
 export function cellFromText(column: ColumnSchema, text: string | null): Cell {
@@ -181,7 +181,7 @@ function invalid(column: ColumnSchema, cell: Cell): SwitchyardError {
 }
 
 function noExactMapping(column: ColumnSchema, text: string): SwitchyardError {
-  return new SwitchyardError('VALUE_INVALID', `column "${column.name}" (${column.nativeType}) holds ${shorten(text)}, which has no exact mapping`, {
+  return new SwitchyardError('VALUE_UNSUPPORTED', `column "${column.name}" (${column.nativeType}) holds ${shorten(text)}, which has no exact mapping: correct it in the store`, {
     metadata: { column: column.name },
   });
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { assertNever } from '../../core/assert-never.ts';
-import { type Cell, cellText, type ScalarKind } from '../../core/cell.ts';
+import { type Cell, cellText, keyText, type ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { declaredType } from './column-types.ts';
@@ -29,7 +29,7 @@ export function selectedValue(column: ColumnSchema, expression: string): string 
 }
 
 /**
- * What a stored value, as `selected` gives it, means. VALUE_INVALID names the column: the value is not of the declared type (an ordinary table takes anything), not in the one form of its type, or has no exact cell.
+ * What a stored value, as `selected` gives it, means. VALUE_UNSUPPORTED names the column: the value is not of the declared type (an ordinary table takes anything), not in the one form of its type, or has no exact cell.
  */
 export function cellFromValue(column: ColumnSchema, value: SqlValue): Cell {
   if (value === null) return null;
@@ -178,5 +178,16 @@ function misfit(column: ColumnSchema, value: Exclude<SqlValue, null>): Switchyar
   const shown = isBytes && isFreeText(column.kind) ? `the text ${JSON.stringify(Buffer.from(value).toString('utf8'))} (bytes ${cellText(value)})` : cellText(value);
   const what = isFreeText(column.kind) && value === 0n ? 'a blob' : shorten(shown);
   const message = `column "${column.name}" (${column.nativeType}) holds ${what}, which is no exact value of that type: correct it in the store`;
-  return new SwitchyardError('VALUE_INVALID', message, { metadata: { column: column.name } });
+  return new SwitchyardError('VALUE_UNSUPPORTED', message, { metadata: { column: column.name } });
+}
+
+/** The key as it is stored, whether it fits its types or not. */
+export function rawKeyText(row: readonly SqlValue[], places: readonly number[]): string {
+  return keyText(
+    places.map((place) => {
+      const value = row[place] ?? null;
+      // Texts were selected as their bytes.
+      return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value;
+    }),
+  );
 }

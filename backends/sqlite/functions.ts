@@ -63,7 +63,7 @@ export function registerFunctions(database: DatabaseSync, goOn: () => boolean): 
 
 function storedOrder(value: Addend): string {
   const order = typeof value === 'string' ? decimalOrder(value) : null;
-  if (order === null) throw new SwitchyardError('VALUE_INVALID', `a decimal column holds ${String(value)}, which is no decimal: correct it in the store`);
+  if (order === null) throw new SwitchyardError('VALUE_UNSUPPORTED', `a decimal column holds ${String(value)}, which is no decimal: correct it in the store`);
   return order;
 }
 
@@ -73,7 +73,7 @@ const compareTexts = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 :
 function decimalOf(value: Addend): string {
   const text = typeof value === 'string' && unsignedPattern.test(value) ? String(BigInt(value)) : String(value);
   if (value instanceof Uint8Array || decimalOrder(text) === null)
-    throw new SwitchyardError('VALUE_INVALID', `a number column holds ${text}, which is no decimal: correct it in the store`);
+    throw new SwitchyardError('VALUE_UNSUPPORTED', `a number column holds ${text}, which is no decimal: correct it in the store`);
   return text;
 }
 

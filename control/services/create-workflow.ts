@@ -4,6 +4,7 @@ import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '../../core/workflow-document.ts';
 import type { CutoverLimits as LimitsMessage, Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { changeNote } from '../cutover/rules-write.ts';
+import { numberingFix } from '../cutover/precheck.ts';
 import type { Move, Side } from '../move.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
@@ -31,7 +32,8 @@ export async function createWorkflow(context: ServiceContext, message: Workflow 
   if (rules.kind === 'valid') claimTables(rules.document, claim);
   await checkTables(opened.move, signal);
   if (!context.stores.capabilitiesOf(opened.move.target.kind).watching) await checkUnwatched(opened.move, signal);
-  if (validateOnly) return { ...document, message: await plan(opened.move, signal) };
+  const planned = await plan(opened.move, signal);
+  if (validateOnly) return { ...document, message: planned };
   const note = changeNote(context.deps, `workflow ${document.name}: ${document.tables.join(', ')} from ${document.source} to ${document.target}`);
   await topology.updateRules(note, (current) => claimTables(current, claim), signal, [{ document, index: 0 }]);
   const stored = await topology.workflow(document.name, signal);
@@ -98,6 +100,16 @@ async function checkTables({ source, target, tables }: Move, signal: AbortSignal
   if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
 }
 
+/** Whoever made a table by hand may have left out what numbers its rows, which would bar the switch. */
+async function checkNumbering(source: Side, target: Side, tables: readonly string[], signal: AbortSignal): Promise<void> {
+  const [numbered, there] = await Promise.all([source.owner.sequences(tables, signal), target.owner.sequences(tables, signal)]);
+  const without = numbered.filter(({ table, column }) => !there.some((other) => other.table === table && other.column === column));
+  const problems = without.map(
+    ({ table, column }) => `${target.keyspace}.${table}: column "${column}" is numbered by the store in ${source.keyspace}, and not here (${numberingFix(table, column)})`,
+  );
+  if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
+}
+
 async function checkUnwatched({ source, target, tables }: Move, signal: AbortSignal): Promise<void> {
   const watched = (await source.owner.watched(signal)).filter((table) => tables.includes(table));
   if (watched.length === 0) return;
@@ -113,6 +125,8 @@ async function checkUnwatched({ source, target, tables }: Move, signal: AbortSig
 async function plan({ source, target, tables }: Move, signal: AbortSignal): Promise<string> {
   const missing: string[] = [];
   for (const table of tables) if (!(await isThere(target, table, signal))) missing.push(table);
+  const made = tables.filter((table) => !missing.includes(table));
+  if (made.length > 0) await checkNumbering(source, target, made, signal);
   const statements = target.owner.planTables(await source.owner.define(missing, signal));
   return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
 }

@@ -1,4 +1,4 @@
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { Stored } from '../../topo/topology.ts';
 import type { ControlDeps } from '../move.ts';
@@ -21,11 +21,25 @@ export async function requireWorkflow({ deps }: ServiceContext, name: string, si
 
 const lookEveryMs = 1_000;
 
-/** Reads the document again after every change until `ended` answers something else than undefined, and resolves to that. Bounded by the signal, which carries the call's deadline. */
+/** What was read, undefined where the topology does not answer: for whoever looks again. */
+export async function whenReadable<T>({ deps }: ServiceContext, signal: AbortSignal, read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (signal.aborted || !hasReason(error, 'TOPOLOGY_UNAVAILABLE')) throw error;
+    deps.log.info({ err: error }, 'the topology did not answer while a call waits for a workflow');
+    return undefined;
+  }
+}
+
+/**
+ * Reads the document again after every change until `ended` answers something else than undefined, and resolves to that. Bounded by the signal, which carries the call's deadline: a topology that does not answer for a while keeps whoever waits
+ * waiting, for what was ordered goes on all the same.
+ */
 export async function waitForWorkflow<T>(context: ServiceContext, name: string, signal: AbortSignal, ended: (document: WorkflowDocument) => Promise<T | undefined>): Promise<T> {
   for (;;) {
-    const { value } = await requireWorkflow(context, name, signal);
-    const answer = await ended(value);
+    const stored = await whenReadable(context, signal, () => requireWorkflow(context, name, signal));
+    const answer = stored === undefined ? undefined : await ended(stored.value);
     if (answer !== undefined) return answer;
     await context.view.changed(lookEveryMs, signal);
   }

@@ -6,7 +6,7 @@ import { precheck } from '../cutover/precheck.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import type { SideName } from '../move.ts';
 import { wantOf, wantSide } from '../workflow/claims.ts';
-import { requireWorkflow, type ServiceContext, waitForWorkflow } from './service-context.ts';
+import { requireWorkflow, type ServiceContext, waitForWorkflow, whenReadable } from './service-context.ts';
 
 const servingIn = (document: WorkflowDocument): SideName => (document.state === 'switched' ? 'target' : 'source');
 
@@ -53,10 +53,11 @@ async function ended(context: ServiceContext, before: Before, document: Workflow
     throw new SwitchyardError('WORKFLOW_STATE', `the workflow became ${document.state} meanwhile: ${document.message}`);
   const last = document.cutovers.at(-1);
   if (servingIn(document) === to && last?.outcome !== 'running') return document;
-  if ((await wantedSide(context, document, signal)) === to) return undefined;
+  const wanted = await whenReadable(context, signal, () => wantedSide(context, document, signal));
+  if (wanted === undefined || wanted === to) return undefined;
   // The runner sets the wanted side back when the cutover has come to nothing; its record was written before that.
-  const { value: now } = await requireWorkflow(context, document.name, signal);
-  return withoutWish(before, now, to);
+  const now = await whenReadable(context, signal, () => requireWorkflow(context, document.name, signal));
+  return now === undefined ? undefined : withoutWish(before, now.value, to);
 }
 
 /** The workflow when the order came, and whether its wish was the rules' already. */

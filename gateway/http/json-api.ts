@@ -158,8 +158,15 @@ export class JsonApi {
     const { columns } = request;
     for (const name of columns) columnOf(handle, name, 'columns');
     const condition = tagCondition('If-None-Match', head.headers['if-none-match'], true);
-    // The tag is of the whole row, whatever part of it is asked for.
-    const row = await this.#read({ ...request, columns: [] }, context);
+    let row: WireRow;
+    try {
+      // The tag is of the whole row, whatever part of it is asked for.
+      row = await this.#read({ ...request, columns: [] }, context);
+    } catch (error) {
+      // A row without a tag, for not all of it can be read.
+      if (columns.length === 0 || condition !== null || !hasReason(error, 'VALUE_UNSUPPORTED')) throw error;
+      return json(200, rowToJson(await this.#read(request, context), handle, new Set(columns)));
+    }
     const tag = rowTag(row);
     const headers = { etag: quotedTag(tag) };
     if (condition !== null && isMatch(condition, tag)) return { status: 304, headers, body: null };

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { FenceSession } from '../../backends/backend.ts';
+import { APPLICATION_PREFIX, type FenceSession } from '../../backends/backend.ts';
 import type { FenceState } from '../../core/fence.ts';
 import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
@@ -426,6 +426,25 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
         await stores.source.sql(`BEGIN; ${insert('prepared')}; PREPARE TRANSACTION 'p'`, 'owner');
         expect(await quiet()).toMatchObject([{ fix: expect.stringContaining('ROLLBACK PREPARED') }]);
         await stores.source.sql(`ROLLBACK PREPARED 'p'`, 'owner');
+      },
+    );
+
+    testWhere(has.preparedTransactions, 'a gateway has no transactions there')(
+      "a caller's transaction in a gateway is not named: it ends by itself when the hold begins",
+      async () => {
+        const quiet = () => stores.source.owner.checkQuiet(TABLES, 30, never());
+        const item = schemas.get('item') as TableSchema;
+        for (const [applicationName, named] of [
+          [`${APPLICATION_PREFIX}g1`, 0],
+          ['a batch', 1],
+        ] as const) {
+          await using data = stores.source.openData({ applicationName });
+          await using transaction = await data.begin({ isolation: 'read committed', readOnly: false, once: null }, never());
+          const row = { columns: ['name'], cells: [applicationName] };
+          await transaction.write(new Map([['item', item]]), [{ kind: 'insert', table: 'item', row, returning: [] }], never());
+          await new Promise((resolve) => setTimeout(resolve, 60));
+          expect(await quiet()).toHaveLength(named);
+        }
       },
     );
 

@@ -180,7 +180,7 @@ describe('PostgreSQL', () => {
     const column = `c${types.findIndex(([name]) => name === type)}`;
     await server.psql(DATABASE, `DELETE FROM given WHERE id = -1; INSERT INTO given (id, ${column}) VALUES (-1, ${quote(literal)})`);
     const error = await failure(store.get(await described('given'), { key: [-1], columns: [column] }, never));
-    expect([error.reason, error.metadata.column]).toEqual(['VALUE_INVALID', column]);
+    expect([error.reason, error.metadata]).toEqual(['VALUE_UNSUPPORTED', { table: 'given', column, key: '-1' }]);
   });
 
   test.each([

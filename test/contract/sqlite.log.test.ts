@@ -157,7 +157,7 @@ test('a value that its column does not allow for stops the stream and is named',
   await using here = await armed();
   using database = new DatabaseSync(pathOf(here.stores.source));
   database.exec("INSERT INTO item (name, kind) VALUES ('a', 'seven')");
-  await expect(catchUp(here.stores, here.schemas, 1)).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'VALUE_INVALID', table: 'item', column: 'kind' } });
+  await expect(catchUp(here.stores, here.schemas, 1)).rejects.toMatchObject({ reason: 'STREAM_FAILED', metadata: { problem: 'VALUE_UNSUPPORTED', table: 'item', column: 'kind' } });
 });
 
 test('what no stream wants any more leaves the file', async () => {

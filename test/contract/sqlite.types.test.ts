@@ -222,7 +222,7 @@ describe('SQLite', () => {
       () => store.query(table, { filter: null, orderBy: [{ column: 'key', descending: false }], columns: ['v'], limit: 9, after: null }, never),
     ]) {
       const error = await failure(read());
-      expect([error.reason, error.metadata]).toEqual(['VALUE_INVALID', { table: 'foreign_rows', column: 'v', key: '"bad"' }]);
+      expect([error.reason, error.metadata]).toEqual(['VALUE_UNSUPPORTED', { table: 'foreign_rows', column: 'v', key: '"bad"' }]);
       expect(error.message).toContain(shown);
     }
     expect((await store.get(table, { key: ['good'], columns: ['v'] }, never))?.cells).toEqual([null]);
@@ -246,7 +246,7 @@ describe('SQLite', () => {
       sql(`UPDATE foreign_prices SET price = ${bad} WHERE id = 3`);
       for (const groupBy of [null, 'id']) {
         const error = await failure(ask(groupBy));
-        expect([bad, error.reason, error.message]).toEqual([bad, 'VALUE_INVALID', expect.stringContaining('no decimal')]);
+        expect([bad, error.reason, error.message]).toEqual([bad, 'VALUE_UNSUPPORTED', expect.stringContaining('no decimal')]);
       }
     }
   });
@@ -257,7 +257,7 @@ describe('SQLite', () => {
     const loose = await described('loose');
     expect(loose.columns[0]?.nullable).toBe(false);
     const all = store.query(loose, { filter: null, orderBy: [{ column: 'name', descending: false }], columns: ['v'], limit: 9, after: null }, never);
-    expect(await failure(all)).toMatchObject({ reason: 'VALUE_INVALID', metadata: { table: 'loose', column: 'name' } });
+    expect(await failure(all)).toMatchObject({ reason: 'VALUE_UNSUPPORTED', metadata: { table: 'loose', column: 'name' } });
     expect((await store.get(loose, { key: ['a'], columns: ['v'] }, never))?.cells).toEqual([3n]);
     for (const cells of [{ v: 4n }, { name: null, v: 4n }]) expect((await failure(write(insert('loose', cells)))).reason).toBe('NOT_NULL_VIOLATION');
   });

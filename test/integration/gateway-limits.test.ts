@@ -112,7 +112,7 @@ describe('an answer that is larger than a message', () => {
   });
 
   test('to several writes, or to one with a request id, means that nothing was written', async () => {
-    const refused = { reason: 'RESULT_TOO_LARGE', message: expect.stringMatching(/the answer comes to \d+ bytes, .*Nothing was written$/) };
+    const refused = { reason: 'RESULT_TOO_LARGE', message: expect.stringMatching(/the answer comes to \d+ bytes, .*This call wrote nothing$/) };
     expect(await failureOf(client.mutate({ mutations: [raised(2), raised(3)] }))).toEqual(refused);
     expect(await failureOf(client.update(raise(1, { requestId: 'too-large' })))).toEqual(refused);
     expect([await nOf(1), await nOf(2), await nOf(3)]).toEqual(['0', '0', '0']);

@@ -4,6 +4,7 @@ import { toBinary } from '@bufbuild/protobuf';
 import pg from 'pg';
 import { Change_Kind, type WatchResponse, WatchResponseSchema } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row } from '../../gen/switchyard/data/v1/value_pb.ts';
+import type { SwitchyardError } from '../../core/switchyard-error.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
 import { SHOP_LOGINS } from '../support/servers/shop.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
@@ -83,6 +84,11 @@ class Watched implements AsyncDisposable {
     const begun = new Watched(from, table, token);
     await waitUntil('the first answer', { limitMs: 5_000, everyMs: 5 }, async () => (begun.answers.length > 0 ? true : undefined));
     return begun;
+  }
+
+  /** What it ends with. */
+  get ended(): Promise<unknown> {
+    return this.#done;
   }
 
   get changes(): readonly WatchResponse['changes'][number][] {
@@ -210,6 +216,26 @@ describe('a watch', () => {
     } finally {
       await Promise.all([older.end(), newest.end()]);
     }
+  });
+
+  test('ends at a change that holds a value without a form in the API, with the token behind it', async () => {
+    await using watch = await Watched.begin('every');
+    await stage.sql('old', "INSERT INTO every (id) VALUES (1); INSERT INTO every (id, r) VALUES (2, '{{1},{2}}'); INSERT INTO every (id) VALUES (3)");
+    const error = (await watch.ended) as SwitchyardError;
+    // What came before it is told first.
+    expect(watch.changes.map(({ after }) => cell(after, 'id'))).toEqual([1n]);
+    expect(error).toMatchObject({
+      reason: 'VALUE_UNSUPPORTED',
+      metadata: { table: 'every', column: 'r', token: expect.any(String) },
+      message: expect.stringContaining('{{1},{2}}'),
+    });
+    await using again = await Watched.begin('every', watch.token);
+    expect(await again.ended).toMatchObject({ reason: 'VALUE_UNSUPPORTED' });
+    await using behind = await Watched.begin('every', error.metadata.token);
+    expect((await behind.until(1)).map(({ after }) => cell(after, 'id'))).toEqual([3n]);
+    await expect(client.get({ table: 'every', key: key(2) })).rejects.toMatchObject({ reason: 'VALUE_UNSUPPORTED', metadata: { table: 'every', column: 'r', key: '2' } });
+    await expect(client.query({ table: 'every' })).rejects.toMatchObject({ reason: 'VALUE_UNSUPPORTED', metadata: { key: '2' } });
+    expect((await client.query({ table: 'every', columns: ['id', 'q'] })).rows).toHaveLength(3);
   });
 
   test('goes on behind its token, at another gateway too', async () => {

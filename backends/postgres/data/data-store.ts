@@ -18,7 +18,7 @@ import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
 import { onLive, onSession } from './live-session.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
-import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
+import { checkGone, readEvents, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
 import { groupReader, NOT_WRITTEN, pageOf, placedRows, planned, results, rowReader, unshown, WAS_DONE } from './results.ts';
 import { type DoneWrite, type MakeAnswer, type PlannedWrite, runWrites } from './write.ts';
@@ -70,7 +70,7 @@ class PostgresDataStore implements DataStore {
 
   async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
     const [row] = await this.#jointReads.run(table, compileGet(table, operation), signal);
-    return row === undefined ? null : rowReader(table, operation.columns)(row, 0);
+    return row === undefined ? null : rowReader(table, operation.columns, operation.key)(row, 0);
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
@@ -121,7 +121,7 @@ class PostgresDataStore implements DataStore {
     const statement = { ...eventsStatement(table.name, after, until, limit), maxBytes };
     const { rows, cut } = await runReadCut(this.#pool, statement, signal).catch((error: unknown) => Promise.reject(unprepared(error)));
     checkGone(table.name, after, await runRead(this.#pool, goneStatement(table.name), signal));
-    return { events: rows.map(eventReader(table)), cut };
+    return readEvents(table, rows, cut);
   }
 
   async isWatched(table: string, signal: AbortSignal): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { attempt } from '../../../core/ids.ts';
 import type { Row } from '../../../core/operation.ts';
-import type { EventLine, EventPlace, TableEvent } from '../../../core/table-event.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { EventLine, EventPlace, TableEvent, TableEvents } from '../../../core/table-event.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { elementsFromText } from '../array-text.ts';
 import { fieldsOfRecord } from '../record-text.ts';
@@ -68,13 +68,30 @@ export function checkGone(table: string, after: EventPlace, [gone]: readonly Tex
 
 const kinds: Readonly<Record<string, TableEvent['kind']>> = { I: 'insert', U: 'update', D: 'delete', T: 'truncate' };
 
-export const eventReader =
+/** Rows of `eventsStatement` up to the first that holds a value without a cell. */
+export function readEvents(table: TableSchema, rows: readonly TextRow[], cut: boolean): TableEvents {
+  const read = eventReader(table);
+  const events: TableEvent[] = [];
+  for (const row of rows) {
+    try {
+      events.push(read(row));
+    } catch (error) {
+      if (!hasReason(error, 'VALUE_UNSUPPORTED')) throw error;
+      return { events, cut: true, unreadable: { ...placeOf(row), error } };
+    }
+  }
+  return { events, cut, unreadable: null };
+}
+
+const placeOf = ([attemptText, number]: TextRow): EventPlace => ({ attempt: attempt(Number(attemptText)), number: BigInt(number ?? 0) });
+
+const eventReader =
   (table: TableSchema) =>
-  ([attemptText, number, kind, names, before, after, changedAt]: TextRow): TableEvent => {
+  (row: TextRow): TableEvent => {
+    const [, , kind, names, before, after, changedAt] = row;
     const columns = (typeof names === 'string' ? (elementsFromText(names) ?? []) : []).map((name) => table.columns.find((column) => column.name === name));
     return {
-      attempt: attempt(Number(attemptText)),
-      number: BigInt(number ?? 0),
+      ...placeOf(row),
       kind: kinds[kind ?? ''] ?? 'truncate',
       before: rowFromRecord(columns, before ?? null),
       after: rowFromRecord(columns, after ?? null),

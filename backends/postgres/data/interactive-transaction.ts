@@ -77,7 +77,7 @@ export class InteractiveTransaction implements DataTransaction {
   async get(table: TableSchema, operation: GetOperation, lock: RowLock | null, signal: AbortSignal): Promise<Row | null> {
     const { rows } = await this.#read(table, compileGet(table, operation), lock, signal);
     const [row] = rows;
-    return row === undefined ? null : rowReader(table, operation.columns)(row, 0);
+    return row === undefined ? null : rowReader(table, operation.columns, operation.key)(row, 0);
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]> {

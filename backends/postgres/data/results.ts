@@ -1,5 +1,5 @@
 import { aggregateColumn } from '../../../core/aggregate-column.ts';
-import type { Cell } from '../../../core/cell.ts';
+import { type Cell, keyText } from '../../../core/cell.ts';
 import type { AggregateGroup, AggregateOperation, BatchGetOperation, QueryOperation, QueryPage, Row, WriteOperation, WriteResult } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { columnNamed, type ColumnSchema, type TableSchema } from '../../../core/table-schema.ts';
@@ -7,6 +7,7 @@ import type { TextRow } from '../batch.ts';
 import { cellFromText } from '../cells.ts';
 import { compileExists, compileWrite } from './compiler.ts';
 import { batchTooLarge } from '../../request-answer.ts';
+import { unreadable } from '../../unreadable-value.ts';
 import type { ReadRows } from './read.ts';
 import type { DoneWrite, PlannedWrite } from './write.ts';
 
@@ -53,10 +54,21 @@ export function results(writes: readonly PlannedWrite[], done: readonly DoneWrit
   });
 }
 
-/** Reads these columns' cells out of a row of texts, from the place `offset` on. */
-export function rowReader(table: TableSchema, names: readonly string[]): (row: TextRow, offset: number) => Row {
+/** Reads these columns' cells out of a row of texts, from the place `offset` on. VALUE_UNSUPPORTED names the row by its key, where that is among the columns or given. */
+export function rowReader(table: TableSchema, names: readonly string[], key: readonly Cell[] | null = null): (row: TextRow, offset: number) => Row {
   const columns = names.map((name) => table.columns.find((column) => column.name === name)).filter((column): column is ColumnSchema => column !== undefined);
-  return (row, offset) => ({ columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) });
+  const keyPlaces = table.primaryKey.map((name) => names.indexOf(name));
+  const shownKey = (row: TextRow, offset: number): string | null => {
+    if (key !== null) return keyText(key);
+    return keyPlaces.includes(-1) ? null : keyPlaces.map((place) => row[place + offset] ?? 'NULL').join(',');
+  };
+  return (row, offset) => {
+    try {
+      return { columns: names, cells: columns.map((column, i) => cellFromText(column, row[i + offset] ?? null)) };
+    } catch (error) {
+      throw unreadable(error, table.name, shownKey(row, offset));
+    }
+  };
 }
 
 /** The rows of a batch in the order of their keys: each comes with its key's place before its cells. RESULT_TOO_LARGE where some were left out. */

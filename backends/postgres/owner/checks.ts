@@ -1,7 +1,7 @@
 import pg from 'pg';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import { hasReason } from '../../../core/switchyard-error.ts';
-import type { Problem } from '../../backend.ts';
+import { APPLICATION_PREFIX, type Problem } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { TextRow } from '../batch.ts';
@@ -53,15 +53,16 @@ async function run(client: StoreClient, checks: readonly string[], signal: Abort
   return found;
 }
 
-/** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. */
-export async function checkQuiet(client: StoreClient, tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
-  // Old readers are in nobody's way. What counts is a lock that the fence's own conflicts with, and a transaction that has written anything.
+/** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. `gateway`: login of the gateways. */
+export async function checkQuiet(client: StoreClient, gateway: string, tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+  // Old readers are in nobody's way. What counts is a lock that the fence's own conflicts with, and a transaction that has written anything. Transactions of callers' are none of these: a gateway ends them itself when the hold begins.
   const old = `
     SELECT (SELECT min(c.relname) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])),
       format('transaction of role "%s" (process %s, %s) has been open for %s s', a.usename, a.pid, a.state, round(extract(epoch FROM clock_timestamp() - a.xact_start), 1)),
       format('wait for it, or: SELECT pg_terminate_backend(%s)', a.pid)
     FROM pg_stat_activity a
-    WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND clock_timestamp() - a.xact_start > $2::float8 * interval '1 ms'
+    WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+      AND NOT (a.usename = $3 AND a.application_name LIKE '${APPLICATION_PREFIX}%') AND clock_timestamp() - a.xact_start > $2::float8 * interval '1 ms'
       AND (a.backend_xid IS NOT NULL OR EXISTS (
         SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND l.granted AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
           AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')))`;
@@ -69,7 +70,7 @@ export async function checkQuiet(client: StoreClient, tables: readonly string[],
     SELECT NULL, format('prepared transaction "%s" of role "%s" is open since %s', p.gid, p.owner, p.prepared::timestamp(0)), format('COMMIT PREPARED %L, or ROLLBACK PREPARED %1$L', p.gid)
     FROM pg_prepared_xacts p WHERE p.database = current_database()`;
   const values = [textFromElements(tables), String(transactionAgeMs)];
-  return [...problemsFromRows(await client.query(old, values, signal)), ...problemsFromRows(await client.query(prepared, [], signal))];
+  return [...problemsFromRows(await client.query(old, [...values, gateway], signal)), ...problemsFromRows(await client.query(prepared, [], signal))];
 }
 
 async function shapeProblems(client: StoreClient, tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {

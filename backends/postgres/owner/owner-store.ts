@@ -98,7 +98,7 @@ class PostgresOwnerStore implements OwnerStore {
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkQuiet(this.#client, tables, transactionAgeMs, signal);
+    return checkQuiet(this.#client, this.#shard.gateway.user, tables, transactionAgeMs, signal);
   }
 
   define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {

@@ -3,6 +3,7 @@ import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/t
 import { cellFromText, cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { Parameter, TextRow } from '../batch.ts';
+import { unreadable } from '../../unreadable-value.ts';
 import { columnParameters, keyJoin, rowOfKey, unnested } from './apply-sql.ts';
 
 export interface ChunkStatement {
@@ -33,9 +34,16 @@ export function rowsStatement(table: TableSchema, keys: readonly (readonly Cell[
   };
 }
 
-/** Rows of either statement as positional cells. */
+/** Rows of either statement as positional cells. VALUE_UNSUPPORTED names the row. */
 export function rowsFromText(table: TableSchema, rows: readonly TextRow[]): readonly (readonly Cell[])[] {
-  return rows.map((row) => table.columns.map((column, i) => cellFromText(column, row[i] ?? null)));
+  return rows.map((row) => {
+    try {
+      return table.columns.map((column, i) => cellFromText(column, row[i] ?? null));
+    } catch (error) {
+      const key = keyIndexes(table).map((i) => row[i] ?? 'NULL');
+      throw unreadable(error, table.name, key.join(','));
+    }
+  });
 }
 
 const keyColumns = (table: TableSchema): readonly ColumnSchema[] => keyIndexes(table).flatMap((i) => table.columns[i] ?? []);

@@ -6,6 +6,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { cellFromText } from '../cells.ts';
+import { unmovable, unreadable } from '../../unreadable-value.ts';
 import { recordFromTexts, requestColumns } from './requests.ts';
 import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, ProtocolFault, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
 
@@ -42,6 +43,9 @@ interface OpenTransaction {
   isPlayers: boolean;
 }
 
+/** A message about one row. */
+type RowMessage = Extract<Message, { kind: 'insert' | 'update' | 'delete' }>;
+
 /** A transaction together with its size on the wire, for bounding what is buffered. */
 export interface Assembled {
   readonly transaction: ChangeTransaction;
@@ -50,7 +54,7 @@ export interface Assembled {
 
 /**
  * Makes change transactions of a stream out of its log's messages, in order. Pure: no I/O, no time. Fails with STREAM_FAILED when a table's shape in the log is not the expected one
- * (metadata `problem` is SCHEMA_CHANGED) or a transaction is larger than 512 MiB.
+ * (metadata `problem` is SCHEMA_CHANGED), a value has no exact cell (VALUE_UNSUPPORTED) or a transaction is larger than 512 MiB.
  */
 export class TransactionAssembler {
   readonly #stream: StreamSpec;
@@ -121,9 +125,20 @@ export class TransactionAssembler {
     if (found.kind === 'stream') {
       open.isPlayers = true;
       open.events.length = 0;
-    } else if (found.kind === 'table') open.events.push(rowChange(found.table, message));
+    } else if (found.kind === 'table') open.events.push(this.#rowChange(found.table, message));
     else if (found.kind === 'request') this.#addRequest(open, found.places, message);
     else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
+  }
+
+  #rowChange(table: StreamTable, message: RowMessage): ChangeEvent {
+    try {
+      return rowChange(table, message);
+    } catch (error) {
+      const { name } = table.schema;
+      const sent = message.kind === 'delete' ? message.oldKey : message.row;
+      const key = table.keyIndexes.map((i) => String(sent[table.places[i] ?? -1] ?? 'NULL'));
+      throw unmovable(unreadable(error, name, key.join(',')), this.#stream.id, name);
+    }
   }
 
   #addSignal(open: OpenTransaction, signal: Extract<Relation, { kind: 'marker' | 'watermark' }>, row: Tuple): void {
@@ -193,7 +208,7 @@ function shapeDifference(shape: TableShape, columns: readonly RelationColumn[], 
   return null;
 }
 
-function rowChange(table: StreamTable, message: Extract<Message, { kind: 'insert' | 'update' | 'delete' }>): ChangeEvent {
+function rowChange(table: StreamTable, message: RowMessage): ChangeEvent {
   const name = table.schema.name;
   switch (message.kind) {
     case 'insert':

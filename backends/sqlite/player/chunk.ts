@@ -1,6 +1,7 @@
 import type { Cell } from '../../../core/cell.ts';
-import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import { cellFromValue, selected } from '../cells.ts';
+import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import { unreadable } from '../../unreadable-value.ts';
+import { cellFromValue, rawKeyText, selected } from '../cells.ts';
 import { quoteIdentifier, quoteTable, type SqlRow, type Statement } from '../connection.ts';
 import { keyValues, whereKey } from './apply-sql.ts';
 
@@ -18,9 +19,15 @@ export function rowStatements(table: TableSchema, keys: readonly (readonly Cell[
   return keys.map((key) => ({ text, values: keyValues(table, key) }));
 }
 
-/** Rows of either statement as positional cells. VALUE_INVALID names a value that the store holds against its column's type. */
-export function rowsFromValues(columns: readonly ColumnSchema[], rows: readonly SqlRow[]): readonly (readonly Cell[])[] {
-  return rows.map((row) => columns.map((column, i) => cellFromValue(column, row[i] ?? null)));
+/** Rows of either statement as positional cells. VALUE_UNSUPPORTED names a value that the store holds against its column's type, and its row. */
+export function rowsFromValues(table: TableSchema, rows: readonly SqlRow[]): readonly (readonly Cell[])[] {
+  return rows.map((row) => {
+    try {
+      return table.columns.map((column, i) => cellFromValue(column, row[i] ?? null));
+    } catch (error) {
+      throw unreadable(error, table.name, rawKeyText(row, keyIndexes(table)));
+    }
+  });
 }
 
 /** The store's own estimate of a table's rows: of the last ANALYZE, else from the row numbers, else a count that ends at a hundred thousand. */

@@ -5,6 +5,7 @@ import { attempt } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { unmovable } from '../../unreadable-value.ts';
 import { cellFromValue, selected } from '../cells.ts';
 import type { Connection, SqlRow, SqlValue } from '../connection.ts';
 import { nowMs } from '../owner/store-sql.ts';
@@ -92,7 +93,7 @@ export class LogReader {
         try {
           found.set(id as bigint, { event: reader.event(kind, values), bytes: values.reduce<number>((sum, value) => sum + sizeOf(value), 100) });
         } catch (error) {
-          throw this.#unreadable(name, error);
+          throw unmovable(error, this.#stream.id, name);
         }
       }
     }
@@ -104,14 +105,6 @@ export class LogReader {
     if (!rows.some(([, kind, name]) => kind === 'request' && this.#tables.has(String(name)))) return new Map();
     const logged = loggedRequests(connection, from, reached).filter(({ record }) => this.#tables.has(record.table));
     return new Map(logged.map(({ id, record }) => [id, { event: { kind: 'request', record }, bytes: 200 + record.result.length }]));
-  }
-
-  #unreadable(table: string, error: unknown): unknown {
-    if (!(error instanceof SwitchyardError) || error.reason !== 'VALUE_INVALID') return error;
-    return new SwitchyardError('STREAM_FAILED', `table "${table}" was given a value that cannot be moved: ${error.message}; then create the workflow anew`, {
-      metadata: { ...error.metadata, stream: this.#stream.id, problem: 'VALUE_INVALID', table },
-      cause: error,
-    });
   }
 }
 

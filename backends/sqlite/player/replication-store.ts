@@ -68,12 +68,12 @@ class SqliteReplicationStore implements ReplicationStore {
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
-    return rowsFromValues(table.columns, (await this.#scan([chunkStatement(table, after, limit)], signal))[0] ?? []);
+    return rowsFromValues(table, (await this.#scan([chunkStatement(table, after, limit)], signal))[0] ?? []);
   }
 
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     if (keys.length === 0) return [];
-    return rowsFromValues(table.columns, (await this.#scan(rowStatements(table, keys), signal)).flat());
+    return rowsFromValues(table, (await this.#scan(rowStatements(table, keys), signal)).flat());
   }
 
   async readRequests(tables: readonly string[], after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly RequestRecord[]> {
