@@ -11,6 +11,8 @@ export interface ColumnSchema {
   readonly hasDefault: boolean;
   /** The store alone computes the column; a write that names it is refused. */
   readonly generated: boolean;
+  /** The store alone numbers the column for whoever writes (GENERATED ALWAYS AS IDENTITY): a caller's write that names it is refused, a player writes it. */
+  readonly numbered?: true;
   /** The store's own name of the type, for people and for casts: `character(84)`. */
   readonly nativeType: string;
   /** Of a domain: the type that its values are stored as, `numeric(12,2)`. */
@@ -21,6 +23,9 @@ export interface ColumnSchema {
    */
   readonly ownWay?: string;
 }
+
+/** Whether only the store gives the column its values, as callers see it. */
+export const isGiven = ({ generated, numbered }: ColumnSchema): boolean => generated || numbered === true;
 
 /** The type that the column's values are stored as, behind all domains. */
 export const storedTypeOf = ({ nativeType, storedType }: ColumnSchema): string => storedType ?? nativeType;

@@ -25,6 +25,7 @@ SELECT json_build_object(
       'notNull', a.attnotnull OR base.not_null,
       'filled', a.atthasdef OR a.attidentity <> '' OR base.has_default,
       'generated', a.attgenerated <> '',
+      'numbered', a.attidentity = 'a',
       'stored', CASE WHEN base.is_domain THEN format_type(base.type::oid, base.modifier) END,
       'base', base.type, 'domain', base.is_domain, 'element', element.oid::int,
       'enum', coalesce(element.typtype, base.typtype) = 'e',
@@ -92,6 +93,7 @@ interface ColumnFacts {
   readonly notNull: boolean;
   readonly filled: boolean;
   readonly generated: boolean;
+  readonly numbered: boolean;
   /** Type behind all domains. */
   readonly base: number;
   readonly domain: boolean;
@@ -176,6 +178,7 @@ function columnFromFacts(table: string, facts: ColumnFacts): ColumnSchema {
     nullable: !facts.notNull,
     hasDefault: facts.filled,
     generated: facts.generated,
+    ...(facts.numbered ? { numbered: true } : {}),
     nativeType: facts.type,
   };
 }

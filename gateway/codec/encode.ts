@@ -1,6 +1,6 @@
 import type { ColumnKind } from '../../core/cell.ts';
 import type { Row } from '../../core/operation.ts';
-import type { TableSchema } from '../../core/table-schema.ts';
+import { isGiven, type TableSchema } from '../../core/table-schema.ts';
 import { ColumnKind as WireKind, type Row as WireRow, type TableSchema as WireTableSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { type CellWriter, cellWriter } from './cell-writer.ts';
 import { EncodedRow } from './encoded-row.ts';
@@ -54,7 +54,7 @@ export function encodeSchema(schema: TableSchema, name: string): WireTableSchema
       elementKind: column.elementKind === undefined ? WireKind.UNSPECIFIED : wireKinds[column.elementKind],
       nullable: column.nullable,
       hasDefault: column.hasDefault,
-      generated: column.generated,
+      generated: isGiven(column),
       nativeType: column.nativeType,
     })),
     primaryKey: [...schema.primaryKey],

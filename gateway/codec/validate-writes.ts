@@ -1,7 +1,7 @@
 import { type Cell, cellsEqual, keyText } from '../../core/cell.ts';
 import type { Row, WriteOperation } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { ColumnSchema } from '../../core/table-schema.ts';
+import { type ColumnSchema, isGiven } from '../../core/table-schema.ts';
 import type { DeleteRequest, InsertRequest, Mutation, UpdateRequest, UpsertRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
@@ -122,7 +122,7 @@ function decodeRow(handle: TableHandle, row: WireRow | undefined, field: string)
   const cells = columns.map((name) => {
     const column = columnOf(handle, name, field);
     const value = row.cells[name];
-    if (column.generated) throw invalid(value, column, field, 'the store alone computes this column');
+    if (isGiven(column)) throw invalid(value, column, field, 'the store alone gives this column its values');
     const cell = decodeCell(value, column, field);
     if (cell === null && !column.nullable)
       throw new SwitchyardError('NOT_NULL_VIOLATION', `${field}.${name}: got null_value; the column is NOT NULL, of type ${typeText(column)}`, { metadata: { column: name } });
@@ -140,7 +140,7 @@ function decodeAmounts(handle: TableHandle, add: WireRow | undefined, field: str
     const column = columnOf(handle, name, field);
     const value = add.cells[name];
     if (!numberKinds.includes(column.kind)) throw invalid(value, column, field, 'only number columns can be added to');
-    if (column.generated) throw invalid(value, column, field, 'the store alone computes this column');
+    if (isGiven(column)) throw invalid(value, column, field, 'the store alone gives this column its values');
     const cell = decodeCell(value, amountColumn(column, value), field);
     if (cell === null) throw invalid(value, column, field, 'an amount is never NULL');
     return cell;

@@ -13,6 +13,7 @@ CREATE TABLE item (
   seen timestamptz, day date, at_time time, doc jsonb, raw bytea, ref uuid, mood mood, tags text[], small smallint, ratio float8, part real, flag boolean
 );
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line int NOT NULL, quantity int NOT NULL, PRIMARY KEY (item_id, line));
+CREATE TABLE ticket (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text);
 CREATE TABLE keyless (a int);`;
 
 const int = (value: number | bigint) => ({ kind: { case: 'int64Value' as const, value: BigInt(value) } });
@@ -157,6 +158,12 @@ describe('reads', () => {
   test('DescribeTable and ListTables', async () => {
     const { schema: described } = await client.describeTable({ table: 'old.line' });
     expect(described).toMatchObject({ name: 'old.line', primaryKey: ['item_id', 'line'] });
+    // What a write may not name says so, whether an expression fills it or the store's own numbers.
+    for (const [table, name] of [
+      ['item', 'twice'],
+      ['ticket', 'id'],
+    ] as const)
+      expect((await client.describeTable({ table })).schema?.columns.filter(({ generated }) => generated).map((column) => column.name)).toEqual([name]);
     expect(described?.columns.map(({ name, kind, nullable }) => [name, kind, nullable])).toEqual([
       ['item_id', ColumnKind.INT64, false],
       ['line', ColumnKind.INT32, false],
@@ -164,7 +171,7 @@ describe('reads', () => {
     ]);
     const first = await client.listTables({ pageSize: 3 });
     const rest = await client.listTables({ pageToken: first.nextPageToken });
-    expect([...first.tables, ...rest.tables]).toEqual(['item', 'line', 'new.item', 'new.line']);
+    expect([...first.tables, ...rest.tables]).toEqual(['item', 'line', 'ticket', 'new.item', 'new.line', 'new.ticket']);
   });
 });
 
@@ -275,6 +282,12 @@ describe('what is refused names field, value and type', () => {
       /row\.day: got date_value "2023-02-29"/,
     ],
     ['a missing column', () => client.insert({ table: 'item', row: { cells: {} } }), 'NOT_NULL_VIOLATION', /row\.name: missing/],
+    [
+      'a column that the store alone numbers',
+      () => client.insert({ table: 'ticket', row: { cells: { id: int(1), note: text('x') } } }),
+      'VALUE_INVALID',
+      /row\.id: .*the store alone/,
+    ],
     ['a generated column', () => client.insert({ table: 'item', row: { cells: { name: text('x'), twice: int(1) } } }), 'VALUE_INVALID', /row\.twice: .*the store alone/],
     ['half a key', () => client.get({ table: 'line', key: { cells: { line: int(1) } } }), 'ARGUMENT_INVALID', /key\.item_id: missing/],
     ['more than a key', () => client.get({ table: 'item', key: { cells: { id: int(1), name: text('x') } } }), 'ARGUMENT_INVALID', /key\.name: not a column of the primary key/],

@@ -1,3 +1,4 @@
+import { isGiven } from '../../../core/table-schema.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
 import { changeSchema, columnSchema, ref, type Schema } from './json-schema.ts';
 
@@ -28,7 +29,7 @@ export function tableSchemaNames(table: string): TableSchemaNames {
 export function tableSchemas({ name, handle }: DocumentedTable): Readonly<Record<string, Schema>> {
   const names = tableSchemaNames(name);
   const { columns, primaryKey } = handle.schema;
-  const settable = columns.filter((column) => !column.generated);
+  const settable = columns.filter((column) => !isGiven(column));
   const key = columns.filter((column) => primaryKey.includes(column.name));
   const object = (of: typeof columns, schemaOf: (column: (typeof columns)[number]) => Schema, required: readonly string[]): Schema => ({
     type: 'object',

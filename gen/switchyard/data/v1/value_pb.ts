@@ -222,7 +222,7 @@ export type Column = Message<"switchyard.data.v1.Column"> & {
   hasDefault: boolean;
 
   /**
-   * The store alone computes it; a write that names it is refused.
+   * The store alone gives it its values, by an expression or by numbers of its own; a write that names it is refused.
    *
    * @generated from field: bool generated = 6;
    */
