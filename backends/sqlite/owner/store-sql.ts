@@ -40,7 +40,7 @@ INSERT INTO switchyard_session (id, player) VALUES (1, 0);
 CREATE TABLE switchyard_log (stream TEXT NOT NULL PRIMARY KEY, workflow TEXT NOT NULL, tables TEXT NOT NULL, confirmed INTEGER NOT NULL) WITHOUT ROWID;
 -- The log. Its cells c0, c1, … come as wide tables need them; without a type they keep every value as it is. AUTOINCREMENT: an id is never given twice.
 CREATE TABLE switchyard_change (id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, number INTEGER);
--- Rows that a write's REPLACE may be about to delete: the unique key's cells, then the primary key's.
+-- Rows that a write's REPLACE may be about to delete, by their primary key, behind the write's mark (number -1).
 CREATE TABLE switchyard_candidate (name TEXT NOT NULL, number INTEGER NOT NULL, c0);
 CREATE INDEX switchyard_candidate_key ON switchyard_candidate (name, number, c0);`,
   `

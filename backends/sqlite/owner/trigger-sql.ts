@@ -43,6 +43,8 @@ BEGIN SELECT RAISE(ABORT, ${quoteText(`${FENCED_PREFIX}: ${table}`)}); END`,
  * The log's triggers. Every row that a statement inserts, updates or deletes is one row of the log, whoever writes; a player's are left out. The rows that REPLACE deletes fire no trigger of their own: before each
  * write the rows that hold one of its unique keys are noted, and those that are gone after it are logged as deleted, in front of it. (A noted row that stays, because the write was ignored or became an update, is of no
  * consequence: only rows that are really gone are ever logged.)
+ * Actions of foreign keys write rows in the middle of a write, even rows that it has noted. So each write's notes lie on those of the writes around it, behind a mark of its own, and go when it ends. A write that is ignored does not
+ * end, and leaves its notes below whatever comes then.
  * The cells are read from the table, not from NEW: an action of a foreign key may have changed the very same row in between, and its change is in the log already.
  */
 export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[]): readonly Trigger[] {
@@ -57,67 +59,88 @@ export function logTriggers(table: TableSchema, uniques: readonly UniqueIndex[])
     const name = triggerName(purpose, table.name);
     return { name, sql: `CREATE TRIGGER ${quoteIdentifier(name)} ${when} ON ${quoteIdentifier(table.name)} WHEN ${isNoPlayer}\nBEGIN\n  ${statements.join('\n  ')}\nEND` };
   };
-  const noted = uniques.map((unique, number) => new NotedKey(table, unique, number));
-  const before = (old: boolean): readonly string[] => noted.flatMap((key) => [key.forget, key.note(old)]);
-  const after = noted.flatMap((key) => [key.logGone, key.forget]);
+  const notes = new Notes(table);
+  const before = (isUpdate: boolean): readonly string[] => [notes.begin, ...uniques.map((unique) => notes.note(unique, isUpdate))];
+  const after = [notes.logGone, notes.end];
   const uniqueColumns = [...new Set(uniques.flatMap(({ columns }) => columns.map(({ name }) => name)))];
   // UPDATE OF asks for the columns that the statement sets. A generated column is never one of them, and what else a condition is about is not known here.
   const isGenerated = (name: string): boolean => table.columns.some((column) => column.name === name && column.generated);
   const ofColumns = uniques.some(({ partial }) => partial) || uniqueColumns.some(isGenerated) ? '' : ` OF ${uniqueColumns.map(quoteIdentifier).join(', ')}`;
   return [
-    ...(noted.length === 0 ? [] : [trigger('log_before_insert', 'BEFORE INSERT', before(false)), trigger('log_before_update', `BEFORE UPDATE${ofColumns}`, before(true))]),
-    trigger('log_insert', 'AFTER INSERT', [...after, log('insert', wholeRow, present)]),
-    trigger('log_update', 'AFTER UPDATE', [...after, log('update', [...keys('OLD'), ...wholeRow], present), log('delete', keys('OLD'), `WHERE NOT EXISTS (SELECT 1 ${present})`)]),
+    ...(uniques.length === 0 ? [] : [trigger('log_before_insert', 'BEFORE INSERT', before(false)), trigger('log_before_update', `BEFORE UPDATE${ofColumns}`, before(true))]),
+    trigger('log_insert', 'AFTER INSERT', [...(uniques.length === 0 ? [] : after), log('insert', wholeRow, present)]),
+    trigger('log_update', 'AFTER UPDATE', [
+      ...(uniques.length === 0 ? [] : [notes.follow]),
+      log('update', [...keys('OLD'), ...wholeRow], present),
+      log('delete', keys('OLD'), `WHERE NOT EXISTS (SELECT 1 ${present})`),
+    ]),
     trigger('log_delete', 'AFTER DELETE', [log('delete', keys('OLD'), '')]),
+    // SQLite runs what was made last first: so the rows that are gone come in front of the update.
+    ...(uniques.length === 0 ? [] : [trigger('log_after_update', `AFTER UPDATE${ofColumns}`, after)]),
   ];
 }
 
 /** How many cells of the log a table needs: an update has the old key and the whole row. */
 export const logWidth = (table: TableSchema): number => table.primaryKey.length + table.columns.length;
-/** How many cells of a noted key a table needs. */
-export const candidateWidth = (table: TableSchema, uniques: readonly UniqueIndex[]): number =>
-  Math.max(1, ...uniques.map(({ columns }) => columns.length + table.primaryKey.length));
+/** How many cells of a noted row a table needs: its key. */
+export const candidateWidth = (table: TableSchema): number => table.primaryKey.length;
 
-/** Statements about the rows that hold the same unique key as the row that is being written. */
-class NotedKey {
+/** What writes that were ignored have left is removed when so much lies on it: more than foreign keys can nest writes, and each of those notes. */
+const mostNotes = 20_000;
+const markNumber = -1;
+const noteNumber = 0;
+
+/** Statements about the rows that hold the same unique keys as the row that is being written. */
+class Notes {
   readonly #table: TableSchema;
-  readonly #columns: UniqueIndex['columns'];
-  readonly #number: number;
+  readonly #name: string;
+  readonly #key: readonly string[];
+  readonly #places: readonly string[];
 
-  constructor(table: TableSchema, unique: UniqueIndex, number: number) {
+  constructor(table: TableSchema) {
     this.#table = table;
-    this.#columns = unique.columns;
-    this.#number = number;
+    this.#name = quoteText(table.name);
+    this.#key = table.primaryKey.map(quoteIdentifier);
+    this.#places = places(this.#key.length);
   }
 
-  get forget(): string {
-    return `DELETE FROM switchyard_candidate WHERE ${this.#sameKey};`;
+  /** Sets a write's mark on top. */
+  get begin(): string {
+    return `DELETE FROM switchyard_candidate WHERE rowid < (SELECT max(rowid) FROM switchyard_candidate) - ${mostNotes};
+  INSERT INTO switchyard_candidate (name, number) VALUES (${this.#name}, ${markNumber});`;
   }
 
   /** Of an update the row itself does not count. */
-  note(isUpdate: boolean): string {
-    const key = this.#table.primaryKey.map(quoteIdentifier);
-    const cells = [...this.#columns.map(({ name }) => quoteIdentifier(name)), ...key];
-    const same = this.#columns.map(({ name, collation }) => `t.${quoteIdentifier(name)} = NEW.${quoteIdentifier(name)} COLLATE ${quoteIdentifier(collation)}`);
-    const other = isUpdate ? [`NOT (${key.map((name) => `t.${name} IS OLD.${name}`).join(' AND ')})`] : [];
-    return `INSERT INTO switchyard_candidate (name, number, ${places(cells.length).join(', ')})
-    SELECT ${quoteText(this.#table.name)}, ${this.#number}, ${cells.map((cell) => `t.${cell}`).join(', ')} FROM ${quoteIdentifier(this.#table.name)} t WHERE ${[...same, ...other].join(' AND ')};`;
+  note({ columns }: UniqueIndex, isUpdate: boolean): string {
+    const same = columns.map(({ name, collation }) => `t.${quoteIdentifier(name)} = NEW.${quoteIdentifier(name)} COLLATE ${quoteIdentifier(collation)}`);
+    const other = isUpdate ? [`NOT (${this.#key.map((name) => `t.${name} IS OLD.${name}`).join(' AND ')})`] : [];
+    return `INSERT INTO switchyard_candidate (name, number, ${this.#places.join(', ')})
+    SELECT ${this.#name}, ${noteNumber}, ${this.#key.map((name) => `t.${name}`).join(', ')} FROM ${quoteIdentifier(this.#table.name)} t WHERE ${[...same, ...other].join(' AND ')};`;
+  }
+
+  /** A noted row that gets another key, from an action of a foreign key, is noted under that. */
+  get follow(): string {
+    const set = this.#key.map((name, at) => `${this.#places[at]} = NEW.${name}`);
+    const same = this.#key.map((name, at) => `${this.#places[at]} = OLD.${name}`);
+    const isOther = `NOT (${this.#key.map((name) => `OLD.${name} IS NEW.${name}`).join(' AND ')})`;
+    return `UPDATE switchyard_candidate SET ${set.join(', ')} WHERE ${[`name = ${this.#name}`, `number = ${noteNumber}`, ...same, isOther].join(' AND ')};`;
   }
 
   get logGone(): string {
-    const { primaryKey } = this.#table;
-    const key = places(this.#columns.length + primaryKey.length).slice(this.#columns.length);
-    const there = primaryKey.map((name, at) => `t.${quoteIdentifier(name)} = switchyard_candidate.${key[at]}`);
+    const there = this.#key.map((name, at) => `t.${name} = switchyard_candidate.${this.#places[at]}`);
     const gone = `NOT EXISTS (SELECT 1 FROM ${quoteIdentifier(this.#table.name)} t WHERE ${there.join(' AND ')})`;
-    return `INSERT INTO switchyard_change (at, kind, name, ${places(key.length).join(', ')})
-    SELECT ${nowMs}, 'delete', ${quoteText(this.#table.name)}, ${key.join(', ')} FROM switchyard_candidate WHERE ${this.#sameKey} AND ${gone};`;
+    const cells = this.#places.join(', ');
+    return `INSERT INTO switchyard_change (at, kind, name, ${cells})
+    SELECT DISTINCT ${nowMs}, 'delete', ${this.#name}, ${cells} FROM switchyard_candidate WHERE rowid > ${topMark} AND ${gone};`;
   }
 
-  get #sameKey(): string {
-    const same = this.#columns.map(({ name, collation }, i) => `c${i} = NEW.${quoteIdentifier(name)} COLLATE ${quoteIdentifier(collation)}`);
-    return [`name = ${quoteText(this.#table.name)}`, `number = ${this.#number}`, ...same].join(' AND ');
+  /** Removes the notes on top with their mark. */
+  get end(): string {
+    return `DELETE FROM switchyard_candidate WHERE rowid >= ${topMark};`;
   }
 }
+
+const topMark = `(SELECT rowid FROM switchyard_candidate WHERE number = ${markNumber} ORDER BY rowid DESC LIMIT 1)`;
 
 /** The names of this many cells. */
 const places = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => `c${i}`);

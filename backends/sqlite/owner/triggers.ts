@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../connection.ts';
 import { nameList, tableExists } from './names.ts';
 import { candidateWidth, fencePurposes, fenceTriggers, logTriggers, logWidth, type Trigger, triggerName, type UniqueIndex } from './trigger-sql.ts';
 
-const logPurposes = ['log_before_insert', 'log_before_update', 'log_insert', 'log_update', 'log_delete'] as const;
+const logPurposes = ['log_before_insert', 'log_before_update', 'log_after_update', 'log_insert', 'log_update', 'log_delete'] as const;
 
 /** Fence triggers of existing tables that are not there, or are there with another text. */
 export function missingTriggers(connection: Connection, tables: readonly string[]): readonly Trigger[] {
@@ -20,7 +20,7 @@ export function putFenceTriggers(connection: Connection, table: string): void {
 export function putLogTriggers(connection: Connection, table: TableSchema): void {
   const uniques = uniqueIndexes(connection, table.name);
   widen(connection, 'switchyard_change', logWidth(table));
-  widen(connection, 'switchyard_candidate', candidateWidth(table, uniques));
+  widen(connection, 'switchyard_candidate', candidateWidth(table));
   for (const trigger of logTriggers(table, uniques)) if (!isThere(connection, trigger)) replace(connection, trigger);
 }
 
