@@ -21,6 +21,7 @@ CREATE TABLE item (
 );
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line text NOT NULL, quantity int NOT NULL DEFAULT 1, PRIMARY KEY (item_id, line));
 CREATE TABLE held (id int PRIMARY KEY, note text NOT NULL);
+CREATE TABLE named (id int PRIMARY KEY, "__proto__" int, "constructor" text, "toString" text);
 CREATE TABLE keyless (a int);`;
 const page = readFileSync(join(import.meta.dirname, '../../docs/http.md'), 'utf8');
 const pageSchema = /```sql\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
@@ -87,6 +88,23 @@ async function whileLocked(act: (waiting: () => Promise<number>) => Promise<void
 const everyType =
   '{"name":"every type","amount":9007199254740993,"price":12345678901234567890.1200,"seen":"2026-01-01T02:00:00.123456+02:00","wall":"1969-12-31T23:59:59.999999","day":"2024-02-29","at_time":"23:59:59.999999",' +
   '"doc":{"a": 12345678901234567890.10},"raw_doc":{"b":1,  "a":[1.0]},"raw":"AP+A","ref":"00000000-0000-4000-8000-00000000000A","mood":"angry","tags":["a,b",null],"docs":[{"x":1},null],"small":-32768,"ratio":"NaN","part":0.5,"flag":true}';
+
+test('columns may be called as members of every object are', async () => {
+  const added = await send('POST', '/v1/tables/named/rows?returning=id,__proto__,constructor,toString', '{"id":1,"__proto__":7,"constructor":"c","toString":"s"}');
+  expect([added.status, added.text]).toEqual([201, '{"id":1,"__proto__":7,"constructor":"c","toString":"s"}']);
+  const path = '/v1/tables/named/rows/1';
+  expect((await get(path)).text).toBe(added.text);
+  expect((await get(`${path}?columns=__proto__`)).text).toBe('{"__proto__":7}');
+  expect((await send('PATCH', `${path}?returning=__proto__,toString`, '{"__proto__":{"$add":1},"toString":"t"}')).text).toBe('{"__proto__":8,"toString":"t"}');
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":9}')).text).toBe('{"__proto__":9}');
+  expect((await send('PUT', `${path}?returning=__proto__`, '{"__proto__":10}')).text).toBe('{"__proto__":10}');
+  const query = (value: number) => send('POST', '/v1/tables/named:query', `{"filter":{"compare":{"column":"__proto__","operator":"=","value":${value}}}}`);
+  expect((await query(9)).json).toMatchObject({ rows: [] });
+  expect((await query(10)).text).toContain('"__proto__":10');
+  const tag = (await get(path)).headers.get('etag') ?? '';
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":11}', '-H', `If-Match: ${tag}`)).status).toBe(200);
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":12}', '-H', `If-Match: ${tag}`)).status).toBe(412);
+});
 
 describe('values', () => {
   test('of every type come back exactly', async () => {

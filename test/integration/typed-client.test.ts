@@ -21,7 +21,8 @@ CREATE TABLE lines (order_id bigint NOT NULL REFERENCES orders, line int NOT NUL
 CREATE TABLE every (
   id int PRIMARY KEY, a bool, b smallint, c bigint, d real, e double precision, f numeric, g bytea, h uuid, i date, j time, k timestamp, l timestamptz, m jsonb, "odd name" text, n bigint[]
 );
-CREATE TABLE odd (id int PRIMARY KEY, place point);`;
+CREATE TABLE odd (id int PRIMARY KEY, place point);
+CREATE TABLE named (id int PRIMARY KEY, "__proto__" int, "constructor" text, "toString" text, "hasOwnProperty" text);`;
 const root = join(import.meta.dirname, '../..');
 
 let stage: GatewayStage;
@@ -133,6 +134,33 @@ describe('calls', () => {
     const broken = db.mutate((batch) => [batch.orders.update({ id }, { parts: add(1) }), batch.lines.insert({ order_id: id, line: 1 })]);
     await expect(broken).rejects.toMatchObject({ reason: 'UNIQUE_VIOLATION' });
     expect((await db.orders.get({ id }))?.parts).toBe(2);
+  });
+
+  test('columns may be called as members of every object are', async () => {
+    const named = {
+      name: 'named',
+      columns: {
+        id: { kind: 'int32' },
+        ['__proto__']: { kind: 'int32', nullable: true },
+        constructor: { kind: 'text', nullable: true },
+        toString: { kind: 'text', nullable: true },
+        hasOwnProperty: { kind: 'text', nullable: true },
+      },
+      primaryKey: ['id'],
+    } as const;
+    using odd = openDatabase({ named }, { addresses: addressOf(0) });
+    const values = { ['__proto__']: 7, constructor: 'c', toString: 's', hasOwnProperty: 'h' };
+    const columns = ['__proto__', 'constructor', 'toString', 'hasOwnProperty'] as const;
+    const membersOf = (row: object | null | undefined) => Object.entries(row ?? {}).sort();
+    const all = (row: object) => Object.entries(row).sort();
+    expect(membersOf(await odd.named.insert({ id: 1, ...values }, { returning: columns }))).toEqual(all(values));
+    expect(membersOf(await odd.named.get({ id: 1 }))).toEqual(all({ id: 1, ...values }));
+    expect((await odd.named.query({ where: { ['__proto__']: { gt: 7 } } })).rows).toEqual([]);
+    expect(membersOf((await odd.named.query({ where: values, columns })).rows[0])).toEqual(all(values));
+    const changed = await odd.named.update({ id: 1 }, { ['__proto__']: add(1), toString: 't' }, { where: { ['__proto__']: 7 }, returning: columns });
+    expect(membersOf(changed)).toEqual(all({ ...values, ['__proto__']: 8, toString: 't' }));
+    const [sums] = await odd.named.aggregate({ ['__proto__']: { sum: '__proto__' } });
+    expect(Object.entries(sums ?? {})).toContainEqual(['__proto__', '8']);
   });
 
   test('values that do not fit are refused before they are sent, by name', async () => {
