@@ -19,7 +19,7 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { AnswerEncoder } from './grpc-limits.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
-import { listen } from './listen.ts';
+import { cannotServe, listen } from './listen.ts';
 
 /** What a handler knows of its call beside the message. */
 export interface RpcContext {
@@ -275,10 +275,12 @@ function handlerOf(
   }
 }
 
-/** Binds without TLS; port 0 takes a free one. Returns the port taken. */
+const otherAddress = 'give another address with --listen';
+
+/** Binds without TLS; port 0 takes a free one. Returns the port taken. ConfigError where that cannot be. */
 export function listenGrpc(server: Server, at: HostPort): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(cannotServe('listen', at, error, otherAddress)) : resolve(port)));
   });
 }
 
@@ -286,7 +288,7 @@ export function listenGrpc(server: Server, at: HostPort): Promise<number> {
 export async function listenGrpcShared(server: Server, at: HostPort): Promise<Disposable> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = createServer((socket) => injector.injectConnection(socket));
-  await listen(sockets, at, true);
+  await listen(sockets, at, true).catch((error: unknown) => Promise.reject(cannotServe('listen', at, error, otherAddress)));
   return { [Symbol.dispose]: () => sockets.close() };
 }
 

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { ConfigError } from '../../runtime/config-file.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
 import { type CurlAnswer, curl, startCurl } from '../support/http/curl.ts';
 import { OpenApiDocument } from '../support/http/openapi-check.ts';
@@ -32,7 +33,7 @@ let base: string;
 
 beforeAll(async () => {
   stage = await GatewayStage.open(schema + pageSchema);
-  await stage.sql('new', 'DROP TABLE line, item, orders');
+  await stage.sql('new', 'DROP TABLE line, item, named, lines, orders');
   await stage.claim('move', ['held']);
   const movement = { workflow: 'move', source: 'old', target: 'new', want: 'source' as const };
   const held = { primary: 'old' as const, attempt: 0, writes: 'open' as const, movement, names: ['old.held', 'new.held'] };
@@ -192,7 +193,9 @@ describe('the OpenAPI document', () => {
       ...calls,
       ...ofTable('item', { name: 'documented' }, '1000', { id: '1000' }, { amount: { $add: 1 }, doc: [1] }),
       ...ofTable('line', { item_id: id, line: 'x' }, `${id},x`, { item_id: id, line: 'x' }, { quantity: 2 }),
+      ...ofTable('named', { id: 7, toString: 'x' }, '7', { id: '7' }, { toString: 'y' }),
       ...ofTable('orders', { id: 7, customer: 'x', total: 1 }, '7', { id: '7' }, { total: { $add: 0.5 }, doc: { a: 1 } }),
+      ...ofTable('lines', { order_id: 7, line: 1 }, '7,1', { order_id: 7, line: 1 }, { quantity: 2 }),
       ...ofTable('held', { id: 9, note: 'x' }, '9', { id: 9 }, { note: 'y' }),
     } as Readonly<Record<string, readonly [path: string, status: number, ...more: string[]]>>;
     expect(document.operations.map(({ id: one }) => one).sort()).toEqual(Object.keys(all).sort());
@@ -331,6 +334,16 @@ describe('what is refused says what is wrong and where', () => {
     ['a value of another type', () => post({ name: 5 }), 400, 'VALUE_INVALID', /row\.name: got 5; expected text/],
     ['a number out of range', () => post('{"name": "x", "amount": 9223372036854775808}'), 400, 'VALUE_INVALID', /row\.amount: got 9223372036854775808/],
     ['a column that must not be NULL', () => post({ name: null }), 400, 'NOT_NULL_VIOLATION', /row\.name/],
+    ['a number out of range of 16 bits', () => post({ name: 'x', small: 32768 }), 400, 'VALUE_INVALID', /^row\.small: got 32768 \(must be [^)]*\); expected int16 \(smallint\)$/],
+    ['a page that is too large', () => post({ pageSize: 2000 }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /^pageSize: got 2000; must be 0 to 1000$/],
+    [
+      'a comparison with NULL',
+      () => post({ filter: { compare: { column: 'name', operator: '=', value: null } } }, '/v1/tables/item:query'),
+      400,
+      'VALUE_INVALID',
+      /^filter\.compare\.value\.name: got null \(a comparison with NULL is never true; use isNull\); expected text \(text\)$/,
+    ],
+    ['a parameter of the document', () => get('/openapi.json?x=1'), 400, 'HTTP_REQUEST_INVALID', /query parameters: there are none at \/openapi\.json/],
     ['an unknown field', () => post({ fitler: {} }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /fitler: unknown field; did you mean "filter"/],
     ['two conditions in one', () => post({ filter: { and: [], or: [] } }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /filter\.or: only one of compare, in/],
     [
@@ -516,7 +529,7 @@ test('a column that is added later is found at once', async () => {
 });
 
 test('the examples of docs/http.md, one after the other', async () => {
-  await stage.sql('old', 'TRUNCATE orders');
+  await stage.sql('old', 'TRUNCATE orders, lines');
   for (const { command, answer } of examplesOf(page)) {
     if (answer === null) throw new Error(`the page does not say what this prints:\n${command}`);
     const { stdout } = await promisify(execFile)('bash', ['-euc', command], { env: { ...process.env, GATEWAY: base, no_proxy: '*' }, timeout: 20_000 });
@@ -530,6 +543,12 @@ test('calls are measured by their protocol, and a gateway need not have the door
   expect(metrics).toMatch(/switchyard_gateway_calls_total\{protocol="http",method="Insert",table="old\.item",code="OK",reason=""\} \d/);
   expect(metrics).toMatch(/switchyard_gateway_calls_total\{protocol="http",method="Get",table="old\.item",code="INVALID_ARGUMENT",reason="VALUE_INVALID"\} 1\n/);
   await expect(stage.start({ http: running.gateway.httpAddress })).rejects.toThrow(/http: 127\.0\.0\.1:\d+ cannot be served .*--http, or "off"/);
+  const { address } = running.gateway;
+  const started = stage.start({ listen: address });
+  await expect(started).rejects.toThrow(/^listen: 127\.0\.0\.1:\d+ cannot be served \(listen EADDRINUSE: [^()]*\); give another address with --listen$/);
+  // An exit code of its own, and no stack.
+  await expect(started).rejects.toBeInstanceOf(ConfigError);
+  await expect(stage.start({ metrics: address })).rejects.toThrow(/^metrics: 127\.0\.0\.1:\d+ cannot be served /);
   await using without = await stage.start({ id: 'without' });
   expect(without.gateway.httpAddress).toBeNull();
 });
