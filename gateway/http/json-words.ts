@@ -10,7 +10,7 @@ const holders = /^(?:row|rows\[\d+\]|key|keys\[\d+\]|add|value|values\[\d+\])$/;
 
 /** A field's path at the beginning of a message: "mutations[3].update.update_mask[0]". */
 const pathPattern = /^[\w.[\]]+(?=: )/;
-const givenPattern = /^: got (?:(array|bytes)_value of|[a-z0-9]+_(?:value|micros)) /;
+const givenPattern = /^: got (?:(array|bytes)_value of|(?!null_)[a-z0-9]+_(?:value|micros)) /;
 const wantedPattern = / as [a-z0-9]+_(?:value|micros)(?: of [a-z0-9]+_(?:value|micros))?$/;
 /** What else messages say in the proto's words. */
 const words: readonly (readonly [RegExp, string])[] = [
