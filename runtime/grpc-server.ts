@@ -19,7 +19,7 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { AnswerEncoder } from './grpc-limits.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
-import { cannotServe, listen } from './listen.ts';
+import { cannotServe, listen, refuseTaken } from './listen.ts';
 
 /** What a handler knows of its call beside the message. */
 export interface RpcContext {
@@ -278,10 +278,16 @@ function handlerOf(
 const otherAddress = 'give another address with --listen';
 
 /** Binds without TLS; port 0 takes a free one. Returns the port taken. ConfigError where that cannot be. */
-export function listenGrpc(server: Server, at: HostPort): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(cannotServe('listen', at, error, otherAddress)) : resolve(port)));
-  });
+export async function listenGrpc(server: Server, at: HostPort): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  try {
+    // grpc-js itself would tell of it on stderr, too.
+    if (at.port !== 0) await refuseTaken(at);
+    server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+    return await promise;
+  } catch (cause) {
+    throw cannotServe('listen', at, cause, otherAddress);
+  }
 }
 
 /** Listens beside other processes on the same port, among whom the system divides the connections. Closing what is returned takes no more of them. */

@@ -207,7 +207,7 @@ describe('the OpenAPI document', () => {
       const answerSchema = document.answerSchema(found?.operation ?? {}, answer.status);
       expect([name, answerSchema === null ? null : document.misfit(answerSchema, answer.json ?? answer.text)]).toEqual([name, null]);
     }
-  });
+  }, 240_000);
 
   test('is a page for people, too, which loads nothing and shows what the tables have', async () => {
     const page = await get('/docs');
