@@ -1,5 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ColumnKind } from '../core/cell.ts';
+import { setOwnMember } from '../core/own-member.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { AggregateGroup, AggregationSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { ColumnName, Present, TableType, ValueOf } from './table-type.ts';
@@ -69,7 +70,7 @@ export function groupOf(table: TableType, all: ReturnType<typeof asked>, groupBy
     const value = values[index];
     // A sum says by itself what it is.
     const type = kind === 'min' || kind === 'max' ? columnOf(table, column) : ({ kind: 'int64' } as const);
-    if (value !== undefined) found[name] = programValue(type, value);
+    if (value !== undefined) setOwnMember(found, name, programValue(type, value));
   }
   return found;
 }

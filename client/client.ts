@@ -2,9 +2,8 @@
 export type { Aggregated, Aggregation, Aggregations } from './aggregate.ts';
 export { type Database, type DatabaseOptions, openDatabase, type Tables, type TransactionTables } from './database.ts';
 export type { GatewaysOptions } from './gateways.ts';
-export { moduleText } from './generate.ts';
 export type { BatchTable, BatchTables, ResultsOf, Write } from './mutate.ts';
-export { type RowChange, type StreamOptions, Table, type WatchOptions } from './table.ts';
+export type { RowChange, StreamOptions, Table, WatchOptions } from './table.ts';
 export type {
   AggregateOptions,
   Alone,

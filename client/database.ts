@@ -3,9 +3,10 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { DataClient } from './gateways.ts';
 import { Gateways, type GatewaysOptions } from './gateways.ts';
 import { type BatchTables, mutationsOf, type ResultsOf, resultsOf, type Write, writesOf } from './mutate.ts';
+import { checkOptions } from './options.ts';
 import type { RpcCallOptions } from './rpc-client.ts';
 import { Table } from './table.ts';
-import { type Alone, type Door, type GivenOptions, given, type InTransaction, lockOutside, refuse, TableCalls } from './table-calls.ts';
+import { type Alone, type Door, type GivenOptions, given, type InTransaction, TableCalls } from './table-calls.ts';
 import type { TableType } from './table-type.ts';
 import { takenNames } from './taken-names.ts';
 import { type Transaction, transact, type TransactOptions } from './transact.ts';
@@ -39,6 +40,7 @@ export type Database<S extends Tables> = { readonly [N in keyof S]: Table<S[N]> 
 
 /** Opens the tables of a generated module. Nothing is sent before the first call. To be closed, or disposed of. */
 export function openDatabase<S extends Tables>(tables: S, options: DatabaseOptions): Database<S> {
+  checkOptions('database', 'openDatabase', options);
   const taken = Object.keys(tables).find((name) => takenNames.includes(name));
   if (taken !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `tables: the name "${taken}" is taken by a method; give the table another one in the module`);
   const gateways = new Gateways(options);
@@ -48,43 +50,33 @@ export function openDatabase<S extends Tables>(tables: S, options: DatabaseOptio
   const close = (): void => gateways[Symbol.dispose]();
   const calls: DatabaseCalls<S> = {
     mutate: async (make, how) => {
+      checkOptions('database', 'mutate', how);
       const writes = writesOf(tables, make);
       const { results } = await write((client, id, own) => client.mutate({ mutations: mutationsOf(writes), ...id }, own), given(how));
       return resultsOf(writes, results);
     },
-    transact: (work, how) => transact(conversations(gateways), (transaction) => work(tablesWithin(tables, transaction)), { ...how, signal: gateways.untilClosed(how?.signal) }),
+    transact: async (work, how) => {
+      checkOptions('database', 'transact', how);
+      return await transact(conversations(gateways), (transaction) => work(tablesWithin(tables, transaction)), { ...how, signal: gateways.untilClosed(how?.signal) });
+    },
     close,
     [Symbol.dispose]: close,
   };
   return { ...opened, ...calls } as unknown as Database<S>;
 }
 
-const ofTheWhole = 'a transaction has it as a whole, with its own options; leave it out within db.transact';
-
 function tablesWithin<S extends Tables>(tables: S, transaction: Transaction): TransactionTables<S> {
-  const { get, batchGet, query, aggregate } = transaction;
-  /** Reads that take a lock, and calls that take none. */
-  const locking =
-    <I, O>(act: (request: I, lock: GivenOptions['lock']) => Promise<O>) =>
-    async (request: I, options: GivenOptions): Promise<O> => {
-      refuse(options, ['requestId', 'deadlineMs', 'signal'], ofTheWhole);
-      return await act(request, options.lock);
-    };
-  const plain = <I, O>(act: (request: I) => Promise<O>) =>
-    locking<I, O>(async (request, lock) => {
-      refuse(lock === undefined ? {} : { lock }, ['lock'], 'goes with get, batchGet and query only');
-      return await act(request);
-    });
   const door: Door = {
-    get: locking(get),
-    batchGet: locking(batchGet),
-    query: locking(query),
-    aggregate: plain(aggregate),
-    insert: plain(transaction.insert),
-    insertMany: plain(transaction.insertMany),
-    upsert: plain(transaction.upsert),
-    update: plain(transaction.update),
-    delete: plain(transaction.delete),
+    scope: 'transaction',
+    get: (request, { lock }) => transaction.get(request, lock),
+    batchGet: (request, { lock }) => transaction.batchGet(request, lock),
+    query: (request, { lock }) => transaction.query(request, lock),
+    aggregate: (request) => transaction.aggregate(request),
+    insert: (request) => transaction.insert(request),
+    insertMany: (request) => transaction.insertMany(request),
+    upsert: (request) => transaction.upsert(request),
+    update: (request) => transaction.update(request),
+    delete: (request) => transaction.delete(request),
   };
   const within = Object.fromEntries(Object.entries(tables).map(([name, type]) => [name, new TableCalls(door, type)]));
   const calls = { savepoint: (name: string) => transaction.savepoint(name), rollBackTo: (name: string) => transaction.rollBackTo(name) };
@@ -114,17 +106,13 @@ type Send = <T>(act: (client: DataClient, id: { readonly requestId: string }, op
 
 const writer =
   (gateways: Gateways, requestIds: boolean): Send =>
-  async (act, { requestId = requestIds ? randomUUID() : '', ...options }) => {
-    refuse(options, ['lock'], lockOutside);
-    return await gateways.call((client, own) => act(client, { requestId }, own), { ...options, kind: requestId === '' ? 'write' : 'write once' });
-  };
+  async (act, { requestId = requestIds ? randomUUID() : '', ...options }) =>
+    await gateways.call((client, own) => act(client, { requestId }, own), { ...options, kind: requestId === '' ? 'write' : 'write once' });
 
 function doorOf(gateways: Gateways, write: Send): Door {
-  const read = async <T>(act: (client: DataClient, options: RpcCallOptions) => Promise<T>, options: GivenOptions): Promise<T> => {
-    refuse(options, ['lock'], lockOutside);
-    return await gateways.call(act, { ...options, kind: 'read' });
-  };
+  const read = <T>(act: (client: DataClient, options: RpcCallOptions) => Promise<T>, options: GivenOptions): Promise<T> => gateways.call(act, { ...options, kind: 'read' });
   return {
+    scope: 'alone',
     get: (request, options) => read((client, own) => client.get(request, own), options),
     batchGet: (request, options) => read((client, own) => client.batchGet(request, own), options),
     query: (request, options) => read((client, own) => client.query(request, own), options),

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { MutationResult, MutationSchema } from '../gen/switchyard/data/v1/data_service_pb.ts';
+import { type CallOf, checkOptions } from './options.ts';
 import type { ChangesOf, ColumnName, KeyName, KeyOf, NewRowOf, RowOf, TableType } from './table-type.ts';
 import { programRow } from './values.ts';
 import { deleteRequest, insertRequest, type OnRow, type Returning, updateRequest, upsertRequest } from './write-requests.ts';
@@ -11,6 +12,11 @@ export interface Write<R> {
   readonly [write]: { readonly mutation: MessageInitShape<typeof MutationSchema>; readonly resultOf: (answer: MutationResult) => R };
 }
 export type ResultsOf<W extends readonly Write<unknown>[]> = { readonly [I in keyof W]: W[I] extends Write<infer R> ? R : never };
+
+function checked<O>(call: CallOf<'batch'>, options: O): O {
+  checkOptions('batch', call, options);
+  return options;
+}
 
 /** The writes of one table that a `mutate` can be made of, as the calls of the same names. */
 export class BatchTable<T extends TableType> {
@@ -23,23 +29,23 @@ export class BatchTable<T extends TableType> {
   }
 
   insert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T>, options?: Returning<K>): Write<RowOf<T, K>> {
-    return this.#write({ kind: { case: 'insert', value: insertRequest(this.#table, row, options) } }, (answer) => this.#row(answer));
+    return this.#write({ case: 'insert', value: insertRequest(this.#table, row, checked('insert', options)) }, (answer) => this.#row(answer));
   }
 
   upsert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T> & KeyOf<T>, options?: Returning<K> & OnRow<T>): Write<RowOf<T, K>> {
-    return this.#write({ kind: { case: 'upsert', value: upsertRequest(this.#table, row, options) } }, (answer) => this.#row(answer));
+    return this.#write({ case: 'upsert', value: upsertRequest(this.#table, row, checked('upsert', options)) }, (answer) => this.#row(answer));
   }
 
   update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options?: Returning<K> & OnRow<T>): Write<RowOf<T, K>> {
-    return this.#write({ kind: { case: 'update', value: updateRequest(this.#table, key, changes, options) } }, (answer) => this.#row(answer));
+    return this.#write({ case: 'update', value: updateRequest(this.#table, key, changes, checked('update', options)) }, (answer) => this.#row(answer));
   }
 
   delete(key: KeyOf<T>, options?: OnRow<T>): Write<boolean> {
-    return this.#write({ kind: { case: 'delete', value: deleteRequest(this.#table, key, options) } }, ({ deleted }) => deleted);
+    return this.#write({ case: 'delete', value: deleteRequest(this.#table, key, checked('delete', options)) }, ({ deleted }) => deleted);
   }
 
-  #write<R>(mutation: MessageInitShape<typeof MutationSchema>, resultOf: (answer: MutationResult) => R): Write<R> {
-    const made: Write<R> = { [write]: { mutation, resultOf } };
+  #write<R>(kind: NonNullable<MessageInitShape<typeof MutationSchema>['kind']>, resultOf: (answer: MutationResult) => R): Write<R> {
+    const made: Write<R> = { [write]: { mutation: { kind }, resultOf } };
     this.#made(made);
     return made;
   }

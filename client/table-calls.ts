@@ -3,6 +3,7 @@ import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { type OrderBySchema, RowLock } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row } from '../gen/switchyard/data/v1/value_pb.ts';
 import { type Aggregated, type Aggregations, aggregationMessage, asked, groupOf } from './aggregate.ts';
+import { type CallOf, checkNames, checkOptions } from './options.ts';
 import type { ChangesOf, ColumnName, KeyName, KeyOf, NewRowOf, RowOf, TableType } from './table-type.ts';
 import type { Transaction } from './transact.ts';
 import { programRow, wireRow } from './values.ts';
@@ -91,7 +92,7 @@ export interface GivenOptions extends CallOptions {
 }
 
 /** How the calls of a table are made: by the gateways, or within a transaction. */
-export type Door = {
+export type Door = { readonly scope: 'alone' | 'transaction' } & {
   readonly [M in 'get' | 'batchGet' | 'query' | 'aggregate' | 'insert' | 'insertMany' | 'upsert' | 'update' | 'delete']: (
     request: Parameters<Transaction[M]>[0],
     options: GivenOptions,
@@ -110,15 +111,17 @@ export class TableCalls<T extends TableType, M extends Manner = Alone> {
 
   /** The row with this primary key; null: there is none. */
   async get<K extends ColumnName<T> = ColumnName<T>>(key: KeyOf<T>, options?: ReadOptions<K, M>): Promise<RowOf<T, K> | null> {
+    const how = this.#how('get', options);
     const request = { table: this.#table.name, key: wireRow(this.#table, key), columns: [...(options?.columns ?? [])] };
-    const answer = await this.#door.get(request, given(options)).catch(missingIsNull);
+    const answer = await this.#door.get(request, how).catch(missingIsNull);
     return answer === null ? null : this.#row(answer.row);
   }
 
   /** The whole row with its etag, for an update or delete that is only done while the row is as it was; null: there is none. */
   async getTagged(key: KeyOf<T>, options?: M['call']): Promise<Tagged<RowOf<T, ColumnName<T>>> | null> {
+    const how = this.#how('getTagged', options);
     const request = { table: this.#table.name, key: wireRow(this.#table, key), withEtag: true };
-    const answer = await this.#door.get(request, given(options)).catch(missingIsNull);
+    const answer = await this.#door.get(request, how).catch(missingIsNull);
     if (answer === null) return null;
     const { row, etag } = answer;
     if (etag === '')
@@ -131,22 +134,25 @@ export class TableCalls<T extends TableType, M extends Manner = Alone> {
 
   /** The rows with these primary keys, in their order; null for each that is missing. 1 to 1,000 keys. */
   async batchGet<K extends ColumnName<T> = ColumnName<T>>(keys: readonly KeyOf<T>[], options?: ReadOptions<K, M>): Promise<readonly (RowOf<T, K> | null)[]> {
+    const how = this.#how('batchGet', options);
     const request = { table: this.#table.name, keys: keys.map((key) => wireRow(this.#table, key)), columns: [...(options?.columns ?? [])] };
-    const { entries } = await this.#door.batchGet(request, given(options));
+    const { entries } = await this.#door.batchGet(request, how);
     return entries.map(({ row }) => (row === undefined ? null : this.#row<K>(row)));
   }
 
   /** A page of rows. */
   async query<K extends ColumnName<T> = ColumnName<T>>(options?: PageOptions<T, K, M>): Promise<Page<RowOf<T, K>>> {
+    const how = this.#how('query', options);
     const { pageSize = 0, pageToken = '' } = options ?? {};
-    const { rows, nextPageToken } = await this.#door.query({ ...rowsRequest(this.#table, options ?? {}), pageSize, pageToken }, given(options));
+    const { rows, nextPageToken } = await this.#door.query({ ...rowsRequest(this.#table, options ?? {}), pageSize, pageToken }, how);
     return { rows: rows.map((row) => this.#row<K>(row)), nextPageToken };
   }
 
   /** How many rows there are. */
   async count(where?: Where<T>, options?: M['call']): Promise<bigint> {
+    const how = this.#how('count', options);
     const request = { table: this.#table.name, ...filtered(this.#table, where), aggregations: [aggregationMessage({ kind: 'count', column: '' })] };
-    const { groups } = await this.#door.aggregate(request, given(options));
+    const { groups } = await this.#door.aggregate(request, how);
     const kind = groups[0]?.values[0]?.kind;
     return kind?.case === 'int64Value' ? kind.value : 0n;
   }
@@ -156,37 +162,48 @@ export class TableCalls<T extends TableType, M extends Manner = Alone> {
    * values null.
    */
   async aggregate<const A extends Aggregations<T>, G extends ColumnName<T> = never>(aggregations: A, options?: AggregateOptions<T, G, M>): Promise<readonly Aggregated<T, A, G>[]> {
+    const how = this.#how('aggregate', options);
     const all = asked(aggregations);
     const groupBy: string | undefined = options?.groupBy;
     const request = { table: this.#table.name, ...filtered(this.#table, options?.where), aggregations: all.map(aggregationMessage), groupBy: groupBy ?? '' };
-    const { groups } = await this.#door.aggregate(request, given(options));
+    const { groups } = await this.#door.aggregate(request, how);
     return groups.map((group) => groupOf(this.#table, all, groupBy, group) as Aggregated<T, A, G>);
   }
 
   /** Adds a row. Resolves to what it returns. UNIQUE_VIOLATION and other violations name constraint and columns. */
   async insert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T>, options?: WriteOptions<K, M>): Promise<RowOf<T, K>> {
-    return this.#row((await this.#door.insert(insertRequest(this.#table, row, options), given(options))).row);
+    const how = this.#how('insert', options);
+    return this.#row((await this.#door.insert(insertRequest(this.#table, row, options), how)).row);
   }
 
   /** Adds 1 to 1,000 rows, all or none. */
   async insertMany<K extends ColumnName<T> = KeyName<T>>(rows: readonly NewRowOf<T>[], options?: WriteOptions<K, M>): Promise<readonly RowOf<T, K>[]> {
-    const answer = await this.#door.insertMany(insertManyRequest(this.#table, rows, options), given(options));
+    const how = this.#how('insertMany', options);
+    const answer = await this.#door.insertMany(insertManyRequest(this.#table, rows, options), how);
     return answer.rows.map((row) => this.#row<K>(row));
   }
 
   /** Adds the row or, where its primary key exists, sets the given columns. PRECONDITION_FAILED where there is a row and it is not as `where` says. */
   async upsert<K extends ColumnName<T> = KeyName<T>>(row: NewRowOf<T> & KeyOf<T>, options?: WriteOptions<K, M> & OnRow<T>): Promise<RowOf<T, K>> {
-    return this.#row((await this.#door.upsert(upsertRequest(this.#table, row, options), given(options))).row);
+    const how = this.#how('upsert', options);
+    return this.#row((await this.#door.upsert(upsertRequest(this.#table, row, options), how)).row);
   }
 
   /** Changes one row: new values, or `add(n)` for a number. ROW_NOT_FOUND; PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
   async update<K extends ColumnName<T> = KeyName<T>>(key: KeyOf<T>, changes: ChangesOf<T>, options?: WriteOptions<K, M> & RowConditions<T>): Promise<RowOf<T, K>> {
-    return this.#row((await this.#door.update(updateRequest(this.#table, key, changes, options), given(options))).row);
+    const how = this.#how('update', options);
+    return this.#row((await this.#door.update(updateRequest(this.#table, key, changes, options), how)).row);
   }
 
   /** Removes one row; false: there was none. PRECONDITION_FAILED where the row is not as `where` or `etag` says. */
   async delete(key: KeyOf<T>, options?: M['write'] & RowConditions<T>): Promise<boolean> {
-    return (await this.#door.delete(deleteRequest(this.#table, key, options), given(options))).deleted;
+    const how = this.#how('delete', options);
+    return (await this.#door.delete(deleteRequest(this.#table, key, options), how)).deleted;
+  }
+
+  #how(call: CallOf<'transaction'>, options: HowOptions | undefined): GivenOptions {
+    checkOptions(this.#door.scope, call, options);
+    return given(options);
   }
 
   #row<K extends ColumnName<T>>(row: Row | undefined): RowOf<T, K> {
@@ -196,8 +213,14 @@ export class TableCalls<T extends TableType, M extends Manner = Alone> {
 
 /** The part of a request that says which rows, in which order. */
 export function rowsRequest<T extends TableType>(table: T, { where, orderBy = [], columns = [] }: RowSelection<T, string>) {
-  const terms: MessageInitShape<typeof OrderBySchema>[] = orderBy.map((term) => (typeof term === 'string' ? { column: term, descending: false } : { descending: false, ...term }));
+  const terms = orderBy.map(orderTerm);
   return { table: table.name, ...filtered(table, where), orderBy: terms, columns: [...columns] };
+}
+
+function orderTerm(term: OrderTerm<TableType>): MessageInitShape<typeof OrderBySchema> {
+  if (typeof term === 'string') return { column: term, descending: false };
+  checkNames('orderBy', term, (name) => (name === 'column' || name === 'descending' ? null : 'orderBy has no such member; it takes column and descending'));
+  return { column: term.column, descending: term.descending ?? false };
 }
 
 function filtered<T extends TableType>(table: T, where: Where<T> | undefined) {
@@ -212,8 +235,10 @@ function missingIsNull(error: unknown): null {
 
 const locks: Readonly<Record<string, RowLock>> = { share: RowLock.SHARE, update: RowLock.UPDATE };
 
+type HowOptions = CallOptions & { readonly requestId?: string; readonly lock?: string };
+
 /** The part of a call's options that says how it is made. */
-export function given({ deadlineMs, signal, requestId, lock }: CallOptions & { readonly requestId?: string; readonly lock?: string } = {}): GivenOptions {
+export function given({ deadlineMs, signal, requestId, lock }: HowOptions = {}): GivenOptions {
   const rowLock = lock === undefined ? undefined : locks[lock];
   if (lock !== undefined && rowLock === undefined) throw new SwitchyardError('ARGUMENT_INVALID', `lock: got ${JSON.stringify(lock)}; must be "share" or "update"`);
   if (requestId === '') throw new SwitchyardError('ARGUMENT_INVALID', 'requestId: got an empty text, which makes a write one with no other; leave it out for an id of its own');
@@ -223,12 +248,4 @@ export function given({ deadlineMs, signal, requestId, lock }: CallOptions & { r
     ...(requestId === undefined ? {} : { requestId }),
     ...(rowLock === undefined ? {} : { lock: rowLock }),
   };
-}
-
-export const lockOutside = 'a lock lasts as long as its transaction; read within db.transact';
-
-/** ARGUMENT_INVALID where one of these was given: left out silently it would be a promise that nobody keeps. */
-export function refuse(options: GivenOptions, names: readonly (keyof GivenOptions)[], why: string): void {
-  const name = names.find((each) => options[each] !== undefined);
-  if (name !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `${name}: ${why}`);
 }

@@ -1,9 +1,10 @@
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { type Change, Change_Kind } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import type { DataClient, Gateways } from './gateways.ts';
+import { checkOptions } from './options.ts';
 import { resumed } from './resumed.ts';
 import type { RpcCallOptions } from './rpc-client.ts';
-import { type Door, given, lockOutside, type QueryOptions, refuse, rowsRequest, TableCalls } from './table-calls.ts';
+import { type Door, given, type QueryOptions, rowsRequest, TableCalls } from './table-calls.ts';
 import type { ColumnName, RowOf, TableType } from './table-type.ts';
 import { programRow } from './values.ts';
 
@@ -56,8 +57,8 @@ export class Table<T extends TableType> extends TableCalls<T> {
    * Rows as many as there are, no faster than they are taken. A stream that breaks for a reason that a repetition mends goes on behind the last row: until its deadline, and without one until nothing has come for 30 s.
    */
   async *stream<K extends ColumnName<T> = ColumnName<T>>(options: StreamOptions<T, K> = {}): AsyncGenerator<RowOf<T, K>, void, undefined> {
-    const { deadlineMs, signal, ...others } = given(options);
-    refuse(others, ['lock'], lockOutside);
+    checkOptions('alone', 'stream', options);
+    const { deadlineMs, signal } = given(options);
     const request = rowsRequest(this.#type, options);
     let left = options.limit ?? Number.POSITIVE_INFINITY;
     let pageToken = '';
@@ -72,7 +73,9 @@ export class Table<T extends TableType> extends TableCalls<T> {
   }
 
   /** Every change of the table in order, from now or behind a token, without an end: it outlasts whatever a repetition mends, and rejects with what none does. */
-  async *watch({ token: from, signal, onBegin, onRetry }: WatchOptions = {}): AsyncGenerator<RowChange<T>, void, undefined> {
+  async *watch(options: WatchOptions = {}): AsyncGenerator<RowChange<T>, void, undefined> {
+    checkOptions('alone', 'watch', options);
+    const { token: from, signal, onBegin, onRetry } = options;
     if (from === '') throw new SwitchyardError('ARGUMENT_INVALID', 'token: got an empty text, behind which there is nothing; leave it out to watch from now');
     /** Behind all changes that were told. */
     let token = from ?? '';

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { NullValue } from '@bufbuild/protobuf/wkt';
 import { assertNever } from '../core/assert-never.ts';
 import type { ScalarKind } from '../core/cell.ts';
+import { ownMember, setOwnMember } from '../core/own-member.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../core/time-text.ts';
 import type { Row, RowSchema, Value, ValueSchema } from '../gen/switchyard/data/v1/value_pb.ts';
@@ -29,7 +30,7 @@ export function programValue(column: ColumnType, value: Value): unknown {
 /** An object of a table's columns on the wire. COLUMN_UNKNOWN. Members that are undefined are left out. */
 export function wireRow(table: TableType, row: Readonly<Record<string, unknown>>): MessageInitShape<typeof RowSchema> {
   const cells: Record<string, WireValue> = {};
-  for (const [name, value] of Object.entries(row)) if (value !== undefined) cells[name] = wireValue(columnOf(table, name), name, value);
+  for (const [name, value] of Object.entries(row)) if (value !== undefined) setOwnMember(cells, name, wireValue(columnOf(table, name), name, value));
   return { cells };
 }
 
@@ -37,14 +38,14 @@ export function wireRow(table: TableType, row: Readonly<Record<string, unknown>>
 export function programRow(table: TableType, row: Row | undefined): Record<string, unknown> {
   const found: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(row?.cells ?? {})) {
-    const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined;
-    if (column !== undefined) found[name] = programValue(column, value);
+    const column = ownMember(table.columns, name);
+    if (column !== undefined) setOwnMember(found, name, programValue(column, value));
   }
   return found;
 }
 
 export function columnOf(table: TableType, name: string): ColumnType {
-  const column = Object.hasOwn(table.columns, name) ? table.columns[name] : undefined;
+  const column = ownMember(table.columns, name);
   if (column === undefined) throw new SwitchyardError('COLUMN_UNKNOWN', `table "${table.name}" had no column "${name}" when its module was generated: generate it anew`);
   return column;
 }
@@ -57,7 +58,7 @@ function scalarToWire(kind: ScalarKind, name: string, value: unknown): WireValue
     case 'int16':
     case 'int32':
       if (typeof value === 'number' && Number.isInteger(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER) return { kind: { case: 'int64Value', value: BigInt(value) } };
-      throw misfit(name, value, 'an integer');
+      throw misfit(name, value, 'an integer, as a number');
     case 'int64':
       if (typeof value === 'bigint' && BigInt.asIntN(64, value) === value) return { kind: { case: 'int64Value', value } };
       throw misfit(name, value, 'a bigint of 64 bits');
@@ -128,6 +129,12 @@ export function wellFormed(name: string, text: string): string {
 }
 
 function misfit(name: string, value: unknown, expected: string): SwitchyardError {
-  const shown = typeof value === 'string' ? JSON.stringify(value.slice(0, 64)) : typeof value === 'object' ? Object.prototype.toString.call(value) : String(value);
-  return new SwitchyardError('VALUE_INVALID', `${name}: got ${shown}; must be ${expected}`, { metadata: { column: name } });
+  return new SwitchyardError('VALUE_INVALID', `${name}: got ${shown(value)}; must be ${expected}`, { metadata: { column: name } });
+}
+
+/** What was given, for a message: a bigint as one writes it, so that it is not taken for a number. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, 64));
+  if (typeof value === 'bigint') return `the bigint ${value}n`;
+  return typeof value === 'object' || typeof value === 'function' ? Object.prototype.toString.call(value) : String(value);
 }

@@ -44,6 +44,7 @@ const isOperator = (name: string): name is keyof typeof operators => Object.hasO
 /** The filter that it means; undefined for every row. */
 export function filterOf<T extends TableType>(table: T, where: Where<T> | undefined): WireFilter | undefined {
   if (where === undefined) return undefined;
+  checkWhere(where);
   if (parts in where) {
     const { kind, of } = where[parts];
     const filters = of.flatMap((each) => filterOf(table, each) ?? []);
@@ -57,14 +58,29 @@ export function filterOf<T extends TableType>(table: T, where: Where<T> | undefi
   return filters.length <= 1 ? first : { kind: { case: 'and', value: { filters } } };
 }
 
+/** What has no columns to ask for would be no condition at all. */
+function checkWhere(where: unknown): void {
+  if (!isPlain(where))
+    throw new SwitchyardError('ARGUMENT_INVALID', `where: got ${Object.prototype.toString.call(where)}; must be an object of columns, or what and, or and not make`);
+  const [column] = Object.keys(where);
+  if (parts in where && column !== undefined)
+    throw new SwitchyardError('ARGUMENT_INVALID', `where.${column}: stands beside what and, or or not has made, and would be left out; join them by and`);
+}
+
+/** Bytes, arrays and maps are objects, too. */
+function isPlain(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
 function conditionsOn(table: TableType, column: string, asked: unknown): readonly WireFilter[] {
   const type = columnOf(table, column);
   const compared = (operator: Operator, value: unknown): WireFilter => ({ kind: { case: 'compare', value: { column, operator, value: wireValue(type, column, value) } } });
   // Left out silently it would be a guard that lets everything pass.
   if (asked === undefined) throw empty(column, 'undefined');
   if (asked === null) return [{ kind: { case: 'isNull', value: { column } } }];
-  // Bytes and arrays are objects, too.
-  if (typeof asked !== 'object' || Object.getPrototypeOf(asked) !== Object.prototype) return [compared(Operator.EQUAL, asked)];
+  if (!isPlain(asked)) return [compared(Operator.EQUAL, asked)];
   if (Object.keys(asked).length === 0) throw empty(column, '{}');
   return Object.entries(asked).flatMap(([name, value]): readonly WireFilter[] => {
     if (value === undefined) throw empty(`${column}.${name}`, 'undefined');

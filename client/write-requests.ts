@@ -1,3 +1,4 @@
+import { setOwnMember } from '../core/own-member.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import { amountOf, type ChangesOf, type KeyOf, type NewRowOf, type TableType } from './table-type.ts';
 import { columnOf, wireRow, wireValue } from './values.ts';
@@ -41,8 +42,8 @@ export function updateRequest<T extends TableType>(table: T, key: KeyOf<T>, chan
   const added: Record<string, ReturnType<typeof wireValue>> = {};
   for (const [name, value] of Object.entries(changes)) {
     const amount = amountOf(value);
-    if (amount === undefined) set[name] = value;
-    else added[name] = wireValue(columnOf(table, name), name, amount);
+    if (amount === undefined) setOwnMember(set, name, value);
+    else setOwnMember(added, name, wireValue(columnOf(table, name), name, amount));
   }
   return {
     table: table.name,

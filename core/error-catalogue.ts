@@ -30,7 +30,11 @@ const ofRequests = {
   ARGUMENT_INVALID: entry('INVALID_ARGUMENT', false, 'A field is missing, malformed or contradicts another; the message names it and the fix.'),
   VALUE_INVALID: entry('INVALID_ARGUMENT', false, 'A value does not fit its column; the message names column, value and expected type.'),
   COLUMN_UNKNOWN: entry('INVALID_ARGUMENT', false, 'The table has no such column; the message names the closest one.'),
-  PAGE_TOKEN_INVALID: entry('INVALID_ARGUMENT', false, 'The page token is malformed or belongs to another query.'),
+  PAGE_TOKEN_INVALID: entry(
+    'INVALID_ARGUMENT',
+    false,
+    'The page token is malformed or belongs to another query; or the token of a watch is malformed or belongs to another table.',
+  ),
   FIELD_NOT_SERVED: entry('UNIMPLEMENTED', false, 'The field is part of the API but not served yet.'),
   HTTP_REQUEST_INVALID: entry(
     'INVALID_ARGUMENT',

@@ -4,29 +4,34 @@ import { SwitchyardError } from './switchyard-error.ts';
 
 /** A login by reference: the secret itself is never stored. */
 export const credentialSchema = z.strictObject({
-  user: z.string().min(1),
-  /** `env:NAME` or `file:/absolute/path`. */
-  password: z.string().regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, 'must be "env:NAME" or "file:/path": secrets are given by reference only'),
+  user: z.string().min(1).describe('Name of the login.'),
+  password: z
+    .string()
+    .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, 'must be "env:NAME" or "file:/path": secrets are given by reference only')
+    .describe('Its password by reference, `env:NAME` or `file:/absolute/path`, as the processes that use the login find it.'),
 });
 
 /** Kind of the store; the backends' registry knows the kinds, and which of the two forms of a shard each takes. */
-const kindSchema = z.string().min(1);
+const kindSchema = z.string().min(1).describe('`postgres` for a database behind a server, `sqlite` for a file.');
 
 /** A store behind a server, reached under three logins. */
 export const serverShardSchema = z.strictObject({
   kind: kindSchema,
-  host: z.string().min(1),
-  port: z.number().int().min(1).max(65_535),
-  database: z.string().min(1),
-  gateway: credentialSchema,
-  player: credentialSchema,
-  owner: credentialSchema,
+  host: z.string().min(1).describe('Where the server is, as gateways and control reach it. Without TLS.'),
+  port: z.number().int().min(1).max(65_535).describe('Its port.'),
+  database: z.string().min(1).describe('The database; of its schemas only `public` is served.'),
+  gateway: credentialSchema.describe('The login by which gateways serve callers: rights on rows, and nothing of its own.'),
+  player: credentialSchema.describe('The login that copies and follows: with REPLICATION.'),
+  owner: credentialSchema.describe('The login that owns the tables that move.'),
 });
 
 /** A store that is a file on the machine of every process that opens it. It knows no logins: the file's permissions are the boundary. */
 export const fileShardSchema = z.strictObject({
   kind: kindSchema,
-  path: z.string().regex(/^\/[^\0]*[^/\0]$/, 'must be the absolute path of a file'),
+  path: z
+    .string()
+    .regex(/^\/[^\0]*[^/\0]$/, 'must be the absolute path of a file')
+    .describe('Absolute path of the file, on the one machine of all processes.'),
 });
 
 /** A shard in one of its two forms; one that names a `path` is judged as a file's, so that a refusal names the field that is wrong. */

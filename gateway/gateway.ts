@@ -1,12 +1,13 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
+import { Health } from '../gen/grpc/health/v1/health_pb.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
-import { ConfigError } from '../runtime/config-file.ts';
 import { createGrpcServer } from '../runtime/grpc-limits.ts';
 import { addReflection } from '../runtime/grpc-reflection.ts';
 import { addService, closeGrpc, listenGrpc, listenGrpcShared } from '../runtime/grpc-server.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
+import { cannotServe } from '../runtime/listen.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config.ts';
@@ -40,12 +41,14 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
   const { health, server, http } = protocols(config, plane, clock, log);
+  await using starting = new AsyncDisposableStack();
   const { address, shared } = await openGrpc(config, server);
-  const door = await openHttp(config, http, clock).catch((error: unknown) => {
+  starting.defer(() => {
     shared?.[Symbol.dispose]();
     server.forceShutdown();
-    throw error;
   });
+  const door = await openHttp(config, http, clock);
+  starting.defer(() => door?.close(0));
   const id = config.id ?? `gateway-${address}`;
   const metricsServer = config.metrics === null ? null : await serveMetrics(registry, config.metrics);
   let isDraining = false;
@@ -53,6 +56,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
     if (isDraining) return;
     for (const name of ['', dataServiceName]) health.setStatus(name, routing.table === null ? 'NOT_SERVING' : 'SERVING');
   });
+  starting.move();
   log.info({ id, address, http: door?.address, version: routing.appliedVersion }, 'gateway listens');
 
   return {
@@ -89,8 +93,7 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
   try {
     return await serveHttp({ ...parts, listen, isShared: workers > 1, hostNames, clock, defaultDeadlineMs, streamDeadlineMs });
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new ConfigError(`http: ${formatHostPort(listen)} cannot be served (${why}); give another address with --http, or "off"`, { cause });
+    throw cannotServe('http', listen, cause, 'give another address with --http, or "off"');
   }
 }
 
@@ -105,6 +108,6 @@ function protocols(config: GatewayConfig, { executor, observer, routing, service
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
-  addReflection(server, [DataService]);
+  addReflection(server, [DataService, Health]);
   return { server, health, http };
 }

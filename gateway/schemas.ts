@@ -1,8 +1,8 @@
+import { closestName, didYouMean } from '../core/closest-name.ts';
 import type { Clock } from '../core/clock.ts';
 import { placeOf } from '../core/routing-table.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
-import { closestName } from './codec/columns.ts';
 import { type TableHandle, tableHandle } from './codec/table-handle.ts';
 import type { Stores } from './stores.ts';
 
@@ -66,8 +66,7 @@ export class Schemas {
   async #unknown(keyspace: string, table: string, signal: AbortSignal): Promise<SwitchyardError> {
     const names = await this.#stores.use(keyspace, (store) => store.listTables(signal)).catch(() => []);
     const closest = closestName(table, names.slice(0, mostCompared));
-    const advice = closest === null ? '' : `; did you mean "${closest}"?`;
-    return new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"${advice}`, {
+    return new SwitchyardError('TABLE_UNKNOWN', `keyspace "${keyspace}" has no table "${table}"${didYouMean(closest)}`, {
       metadata: { table, keyspace, ...(closest === null ? {} : { closest }) },
     });
   }

@@ -2,8 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { platform } from 'node:os';
 import type { Clock } from '../core/clock.ts';
 import { ConfigError } from '../runtime/config-file.ts';
-import { formatHostPort } from '../runtime/host-port.ts';
-import { refuseTaken } from '../runtime/listen.ts';
+import { cannotServe, refuseTaken } from '../runtime/listen.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { GatewayConfig } from './config.ts';
 
@@ -72,7 +71,7 @@ async function checkAddresses({ listen, http }: GatewayConfig): Promise<void> {
     if (address === null) continue;
     if (address.port === 0) throw new ConfigError(`${name}: port 0 is another one for each worker; give the port that they share`);
     await refuseTaken(address).catch((cause: Error) => {
-      throw new ConfigError(`${name}: ${formatHostPort(address)} cannot be served (${cause.message}); give another address`, { cause });
+      throw cannotServe(name, address, cause, 'give another address');
     });
   }
 }

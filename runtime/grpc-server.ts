@@ -19,7 +19,7 @@ import { SwitchyardError } from '../core/switchyard-error.ts';
 import { toGrpcError } from './grpc-error.ts';
 import { AnswerEncoder } from './grpc-limits.ts';
 import { formatHostPort, type HostPort } from './host-port.ts';
-import { listen } from './listen.ts';
+import { cannotServe, listen, refuseTaken } from './listen.ts';
 
 /** What a handler knows of its call beside the message. */
 export interface RpcContext {
@@ -275,18 +275,26 @@ function handlerOf(
   }
 }
 
-/** Binds without TLS; port 0 takes a free one. Returns the port taken. */
-export function listenGrpc(server: Server, at: HostPort): Promise<number> {
-  return new Promise((resolve, reject) => {
+const otherAddress = 'give another address with --listen';
+
+/** Binds without TLS; port 0 takes a free one. Returns the port taken. ConfigError where that cannot be. */
+export async function listenGrpc(server: Server, at: HostPort): Promise<number> {
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  try {
+    // grpc-js itself would tell of it on stderr, too.
+    if (at.port !== 0) await refuseTaken(at);
     server.bindAsync(formatHostPort(at), ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
-  });
+    return await promise;
+  } catch (cause) {
+    throw cannotServe('listen', at, cause, otherAddress);
+  }
 }
 
 /** Listens beside other processes on the same port, among whom the system divides the connections. Closing what is returned takes no more of them. */
 export async function listenGrpcShared(server: Server, at: HostPort): Promise<Disposable> {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const sockets = createServer((socket) => injector.injectConnection(socket));
-  await listen(sockets, at, true);
+  await listen(sockets, at, true).catch((error: unknown) => Promise.reject(cannotServe('listen', at, error, otherAddress)));
   return { [Symbol.dispose]: () => sockets.close() };
 }
 

@@ -2,12 +2,12 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Registry } from 'prom-client';
 import type { HostPort } from './host-port.ts';
-import { listen } from './listen.ts';
+import { cannotServe, listen } from './listen.ts';
 
 /** A registry of a process's own; nothing is registered globally. */
 export const createMetrics = (): Registry => new Registry();
 
-/** Serves `GET /metrics` in Prometheus' text format until disposed. Port 0 takes a free one; `port` is the one taken. */
+/** Serves `GET /metrics` in Prometheus' text format until disposed. Port 0 takes a free one; `port` is the one taken. ConfigError where that cannot be. */
 export async function serveMetrics(registry: Registry, at: HostPort): Promise<AsyncDisposable & { readonly port: number }> {
   const server = createServer((request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
@@ -20,7 +20,7 @@ export async function serveMetrics(registry: Registry, at: HostPort): Promise<As
     );
   });
   server.requestTimeout = 10_000;
-  await listen(server, at);
+  await listen(server, at).catch((error: unknown) => Promise.reject(cannotServe('metrics', at, error, 'give another address with --metrics, or "off"')));
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {

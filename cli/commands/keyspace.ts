@@ -44,6 +44,11 @@ function keyspaceTable(keyspaces: readonly Keyspace[]): string {
   );
 }
 
+const watchedText = (keyspace: string, tables: readonly string[]): string =>
+  tables.length === 0
+    ? `no table of keyspace "${keyspace}" is watched`
+    : `the changes of these tables of keyspace "${keyspace}" are written down for watchers now:\n${tables.map((table) => `  ${table}`).join('\n')}`;
+
 export function addKeyspaceCommands(program: Command, context: Context): void {
   const keyspace = program.command('keyspace').description('logical databases and the stores behind them');
 
@@ -88,7 +93,7 @@ export function addKeyspaceCommands(program: Command, context: Context): void {
     .action(async (name: string, options: { tables?: string; off?: boolean }) => {
       using client = context.client(KeyspaceService, 60_000);
       const response = await client.watchTables({ name, tables: options.tables?.split(',') ?? [], off: options.off ?? false });
-      context.print(WatchTablesResponseSchema, response, ({ tables }) => (tables.length === 0 ? 'no table is watched' : tables.join('\n')));
+      context.print(WatchTablesResponseSchema, response, ({ tables }) => watchedText(name, tables));
     });
 
   keyspace

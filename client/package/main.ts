@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
  */
 
 const root = join(import.meta.dirname, '../..');
+const packageName = '@switchyard/client';
 const dependencies = ['@bufbuild/protobuf', '@grpc/grpc-js'] as const;
 
 interface Manifest {
@@ -25,7 +26,7 @@ async function build(directory: string): Promise<void> {
   await promisify(execFile)(process.execPath, [compiler, '-p', join(root, 'client/package/tsconfig.json'), '--outDir', directory]);
   const { version, license, engines, dependencies: all } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Manifest;
   const manifest = {
-    name: '@switchyard/client',
+    name: packageName,
     version,
     description: 'A typed client for tables behind a Switchyard gateway',
     license,
@@ -36,8 +37,11 @@ async function build(directory: string): Promise<void> {
     sideEffects: false,
   };
   await writeFile(join(directory, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  await copyFile(join(root, 'docs/client.md'), join(directory, 'README.md'));
+  await writeFile(join(directory, 'README.md'), readmeOf(await readFile(join(root, 'docs/client.md'), 'utf8')));
 }
+
+/** The client's page as it is true of the package: its programs import that, and the other pages are not in it. */
+const readmeOf = (page: string): string => page.replaceAll("from 'switchyard/client'", `from '${packageName}'`).replaceAll(/\[([^\]]+)\]\((?!#|https?:)[^)]+\)/g, '$1');
 
 const directory = resolve(process.argv[2] ?? join(root, 'dist/client'));
 await build(directory);

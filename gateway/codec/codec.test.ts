@@ -4,7 +4,6 @@ import fc from 'fast-check';
 import { type Cell, cellsEqual, type ScalarKind } from '../../core/cell.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
-import { closestName } from './columns.ts';
 import { decodeCell } from './decode.ts';
 import { encodeCell } from './encode-cell.ts';
 import { decodePageToken, encodePageToken, queryDigest } from './page-token.ts';
@@ -85,11 +84,6 @@ test.each([
   ['decimal', '-2E-3', '-0.002'],
 ] as const)('%s %s is taken as over HTTP, and is %s', (kind, given, cell) => {
   expect(decodeCell(encodeCell(kind, given), column(kind), 'row')).toBe(cell);
-});
-
-test('the closest name is one that a typing error explains', () => {
-  expect(closestName('nmae', ['name', 'note'])).toBe('name');
-  expect(closestName('zzzzzzzz', ['name', 'note'])).toBeNull();
 });
 
 describe('page tokens', () => {

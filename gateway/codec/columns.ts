@@ -1,4 +1,5 @@
 import type { Cell } from '../../core/cell.ts';
+import { closestName, didYouMean } from '../../core/closest-name.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
@@ -10,7 +11,7 @@ export function columnOf(handle: TableHandle, name: string, field: string): Colu
   const column = handle.columns.get(name);
   if (column !== undefined) return column;
   const closest = closestName(name, handle.columnNames);
-  const message = `${field}: table "${handle.schema.name}" has no column "${name}"${closest === null ? '' : `; did you mean "${closest}"?`}`;
+  const message = `${field}: table "${handle.schema.name}" has no column "${name}"${didYouMean(closest)}`;
   throw new SwitchyardError('COLUMN_UNKNOWN', message, { metadata: { table: handle.schema.name, column: name, ...(closest === null ? {} : { closest }) } });
 }
 
@@ -39,27 +40,4 @@ export function decodeKey(handle: TableHandle, key: WireRow | undefined, field: 
     if (cell === null) throw invalid(value, column, field, 'a primary key is never NULL');
     return cell;
   });
-}
-
-/** Name with the smallest edit distance, if that is small enough for a typing error. */
-export function closestName(name: string, names: readonly string[]): string | null {
-  let best: { readonly name: string; readonly distance: number } | null = null;
-  for (const candidate of names) {
-    const distance = editDistance(name.toLowerCase().slice(0, 128), candidate.toLowerCase());
-    if (best === null || distance < best.distance) best = { name: candidate, distance };
-  }
-  return best !== null && best.distance <= Math.max(2, Math.floor(name.length / 2)) ? best.name : null;
-}
-
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

@@ -1,4 +1,5 @@
 import type { Cell } from '../../core/cell.ts';
+import { setOwnMember } from '../../core/own-member.ts';
 import { type SelfWriting, type WireWriter, WRITE } from '../../core/wire-writer.ts';
 import type { Row as WireRow, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { CellWriter } from './cell-writer.ts';
@@ -21,7 +22,7 @@ export class EncodedRow implements WireRow, SelfWriting {
     if (this.#messages !== null) return this.#messages;
     const made: Record<string, Value> = {};
     for (const [index, writer] of this.#writers.entries()) {
-      if (writer !== null) made[writer.column.name] = encodeCell(writer.column.kind, this.#cells[index] ?? null, writer.column.elementKind);
+      if (writer !== null) setOwnMember(made, writer.column.name, encodeCell(writer.column.kind, this.#cells[index] ?? null, writer.column.elementKind));
     }
     this.#messages = made;
     return made;

@@ -1,5 +1,6 @@
 import { type Cell, cellsEqual, keyText } from '../../core/cell.ts';
 import type { Row, WriteOperation } from '../../core/operation.ts';
+import { ownMember, setOwnMember } from '../../core/own-member.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { type ColumnSchema, isGiven } from '../../core/table-schema.ts';
 import type { DeleteRequest, InsertRequest, Mutation, UpdateRequest, UpsertRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
@@ -109,9 +110,9 @@ function maskedRow(handle: TableHandle, { row, updateMask }: UpdateRequest, at: 
   const cells: Record<string, Value> = {};
   updateMask.forEach((name, index) => {
     columnOf(handle, name, `${at}update_mask[${index}]`);
-    const value = Object.hasOwn(given, name) ? given[name] : undefined;
+    const value = ownMember(given, name);
     if (value === undefined) throw argument(`${at}update_mask[${index}]: row holds no "${name}"; give its value, null_value for NULL`);
-    cells[name] = value;
+    setOwnMember(cells, name, value);
   });
   return { $typeName: 'switchyard.data.v1.Row', cells };
 }

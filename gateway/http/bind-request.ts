@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, MessageShape } from '@bufbuild/protobuf';
 import { ScalarType } from '@bufbuild/protobuf';
+import { closestName, didYouMean } from '../../core/closest-name.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { closestName } from '../codec/columns.ts';
 import type { BoundCall } from './bindings.ts';
 import { HttpError } from './http-error.ts';
 import { type JsonNode, stringNode } from './json/json-node.ts';
@@ -37,9 +37,8 @@ export function bindParameters(call: BoundCall, query: string): HttpParts['param
 
 function unknownParameter(name: string, { binding }: BoundCall): HttpError {
   const known = [...new Set([...binding.parameters.values()].map(({ jsonName }) => jsonName))];
-  const closest = closestName(name, known);
   const advice = known.length === 0 ? 'there are none here' : `known are ${known.join(', ')}`;
-  return new HttpError(400, `query parameter "${name.slice(0, 64)}": unknown${closest === null ? '' : `; did you mean "${closest}"?`}; ${advice}`);
+  return new HttpError(400, `query parameter "${name.slice(0, 64)}": unknown${didYouMean(closestName(name, known))}; ${advice}`);
 }
 
 function parameterNode(field: DescField, values: readonly string[]): JsonNode {

@@ -1,5 +1,6 @@
 import { type CanonicalCode, errorCatalogue, type ErrorReason } from '../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { inJsonWords } from './json-words.ts';
 import { errorDomain, ourError, retryMsOf } from '../../runtime/grpc-error.ts';
 
 /** google.rpc.Code to HTTP, as google/rpc/code.proto says. */
@@ -63,7 +64,7 @@ export function problemAnswer(error: unknown): HttpAnswer & { readonly body: str
     type: `urn:switchyard:error:${ours.reason}`,
     title: errorCatalogue[ours.reason].summary,
     status,
-    detail: ours.message,
+    detail: inJsonWords(ours.message),
     code: ours.code,
     domain: errorDomain,
     reason: ours.reason,

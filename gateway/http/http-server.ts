@@ -130,6 +130,7 @@ class HttpRequests {
     const method = request.method ?? '';
     if (path === '/healthz' || path === '/openapi.json' || path === '/docs') {
       if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed(method, path, ['GET']);
+      if (rest.some((text) => text !== '')) throw new HttpError(400, `query parameters: there are none at ${path}; leave them out`);
       limit(asked ?? this.#options.defaultDeadlineMs);
       if (path === '/healthz') return this.#health();
       const document = await this.#options.openApi(signal);

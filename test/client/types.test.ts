@@ -1,5 +1,19 @@
 import { expect, test } from '@jest/globals';
-import { add, type ChangesOf, type Database, type KeyOf, type NewRowOf, not, or, type RowOf, type Where } from '../../client/client.ts';
+import {
+  add,
+  type BatchTable,
+  type ChangesOf,
+  type Database,
+  type KeyOf,
+  type NewRowOf,
+  not,
+  openDatabase,
+  or,
+  type RowOf,
+  type TransactionTables,
+  type Where,
+} from '../../client/client.ts';
+import { type CallOf, optionNames } from '../../client/options.ts';
 import { filterOf } from '../../client/where.ts';
 import { tables } from './shop-tables.ts';
 
@@ -185,6 +199,49 @@ test('a mutate gives each write its result', () => {
     await db.mutate((batch) => [batch.orders.insert({ customer: 'a' })]);
     // @ts-expect-error nothing is waited for while the writes are made
     await db.mutate(async (batch) => [batch.lines.delete({ order_id: 1n, line: 1 })]);
+  }
+  expect(calls).toBeInstanceOf(Function);
+});
+
+test('the names that are checked at run time are those that the compiler knows', () => {
+  type Given<F> = F extends (...given: infer A extends readonly unknown[]) => unknown ? NonNullable<Required<A> extends readonly [...unknown[], infer O] ? O : never> : never;
+  /** Names of the options that may have a value. */
+  type NamesIn<O> = { [N in keyof O]-?: [Exclude<O[N], undefined>] extends [never] ? never : N }[keyof O];
+  type Checked<S extends keyof typeof optionNames, C extends CallOf<S>> = (typeof optionNames)[S][C] extends readonly (infer N)[] ? N : never;
+  type Same<S extends keyof typeof optionNames, Calls> = { [C in CallOf<S>]: C extends keyof Calls ? Equal<NamesIn<Given<Calls[C]>>, Checked<S, C>> : false }[CallOf<S>];
+  isTrue<Same<'alone', Database<{ orders: Orders }>['orders']>>();
+  isTrue<Same<'transaction', TransactionTables<{ orders: Orders }>['orders']>>();
+  isTrue<Same<'batch', BatchTable<Orders>>>();
+  isTrue<Same<'database', Database<{ orders: Orders }> & { openDatabase: typeof openDatabase }>>();
+  expect(Object.keys(optionNames)).toHaveLength(4);
+});
+
+test('an option that there is none of is seen where it is written', () => {
+  async function calls(db: Database<typeof tables>): Promise<void> {
+    // @ts-expect-error etag
+    await db.orders.delete({ id: 1n }, { etg: 'e' });
+    // @ts-expect-error where
+    await db.orders.delete({ id: 1n }, { precondition: { parts: 5 } });
+    // @ts-expect-error where, requestId
+    await db.orders.update({ id: 1n }, { note: 'x' }, { requestID: 'a', Where: { note: null } });
+    // @ts-expect-error where
+    await db.orders.query({ wher: { customer: 'a' } });
+    // @ts-expect-error an upsert has no etag
+    await db.orders.upsert({ id: 1n, customer: 'a', total: '1' }, { etag: 'e' });
+    // @ts-expect-error a key is all of a get's condition
+    await db.orders.get({ id: 1n }, { where: { note: null } });
+    // @ts-expect-error a row is new
+    await db.orders.insert({ customer: 'a', total: '1' }, { where: { note: null } });
+    // @ts-expect-error numbers have no pages
+    await db.orders.aggregate({ n: 'count' }, { pageSize: 5 });
+    // @ts-expect-error onBegin
+    db.orders.watch({ onbegin: () => {} });
+    // @ts-expect-error readOnly
+    await db.transact(async () => 1, { readonly: true });
+    // @ts-expect-error requestId
+    await db.mutate((batch) => [batch.lines.delete({ order_id: 1n, line: 1 })], { requestID: 'a' });
+    // @ts-expect-error deadlineMs
+    openDatabase(tables, { addresses: 'a:1', timeoutMs: 5 });
   }
   expect(calls).toBeInstanceOf(Function);
 });

@@ -25,7 +25,7 @@ export function reportOf(outcome: Outcome): string {
   const times = textTable(
     [{ title: '' }, { title: 'SLOWEST WRITE', align: 'right' }, { title: 'SLOWEST READ', align: 'right' }, { title: 'WRITES HELD FOR', align: 'right' }],
     [
-      ['usual (99.9 % of the calls)', duration(totals.usualWriteMs), duration(totals.usualReadMs), ''],
+      ['without a cutover, of 999 calls in 1,000', duration(totals.usualWriteMs), duration(totals.usualReadMs), ''],
       ...runs.map((run, index) => [`${index + 1}. ${run.direction}`, duration(run.slowestWriteMs), duration(run.slowestReadMs), duration(run.holdMsMax)]),
     ],
   );

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { controlConfigSchema } from '../../control/config.ts';
 import { gatewayConfigSchema } from '../../gateway/config.ts';
+import { credentialSchema, fileShardSchema, serverShardSchema } from '../../core/keyspace.ts';
 import { processFields } from '../../runtime/process-options.ts';
 
 /** The part of a JSON schema that the page shows. */
@@ -36,7 +37,35 @@ ${table(own(fieldsOf(gatewayConfigSchema)))}
 
 ${table(own(fieldsOf(controlConfigSchema)))}
 
-This page is made from \`gateway/config.ts\`, \`control/config.ts\` and \`runtime/process-options.ts\` by \`npm run build:docs\`; a test holds them together.
+## Keyspaces
+
+A keyspace is a name for a store. \`switchyard keyspace apply -f FILE\` takes one document, YAML or JSON, or several with \`---\` between them. It has two fields: \`name\`, by which callers may qualify tables (\`shop.orders\`; a letter or \`_\`, then at most 62 letters, digits, \`_\` or \`-\`), and \`shards\`, a list of one store. Every field must be given; one that is unknown is refused. \`switchyard keyspace get\` shows what there is.
+
+\`\`\`yaml
+name: shop
+shards:
+  - kind: postgres
+    host: db.internal
+    port: 5432
+    database: shop
+    gateway: { user: shop_gateway, password: env:GATEWAY_PASSWORD }
+    player: { user: shop_player, password: env:PLAYER_PASSWORD }
+    owner: { user: shop_owner, password: file:/run/secrets/shop_owner }
+\`\`\`
+
+A database behind a server:
+
+${documentTable(serverShardSchema)}
+
+Each of the three logins:
+
+${documentTable(credentialSchema)}
+
+A file:
+
+${documentTable(fileShardSchema)}
+
+This page is made from \`core/keyspace.ts\`, \`gateway/config.ts\`, \`control/config.ts\` and \`runtime/process-options.ts\` by \`npm run build:docs\`; a test holds them together.
 `;
 }
 
@@ -50,6 +79,17 @@ const flat = (prefix: string, { properties = {} }: Field): readonly Named[] =>
   Object.entries(properties).flatMap(([name, field]): readonly Named[] => (field.properties === undefined ? [[`${prefix}${name}`, field]] : flat(`${prefix}${name}.`, field)));
 
 const own = (fields: readonly Named[]): readonly Named[] => fields.filter(([name]) => !Object.hasOwn(processFields, name));
+
+/** Of what has no defaults. A mapping within it has a table of its own. */
+const documentTable = (schema: z.ZodType): string =>
+  [
+    '| field | takes | what it is |',
+    '|---|---|---|',
+    ...Object.entries((z.toJSONSchema(schema, { io: 'input' }) as Field).properties ?? {}).map(([name, field]) => {
+      if (field.description === undefined) throw new Error(`${name} has no description`);
+      return `| \`${name}\` | ${field.properties === undefined ? takenBy(field) : 'a login'} | ${field.description} |`;
+    }),
+  ].join('\n');
 
 const table = (fields: readonly Named[]): string =>
   [

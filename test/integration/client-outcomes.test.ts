@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { add, type Database, type DatabaseOptions, openDatabase } from '../../client/client.ts';
+import { add, and, type Database, type DatabaseOptions, openDatabase } from '../../client/client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ErrorReason } from '../../core/error-catalogue.ts';
 import type { DataService, MutateRequest, TransactResponseSchema } from '../../gen/switchyard/data/v1/data_service_pb.ts';
@@ -344,4 +344,51 @@ test('a guard that asks for nothing, and a text or number that the wire would ch
     ].map(reasonOf),
   );
   expect(reasons).toEqual(['ARGUMENT_INVALID', 'ARGUMENT_INVALID', 'ARGUMENT_INVALID', 'VALUE_INVALID', 'VALUE_INVALID', 'VALUE_INVALID']);
+});
+
+describe('an option that there is none of', () => {
+  const bad = (options: unknown): never => options as never;
+  const key = { id: 1n };
+
+  test.each<[string, () => Promise<unknown>, RegExp]>([
+    ['get', () => db.orders.get(key, bad({ where: { note: null } })), /^where: get has no such option; it takes deadlineMs, signal, columns$/],
+    ['get', () => db.orders.get(key, bad({ requestId: 'r' })), /^requestId: get has no such option/],
+    ['get', () => db.orders.get(key, bad('note')), /^options of get: got note; must be an object$/],
+    ['getTagged', () => db.orders.getTagged(key, bad({ columns: ['note'] })), /^columns: getTagged has no such option/],
+    ['batchGet', () => db.orders.batchGet([key], bad({ column: ['note'] })), /^column: batchGet has no such option; did you mean "columns"\?/],
+    ['query', () => db.orders.query(bad({ wher: { customer: 'x' } })), /^wher: query has no such option; did you mean "where"\?/],
+    ['query', () => db.orders.query(bad({ orderBy: [{ column: 'id', desc: true }] })), /^desc: orderBy has no such member; it takes column and descending$/],
+    ['stream', () => db.orders.stream(bad({ pageSize: 5 })).next(), /^pageSize: stream has no such option/],
+    ['count', () => db.orders.count({}, bad({ where: {} })), /^where: count has no such option; it takes deadlineMs, signal$/],
+    ['aggregate', () => db.orders.aggregate({ n: 'count' }, bad({ pageSize: 5 })), /^pageSize: aggregate has no such option/],
+    ['watch', () => db.orders.watch(bad({ onbegin: () => {} })).next(), /^onbegin: watch has no such option; did you mean "onBegin"\?/],
+    ['insert', () => db.orders.insert(order, bad({ where: { note: null } })), /^where: insert has no such option/],
+    ['insertMany', () => db.orders.insertMany([order], bad({ retuning: ['id'] })), /^retuning: insertMany has no such option; did you mean "returning"\?/],
+    ['upsert', () => db.orders.upsert({ ...order, ...key }, bad({ etag: 'e' })), /^etag: upsert has no such option/],
+    ['update', () => db.orders.update(key, { note: 'x' }, bad({ requestID: 'a' })), /^requestID: update has no such option; did you mean "requestId"\?/],
+    ['update', () => db.orders.update(key, { note: 'x' }, bad({ Where: { note: null } })), /^Where: update has no such option; did you mean "where"\?/],
+    ['delete', () => db.orders.delete(key, bad({ etg: 'zzz' })), /^etg: delete has no such option; did you mean "etag"\?/],
+    ['delete', () => db.orders.delete(key, bad({ precondition: { parts: 5 } })), /^precondition: delete has no such option/],
+    ['mutate', () => db.mutate((batch) => [batch.orders.insert(order)], bad({ requestID: 'a' })), /^requestID: mutate has no such option; did you mean "requestId"\?/],
+    ['a write of a mutate', () => db.mutate((batch) => [batch.orders.delete(key, bad({ wher: {} }))]), /^wher: delete has no such option; did you mean "where"\?/],
+    ['a write of a mutate', () => db.mutate((batch) => [batch.orders.insert(order, bad({ requestId: 'r' }))]), /^requestId: a mutate has it as a whole/],
+    ['a write of a mutate', () => db.mutate((batch) => [batch.orders.update(key, { note: 'x' }, bad({ etag: 'e' }))]), /^etag: not within db.mutate/],
+    ['transact', () => db.transact(async () => 1, bad({ readonly: true })), /^readonly: transact has no such option; did you mean "readOnly"\?/],
+    ['a call of a transaction', () => db.transact(async (tx) => tx.orders.delete(key, bad({ etg: 'e' }))), /^etg: delete has no such option; did you mean "etag"\?/],
+    ['a call of a transaction', () => db.transact(async (tx) => tx.orders.count({}, bad({ x: 1 }))), /^x: count has no such option; it takes none$/],
+    ['openDatabase', async () => open(bad({ timeoutMs: 5 })), /^timeoutMs: openDatabase has no such option; it takes addresses, deadlineMs, /],
+  ])('of %s is refused, and nothing is sent', async (_, act, message) => {
+    await expect(act()).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringMatching(message) });
+    expect([calls, ids]).toEqual([0, []]);
+  });
+
+  test('may be undefined, which means left out', async () => {
+    expect(await db.orders.delete(key, bad({ lock: undefined, etg: undefined }))).toBe(true);
+  });
+
+  test('stands beside conditions that and, or and not have made', async () => {
+    const where = { ...and<typeof tables.orders>({ customer: 'a' }), note: null };
+    await expect(db.orders.delete(key, { where })).rejects.toThrow(/^where.note: stands beside what and, or or not has made/);
+    expect(calls).toBe(0);
+  });
 });

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { ConfigError } from '../../runtime/config-file.ts';
 import { GatewayStage, type RunningGateway } from '../support/gateway/gateway-stage.ts';
 import { type CurlAnswer, curl, startCurl } from '../support/http/curl.ts';
 import { OpenApiDocument } from '../support/http/openapi-check.ts';
@@ -21,6 +22,7 @@ CREATE TABLE item (
 );
 CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line text NOT NULL, quantity int NOT NULL DEFAULT 1, PRIMARY KEY (item_id, line));
 CREATE TABLE held (id int PRIMARY KEY, note text NOT NULL);
+CREATE TABLE named (id int PRIMARY KEY, "__proto__" int, "constructor" text, "toString" text);
 CREATE TABLE keyless (a int);`;
 const page = readFileSync(join(import.meta.dirname, '../../docs/http.md'), 'utf8');
 const pageSchema = /```sql\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
@@ -31,7 +33,7 @@ let base: string;
 
 beforeAll(async () => {
   stage = await GatewayStage.open(schema + pageSchema);
-  await stage.sql('new', 'DROP TABLE line, item, orders');
+  await stage.sql('new', 'DROP TABLE line, item, named, lines, orders');
   await stage.claim('move', ['held']);
   const movement = { workflow: 'move', source: 'old', target: 'new', want: 'source' as const };
   const held = { primary: 'old' as const, attempt: 0, writes: 'open' as const, movement, names: ['old.held', 'new.held'] };
@@ -87,6 +89,23 @@ async function whileLocked(act: (waiting: () => Promise<number>) => Promise<void
 const everyType =
   '{"name":"every type","amount":9007199254740993,"price":12345678901234567890.1200,"seen":"2026-01-01T02:00:00.123456+02:00","wall":"1969-12-31T23:59:59.999999","day":"2024-02-29","at_time":"23:59:59.999999",' +
   '"doc":{"a": 12345678901234567890.10},"raw_doc":{"b":1,  "a":[1.0]},"raw":"AP+A","ref":"00000000-0000-4000-8000-00000000000A","mood":"angry","tags":["a,b",null],"docs":[{"x":1},null],"small":-32768,"ratio":"NaN","part":0.5,"flag":true}';
+
+test('columns may be called as members of every object are', async () => {
+  const added = await send('POST', '/v1/tables/named/rows?returning=id,__proto__,constructor,toString', '{"id":1,"__proto__":7,"constructor":"c","toString":"s"}');
+  expect([added.status, added.text]).toEqual([201, '{"id":1,"__proto__":7,"constructor":"c","toString":"s"}']);
+  const path = '/v1/tables/named/rows/1';
+  expect((await get(path)).text).toBe(added.text);
+  expect((await get(`${path}?columns=__proto__`)).text).toBe('{"__proto__":7}');
+  expect((await send('PATCH', `${path}?returning=__proto__,toString`, '{"__proto__":{"$add":1},"toString":"t"}')).text).toBe('{"__proto__":8,"toString":"t"}');
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":9}')).text).toBe('{"__proto__":9}');
+  expect((await send('PUT', `${path}?returning=__proto__`, '{"__proto__":10}')).text).toBe('{"__proto__":10}');
+  const query = (value: number) => send('POST', '/v1/tables/named:query', `{"filter":{"compare":{"column":"__proto__","operator":"=","value":${value}}}}`);
+  expect((await query(9)).json).toMatchObject({ rows: [] });
+  expect((await query(10)).text).toContain('"__proto__":10');
+  const tag = (await get(path)).headers.get('etag') ?? '';
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":11}', '-H', `If-Match: ${tag}`)).status).toBe(200);
+  expect((await send('PATCH', `${path}?returning=__proto__`, '{"__proto__":12}', '-H', `If-Match: ${tag}`)).status).toBe(412);
+});
 
 describe('values', () => {
   test('of every type come back exactly', async () => {
@@ -174,7 +193,9 @@ describe('the OpenAPI document', () => {
       ...calls,
       ...ofTable('item', { name: 'documented' }, '1000', { id: '1000' }, { amount: { $add: 1 }, doc: [1] }),
       ...ofTable('line', { item_id: id, line: 'x' }, `${id},x`, { item_id: id, line: 'x' }, { quantity: 2 }),
+      ...ofTable('named', { id: 7, toString: 'x' }, '7', { id: '7' }, { toString: 'y' }),
       ...ofTable('orders', { id: 7, customer: 'x', total: 1 }, '7', { id: '7' }, { total: { $add: 0.5 }, doc: { a: 1 } }),
+      ...ofTable('lines', { order_id: 7, line: 1 }, '7,1', { order_id: 7, line: 1 }, { quantity: 2 }),
       ...ofTable('held', { id: 9, note: 'x' }, '9', { id: 9 }, { note: 'y' }),
     } as Readonly<Record<string, readonly [path: string, status: number, ...more: string[]]>>;
     expect(document.operations.map(({ id: one }) => one).sort()).toEqual(Object.keys(all).sort());
@@ -186,7 +207,7 @@ describe('the OpenAPI document', () => {
       const answerSchema = document.answerSchema(found?.operation ?? {}, answer.status);
       expect([name, answerSchema === null ? null : document.misfit(answerSchema, answer.json ?? answer.text)]).toEqual([name, null]);
     }
-  });
+  }, 240_000);
 
   test('is a page for people, too, which loads nothing and shows what the tables have', async () => {
     const page = await get('/docs');
@@ -313,6 +334,16 @@ describe('what is refused says what is wrong and where', () => {
     ['a value of another type', () => post({ name: 5 }), 400, 'VALUE_INVALID', /row\.name: got 5; expected text/],
     ['a number out of range', () => post('{"name": "x", "amount": 9223372036854775808}'), 400, 'VALUE_INVALID', /row\.amount: got 9223372036854775808/],
     ['a column that must not be NULL', () => post({ name: null }), 400, 'NOT_NULL_VIOLATION', /row\.name/],
+    ['a number out of range of 16 bits', () => post({ name: 'x', small: 32768 }), 400, 'VALUE_INVALID', /^row\.small: got 32768 \(must be [^)]*\); expected int16 \(smallint\)$/],
+    ['a page that is too large', () => post({ pageSize: 2000 }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /^pageSize: got 2000; must be 0 to 1000$/],
+    [
+      'a comparison with NULL',
+      () => post({ filter: { compare: { column: 'name', operator: '=', value: null } } }, '/v1/tables/item:query'),
+      400,
+      'VALUE_INVALID',
+      /^filter\.compare\.value\.name: got null \(a comparison with NULL is never true; use isNull\); expected text \(text\)$/,
+    ],
+    ['a parameter of the document', () => get('/openapi.json?x=1'), 400, 'HTTP_REQUEST_INVALID', /query parameters: there are none at \/openapi\.json/],
     ['an unknown field', () => post({ fitler: {} }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /fitler: unknown field; did you mean "filter"/],
     ['two conditions in one', () => post({ filter: { and: [], or: [] } }, '/v1/tables/item:query'), 400, 'ARGUMENT_INVALID', /filter\.or: only one of compare, in/],
     [
@@ -498,7 +529,7 @@ test('a column that is added later is found at once', async () => {
 });
 
 test('the examples of docs/http.md, one after the other', async () => {
-  await stage.sql('old', 'TRUNCATE orders');
+  await stage.sql('old', 'TRUNCATE orders, lines');
   for (const { command, answer } of examplesOf(page)) {
     if (answer === null) throw new Error(`the page does not say what this prints:\n${command}`);
     const { stdout } = await promisify(execFile)('bash', ['-euc', command], { env: { ...process.env, GATEWAY: base, no_proxy: '*' }, timeout: 20_000 });
@@ -512,6 +543,12 @@ test('calls are measured by their protocol, and a gateway need not have the door
   expect(metrics).toMatch(/switchyard_gateway_calls_total\{protocol="http",method="Insert",table="old\.item",code="OK",reason=""\} \d/);
   expect(metrics).toMatch(/switchyard_gateway_calls_total\{protocol="http",method="Get",table="old\.item",code="INVALID_ARGUMENT",reason="VALUE_INVALID"\} 1\n/);
   await expect(stage.start({ http: running.gateway.httpAddress })).rejects.toThrow(/http: 127\.0\.0\.1:\d+ cannot be served .*--http, or "off"/);
+  const { address } = running.gateway;
+  const started = stage.start({ listen: address });
+  await expect(started).rejects.toThrow(/^listen: 127\.0\.0\.1:\d+ cannot be served \(.*EADDRINUSE.*\); give another address with --listen$/);
+  // An exit code of its own, and no stack.
+  await expect(started).rejects.toBeInstanceOf(ConfigError);
+  await expect(stage.start({ metrics: address })).rejects.toThrow(/^metrics: 127\.0\.0\.1:\d+ cannot be served /);
   await using without = await stage.start({ id: 'without' });
   expect(without.gateway.httpAddress).toBeNull();
 });

@@ -4,11 +4,13 @@ import { type Cell, cellsEqual, type ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import { decodeCell } from '../../codec/decode.ts';
 import { encodeCell } from '../../codec/encode-cell.ts';
+import { cellWriter } from '../../codec/cell-writer.ts';
+import { EncodedRow } from '../../codec/encoded-row.ts';
 import { tableHandle } from '../../codec/table-handle.ts';
 import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';
 import { doubleOf, exactInteger, plainDecimal } from '../../codec/number-text.ts';
-import { changesFromJson, keyFromPath, keyToPath, rowFromJson } from './row-json.ts';
+import { amountsFromJson, changesFromJson, keyFromPath, keyToPath, rowFromJson, rowToJson } from './row-json.ts';
 import { microsOfTime, microsOfTimestamp, timestampText } from '../../../core/time-text.ts';
 
 const column = (kind: ColumnSchema['kind'], elementKind?: ScalarKind): ColumnSchema => ({
@@ -225,4 +227,31 @@ test('texts of numbers and times', () => {
   expect([microsOfTime('23:59:60'), microsOfTime('24:00:00'), microsOfTime('1:00:00')]).toEqual([null, 86_400_000_000n, null]);
   expect([timestampText(-62_135_596_800_000_001n, true), timestampText(0n, false)]).toEqual(['0000-12-31T23:59:59.999999Z', '1970-01-01T00:00:00.000000']);
   expect(microsOfTimestamp('+294247-01-10T04:00:54.775807Z', true)).toBeNull();
+});
+
+test('a row comes back whatever its columns are called', () => {
+  const name = fc.oneof(fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty'), fc.string({ unit: 'grapheme' }));
+  fc.assert(
+    fc.property(fc.uniqueArray(name, { minLength: 1, maxLength: 6 }), (names) => {
+      const columns = names.map((each) => ({ ...column('int32'), name: each }));
+      const handle = tableHandle('old', { name: 't', columns, primaryKey: names, uniqueKeys: [], fingerprint: 'f' });
+      const text = `{${names.map((each, index) => `${JSON.stringify(each)}:${index}`).join(',')}}`;
+      const node = parseJson(text, 'the test', 10);
+      expect(rowToJson(rowFromJson(node, handle, 'row'), handle)).toBe(text);
+      expect(rowToJson(changesFromJson(node, handle, 'row').set, handle)).toBe(text);
+      expect(rowToJson(amountsFromJson(node, handle, 'add'), handle)).toBe(text);
+      expect(rowToJson(keyFromPath([...names.keys()].join(','), handle), handle)).toBe(text);
+      expect(
+        rowToJson(
+          new EncodedRow(
+            [...names.keys()],
+            names.map((each) => cellWriter(handle, each)),
+          ),
+          handle,
+        ),
+      ).toBe(text);
+      const added = parseJson(`{${names.map((each) => `${JSON.stringify(each)}:{"$add":1}`).join(',')}}`, 'the test', 10);
+      expect(Object.keys(changesFromJson(added, handle, 'row').add.cells)).toHaveLength(names.length);
+    }),
+  );
 });

@@ -1,8 +1,9 @@
 import { create, type DescEnum, type DescField, type DescMessage, type MessageShape, ScalarType } from '@bufbuild/protobuf';
+import { closestName, didYouMean } from '../../../core/closest-name.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { UpdateRequest } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
-import { closestName, columnOf } from '../../codec/columns.ts';
+import { columnOf } from '../../codec/columns.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
 import { mostValues } from '../../codec/validate-filter.ts';
 import { mostKeys } from '../../codec/validate-reads.ts';
@@ -77,8 +78,7 @@ export class RequestReader {
     const field = desc.fields.find((candidate) => candidate.jsonName === name || candidate.name === name);
     if (field !== undefined) return field;
     const names = desc.fields.map(({ jsonName }) => jsonName);
-    const closest = closestName(name, names);
-    throw argument(`${under(at, name)}: unknown field${closest === null ? '' : `; did you mean "${closest}"?`}; known are ${names.join(', ')}`);
+    throw argument(`${under(at, name)}: unknown field${didYouMean(closestName(name, names))}; known are ${names.join(', ')}`);
   }
 
   #setField(init: Init, desc: DescMessage, field: DescField, node: JsonNode, at: string, table: string): void {

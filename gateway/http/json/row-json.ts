@@ -1,3 +1,4 @@
+import { ownMember, setOwnMember } from '../../../core/own-member.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Row as WireRow, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
@@ -22,7 +23,7 @@ export function objectOf(node: JsonNode, field: string): JsonObject {
 /** A plain JSON object of a table's columns as a row. COLUMN_UNKNOWN, VALUE_INVALID. */
 export function rowFromJson(node: JsonNode, handle: TableHandle, field: string): WireRow {
   const cells: Record<string, Value> = {};
-  for (const [name, value] of objectOf(node, field).members) cells[name] = valueFromJson(value, columnOf(handle, name, field), field);
+  for (const [name, value] of objectOf(node, field).members) setOwnMember(cells, name, valueFromJson(value, columnOf(handle, name, field), field));
   return row(cells);
 }
 
@@ -33,8 +34,8 @@ export function changesFromJson(node: JsonNode, handle: TableHandle, field: stri
   for (const [name, value] of objectOf(node, field).members) {
     const column = columnOf(handle, name, field);
     const amount = amountIn(value, column);
-    if (amount === null) set[name] = valueFromJson(value, column, field);
-    else add[name] = amountFromJson(amount, column, field);
+    if (amount === null) setOwnMember(set, name, valueFromJson(value, column, field));
+    else setOwnMember(add, name, amountFromJson(amount, column, field));
   }
   return { set: row(set), add: row(add) };
 }
@@ -42,7 +43,7 @@ export function changesFromJson(node: JsonNode, handle: TableHandle, field: stri
 /** Amounts to add, by column. */
 export function amountsFromJson(node: JsonNode, handle: TableHandle, field: string): WireRow {
   const cells: Record<string, Value> = {};
-  for (const [name, value] of objectOf(node, field).members) cells[name] = amountFromJson(value, columnOf(handle, name, field), field);
+  for (const [name, value] of objectOf(node, field).members) setOwnMember(cells, name, amountFromJson(value, columnOf(handle, name, field), field));
   return row(cells);
 }
 
@@ -63,7 +64,11 @@ export function keyFromPath(raw: string, handle: TableHandle): WireRow {
   const cells: Record<string, Value> = {};
   keyColumns.forEach((column, index) => {
     const text = percentDecoded(parts[index] ?? '', 'key');
-    cells[column.name] = valueFromText(text, column, 'key', (json, field) => parseJson(json, field, deepestKey));
+    setOwnMember(
+      cells,
+      column.name,
+      valueFromText(text, column, 'key', (json, field) => parseJson(json, field, deepestKey)),
+    );
   });
   return row(cells);
 }
@@ -72,7 +77,7 @@ export function keyFromPath(raw: string, handle: TableHandle): WireRow {
 export function keyToPath(found: WireRow, handle: TableHandle): string | null {
   const parts: string[] = [];
   for (const column of handle.keyColumns) {
-    const value = Object.hasOwn(found.cells, column.name) ? found.cells[column.name] : undefined;
+    const value = ownMember(found.cells, column.name);
     if (value === undefined) return null;
     const json = value.kind.case === 'jsonValue' ? value.kind.value : jsonFromValue(value, column);
     parts.push(encodeURIComponent(json.startsWith('"') && column.kind !== 'json' ? (JSON.parse(json) as string) : json));
@@ -96,7 +101,7 @@ export function rowToJson(found: WireRow, handle: TableHandle | null, only?: Rea
     if (only === undefined || only.has(name)) members.push(`${JSON.stringify(name)}:${jsonFromValue(value, column)}`);
   };
   for (const column of handle?.schema.columns ?? []) {
-    const value = Object.hasOwn(found.cells, column.name) ? found.cells[column.name] : undefined;
+    const value = ownMember(found.cells, column.name);
     if (value !== undefined) write(column.name, value, column);
   }
   // The route may have led to a shape with more columns than the one that was looked at.

@@ -115,7 +115,7 @@ export class GatewayStage implements AsyncDisposable {
       shard: this.shard(name),
       password: SHOP_LOGINS.owner.password,
       poolSize: 2,
-      acquireTimeoutMs: 2_000,
+      acquireTimeoutMs: 20_000,
       keyspace: 'shop',
       openedBy: 'a test',
       applicationName: 'test',

@@ -12,7 +12,8 @@ export const CACHE_FOLDER = fileURLToPath(new URL('../../../.cache/', import.met
 const CONSUL_RELEASE = 'bullseye';
 const CONSUL_HINT = 'Consul is needed and was not found: put a `consul` binary (1.8 or newer) into your PATH, from your package manager or from the download page of its makers.';
 
-const PYTHON_HINT = 'Python with grpcio is needed and was not found: apt-get install python3-grpcio.';
+const PYTHON_PACKAGES = ['python3-grpcio', 'python3-protobuf', 'protobuf-compiler', 'protobuf-compiler-grpc', 'libprotobuf-dev'] as const;
+const PYTHON_HINT = `Python with grpcio, and protoc with its plugin for gRPC, are needed and were not found: apt-get install ${PYTHON_PACKAGES.join(' ')}.`;
 
 const OLDEST_POSTGRES = 15;
 const POSTGRES_PROGRAMS = ['postgres', 'initdb', 'pg_ctl', 'psql', 'pgbench'] as const;
@@ -69,23 +70,25 @@ export function findConsul(places: SearchPlaces = {}): Promise<string> {
   });
 }
 
-/** A Python with grpcio and protobuf: the machine's own, else Debian's packages, unpacked into `.cache/python-grpcio`. */
+/** A Python with grpcio and protobuf, and in `env`'s PATH what makes code of a proto: the machine's own, else Debian's packages, unpacked into `.cache/python-grpc`. */
 export function findPythonGrpc(places: SearchPlaces = {}): Promise<{ readonly python: string; readonly env: Readonly<Record<string, string>> }> {
   return once(JSON.stringify(['python', places]), async () => {
     const own = '/usr/bin/python3';
+    const path = places.path ?? process.env.PATH ?? '';
     const hasAll = (python: string, env: Readonly<Record<string, string>>): Promise<boolean> =>
-      runCommand(python, ['-c', 'import grpc, google.protobuf'], { env }).then(
+      runCommand(python, ['-c', 'import grpc, google.protobuf, shutil; assert shutil.which("protoc") and shutil.which("grpc_python_plugin")'], { env }).then(
         () => true,
         () => false,
       );
-    if (await hasAll(own, {})) return { python: own, env: {} };
-    const folder = join(places.cacheFolder ?? CACHE_FOLDER, 'python-grpcio');
+    if (await hasAll(own, { PATH: path })) return { python: own, env: { PATH: path } };
+    const folder = join(places.cacheFolder ?? CACHE_FOLDER, 'python-grpc');
     const env = {
+      PATH: [join(folder, 'usr/bin'), path].join(delimiter),
       PYTHONPATH: join(folder, 'usr/lib/python3/dist-packages'),
       LD_LIBRARY_PATH: ['usr/lib/x86_64-linux-gnu', 'usr/lib/aarch64-linux-gnu', 'lib/x86_64-linux-gnu'].map((part) => join(folder, part)).join(delimiter),
     };
     if (!(await isExecutable(folder))) {
-      const request = { packages: ['python3-grpcio', 'python3-protobuf'], aptFolder: places.aptFolder ?? APT_FOLDER, into: folder };
+      const request = { packages: PYTHON_PACKAGES, aptFolder: places.aptFolder ?? APT_FOLDER, into: folder };
       await unpackDebianPackages(request).catch((cause: Error) => {
         throw new Error(`${PYTHON_HINT} (Downloading it from Debian failed: ${oneLine(cause)})`, { cause });
       });

@@ -26,5 +26,6 @@ export const testsOfPages: Readonly<Record<string, string>> = {
   'docs/operations.md': 'test/e2e/docs-examples.test.ts',
   'docs/types.md': 'test/e2e/docs-examples.test.ts',
   'docs/client.md': 'test/integration/typed-client.test.ts',
+  'docs/languages.md': 'test/e2e/languages.test.ts',
   'docs/http.md': 'test/integration/gateway-http.test.ts',
 };
