@@ -28,7 +28,11 @@ const entry = (code: CanonicalCode, retryable: boolean, summary: string): Catalo
 
 const ofRequests = {
   ARGUMENT_INVALID: entry('INVALID_ARGUMENT', false, 'A field is missing, malformed or contradicts another; the message names it and the fix.'),
-  VALUE_INVALID: entry('INVALID_ARGUMENT', false, 'A value does not fit its column; the message names column, value and expected type.'),
+  VALUE_INVALID: entry(
+    'INVALID_ARGUMENT',
+    false,
+    "A value does not fit its column. Where the gateway refuses it the message names column, value and expected type; where the store does, as for a sum beyond its type, it is the store's.",
+  ),
   COLUMN_UNKNOWN: entry('INVALID_ARGUMENT', false, 'The table has no such column; the message names the closest one.'),
   PAGE_TOKEN_INVALID: entry(
     'INVALID_ARGUMENT',
