@@ -47,6 +47,11 @@ export const cutoverSchema = z.strictObject({
   message: z.string().optional(),
   startedAt: z.string(),
   attempts: count.max(INT32_MOST),
+  /** Why the attempts before the last one came to nothing, in order. */
+  aborted: z
+    .array(z.strictObject({ attempt: count, reason: z.string(), message: z.string() }))
+    .max(20)
+    .optional(),
   holdMs: z.number(),
   traceId: z.string().optional(),
   traceparent: z.string().optional(),

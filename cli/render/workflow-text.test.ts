@@ -1,4 +1,4 @@
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { expect, test } from '@jest/globals';
 import { CutoverSchema, WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { cutoverText, workflowLine } from './workflow-text.ts';
@@ -10,9 +10,18 @@ test('the line of a copy: with its share once it is known, and without a stray b
   expect(workflowLine(copying(0n, 0n, 'STORE_UNAVAILABLE: away'))).toBe('w: copying, 0 of about 0 rows copied, STORE_UNAVAILABLE: away');
 });
 
-test('a cutover of several attempts says why the last one failed, and where the others are told of', () => {
-  const firstLine = (cutover: { outcome: string; attempts: number; reason?: string; message?: string }) => cutoverText(create(CutoverSchema, { to: 2, ...cutover })).split('\n')[0];
-  expect(firstLine({ outcome: 'switched', attempts: 1 })).toMatch(/: switched$/);
-  expect(firstLine({ outcome: 'switched', attempts: 2 })).toMatch(/: switched after 2 attempts \(why the others came to nothing is in control's log\)$/);
-  expect(firstLine({ outcome: 'aborted', attempts: 5, reason: 'LAG_TOO_HIGH', message: '80 ms' })).toMatch(/: aborted after 5 attempts: LAG_TOO_HIGH \(80 ms\)$/);
+test('a cutover of several attempts says why each came to nothing', () => {
+  const lines = (cutover: MessageInitShape<typeof CutoverSchema>) => cutoverText(create(CutoverSchema, { to: 2, ...cutover })).split('\n');
+  const aborted = [
+    { attempt: 3n, reason: 'HOLD_BUDGET', message: 'too slow' },
+    { attempt: 4n, reason: 'LAG_TOO_HIGH', message: '' },
+  ];
+  expect(lines({ outcome: 'switched', attempts: 1 })[0]).toMatch(/: switched$/);
+  expect(lines({ outcome: 'switched', attempts: 3, aborted }).slice(0, 4)).toEqual([
+    expect.stringMatching(/: switched after 3 attempts$/),
+    'attempt 3 came to nothing: HOLD_BUDGET (too slow)',
+    'attempt 4 came to nothing: LAG_TOO_HIGH',
+    expect.stringContaining('writes were held'),
+  ]);
+  expect(lines({ outcome: 'aborted', attempts: 5, reason: 'LAG_TOO_HIGH', message: '80 ms' })[0]).toMatch(/: aborted after 5 attempts: LAG_TOO_HIGH \(80 ms\)$/);
 });

@@ -28,11 +28,10 @@ export function verificationText(verification: Verification): string {
 /** A cutover's steps with their times, as somebody reads them at 3 a.m. */
 export function cutoverText(cutover: Cutover): string {
   const to = cutover.to === 2 ? 'source → target' : 'target → source';
-  // The record is of the last attempt.
-  const others = cutover.reason === '' ? " (why the others came to nothing is in control's log)" : '';
-  const tries = cutover.attempts > 1 ? ` after ${cutover.attempts} attempts${others}` : '';
+  const tries = cutover.attempts > 1 ? ` after ${cutover.attempts} attempts` : '';
   const why = cutover.reason === '' ? '' : `: ${cutover.reason}${cutover.message === '' ? '' : ` (${cutover.message})`}`;
   const lines = [`cutover ${to}, attempt ${cutover.attempt}, ${moment(cutover.startedAt)}: ${cutover.outcome}${tries}${why}`];
+  lines.push(...cutover.aborted.map(({ attempt, reason, message }) => `attempt ${attempt} came to nothing: ${reason}${message === '' ? '' : ` (${message})`}`));
   if (cutover.outcome === 'switched' || cutover.outcome === 'repaired') lines.push(`writes were held for ${duration(cutover.holdMs)}; reads went on`);
   if (cutover.traceId !== '') lines.push(`trace ${cutover.traceId}`);
   const rows = cutover.steps.map((step) => [step.name, duration(step.startMs), duration(step.durationMs), step.detail]);

@@ -33,6 +33,8 @@ export interface CutoverInput {
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 8_000;
 const JOURNAL_LIMIT_MS = 5_000;
+/** A document holds many attempts. */
+const SHOWN_OF_ABORT = 300;
 
 /**
  * Runs one cutover to its end: attempts with back-off up to the workflow's limit, then what follows the switch. Resolves to its record, also written into the workflow's document, whose state it sets: `switched`; `aborted` with its reason, traffic
@@ -56,6 +58,7 @@ class Cutover {
   readonly #trace: CutoverTrace;
   readonly #journal: CutoverJournal;
   readonly #locks = new Map<string, Lock>();
+  readonly #aborted: { attempt: number; reason: string; message: string }[] = [];
   #attempt: Attempt = asAttempt(0);
   #attempts = 0;
 
@@ -110,6 +113,7 @@ class Cutover {
       const result = await this.#runAttempt();
       if (result.kind !== 'aborted' || !result.error.retryable || this.#attempts >= limits.attempts || signal.aborted) return result;
       deps.log.info({ workflow: armed.move.name, attempt: this.#attempt, reason: result.error.reason, detail: result.error.message }, 'attempt aborted; it is tried again');
+      this.#aborted.push({ attempt: this.#attempt, reason: result.error.reason, message: result.error.message.slice(0, SHOWN_OF_ABORT) });
       this.#journal.note(this.#record('running', result.error.reason, result.error.message));
       try {
         await deps.clock.sleep(backOffMs(this.#attempts - 1, FIRST_PAUSE_MS, LONGEST_PAUSE_MS), signal);
@@ -209,6 +213,7 @@ class Cutover {
       ...(message === null ? {} : { message }),
       startedAt,
       attempts: this.#attempts,
+      ...(this.#aborted.length === 0 ? {} : { aborted: [...this.#aborted] }),
       holdMs: Math.round(holdMs * 1_000) / 1_000,
       ...(traceId === undefined ? {} : { traceId }),
       ...(traceparent === undefined ? {} : { traceparent }),

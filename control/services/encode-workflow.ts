@@ -62,5 +62,6 @@ function encodeCutover(record: CutoverRecord): MessageInitShape<typeof CutoverSc
     ...(startedAt === undefined ? {} : { startedAt }),
     traceId: record.traceId ?? '',
     attempts: record.attempts,
+    aborted: (record.aborted ?? []).map(({ attempt, reason, message }) => ({ attempt: BigInt(attempt), reason, message })),
   };
 }

@@ -131,7 +131,11 @@ describe('aborted', () => {
         await stage.servers.source.psql('shop', `SELECT setval(pg_get_serial_sequence('${staged.orders}', 'id'), 900000);`);
       },
     });
-    expect(record).toMatchObject({ outcome: 'switched', attempts: 2 });
+    expect(record).toMatchObject({
+      outcome: 'switched',
+      attempts: 2,
+      aborted: [{ attempt: record.attempt - 1, reason: 'SEQUENCE_BEHIND', message: expect.stringContaining('are not ahead') }],
+    });
     expect(Number(await staged.asGateway('target', `INSERT INTO ${staged.orders} (note) VALUES ('x') RETURNING id;`))).toBeGreaterThan(900_000);
   });
 

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/workflows.proto.
  */
 export const file_switchyard_control_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiuwQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBA0IJCgdfbGFnX21zIoEBCg1DdXRvdmVyTGltaXRzEhYKDmhvbGRfYnVkZ2V0X21zGAEgASgFEhAKCGF0dGVtcHRzGAIgASgFEg4KBmxhZ19tcxgDIAEoBRIaChJ2ZXJpZmljYXRpb25fYWdlX3MYBCABKAUSGgoSdHJhbnNhY3Rpb25fYWdlX21zGAUgASgFIlUKDVRhYmxlUHJvZ3Jlc3MSDQoFdGFibGUYASABKAkSEwoLcm93c19jb3BpZWQYAiABKAMSEgoKcm93c190b3RhbBgDIAEoAxIMCgRkb25lGAQgASgIIsIBCgxWZXJpZmljYXRpb24SLwoLZmluaXNoZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJvd3NfY29tcGFyZWQYAiABKAMSEwoLZGlmZmVyZW5jZXMYAyABKAMSMQoGc2FtcGxlGAQgAygLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkRpZmZlcmVuY2USEwoLZHVyYXRpb25fbXMYBSABKAMSDQoFZXJyb3IYBiABKAkiYgoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJIpYCCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkiUgoLQ3V0b3ZlclN0ZXASDAoEbmFtZRgBIAEoCRIQCghzdGFydF9tcxgCIAEoARITCgtkdXJhdGlvbl9tcxgDIAEoARIOCgZkZXRhaWwYBCABKAkiawoIRmVuY2VSb3cSEAoIa2V5c3BhY2UYASABKAkSDQoFdGFibGUYAiABKAkSDQoFc3RhdGUYAyABKAkSDwoHYXR0ZW1wdBgEIAEoAxIMCgRwZWVyGAUgASgJEhAKCHdvcmtmbG93GAYgASgJImYKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBI2Cgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd0ID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiSwoWQ3JlYXRlV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyInChJHZXRXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIkgKE0dldFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciPQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZAoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEjIKCXdvcmtmbG93cxgBIAMoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKQoUV2F0Y2hXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIkoKFVdhdGNoV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyIqChVWZXJpZnlXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIksKFlZlcmlmeVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciQAoUU3dpdGNoVHJhZmZpY1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiXQoVU3dpdGNoVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJBChVSZXZlcnNlVHJhZmZpY1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiXgoWUmV2ZXJzZVRyYWZmaWNSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIRCgl1bmNoYW5nZWQYAiABKAgiQwoXQ29tcGxldGVXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiTQoYQ29tcGxldGVXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IlQKFUNhbmNlbFdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISEQoJa2VlcF9kYXRhGAIgASgIEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiSwoWQ2FuY2VsV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyIqChVSZXBhaXJXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIlwKFlJlcGFpcldvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSDwoHYWN0aW9ucxgCIAMoCSr3AQoNV29ya2Zsb3dTdGF0ZRIeChpXT1JLRkxPV19TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktGTE9XX1NUQVRFX0NSRUFURUQQARIaChZXT1JLRkxPV19TVEFURV9DT1BZSU5HEAISGgoWV09SS0ZMT1dfU1RBVEVfUlVOTklORxADEhsKF1dPUktGTE9XX1NUQVRFX1NXSVRDSEVEEAQSHAoYV09SS0ZMT1dfU1RBVEVfQ09NUExFVEVEEAUSHAoYV09SS0ZMT1dfU1RBVEVfQ0FOQ0VMTEVEEAYSGQoVV09SS0ZMT1dfU1RBVEVfRkFJTEVEEAcy2wsKD1dvcmtmbG93U2VydmljZRKHAQoOQ3JlYXRlV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWF0ZVdvcmtmbG93UmVzcG9uc2UiGILT5JMCEjoBKiINL3YxL3dvcmtmbG93cxKCAQoLR2V0V29ya2Zsb3cSKS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXF1ZXN0Giouc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldFdvcmtmbG93UmVzcG9uc2UiHILT5JMCFhIUL3YxL3dvcmtmbG93cy97bmFtZX0SgQEKDUxpc3RXb3JrZmxvd3MSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdFdvcmtmbG93c1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdFdvcmtmbG93c1Jlc3BvbnNlIhWC0+STAg8SDS92MS93b3JrZmxvd3MSkAEKDVdhdGNoV29ya2Zsb3cSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1Jlc3BvbnNlIiKC0+STAhwSGi92MS93b3JrZmxvd3Mve25hbWV9OndhdGNoMAESlQEKDlZlcmlmeVdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlZlcmlmeVdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnZlcmlmeRKZAQoNU3dpdGNoVHJhZmZpYxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YxL3dvcmtmbG93cy97bmFtZX06c3dpdGNoVHJhZmZpYxKdAQoOUmV2ZXJzZVRyYWZmaWMSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmV2ZXJzZVRyYWZmaWNSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVzcG9uc2UiLoLT5JMCKDoBKiIjL3YxL3dvcmtmbG93cy97bmFtZX06cmV2ZXJzZVRyYWZmaWMSnQEKEENvbXBsZXRlV29ya2Zsb3cSLi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1JlcXVlc3QaLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1Jlc3BvbnNlIiiC0+STAiI6ASoiHS92MS93b3JrZmxvd3Mve25hbWV9OmNvbXBsZXRlEpUBCg5DYW5jZWxXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DYW5jZWxXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpjYW5jZWwSlQEKDlJlcGFpcldvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlcGFpcldvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnJlcGFpcmIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiuwQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBA0IJCgdfbGFnX21zIoEBCg1DdXRvdmVyTGltaXRzEhYKDmhvbGRfYnVkZ2V0X21zGAEgASgFEhAKCGF0dGVtcHRzGAIgASgFEg4KBmxhZ19tcxgDIAEoBRIaChJ2ZXJpZmljYXRpb25fYWdlX3MYBCABKAUSGgoSdHJhbnNhY3Rpb25fYWdlX21zGAUgASgFIlUKDVRhYmxlUHJvZ3Jlc3MSDQoFdGFibGUYASABKAkSEwoLcm93c19jb3BpZWQYAiABKAMSEgoKcm93c190b3RhbBgDIAEoAxIMCgRkb25lGAQgASgIIsIBCgxWZXJpZmljYXRpb24SLwoLZmluaXNoZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJvd3NfY29tcGFyZWQYAiABKAMSEwoLZGlmZmVyZW5jZXMYAyABKAMSMQoGc2FtcGxlGAQgAygLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkRpZmZlcmVuY2USEwoLZHVyYXRpb25fbXMYBSABKAMSDQoFZXJyb3IYBiABKAkiYgoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciKgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJLChZWZXJpZnlXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IkAKFFN3aXRjaFRyYWZmaWNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIl0KFVN3aXRjaFRyYWZmaWNSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIRCgl1bmNoYW5nZWQYAiABKAgiQQoVUmV2ZXJzZVRyYWZmaWNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIl4KFlJldmVyc2VUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkMKF0NvbXBsZXRlV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIk0KGENvbXBsZXRlV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJUChVDYW5jZWxXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhEKCWtlZXBfZGF0YRgCIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIksKFkNhbmNlbFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciKgoVUmVwYWlyV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJcChZSZXBhaXJXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Eg8KB2FjdGlvbnMYAiADKAkq9wEKDVdvcmtmbG93U3RhdGUSHgoaV09SS0ZMT1dfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZXT1JLRkxPV19TVEFURV9DUkVBVEVEEAESGgoWV09SS0ZMT1dfU1RBVEVfQ09QWUlORxACEhoKFldPUktGTE9XX1NUQVRFX1JVTk5JTkcQAxIbChdXT1JLRkxPV19TVEFURV9TV0lUQ0hFRBAEEhwKGFdPUktGTE9XX1NUQVRFX0NPTVBMRVRFRBAFEhwKGFdPUktGTE9XX1NUQVRFX0NBTkNFTExFRBAGEhkKFVdPUktGTE9XX1NUQVRFX0ZBSUxFRBAHMtsLCg9Xb3JrZmxvd1NlcnZpY2UShwEKDkNyZWF0ZVdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWF0ZVdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1Jlc3BvbnNlIhiC0+STAhI6ASoiDS92MS93b3JrZmxvd3MSggEKC0dldFdvcmtmbG93Eikuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldFdvcmtmbG93UmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1Jlc3BvbnNlIhyC0+STAhYSFC92MS93b3JrZmxvd3Mve25hbWV9EoEBCg1MaXN0V29ya2Zsb3dzEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RXb3JrZmxvd3NSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RXb3JrZmxvd3NSZXNwb25zZSIVgtPkkwIPEg0vdjEvd29ya2Zsb3dzEpABCg1XYXRjaFdvcmtmbG93Eisuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXNwb25zZSIigtPkkwIcEhovdjEvd29ya2Zsb3dzL3tuYW1lfTp3YXRjaDABEpUBCg5WZXJpZnlXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5V29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTp2ZXJpZnkSmQEKDVN3aXRjaFRyYWZmaWMSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1Jlc3BvbnNlIi2C0+STAic6ASoiIi92MS93b3JrZmxvd3Mve25hbWV9OnN3aXRjaFRyYWZmaWMSnQEKDlJldmVyc2VUcmFmZmljEiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXZlcnNlVHJhZmZpY1Jlc3BvbnNlIi6C0+STAig6ASoiIy92MS93b3JrZmxvd3Mve25hbWV9OnJldmVyc2VUcmFmZmljEp0BChBDb21wbGV0ZVdvcmtmbG93Ei4uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXF1ZXN0Gi8uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXNwb25zZSIogtPkkwIiOgEqIh0vdjEvd29ya2Zsb3dzL3tuYW1lfTpjb21wbGV0ZRKVAQoOQ2FuY2VsV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNhbmNlbFdvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06Y2FuY2VsEpUBCg5SZXBhaXJXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmVwYWlyV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpyZXBhaXJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
 
 /**
  * @generated from message switchyard.control.v1.Workflow
@@ -335,6 +335,13 @@ export type Cutover = Message<"switchyard.control.v1.Cutover"> & {
    * @generated from field: string message = 10;
    */
   message: string;
+
+  /**
+   * Why the attempts before the last one came to nothing, in order.
+   *
+   * @generated from field: repeated switchyard.control.v1.AbortedAttempt aborted = 11;
+   */
+  aborted: AbortedAttempt[];
 };
 
 /**
@@ -343,6 +350,33 @@ export type Cutover = Message<"switchyard.control.v1.Cutover"> & {
  */
 export const CutoverSchema: GenMessage<Cutover> = /*@__PURE__*/
   messageDesc(file_switchyard_control_v1_workflows, 5);
+
+/**
+ * @generated from message switchyard.control.v1.AbortedAttempt
+ */
+export type AbortedAttempt = Message<"switchyard.control.v1.AbortedAttempt"> & {
+  /**
+   * @generated from field: int64 attempt = 1;
+   */
+  attempt: bigint;
+
+  /**
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message switchyard.control.v1.AbortedAttempt.
+ * Use `create(AbortedAttemptSchema)` to create a new message.
+ */
+export const AbortedAttemptSchema: GenMessage<AbortedAttempt> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 6);
 
 /**
  * @generated from message switchyard.control.v1.CutoverStep
@@ -374,7 +408,7 @@ export type CutoverStep = Message<"switchyard.control.v1.CutoverStep"> & {
  * Use `create(CutoverStepSchema)` to create a new message.
  */
 export const CutoverStepSchema: GenMessage<CutoverStep> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 6);
+  messageDesc(file_switchyard_control_v1_workflows, 7);
 
 /**
  * @generated from message switchyard.control.v1.FenceRow
@@ -416,7 +450,7 @@ export type FenceRow = Message<"switchyard.control.v1.FenceRow"> & {
  * Use `create(FenceRowSchema)` to create a new message.
  */
 export const FenceRowSchema: GenMessage<FenceRow> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 7);
+  messageDesc(file_switchyard_control_v1_workflows, 8);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowRequest
@@ -440,7 +474,7 @@ export type CreateWorkflowRequest = Message<"switchyard.control.v1.CreateWorkflo
  * Use `create(CreateWorkflowRequestSchema)` to create a new message.
  */
 export const CreateWorkflowRequestSchema: GenMessage<CreateWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 8);
+  messageDesc(file_switchyard_control_v1_workflows, 9);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowResponse
@@ -457,7 +491,7 @@ export type CreateWorkflowResponse = Message<"switchyard.control.v1.CreateWorkfl
  * Use `create(CreateWorkflowResponseSchema)` to create a new message.
  */
 export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 9);
+  messageDesc(file_switchyard_control_v1_workflows, 10);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowRequest
@@ -474,7 +508,7 @@ export type GetWorkflowRequest = Message<"switchyard.control.v1.GetWorkflowReque
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 10);
+  messageDesc(file_switchyard_control_v1_workflows, 11);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowResponse
@@ -491,7 +525,7 @@ export type GetWorkflowResponse = Message<"switchyard.control.v1.GetWorkflowResp
  * Use `create(GetWorkflowResponseSchema)` to create a new message.
  */
 export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 11);
+  messageDesc(file_switchyard_control_v1_workflows, 12);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsRequest
@@ -513,7 +547,7 @@ export type ListWorkflowsRequest = Message<"switchyard.control.v1.ListWorkflowsR
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 12);
+  messageDesc(file_switchyard_control_v1_workflows, 13);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsResponse
@@ -535,7 +569,7 @@ export type ListWorkflowsResponse = Message<"switchyard.control.v1.ListWorkflows
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 13);
+  messageDesc(file_switchyard_control_v1_workflows, 14);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowRequest
@@ -552,7 +586,7 @@ export type WatchWorkflowRequest = Message<"switchyard.control.v1.WatchWorkflowR
  * Use `create(WatchWorkflowRequestSchema)` to create a new message.
  */
 export const WatchWorkflowRequestSchema: GenMessage<WatchWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 14);
+  messageDesc(file_switchyard_control_v1_workflows, 15);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowResponse
@@ -569,7 +603,7 @@ export type WatchWorkflowResponse = Message<"switchyard.control.v1.WatchWorkflow
  * Use `create(WatchWorkflowResponseSchema)` to create a new message.
  */
 export const WatchWorkflowResponseSchema: GenMessage<WatchWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 15);
+  messageDesc(file_switchyard_control_v1_workflows, 16);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowRequest
@@ -586,7 +620,7 @@ export type VerifyWorkflowRequest = Message<"switchyard.control.v1.VerifyWorkflo
  * Use `create(VerifyWorkflowRequestSchema)` to create a new message.
  */
 export const VerifyWorkflowRequestSchema: GenMessage<VerifyWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 16);
+  messageDesc(file_switchyard_control_v1_workflows, 17);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowResponse
@@ -603,7 +637,7 @@ export type VerifyWorkflowResponse = Message<"switchyard.control.v1.VerifyWorkfl
  * Use `create(VerifyWorkflowResponseSchema)` to create a new message.
  */
 export const VerifyWorkflowResponseSchema: GenMessage<VerifyWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 17);
+  messageDesc(file_switchyard_control_v1_workflows, 18);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficRequest
@@ -627,7 +661,7 @@ export type SwitchTrafficRequest = Message<"switchyard.control.v1.SwitchTrafficR
  * Use `create(SwitchTrafficRequestSchema)` to create a new message.
  */
 export const SwitchTrafficRequestSchema: GenMessage<SwitchTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 18);
+  messageDesc(file_switchyard_control_v1_workflows, 19);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficResponse
@@ -651,7 +685,7 @@ export type SwitchTrafficResponse = Message<"switchyard.control.v1.SwitchTraffic
  * Use `create(SwitchTrafficResponseSchema)` to create a new message.
  */
 export const SwitchTrafficResponseSchema: GenMessage<SwitchTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 19);
+  messageDesc(file_switchyard_control_v1_workflows, 20);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficRequest
@@ -673,7 +707,7 @@ export type ReverseTrafficRequest = Message<"switchyard.control.v1.ReverseTraffi
  * Use `create(ReverseTrafficRequestSchema)` to create a new message.
  */
 export const ReverseTrafficRequestSchema: GenMessage<ReverseTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 20);
+  messageDesc(file_switchyard_control_v1_workflows, 21);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficResponse
@@ -697,7 +731,7 @@ export type ReverseTrafficResponse = Message<"switchyard.control.v1.ReverseTraff
  * Use `create(ReverseTrafficResponseSchema)` to create a new message.
  */
 export const ReverseTrafficResponseSchema: GenMessage<ReverseTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 21);
+  messageDesc(file_switchyard_control_v1_workflows, 22);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowRequest
@@ -719,7 +753,7 @@ export type CompleteWorkflowRequest = Message<"switchyard.control.v1.CompleteWor
  * Use `create(CompleteWorkflowRequestSchema)` to create a new message.
  */
 export const CompleteWorkflowRequestSchema: GenMessage<CompleteWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 22);
+  messageDesc(file_switchyard_control_v1_workflows, 23);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowResponse
@@ -736,7 +770,7 @@ export type CompleteWorkflowResponse = Message<"switchyard.control.v1.CompleteWo
  * Use `create(CompleteWorkflowResponseSchema)` to create a new message.
  */
 export const CompleteWorkflowResponseSchema: GenMessage<CompleteWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 23);
+  messageDesc(file_switchyard_control_v1_workflows, 24);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowRequest
@@ -765,7 +799,7 @@ export type CancelWorkflowRequest = Message<"switchyard.control.v1.CancelWorkflo
  * Use `create(CancelWorkflowRequestSchema)` to create a new message.
  */
 export const CancelWorkflowRequestSchema: GenMessage<CancelWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 24);
+  messageDesc(file_switchyard_control_v1_workflows, 25);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowResponse
@@ -782,7 +816,7 @@ export type CancelWorkflowResponse = Message<"switchyard.control.v1.CancelWorkfl
  * Use `create(CancelWorkflowResponseSchema)` to create a new message.
  */
 export const CancelWorkflowResponseSchema: GenMessage<CancelWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 25);
+  messageDesc(file_switchyard_control_v1_workflows, 26);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowRequest
@@ -799,7 +833,7 @@ export type RepairWorkflowRequest = Message<"switchyard.control.v1.RepairWorkflo
  * Use `create(RepairWorkflowRequestSchema)` to create a new message.
  */
 export const RepairWorkflowRequestSchema: GenMessage<RepairWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 26);
+  messageDesc(file_switchyard_control_v1_workflows, 27);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowResponse
@@ -823,7 +857,7 @@ export type RepairWorkflowResponse = Message<"switchyard.control.v1.RepairWorkfl
  * Use `create(RepairWorkflowResponseSchema)` to create a new message.
  */
 export const RepairWorkflowResponseSchema: GenMessage<RepairWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 27);
+  messageDesc(file_switchyard_control_v1_workflows, 28);
 
 /**
  * @generated from enum switchyard.control.v1.WorkflowState
