@@ -504,7 +504,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect((await third)?.cells).toEqual(['a']);
 
         const nextLock = await harness.lockTable('item');
-        const both = [1n, 2n].map((id) => reasonOf(getFrom(store, id, ['name'], AbortSignal.timeout(200))));
+        const both = [1n, 2n].map((id) => reasonOf(getFrom(store, id, ['name'], AbortSignal.timeout(1_000))));
         await untilRunning(1);
         expect(await Promise.all(both)).toEqual(['CANCELLED', 'CANCELLED']);
         await untilRunning(0);

@@ -176,7 +176,7 @@ test('an outcome that stays unknown until the deadline says that the same id hel
   };
   try {
     const failed = await running.client
-      .update({ table: 'account', key: key(id), add: { cells: { balance: int(10) } }, returning: ['balance'], requestId }, { deadlineMs: 700 })
+      .update({ table: 'account', key: key(id), add: { cells: { balance: int(10) } }, returning: ['balance'], requestId }, { deadlineMs: 2_000 })
       .catch((error: unknown) => error);
     expect(failed).toMatchObject({ code: expect.stringMatching(/^(UNKNOWN|DEADLINE_EXCEEDED)$/) });
     expect(isGone).toBe(true);
