@@ -85,7 +85,9 @@ export class Operator {
     const kind = document?.state === 'switched' ? ('complete' as const) : ('cancel' as const);
     this.#options.journal.note('operator', `wants to ${kind}`);
     try {
-      await this.#ask(this.#limit(patienceMs), (session) => requestAndWait(session.context, { name: workflowName, kind, keepData: false, repair: false, validateOnly: false }, session.signal));
+      await this.#ask(this.#limit(patienceMs), (session) =>
+        requestAndWait(session.context, { name: workflowName, kind, keepData: false, repair: false, validateOnly: false }, session.signal),
+      );
     } catch (error) {
       this.#options.journal.note('operator', 'failed', error);
     }
