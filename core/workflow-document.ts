@@ -21,14 +21,33 @@ export const cutoverLimitsSchema = z.strictObject({
   transactionAgeMs: z.number().int().min(10).max(INT32_MOST).default(1_000),
 });
 
+const sampleSchema = z
+  .array(z.strictObject({ table: z.string(), key: z.string(), what: z.string(), sourceValue: z.string(), targetValue: z.string(), repaired: z.boolean().default(false) }))
+  .max(20);
+
 export const verificationSchema = z.strictObject({
   finishedAt: z.string(),
   durationMs: z.number().min(0).max(Number.MAX_SAFE_INTEGER),
   rowsCompared: count,
+  /** Rows that differ and were left so. */
   differences: count,
-  /** The first 20. */
-  sample: z.array(z.strictObject({ table: z.string(), key: z.string(), what: z.string(), sourceValue: z.string(), targetValue: z.string() })).max(20),
+  /** Rows that differed and were made like those of the side that serves. */
+  repaired: count.default(0),
+  /** The first 20 columns that differ, and rows that are missing. */
+  sample: sampleSchema,
   error: z.string().optional(),
+});
+
+/** A verification under way: whoever runs the workflow next goes on with it. */
+export const verifyingSchema = z.strictObject({
+  /** Id of the request that it is for. */
+  request: z.string(),
+  startedAt: z.string(),
+  /** A table that is not in here has not been begun. Keys as `core/cell-json.ts` writes them: of the rows on either side up to which everything is compared. */
+  tables: z.array(
+    z.strictObject({ table: z.string(), rows: count, differences: count, repaired: count, done: z.boolean(), fromKey: z.string().optional(), toKey: z.string().optional() }),
+  ),
+  sample: sampleSchema,
 });
 
 export const cutoverStepSchema = z.strictObject({
@@ -64,6 +83,8 @@ export const requestSchema = z.strictObject({
   id: z.string(),
   at: z.string(),
   keepData: z.boolean().default(false),
+  /** Of a verification: rows that differ are made like those of the side that serves. */
+  repair: z.boolean().default(false),
 });
 
 /** The document under `switchyard/<cluster>/workflows/<name>`. */
@@ -85,6 +106,7 @@ export const workflowDocumentSchema = z.strictObject({
   progress: z.array(z.strictObject({ table: z.string(), rowsCopied: count, rowsTotal: count, done: z.boolean() })).default([]),
   lagMs: z.number().optional(),
   verification: verificationSchema.optional(),
+  verifying: verifyingSchema.optional(),
   /** The latest 20, newest last. One with outcome "running" is under way or was left by a dead coordinator. */
   cutovers: z.array(cutoverSchema).default([]),
   request: requestSchema.optional(),
@@ -96,6 +118,7 @@ export const workflowDocumentSchema = z.strictObject({
 
 export type CutoverLimits = z.infer<typeof cutoverLimitsSchema>;
 export type Verification = z.infer<typeof verificationSchema>;
+export type Verifying = z.infer<typeof verifyingSchema>;
 export type CutoverStep = z.infer<typeof cutoverStepSchema>;
 export type CutoverRecord = z.infer<typeof cutoverSchema>;
 export type WorkflowRequest = z.infer<typeof requestSchema>;

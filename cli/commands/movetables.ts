@@ -182,13 +182,17 @@ function addEndings(movetables: Command, context: Context): void {
     .command('verify')
     .description('compare every row of both stores while traffic goes on')
     .argument('<workflow>')
-    .action(async (name: string) => {
+    .option('--repair', 'make rows that differ like those of the side that serves')
+    .action(async (name: string, options: { repair?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
-      const response = await client.verifyWorkflow({ name });
+      const response = await client.verifyWorkflow({ name, repair: options.repair ?? false });
       const verification = response.workflow?.verification;
       context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
       if (verification !== undefined && verification.differences > 0n)
-        throw new SwitchyardError('DIFFERENCES_FOUND', `${verification.differences} rows differ; the switch is barred until a verification is clean`);
+        throw new SwitchyardError(
+          'DIFFERENCES_FOUND',
+          `${verification.differences} rows differ; the switch is barred until a verification is clean: switchyard movetables verify ${name} --repair makes them like those of the side that serves`,
+        );
       const switched = response.workflow?.state === WorkflowState.SWITCHED;
       context.hint(
         switched ? `next: switchyard movetables reverse-traffic ${name}, or switchyard movetables complete ${name}` : `next: switchyard movetables switch-traffic ${name}`,

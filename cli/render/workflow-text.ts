@@ -1,4 +1,4 @@
-import { type Cutover, type Verification, type Workflow, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { type Cutover, type TableComparison, type Verification, type Verifying, type Workflow, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { duration, moment, percent, thousands } from './figures.ts';
 import { textTable } from './text-table.ts';
 
@@ -19,10 +19,18 @@ export function workflowLine(workflow: Workflow): string {
 export function verificationText(verification: Verification): string {
   if (verification.error !== '') return `verification failed at ${moment(verification.finishedAt)}: ${verification.error}`;
   const verdict = verification.differences === 0n ? 'no difference' : `${thousands(verification.differences)} DIFFERENCES`;
-  const head = `verified ${moment(verification.finishedAt)} in ${duration(Number(verification.durationMs))}: ${thousands(verification.rowsCompared)} rows compared, ${verdict}`;
+  const repaired = verification.repaired === 0n ? '' : `, ${thousands(verification.repaired)} repaired`;
+  const head = `verified ${moment(verification.finishedAt)} in ${duration(Number(verification.durationMs))}: ${thousands(verification.rowsCompared)} rows compared, ${verdict}${repaired}`;
   if (verification.sample.length === 0) return head;
-  const rows = verification.sample.map((one) => [one.table, one.key, one.what, one.sourceValue, one.targetValue]);
+  const rows = verification.sample.map((one) => [one.table, one.key, `${one.what}${one.repaired ? ' (repaired)' : ''}`, one.sourceValue, one.targetValue]);
   return `${head}\n${textTable([{ title: 'TABLE' }, { title: 'KEY' }, { title: 'WHAT' }, { title: 'SOURCE' }, { title: 'TARGET' }], rows)}`;
+}
+
+function verifyingText({ startedAt, tables }: Verifying, all: number): string {
+  const total = (of: (table: TableComparison) => bigint): bigint => tables.reduce((sum, table) => sum + of(table), 0n);
+  const done = `${tables.filter((table) => table.done).length} of ${all} tables done`;
+  const found = total((table) => table.differences + table.repaired);
+  return `verifying since ${moment(startedAt)}: ${thousands(total((table) => table.rowsCompared))} rows compared, ${done}${found === 0n ? '' : `, ${thousands(found)} DIFFERENCES so far`}`;
 }
 
 /** A cutover's steps with their times, as somebody reads them at 3 a.m. */
@@ -49,6 +57,7 @@ export function workflowText(workflow: Workflow): string {
   const fences = workflow.fences.map((row) => [row.table, row.keyspace, row.state, String(row.attempt), row.peer, row.workflow || '–']);
   if (fences.length > 0)
     parts.push(textTable([{ title: 'FENCE OF' }, { title: 'IN' }, { title: 'STATE' }, { title: 'ATTEMPT', align: 'right' }, { title: 'PEER' }, { title: 'OWNER' }], fences));
+  if (workflow.verifying !== undefined) parts.push(verifyingText(workflow.verifying, workflow.tables.length));
   parts.push(workflow.verification === undefined ? 'not verified yet' : verificationText(workflow.verification));
   const last = workflow.cutovers.at(-1);
   if (last !== undefined) parts.push(cutoverText(last));

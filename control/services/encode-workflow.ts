@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FenceRow } from '../../core/fence.ts';
-import type { CutoverRecord, Verification, WorkflowDocument, WorkflowState as State } from '../../core/workflow-document.ts';
-import { type CutoverSchema, type VerificationSchema, type WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import type { CutoverRecord, Verification, Verifying, WorkflowDocument, WorkflowState as State } from '../../core/workflow-document.ts';
+import { type CutoverSchema, type VerificationSchema, type VerifyingSchema, type WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { encodeSide, encodeTime } from './encode-rules.ts';
 
 const states = {
@@ -30,6 +30,7 @@ export function encodeWorkflow(document: WorkflowDocument, fences: readonly Plac
     progress: document.progress.map(({ table, rowsCopied, rowsTotal, done }) => ({ table, rowsCopied: BigInt(rowsCopied), rowsTotal: BigInt(rowsTotal), done })),
     ...(document.lagMs === undefined ? {} : { lagMs: document.lagMs }),
     ...(document.verification === undefined ? {} : { verification: encodeVerification(document.verification) }),
+    ...(document.verifying === undefined ? {} : { verifying: encodeVerifying(document.verifying) }),
     cutovers: document.cutovers.map(encodeCutover),
     runner: document.runner?.id ?? '',
     ...(createdAt === undefined ? {} : { createdAt }),
@@ -37,12 +38,27 @@ export function encodeWorkflow(document: WorkflowDocument, fences: readonly Plac
   };
 }
 
-function encodeVerification({ finishedAt, rowsCompared, differences, sample, durationMs, error }: Verification): MessageInitShape<typeof VerificationSchema> {
+function encodeVerifying({ startedAt, tables }: Verifying): MessageInitShape<typeof VerifyingSchema> {
+  const time = encodeTime(startedAt);
+  return {
+    ...(time === undefined ? {} : { startedAt: time }),
+    tables: tables.map(({ table, rows, differences, repaired, done }) => ({
+      table,
+      rowsCompared: BigInt(rows),
+      differences: BigInt(differences),
+      repaired: BigInt(repaired),
+      done,
+    })),
+  };
+}
+
+function encodeVerification({ finishedAt, rowsCompared, differences, repaired, sample, durationMs, error }: Verification): MessageInitShape<typeof VerificationSchema> {
   const time = encodeTime(finishedAt);
   return {
     ...(time === undefined ? {} : { finishedAt: time }),
     rowsCompared: BigInt(rowsCompared),
     differences: BigInt(differences),
+    repaired: BigInt(repaired),
     sample: sample.map((difference) => ({ ...difference })),
     durationMs: BigInt(Math.round(durationMs)),
     error: error ?? '',

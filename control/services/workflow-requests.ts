@@ -8,6 +8,7 @@ export interface RequestCall {
   readonly name: string;
   readonly kind: WorkflowRequest['kind'];
   readonly keepData: boolean;
+  readonly repair: boolean;
   readonly validateOnly: boolean;
 }
 
@@ -45,14 +46,14 @@ const isDone = ({ state }: WorkflowDocument, kind: WorkflowRequest['kind']): boo
   (kind === 'complete' && state === 'completed') || (kind === 'cancel' && state === 'cancelled');
 
 /** The request to put into the document, or the one of this kind that is there. WORKFLOW_STATE. */
-function placed(current: WorkflowDocument, { kind, keepData }: RequestCall, id: string, at: string): WorkflowRequest {
+function placed(current: WorkflowDocument, { kind, keepData, repair }: RequestCall, id: string, at: string): WorkflowRequest {
   const problem = requestProblem(current.state, kind);
   if (problem !== null) throw new SwitchyardError('WORKFLOW_STATE', problem);
   const { request } = current;
-  if (request?.kind === kind) return request;
+  if (request?.kind === kind && request.repair === repair) return request;
   // A comparison changes nothing and may be cut off by whatever ends the workflow.
   if (request !== undefined && request.kind !== 'verify') throw new SwitchyardError('WORKFLOW_STATE', `the workflow is busy with "${request.kind}": wait for its end`);
-  return { kind, id, at, keepData };
+  return { kind, id, at, keepData, repair };
 }
 
 function finished(document: WorkflowDocument): WorkflowDocument {

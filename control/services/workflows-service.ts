@@ -43,16 +43,16 @@ export function workflowsService(context: ServiceContext): RpcImplementation<typ
       }
     },
 
-    verifyWorkflow: async ({ name }, { signal }) => ({
-      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'verify', keepData: false, validateOnly: false }, signal)),
+    verifyWorkflow: async ({ name, repair }, { signal }) => ({
+      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'verify', keepData: false, repair, validateOnly: false }, signal)),
     }),
     switchTraffic: async ({ name, validateOnly }, { signal }) => switched(await switchTo(context, name, 'target', validateOnly, signal)),
     reverseTraffic: async ({ name, validateOnly }, { signal }) => switched(await switchTo(context, name, 'source', validateOnly, signal)),
     completeWorkflow: async ({ name, validateOnly }, { signal }) => ({
-      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'complete', keepData: false, validateOnly }, signal)),
+      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'complete', keepData: false, repair: false, validateOnly }, signal)),
     }),
     cancelWorkflow: async ({ name, keepData, validateOnly }, { signal }) => ({
-      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'cancel', keepData, validateOnly }, signal)),
+      workflow: encodeWorkflow(await requestAndWait(context, { name, kind: 'cancel', keepData, repair: false, validateOnly }, signal)),
     }),
 
     async repairWorkflow({ name }, { signal }) {

@@ -11,7 +11,9 @@ export type WindowUse =
   /** Written to the target in the same transaction as this progress. */
   | { readonly kind: 'copy'; readonly progress: CopyProgress }
   /** Compared with the target's rows of these keys, between two transactions of the player. */
-  | { readonly kind: 'compare'; readonly keys: readonly (readonly Cell[])[] };
+  | { readonly kind: 'compare'; readonly keys: readonly (readonly Cell[])[] }
+  /** The target's rows of these keys are made the same, or removed where there are none, in the same transaction as the player's. */
+  | { readonly kind: 'repair'; readonly keys: readonly (readonly Cell[])[] };
 
 export interface WindowFill {
   readonly rows: readonly WholeRow[];
@@ -45,7 +47,7 @@ export class LogWindow {
     this.#passed.promise.catch(() => undefined);
   }
 
-  /** Resolves when the target has committed everything up to the window's end: with both sides' rows of a comparison, with null of a copy. */
+  /** Resolves when the target has committed everything up to the window's end: with both sides' rows of a comparison, else with null. */
   get passed(): Promise<BothRows | null> {
     return this.#passed.promise;
   }

@@ -166,6 +166,12 @@ export class Player {
     return rows;
   }
 
+  /** Makes the target's rows of these keys what the source's are, at one place of the source's history. Resolves when that is committed. */
+  async repair(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<void> {
+    const window = await this.#runWindow(table, async () => ({ rows: await this.#options.from.readRows(table, keys, signal), use: { kind: 'repair', keys } }), signal);
+    await settledOr(window.passed, signal);
+  }
+
   async #runWindow(table: TableSchema, read: () => Promise<WindowFill>, signal: AbortSignal): Promise<LogWindow> {
     const window = new LogWindow(table, this.#nextId(), this.#nextId());
     this.#windows.add(window);
@@ -280,11 +286,13 @@ export class Player {
     }
     const end = ending === null ? null : { window: ending, ...ending.end() };
     const copied = end?.use.kind === 'copy' ? { table: end.window.table.name, rows: [...end.rows.values()], progress: end.use.progress } : null;
-    await to.apply(stream, schemas.to, this.#state.token, { changes, copied, requests: { records, progress: null }, position, marker }, signal);
-    this.#remember(changes);
+    const repairs = end?.use.kind === 'repair' ? repairsOf(end.window.table, end.rows, end.use.keys) : [];
+    const batch = { changes: [...changes, ...repairs], copied, requests: { records, progress: null }, position, marker };
+    await to.apply(stream, schemas.to, this.#state.token, batch, signal);
+    this.#remember(batch.changes);
     if (end === null) return;
     this.#windows.delete(end.window);
-    end.window.settle(end.use.kind === 'copy' ? null : { from: end.rows, to: await this.#targetRows(end.window.table, end.use.keys, signal) });
+    end.window.settle(end.use.kind === 'compare' ? { from: end.rows, to: await this.#targetRows(end.window.table, end.use.keys, signal) } : null);
   }
 
   /** Begins the window that has this low watermark; returns the one that has this high watermark. */
@@ -332,4 +340,14 @@ async function settledOr<T>(promise: Promise<T>, signal: AbortSignal): Promise<T
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
+}
+
+/** Changes that make the rows of these keys what `rows` says. All are removed first: wrong rows may hold each other's unique keys. */
+function repairsOf({ name: table }: TableSchema, rows: ReadonlyMap<string, WholeRow>, keys: readonly (readonly Cell[])[]): readonly RowChange[] {
+  const removed = keys.map((key): RowChange => ({ kind: 'delete', table, key }));
+  const made = keys.flatMap((key): readonly RowChange[] => {
+    const row = rows.get(keyText(key));
+    return row === undefined ? [] : [{ kind: 'insert', table, row }];
+  });
+  return [...removed, ...made];
 }

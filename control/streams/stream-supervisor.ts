@@ -122,6 +122,13 @@ export class StreamSupervisor {
     return this.#running().readBoth(schema, keys, signal);
   }
 
+  /** See `Player.repair`. STREAM_FAILED while the stream does not run. */
+  async repair(table: string, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<void> {
+    const schema = this.#schemas.from.get(table);
+    if (schema === undefined) throw this.#notRunning();
+    await this.#running().repair(schema, keys, signal);
+  }
+
   /** See `Player.untilReadable`. STREAM_FAILED while the stream does not run. */
   async untilReadable(signal: AbortSignal): Promise<void> {
     await this.#running().untilReadable(signal);

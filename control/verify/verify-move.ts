@@ -1,151 +1,72 @@
-import type { ReplicationStore } from '../../backends/backend.ts';
-import { type Cell, cellsEqual, keyText } from '../../core/cell.ts';
-import type { Clock } from '../../core/clock.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
-import type { Verification } from '../../core/workflow-document.ts';
-import { type Move, otherSide, type SideName } from '../move.ts';
-import { ChunkSize } from '../streams/chunk-size.ts';
-import { keyOf } from '../streams/replay.ts';
-import type { StreamSupervisor } from '../streams/stream-supervisor.ts';
-import { WorkShare } from '../streams/work-share.ts';
-import { compareKeys, type RowDifference } from './compare-keys.ts';
+import { keyText } from '../../core/cell.ts';
+import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
+import type { Verification, Verifying } from '../../core/workflow-document.ts';
+import { otherSide, type SideName } from '../move.ts';
+import type { RowDifference } from './row-difference.ts';
+import { type TableComparison, type VerifyOptions, verifyTable } from './verify-table.ts';
 
-const suspectsAtOnce = 500;
-/** Rows of one side that may wait for their like of the other; beyond it they are looked up by key. */
-const mostWaiting = 20_000;
+const tablesAtOnce = 3;
 const sampleSize = 20;
 
-export interface VerifyOptions {
-  readonly move: Move;
-  /** The side that serves: the stream out of it must run. */
-  readonly primary: SideName;
-  readonly stream: StreamSupervisor;
-  readonly clock: Clock;
-}
-
-interface Tally {
-  rows: number;
-  differences: number;
-  readonly sample: Verification['sample'];
-}
-
-/**
- * Compares every row of both stores while both change: a first pass in chunks by primary key finds suspects, and each suspect is looked at again with both sides at one place of the stream's history. Needs no
- * common order of keys: a row waits for its like, and what waits too long is looked up by key.
- */
-export async function verifyMove(options: VerifyOptions, signal: AbortSignal): Promise<Verification> {
-  const { move, clock } = options;
-  const startedAt = clock.monotonic();
-  const tally: Tally = { rows: 0, differences: 0, sample: [] };
-  for (const table of move.tables) {
-    const { from, to } = options.stream.schemas;
-    const [schema, other] = [from.get(table), to.get(table)];
-    if (schema === undefined || other === undefined)
-      throw new SwitchyardError('STREAM_FAILED', `the stream that brings changes of ${table} does not run: rows that change meanwhile cannot be compared`);
-    await verifyTable(options, schema, other, tally, signal);
-  }
-  const durationMs = Math.round(clock.monotonic() - startedAt);
-  return { finishedAt: new Date(clock.now()).toISOString(), durationMs, rowsCompared: tally.rows, differences: tally.differences, sample: tally.sample };
-}
-
-/** `table` as the side that serves describes it, `other` as the other one. */
-async function verifyTable(options: VerifyOptions, table: TableSchema, other: TableSchema, tally: Tally, signal: AbortSignal): Promise<void> {
-  const { move, primary } = options;
-  const from = new SideReader(move[primary].player, table, options.clock);
-  const to = new SideReader(move[otherSide(primary)].player, other, options.clock);
-  const share = new WorkShare();
-  let suspects: (readonly Cell[])[] = [];
-  const check = async (): Promise<void> => {
-    const found = await compareKeys(options.stream, table.name, suspects, signal);
-    suspects = [];
-    for (const difference of found) count(tally, primary, difference);
+/** Compares every table of the move, some of them at once. Goes on with what `begun` says is done; `onProgress` is told now and then how far it has come, and waited for. */
+export async function verifyMove(options: VerifyOptions, begun: Verifying, onProgress: (verifying: Verifying) => Promise<void>, signal: AbortSignal): Promise<Verification> {
+  const { move, primary, clock } = options;
+  const comparisons = new Map(move.tables.map((table) => [table, begunOf(begun, table)]));
+  const sample = [...begun.sample];
+  const present = (): Verifying => ({ ...begun, tables: [...comparisons.values()].map(written), sample: [...sample] });
+  const onDifferences = (found: readonly RowDifference[], repaired: boolean): void => {
+    for (const difference of found) sample.push(...sampleOf(difference, primary, repaired).slice(0, sampleSize - sample.length));
   };
-  // What the target has already, a reader of the source must see: or both would show an old row.
-  await options.stream.untilReadable(signal);
-  while (!from.ended || !to.ended) {
-    const startedAt = options.clock.monotonic();
-    const [ofFrom, ofTo] = await Promise.all([from.read(signal), to.read(signal)]);
-    tally.rows += ofFrom.length;
-    suspects.push(...from.pair(ofFrom, to), ...to.pair(ofTo, from));
-    suspects.push(...from.giveUp(mostWaiting), ...to.giveUp(mostWaiting));
-    const tookMs = options.clock.monotonic() - startedAt;
-    if (suspects.length >= suspectsAtOnce) await check();
-    if (!from.ended || !to.ended) await options.clock.sleep(share.restMs(ofFrom.length + ofTo.length, tookMs), signal);
-  }
-  suspects.push(...from.giveUp(0), ...to.giveUp(0));
-  await check();
-}
-
-function count(tally: Tally, primary: SideName, { table, key, kind, column, fromValue, toValue }: RowDifference): void {
-  tally.differences += 1;
-  if (tally.sample.length >= sampleSize) return;
-  const what = kind === 'cell' ? column : `missing in ${kind === 'missing in from' ? primary : otherSide(primary)}`;
-  const [sourceValue, targetValue] = primary === 'source' ? [fromValue, toValue] : [toValue, fromValue];
-  tally.sample.push({ table, key, what, sourceValue, targetValue });
-}
-
-interface WaitingRow {
-  readonly key: readonly Cell[];
-  readonly row: readonly Cell[];
-}
-
-/** Reads one side's table from begin to end and keeps the rows whose like has not come yet. */
-class SideReader {
-  readonly #store: ReplicationStore;
-  readonly #table: TableSchema;
-  readonly #clock: Clock;
-  readonly #indexes: readonly number[];
-  readonly #waiting = new Map<string, WaitingRow>();
-  #after: readonly Cell[] | null = null;
-  readonly #size = new ChunkSize();
-  #ended = false;
-
-  constructor(store: ReplicationStore, table: TableSchema, clock: Clock) {
-    this.#store = store;
-    this.#table = table;
-    this.#clock = clock;
-    this.#indexes = keyIndexes(table);
-  }
-
-  get ended(): boolean {
-    return this.#ended;
-  }
-
-  async read(signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
-    if (this.#ended) return [];
-    const limit = this.#size.rows;
-    const rows = await this.#size.timed(this.#clock, () => this.#store.readChunk(this.#table, this.#after, limit, signal));
-    const last = rows.at(-1);
-    if (last !== undefined) this.#after = keyOf(this.#indexes, last);
-    this.#ended = rows.length < limit;
-    return rows;
-  }
-
-  /** Pairs these rows of this side with waiting ones of the other; the rest waits. Returns the keys of unequal pairs. */
-  pair(rows: readonly (readonly Cell[])[], other: SideReader): readonly (readonly Cell[])[] {
-    const unequal: (readonly Cell[])[] = [];
-    for (const row of rows) {
-      const key = keyOf(this.#indexes, row);
-      const text = keyText(key);
-      const like = other.#waiting.get(text);
-      if (like === undefined) this.#waiting.set(text, { key, row });
-      else {
-        other.#waiting.delete(text);
-        if (!cellsEqual(row, like.row)) unequal.push(key);
-      }
+  const left = move.tables.filter((table) => comparisons.get(table)?.done !== true);
+  const failure = new AbortController();
+  const both = AbortSignal.any([signal, failure.signal]);
+  const work = async (): Promise<void> => {
+    for (let table = left.shift(); table !== undefined; table = left.shift()) {
+      const onTable = (comparison: TableComparison): Promise<void> => {
+        comparisons.set(comparison.table, comparison);
+        return onProgress(present());
+      };
+      await verifyTable(options, begunOf(present(), table), onDifferences, onTable, both);
     }
-    return unequal;
-  }
-
-  /** Forgets the rows that have waited longest until at most `keep` wait; returns their keys. */
-  giveUp(keep: number): readonly (readonly Cell[])[] {
-    const keys: (readonly Cell[])[] = [];
-    for (const [text, { key }] of this.#waiting) {
-      if (this.#waiting.size <= keep) break;
-      this.#waiting.delete(text);
-      keys.push(key);
-    }
-    return keys;
-  }
+  };
+  const workers = Array.from({ length: tablesAtOnce }, () =>
+    work().catch((error: unknown) => {
+      failure.abort(error);
+      throw error;
+    }),
+  );
+  // All have let go of the stores before this one ends; the first failure is told.
+  await Promise.allSettled(workers);
+  if (failure.signal.aborted) throw failure.signal.reason;
+  const total = (of: (comparison: TableComparison) => number): number => [...comparisons.values()].reduce((sum, comparison) => sum + of(comparison), 0);
+  const finishedAt = clock.now();
+  return {
+    finishedAt: new Date(finishedAt).toISOString(),
+    durationMs: Math.max(0, Math.round(finishedAt - Date.parse(begun.startedAt))),
+    rowsCompared: total(({ rows }) => rows),
+    differences: total(({ differences }) => differences),
+    repaired: total(({ repaired }) => repaired),
+    sample,
+  };
 }
+
+function sampleOf({ table, key, kind, columns }: RowDifference, primary: SideName, repaired: boolean): Verification['sample'] {
+  const missing = `missing in ${kind === 'missing in from' ? primary : otherSide(primary)}`;
+  return columns.map(({ column, fromValue, toValue }) => {
+    const [sourceValue, targetValue] = primary === 'source' ? [fromValue, toValue] : [toValue, fromValue];
+    return { table, key: keyText(key), what: kind === 'cells' ? column : missing, sourceValue, targetValue, repaired };
+  });
+}
+
+function begunOf({ tables }: Verifying, table: string): TableComparison {
+  const found = tables.find((entry) => entry.table === table);
+  const keyOf = (text: string | undefined): TableComparison['after']['from'] => (text === undefined ? null : keyFromJson(text));
+  const { rows = 0, differences = 0, repaired = 0, done = false, fromKey, toKey } = found ?? {};
+  return { table, rows, differences, repaired, done, after: { from: keyOf(fromKey), to: keyOf(toKey) } };
+}
+
+const written = ({ after, ...counts }: TableComparison): Verifying['tables'][number] => ({
+  ...counts,
+  ...(after.from === null ? {} : { fromKey: keyToJson(after.from) }),
+  ...(after.to === null ? {} : { toKey: keyToJson(after.to) }),
+});

@@ -115,7 +115,7 @@ describe('an ending that is repeated although it was done, as after Consul was s
 
 describe('an ending that a switch came before', () => {
   const begun = ['install', 'claim-source', endingBegun('cancel')];
-  const request = { kind: 'cancel', id: 'r', at: '', keepData: false } as const;
+  const request = { kind: 'cancel', id: 'r', at: '', keepData: false, repair: false } as const;
 
   test('is refused for good, and what it has begun is forgotten', async () => {
     const calls = new Calls(null);

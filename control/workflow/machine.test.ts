@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { type WorkflowDocument, workflowDocumentSchema, type WorkflowState, workflowStates } from '../../core/workflow-document.ts';
 import { endingBegun, nextAction, requestProblem, transition, type WorkflowView } from './machine.ts';
 
-const request = { kind: 'complete', id: 'r', at: '', keepData: false } as const;
+const request = { kind: 'complete', id: 'r', at: '', keepData: false, repair: false } as const;
 const documentIn = (state: WorkflowState, more: Partial<WorkflowDocument> = {}): WorkflowDocument => ({
   ...workflowDocumentSchema.parse({ nonce: 'n', name: 'w', source: 'old', target: 'new', tables: ['t'], limits: {}, state, createdAt: '', journal: [] }),
   ...more,

@@ -1,6 +1,6 @@
 import { assertNever } from '../../core/assert-never.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
+import type { Verification, Verifying, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
 import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlDeps, Move } from '../move.ts';
 import type { RunningStreams } from '../streams/move-streams.ts';
@@ -64,19 +64,18 @@ export async function runRequest(context: RequestContext, request: WorkflowReque
   return 'again';
 }
 
+/** A verification that a fault has stopped is begun again where it was, unless it has come no further for so long. */
+const patienceMs = 300_000;
+const pauseMs = 1_000;
+
 async function verify(context: RequestContext, request: WorkflowRequest, signal: AbortSignal): Promise<void> {
-  const { move, serving, streams, deps, journal } = context;
+  const { deps, journal } = context;
   const replaced = new AbortController();
   const both = AbortSignal.any([signal, replaced.signal]);
   const watching = watchReplaced(context, request, replaced, both);
   const startedAt = deps.clock.monotonic();
   try {
-    if (serving !== 'source' && serving !== 'target')
-      throw new SwitchyardError(
-        'WORKFLOW_STATE',
-        'a cutover is under way or was left, or a store does not answer, or the tables have been given back: try again when one side serves',
-      );
-    const verification = await verifyMove({ move, primary: serving, stream: streams.stream(serving), clock: deps.clock }, both);
+    const verification = await verifyPatiently(context, request, both);
     await journal.finish(request, { error: null, verification }, signal);
   } catch (error) {
     signal.throwIfAborted();
@@ -86,6 +85,7 @@ async function verify(context: RequestContext, request: WorkflowRequest, signal:
       durationMs: Math.round(deps.clock.monotonic() - startedAt),
       rowsCompared: 0,
       differences: 0,
+      repaired: 0,
       sample: [],
       error: `${failure.reason}: ${failure.message}`,
     };
@@ -95,6 +95,37 @@ async function verify(context: RequestContext, request: WorkflowRequest, signal:
     await watching;
   }
 }
+
+async function verifyPatiently({ move, document, serving, streams, deps, journal }: RequestContext, request: WorkflowRequest, signal: AbortSignal): Promise<Verification> {
+  const { clock } = deps;
+  if (serving !== 'source' && serving !== 'target')
+    throw new SwitchyardError(
+      'WORKFLOW_STATE',
+      'a cutover is under way or was left, or a store does not answer, or the tables have been given back: try again when one side serves',
+    );
+  let verifying = document.verifying?.request === request.id ? document.verifying : begunNow(request, deps);
+  let progressedAt = clock.monotonic();
+  const onProgress = async (progress: Verifying): Promise<void> => {
+    verifying = progress;
+    progressedAt = clock.monotonic();
+    await journal.verifying(progress, signal);
+  };
+  for (;;) {
+    try {
+      const options = { move, primary: serving, stream: streams.stream(serving), clock, repair: request.repair };
+      return await verifyMove(options, verifying, onProgress, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const failure = asSwitchyardError(error);
+      const mayPass = failure.retryable || (failure.reason === 'STREAM_FAILED' && streams.status(serving).kind !== 'ended');
+      if (!mayPass || clock.monotonic() - progressedAt > patienceMs) throw failure;
+      deps.log.info({ err: failure, workflow: document.name }, 'a verification was stopped and goes on');
+      await clock.sleep(pauseMs, signal);
+    }
+  }
+}
+
+const begunNow = ({ id }: WorkflowRequest, { clock }: ControlDeps): Verifying => ({ request: id, startedAt: new Date(clock.now()).toISOString(), tables: [], sample: [] });
 
 /** A comparison of large tables takes long; a cancel asked for meanwhile need not wait for it. */
 async function watchReplaced({ view, deps, document }: RequestContext, request: WorkflowRequest, replaced: AbortController, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
 import type { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { Verification, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
+import type { Verification, Verifying, WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
 import { withRepair } from '../cutover/repair-record.ts';
 import type { ControlDeps } from '../move.ts';
 import { endingBegun, hasStep, transition, type WorkflowEvent } from './machine.ts';
@@ -44,10 +44,15 @@ export class WorkflowJournal {
     return this.update((current) => (current.message === clipped(message) ? null : { ...current, message: clipped(message) }), signal);
   }
 
+  /** How far a verification has come. */
+  verifying(verifying: Verifying, signal: AbortSignal): Promise<void> {
+    return this.update((current) => (current.request?.id === verifying.request ? { ...current, verifying } : null), signal);
+  }
+
   /** Ends a request: whoever waits for it finds how. One that has failed for good has not begun anything. */
   finish(request: WorkflowRequest, { error, event, verification }: RequestResult, signal: AbortSignal): Promise<void> {
     return this.update((current) => {
-      const { request: pending, ...rest } = current;
+      const { request: pending, verifying: _, ...rest } = current;
       const state = event === undefined ? null : transition(current.state, event);
       return {
         ...rest,

@@ -6,9 +6,10 @@ import { cutoverBench } from './cutover/cutover-bench.ts';
 import { fencesBench } from './fences/fences-bench.ts';
 import { httpBench } from './http/http-bench.ts';
 import { overheadBench } from './overhead/overhead-bench.ts';
+import { verifyBench } from './verify/verify-bench.ts';
 import { renderResult } from './render.ts';
 
-const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, apiBench, fencesBench];
+const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, apiBench, fencesBench, verifyBench];
 const shownViolations = 20;
 
 function wholeNumber(text: string): number {

@@ -154,7 +154,12 @@ test('a verification waits for it, and finds both sides equal', async () => {
   await untilAmount('777');
   const move = { name: 'move1', tables: TABLES, source: side('source'), target: side('target') };
   let isVerified = false;
-  const verified = verifyMove({ move, primary: 'source', stream: running.supervisor, clock: systemClock }, never()).finally(() => {
+  const verified = verifyMove(
+    { move, primary: 'source', stream: running.supervisor, clock: systemClock, repair: false },
+    { request: 'v', startedAt: new Date().toISOString(), tables: [], sample: [] },
+    async () => {},
+    never(),
+  ).finally(() => {
     isVerified = true;
   });
   await new Promise((resolve) => setTimeout(resolve, 500));

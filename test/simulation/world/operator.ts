@@ -58,7 +58,7 @@ export class Operator {
     const message = create(WorkflowSchema, { name: workflowName, source: 'old', target: 'new', tables: [...tableNames], limits: { attempts: 3 } });
     await this.#persist((signal) => this.#ask(signal, (session) => createWorkflow(session.context, message, false, session.signal)));
     while ((await this.#document())?.state !== 'running') await this.#process.clock.sleep(pollMs);
-    const verify = { name: workflowName, kind: 'verify' as const, keepData: false, validateOnly: false };
+    const verify = { name: workflowName, kind: 'verify' as const, keepData: false, repair: false, validateOnly: false };
     await this.#persist((signal) => this.#ask(signal, (session) => requestAndWait(session.context, verify, session.signal)));
   }
 
@@ -85,7 +85,9 @@ export class Operator {
     const kind = document?.state === 'switched' ? ('complete' as const) : ('cancel' as const);
     this.#options.journal.note('operator', `wants to ${kind}`);
     try {
-      await this.#ask(this.#limit(patienceMs), (session) => requestAndWait(session.context, { name: workflowName, kind, keepData: false, validateOnly: false }, session.signal));
+      await this.#ask(this.#limit(patienceMs), (session) =>
+        requestAndWait(session.context, { name: workflowName, kind, keepData: false, repair: false, validateOnly: false }, session.signal),
+      );
     } catch (error) {
       this.#options.journal.note('operator', 'failed', error);
     }

@@ -112,7 +112,7 @@ export class CutoverStage implements AsyncDisposable {
       journal: [],
       createdTables: [],
       progress: [],
-      verification: { finishedAt: new Date().toISOString(), durationMs: 1, rowsCompared: 100, differences: 0, sample: [] },
+      verification: { finishedAt: new Date().toISOString(), durationMs: 1, rowsCompared: 100, differences: 0, repaired: 0, sample: [] },
       cutovers: [],
     };
     await this.topology.updateRules(

@@ -20,6 +20,14 @@ const POSTGRES_PROGRAMS = ['postgres', 'initdb', 'pg_ctl', 'psql', 'pgbench'] as
 const POSTGRES_HINT =
   'PostgreSQL 15 or newer is needed and was not found: install its server, psql and pgbench (Debian: apt-get install postgresql), or put their folder into your PATH.';
 
+const OLDEST_MARIADB = [10, 6] as const;
+const MARIADB_PROGRAMS = {
+  server: ['usr/sbin/mariadbd', 'sbin/mariadbd'],
+  client: ['usr/bin/mariadb', 'bin/mariadb'],
+  install: ['usr/bin/mariadb-install-db', 'bin/mariadb-install-db'],
+} as const;
+const MARIADB_HINT = 'MariaDB 10.6 or newer is needed and was not found: install its server and client (Debian: apt-get install mariadb-server).';
+
 /** Where to look; the defaults are this machine's. */
 export interface SearchPlaces {
   /** Like the environment variable PATH. */
@@ -34,6 +42,19 @@ export interface SearchPlaces {
 export interface PostgresPrograms {
   readonly version: number;
   readonly folder: string;
+  /** For the programs' environment: where unpacked libraries are, when they are not installed. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Programs of one version of MariaDB, by their paths. */
+export interface MariaDbPrograms {
+  /** Such as "10.11.19". */
+  readonly version: string;
+  /** Folder that the server takes its messages and scripts from: `--basedir`. */
+  readonly base: string;
+  readonly server: string;
+  readonly client: string;
+  readonly install: string;
   /** For the programs' environment: where unpacked libraries are, when they are not installed. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -124,10 +145,49 @@ export function findPostgres(places: SearchPlaces = {}): Promise<PostgresProgram
   });
 }
 
+/**
+ * MariaDB's server, client and installer: the machine's own under `/usr`, else Debian's packages, unpacked into `.cache/mariadb` (nothing is installed and no server started). Rejects with one line that says what to do where
+ * that is not possible.
+ */
+export function findMariaDb(places: SearchPlaces = {}): Promise<MariaDbPrograms> {
+  return once(JSON.stringify(['mariadb', places]), async () => {
+    const installed = await mariaDbUnder('/');
+    if (installed !== undefined) return installed;
+    const folder = join(places.cacheFolder ?? (await cacheForServers()), 'mariadb');
+    const cached = await mariaDbUnder(folder);
+    if (cached !== undefined) return cached;
+    await unpackDebianPackages({ packages: ['mariadb-server'], aptFolder: places.aptFolder ?? APT_FOLDER, into: folder }).catch((cause: Error) => {
+      throw new Error(`${MARIADB_HINT} (Downloading it from Debian failed: ${oneLine(cause)})`, { cause });
+    });
+    const unpacked = await mariaDbUnder(folder);
+    if (unpacked === undefined) throw new Error(`${MARIADB_HINT} (What Debian has is incomplete or older.)`);
+    return unpacked;
+  });
+}
+
+async function mariaDbUnder(root: string): Promise<MariaDbPrograms | undefined> {
+  const pathOf = async (candidates: readonly string[]): Promise<string | undefined> => {
+    for (const candidate of candidates) if (await isExecutable(join(root, candidate))) return join(root, candidate);
+    return undefined;
+  };
+  const [server, client, install] = await Promise.all([MARIADB_PROGRAMS.server, MARIADB_PROGRAMS.client, MARIADB_PROGRAMS.install].map(pathOf));
+  if (server === undefined || client === undefined || install === undefined) return undefined;
+  const env = root === '/' ? {} : { LD_LIBRARY_PATH: await librariesUnder(root) };
+  const version = /\d+\.\d+\.\d+/.exec(await runCommand(server, ['--no-defaults', '--version'], { env }))?.[0] ?? '';
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor, oldestMinor] = OLDEST_MARIADB;
+  if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) return undefined;
+  return { version, base: join(root, 'usr'), server, client, install, env };
+}
+
 async function unpackedPostgres(folder: string): Promise<PostgresPrograms | undefined> {
+  return newestPostgres(await versionFolders(join(folder, 'usr/lib/postgresql')), { LD_LIBRARY_PATH: await librariesUnder(folder) });
+}
+
+/** Where the libraries of packages are that were unpacked into this folder. */
+async function librariesUnder(folder: string): Promise<string> {
   const libraries = (await readdir(join(folder, 'usr/lib')).catch(() => [])).filter((name) => name.endsWith('-linux-gnu'));
-  const env = { LD_LIBRARY_PATH: libraries.map((name) => join(folder, 'usr/lib', name)).join(delimiter) };
-  return newestPostgres(await versionFolders(join(folder, 'usr/lib/postgresql')), env);
+  return libraries.map((name) => join(folder, 'usr/lib', name)).join(delimiter);
 }
 
 async function versionFolders(parent: string): Promise<readonly string[]> {

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/workflows.proto.
  */
 export const file_switchyard_control_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiuwQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBA0IJCgdfbGFnX21zIoEBCg1DdXRvdmVyTGltaXRzEhYKDmhvbGRfYnVkZ2V0X21zGAEgASgFEhAKCGF0dGVtcHRzGAIgASgFEg4KBmxhZ19tcxgDIAEoBRIaChJ2ZXJpZmljYXRpb25fYWdlX3MYBCABKAUSGgoSdHJhbnNhY3Rpb25fYWdlX21zGAUgASgFIlUKDVRhYmxlUHJvZ3Jlc3MSDQoFdGFibGUYASABKAkSEwoLcm93c19jb3BpZWQYAiABKAMSEgoKcm93c190b3RhbBgDIAEoAxIMCgRkb25lGAQgASgIIsIBCgxWZXJpZmljYXRpb24SLwoLZmluaXNoZWRfYXQYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhUKDXJvd3NfY29tcGFyZWQYAiABKAMSEwoLZGlmZmVyZW5jZXMYAyABKAMSMQoGc2FtcGxlGAQgAygLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkRpZmZlcmVuY2USEwoLZHVyYXRpb25fbXMYBSABKAMSDQoFZXJyb3IYBiABKAkiYgoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciKgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJLChZWZXJpZnlXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IkAKFFN3aXRjaFRyYWZmaWNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIl0KFVN3aXRjaFRyYWZmaWNSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIRCgl1bmNoYW5nZWQYAiABKAgiQQoVUmV2ZXJzZVRyYWZmaWNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIl4KFlJldmVyc2VUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkMKF0NvbXBsZXRlV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIk0KGENvbXBsZXRlV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJUChVDYW5jZWxXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhEKCWtlZXBfZGF0YRgCIAEoCBIVCg12YWxpZGF0ZV9vbmx5GAMgASgIIksKFkNhbmNlbFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciKgoVUmVwYWlyV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJcChZSZXBhaXJXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Eg8KB2FjdGlvbnMYAiADKAkq9wEKDVdvcmtmbG93U3RhdGUSHgoaV09SS0ZMT1dfU1RBVEVfVU5TUEVDSUZJRUQQABIaChZXT1JLRkxPV19TVEFURV9DUkVBVEVEEAESGgoWV09SS0ZMT1dfU1RBVEVfQ09QWUlORxACEhoKFldPUktGTE9XX1NUQVRFX1JVTk5JTkcQAxIbChdXT1JLRkxPV19TVEFURV9TV0lUQ0hFRBAEEhwKGFdPUktGTE9XX1NUQVRFX0NPTVBMRVRFRBAFEhwKGFdPUktGTE9XX1NUQVRFX0NBTkNFTExFRBAGEhkKFVdPUktGTE9XX1NUQVRFX0ZBSUxFRBAHMtsLCg9Xb3JrZmxvd1NlcnZpY2UShwEKDkNyZWF0ZVdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWF0ZVdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1Jlc3BvbnNlIhiC0+STAhI6ASoiDS92MS93b3JrZmxvd3MSggEKC0dldFdvcmtmbG93Eikuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldFdvcmtmbG93UmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1Jlc3BvbnNlIhyC0+STAhYSFC92MS93b3JrZmxvd3Mve25hbWV9EoEBCg1MaXN0V29ya2Zsb3dzEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RXb3JrZmxvd3NSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkxpc3RXb3JrZmxvd3NSZXNwb25zZSIVgtPkkwIPEg0vdjEvd29ya2Zsb3dzEpABCg1XYXRjaFdvcmtmbG93Eisuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXNwb25zZSIigtPkkwIcEhovdjEvd29ya2Zsb3dzL3tuYW1lfTp3YXRjaDABEpUBCg5WZXJpZnlXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5V29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTp2ZXJpZnkSmQEKDVN3aXRjaFRyYWZmaWMSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1Jlc3BvbnNlIi2C0+STAic6ASoiIi92MS93b3JrZmxvd3Mve25hbWV9OnN3aXRjaFRyYWZmaWMSnQEKDlJldmVyc2VUcmFmZmljEiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXZlcnNlVHJhZmZpY1Jlc3BvbnNlIi6C0+STAig6ASoiIy92MS93b3JrZmxvd3Mve25hbWV9OnJldmVyc2VUcmFmZmljEp0BChBDb21wbGV0ZVdvcmtmbG93Ei4uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXF1ZXN0Gi8uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXNwb25zZSIogtPkkwIiOgEqIh0vdjEvd29ya2Zsb3dzL3tuYW1lfTpjb21wbGV0ZRKVAQoOQ2FuY2VsV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNhbmNlbFdvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06Y2FuY2VsEpUBCg5SZXBhaXJXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmVwYWlyV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpyZXBhaXJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEi9QQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBAxI4Cgl2ZXJpZnlpbmcYDyABKAsyIC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5aW5nQgPgQQNCCQoHX2xhZ19tcyKBAQoNQ3V0b3ZlckxpbWl0cxIWCg5ob2xkX2J1ZGdldF9tcxgBIAEoBRIQCghhdHRlbXB0cxgCIAEoBRIOCgZsYWdfbXMYAyABKAUSGgoSdmVyaWZpY2F0aW9uX2FnZV9zGAQgASgFEhoKEnRyYW5zYWN0aW9uX2FnZV9tcxgFIAEoBSJVCg1UYWJsZVByb2dyZXNzEg0KBXRhYmxlGAEgASgJEhMKC3Jvd3NfY29waWVkGAIgASgDEhIKCnJvd3NfdG90YWwYAyABKAMSDAoEZG9uZRgEIAEoCCLUAQoMVmVyaWZpY2F0aW9uEi8KC2ZpbmlzaGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEjEKBnNhbXBsZRgEIAMoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5EaWZmZXJlbmNlEhMKC2R1cmF0aW9uX21zGAUgASgDEg0KBWVycm9yGAYgASgJEhAKCHJlcGFpcmVkGAcgASgDInMKCVZlcmlmeWluZxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2CgZ0YWJsZXMYAiADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVGFibGVDb21wYXJpc29uImwKD1RhYmxlQ29tcGFyaXNvbhINCgV0YWJsZRgBIAEoCRIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEhAKCHJlcGFpcmVkGAQgASgDEgwKBGRvbmUYBSABKAgidAoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJEhAKCHJlcGFpcmVkGAYgASgIIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciOgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZyZXBhaXIYAiABKAgiSwoWVmVyaWZ5V29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJAChRTd2l0Y2hUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJdChVTd2l0Y2hUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkEKFVJldmVyc2VUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJeChZSZXZlcnNlVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJDChdDb21wbGV0ZVdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJNChhDb21wbGV0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciVAoVQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIRCglrZWVwX2RhdGEYAiABKAgSFQoNdmFsaWRhdGVfb25seRgDIAEoCCJLChZDYW5jZWxXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IioKFVJlcGFpcldvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiXAoWUmVwYWlyV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIPCgdhY3Rpb25zGAIgAygJKvcBCg1Xb3JrZmxvd1N0YXRlEh4KGldPUktGTE9XX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0ZMT1dfU1RBVEVfQ1JFQVRFRBABEhoKFldPUktGTE9XX1NUQVRFX0NPUFlJTkcQAhIaChZXT1JLRkxPV19TVEFURV9SVU5OSU5HEAMSGwoXV09SS0ZMT1dfU1RBVEVfU1dJVENIRUQQBBIcChhXT1JLRkxPV19TVEFURV9DT01QTEVURUQQBRIcChhXT1JLRkxPV19TVEFURV9DQU5DRUxMRUQQBhIZChVXT1JLRkxPV19TVEFURV9GQUlMRUQQBzLbCwoPV29ya2Zsb3dTZXJ2aWNlEocBCg5DcmVhdGVXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIYgtPkkwISOgEqIg0vdjEvd29ya2Zsb3dzEoIBCgtHZXRXb3JrZmxvdxIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1JlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXNwb25zZSIcgtPkkwIWEhQvdjEvd29ya2Zsb3dzL3tuYW1lfRKBAQoNTGlzdFdvcmtmbG93cxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiFYLT5JMCDxINL3YxL3dvcmtmbG93cxKQAQoNV2F0Y2hXb3JrZmxvdxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFdvcmtmbG93UmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFdvcmtmbG93UmVzcG9uc2UiIoLT5JMCHBIaL3YxL3dvcmtmbG93cy97bmFtZX06d2F0Y2gwARKVAQoOVmVyaWZ5V29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlZlcmlmeVdvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06dmVyaWZ5EpkBCg1Td2l0Y2hUcmFmZmljEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLlN3aXRjaFRyYWZmaWNSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlN3aXRjaFRyYWZmaWNSZXNwb25zZSItgtPkkwInOgEqIiIvdjEvd29ya2Zsb3dzL3tuYW1lfTpzd2l0Y2hUcmFmZmljEp0BCg5SZXZlcnNlVHJhZmZpYxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXZlcnNlVHJhZmZpY1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmV2ZXJzZVRyYWZmaWNSZXNwb25zZSIugtPkkwIoOgEqIiMvdjEvd29ya2Zsb3dzL3tuYW1lfTpyZXZlcnNlVHJhZmZpYxKdAQoQQ29tcGxldGVXb3JrZmxvdxIuLnN3aXRjaHlhcmQuY29udHJvbC52MS5Db21wbGV0ZVdvcmtmbG93UmVxdWVzdBovLnN3aXRjaHlhcmQuY29udHJvbC52MS5Db21wbGV0ZVdvcmtmbG93UmVzcG9uc2UiKILT5JMCIjoBKiIdL3YxL3dvcmtmbG93cy97bmFtZX06Y29tcGxldGUSlQEKDkNhbmNlbFdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNhbmNlbFdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5DYW5jZWxXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OmNhbmNlbBKVAQoOUmVwYWlyV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmVwYWlyV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlcGFpcldvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06cmVwYWlyYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
 
 /**
  * @generated from message switchyard.control.v1.Workflow
@@ -101,6 +101,13 @@ export type Workflow = Message<"switchyard.control.v1.Workflow"> & {
    * @generated from field: repeated switchyard.control.v1.FenceRow fences = 14;
    */
   fences: FenceRow[];
+
+  /**
+   * A verification under way, written down every few seconds; absent while there is none.
+   *
+   * @generated from field: switchyard.control.v1.Verifying verifying = 15;
+   */
+  verifying?: Verifying | undefined;
 };
 
 /**
@@ -203,17 +210,21 @@ export type Verification = Message<"switchyard.control.v1.Verification"> & {
   finishedAt?: Timestamp | undefined;
 
   /**
+   * Rows of the side that serves.
+   *
    * @generated from field: int64 rows_compared = 2;
    */
   rowsCompared: bigint;
 
   /**
+   * Rows that differ and were left so.
+   *
    * @generated from field: int64 differences = 3;
    */
   differences: bigint;
 
   /**
-   * The first few.
+   * Of the first few rows that differ, or did until they were repaired.
    *
    * @generated from field: repeated switchyard.control.v1.Difference sample = 4;
    */
@@ -228,6 +239,13 @@ export type Verification = Message<"switchyard.control.v1.Verification"> & {
    * @generated from field: string error = 6;
    */
   error: string;
+
+  /**
+   * Rows that differed and were made like those of the side that serves.
+   *
+   * @generated from field: int64 repaired = 7;
+   */
+  repaired: bigint;
 };
 
 /**
@@ -236,6 +254,67 @@ export type Verification = Message<"switchyard.control.v1.Verification"> & {
  */
 export const VerificationSchema: GenMessage<Verification> = /*@__PURE__*/
   messageDesc(file_switchyard_control_v1_workflows, 3);
+
+/**
+ * @generated from message switchyard.control.v1.Verifying
+ */
+export type Verifying = Message<"switchyard.control.v1.Verifying"> & {
+  /**
+   * @generated from field: google.protobuf.Timestamp started_at = 1;
+   */
+  startedAt?: Timestamp | undefined;
+
+  /**
+   * A table that is not in here has not been begun.
+   *
+   * @generated from field: repeated switchyard.control.v1.TableComparison tables = 2;
+   */
+  tables: TableComparison[];
+};
+
+/**
+ * Describes the message switchyard.control.v1.Verifying.
+ * Use `create(VerifyingSchema)` to create a new message.
+ */
+export const VerifyingSchema: GenMessage<Verifying> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 4);
+
+/**
+ * @generated from message switchyard.control.v1.TableComparison
+ */
+export type TableComparison = Message<"switchyard.control.v1.TableComparison"> & {
+  /**
+   * @generated from field: string table = 1;
+   */
+  table: string;
+
+  /**
+   * @generated from field: int64 rows_compared = 2;
+   */
+  rowsCompared: bigint;
+
+  /**
+   * @generated from field: int64 differences = 3;
+   */
+  differences: bigint;
+
+  /**
+   * @generated from field: int64 repaired = 4;
+   */
+  repaired: bigint;
+
+  /**
+   * @generated from field: bool done = 5;
+   */
+  done: boolean;
+};
+
+/**
+ * Describes the message switchyard.control.v1.TableComparison.
+ * Use `create(TableComparisonSchema)` to create a new message.
+ */
+export const TableComparisonSchema: GenMessage<TableComparison> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 5);
 
 /**
  * @generated from message switchyard.control.v1.Difference
@@ -267,6 +346,13 @@ export type Difference = Message<"switchyard.control.v1.Difference"> & {
    * @generated from field: string target_value = 5;
    */
   targetValue: string;
+
+  /**
+   * Both sides are the same by now.
+   *
+   * @generated from field: bool repaired = 6;
+   */
+  repaired: boolean;
 };
 
 /**
@@ -274,7 +360,7 @@ export type Difference = Message<"switchyard.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 4);
+  messageDesc(file_switchyard_control_v1_workflows, 6);
 
 /**
  * @generated from message switchyard.control.v1.Cutover
@@ -349,7 +435,7 @@ export type Cutover = Message<"switchyard.control.v1.Cutover"> & {
  * Use `create(CutoverSchema)` to create a new message.
  */
 export const CutoverSchema: GenMessage<Cutover> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 5);
+  messageDesc(file_switchyard_control_v1_workflows, 7);
 
 /**
  * @generated from message switchyard.control.v1.AbortedAttempt
@@ -376,7 +462,7 @@ export type AbortedAttempt = Message<"switchyard.control.v1.AbortedAttempt"> & {
  * Use `create(AbortedAttemptSchema)` to create a new message.
  */
 export const AbortedAttemptSchema: GenMessage<AbortedAttempt> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 6);
+  messageDesc(file_switchyard_control_v1_workflows, 8);
 
 /**
  * @generated from message switchyard.control.v1.CutoverStep
@@ -408,7 +494,7 @@ export type CutoverStep = Message<"switchyard.control.v1.CutoverStep"> & {
  * Use `create(CutoverStepSchema)` to create a new message.
  */
 export const CutoverStepSchema: GenMessage<CutoverStep> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 7);
+  messageDesc(file_switchyard_control_v1_workflows, 9);
 
 /**
  * @generated from message switchyard.control.v1.FenceRow
@@ -450,7 +536,7 @@ export type FenceRow = Message<"switchyard.control.v1.FenceRow"> & {
  * Use `create(FenceRowSchema)` to create a new message.
  */
 export const FenceRowSchema: GenMessage<FenceRow> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 8);
+  messageDesc(file_switchyard_control_v1_workflows, 10);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowRequest
@@ -474,7 +560,7 @@ export type CreateWorkflowRequest = Message<"switchyard.control.v1.CreateWorkflo
  * Use `create(CreateWorkflowRequestSchema)` to create a new message.
  */
 export const CreateWorkflowRequestSchema: GenMessage<CreateWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 9);
+  messageDesc(file_switchyard_control_v1_workflows, 11);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowResponse
@@ -491,7 +577,7 @@ export type CreateWorkflowResponse = Message<"switchyard.control.v1.CreateWorkfl
  * Use `create(CreateWorkflowResponseSchema)` to create a new message.
  */
 export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 10);
+  messageDesc(file_switchyard_control_v1_workflows, 12);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowRequest
@@ -508,7 +594,7 @@ export type GetWorkflowRequest = Message<"switchyard.control.v1.GetWorkflowReque
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 11);
+  messageDesc(file_switchyard_control_v1_workflows, 13);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowResponse
@@ -525,7 +611,7 @@ export type GetWorkflowResponse = Message<"switchyard.control.v1.GetWorkflowResp
  * Use `create(GetWorkflowResponseSchema)` to create a new message.
  */
 export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 12);
+  messageDesc(file_switchyard_control_v1_workflows, 14);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsRequest
@@ -547,7 +633,7 @@ export type ListWorkflowsRequest = Message<"switchyard.control.v1.ListWorkflowsR
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 13);
+  messageDesc(file_switchyard_control_v1_workflows, 15);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsResponse
@@ -569,7 +655,7 @@ export type ListWorkflowsResponse = Message<"switchyard.control.v1.ListWorkflows
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 14);
+  messageDesc(file_switchyard_control_v1_workflows, 16);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowRequest
@@ -586,7 +672,7 @@ export type WatchWorkflowRequest = Message<"switchyard.control.v1.WatchWorkflowR
  * Use `create(WatchWorkflowRequestSchema)` to create a new message.
  */
 export const WatchWorkflowRequestSchema: GenMessage<WatchWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 15);
+  messageDesc(file_switchyard_control_v1_workflows, 17);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowResponse
@@ -603,7 +689,7 @@ export type WatchWorkflowResponse = Message<"switchyard.control.v1.WatchWorkflow
  * Use `create(WatchWorkflowResponseSchema)` to create a new message.
  */
 export const WatchWorkflowResponseSchema: GenMessage<WatchWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 16);
+  messageDesc(file_switchyard_control_v1_workflows, 18);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowRequest
@@ -613,6 +699,13 @@ export type VerifyWorkflowRequest = Message<"switchyard.control.v1.VerifyWorkflo
    * @generated from field: string name = 1;
    */
   name: string;
+
+  /**
+   * Makes rows that differ like those of the side that serves, in the same transactions in which its changes are applied.
+   *
+   * @generated from field: bool repair = 2;
+   */
+  repair: boolean;
 };
 
 /**
@@ -620,7 +713,7 @@ export type VerifyWorkflowRequest = Message<"switchyard.control.v1.VerifyWorkflo
  * Use `create(VerifyWorkflowRequestSchema)` to create a new message.
  */
 export const VerifyWorkflowRequestSchema: GenMessage<VerifyWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 17);
+  messageDesc(file_switchyard_control_v1_workflows, 19);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowResponse
@@ -637,7 +730,7 @@ export type VerifyWorkflowResponse = Message<"switchyard.control.v1.VerifyWorkfl
  * Use `create(VerifyWorkflowResponseSchema)` to create a new message.
  */
 export const VerifyWorkflowResponseSchema: GenMessage<VerifyWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 18);
+  messageDesc(file_switchyard_control_v1_workflows, 20);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficRequest
@@ -661,7 +754,7 @@ export type SwitchTrafficRequest = Message<"switchyard.control.v1.SwitchTrafficR
  * Use `create(SwitchTrafficRequestSchema)` to create a new message.
  */
 export const SwitchTrafficRequestSchema: GenMessage<SwitchTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 19);
+  messageDesc(file_switchyard_control_v1_workflows, 21);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficResponse
@@ -685,7 +778,7 @@ export type SwitchTrafficResponse = Message<"switchyard.control.v1.SwitchTraffic
  * Use `create(SwitchTrafficResponseSchema)` to create a new message.
  */
 export const SwitchTrafficResponseSchema: GenMessage<SwitchTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 20);
+  messageDesc(file_switchyard_control_v1_workflows, 22);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficRequest
@@ -707,7 +800,7 @@ export type ReverseTrafficRequest = Message<"switchyard.control.v1.ReverseTraffi
  * Use `create(ReverseTrafficRequestSchema)` to create a new message.
  */
 export const ReverseTrafficRequestSchema: GenMessage<ReverseTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 21);
+  messageDesc(file_switchyard_control_v1_workflows, 23);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficResponse
@@ -731,7 +824,7 @@ export type ReverseTrafficResponse = Message<"switchyard.control.v1.ReverseTraff
  * Use `create(ReverseTrafficResponseSchema)` to create a new message.
  */
 export const ReverseTrafficResponseSchema: GenMessage<ReverseTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 22);
+  messageDesc(file_switchyard_control_v1_workflows, 24);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowRequest
@@ -753,7 +846,7 @@ export type CompleteWorkflowRequest = Message<"switchyard.control.v1.CompleteWor
  * Use `create(CompleteWorkflowRequestSchema)` to create a new message.
  */
 export const CompleteWorkflowRequestSchema: GenMessage<CompleteWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 23);
+  messageDesc(file_switchyard_control_v1_workflows, 25);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowResponse
@@ -770,7 +863,7 @@ export type CompleteWorkflowResponse = Message<"switchyard.control.v1.CompleteWo
  * Use `create(CompleteWorkflowResponseSchema)` to create a new message.
  */
 export const CompleteWorkflowResponseSchema: GenMessage<CompleteWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 24);
+  messageDesc(file_switchyard_control_v1_workflows, 26);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowRequest
@@ -799,7 +892,7 @@ export type CancelWorkflowRequest = Message<"switchyard.control.v1.CancelWorkflo
  * Use `create(CancelWorkflowRequestSchema)` to create a new message.
  */
 export const CancelWorkflowRequestSchema: GenMessage<CancelWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 25);
+  messageDesc(file_switchyard_control_v1_workflows, 27);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowResponse
@@ -816,7 +909,7 @@ export type CancelWorkflowResponse = Message<"switchyard.control.v1.CancelWorkfl
  * Use `create(CancelWorkflowResponseSchema)` to create a new message.
  */
 export const CancelWorkflowResponseSchema: GenMessage<CancelWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 26);
+  messageDesc(file_switchyard_control_v1_workflows, 28);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowRequest
@@ -833,7 +926,7 @@ export type RepairWorkflowRequest = Message<"switchyard.control.v1.RepairWorkflo
  * Use `create(RepairWorkflowRequestSchema)` to create a new message.
  */
 export const RepairWorkflowRequestSchema: GenMessage<RepairWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 27);
+  messageDesc(file_switchyard_control_v1_workflows, 29);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowResponse
@@ -857,7 +950,7 @@ export type RepairWorkflowResponse = Message<"switchyard.control.v1.RepairWorkfl
  * Use `create(RepairWorkflowResponseSchema)` to create a new message.
  */
 export const RepairWorkflowResponseSchema: GenMessage<RepairWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 28);
+  messageDesc(file_switchyard_control_v1_workflows, 30);
 
 /**
  * @generated from enum switchyard.control.v1.WorkflowState
