@@ -9,14 +9,14 @@ import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionO
 import { textFromElements } from '../array-text.ts';
 import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
-import { sqlState, unpreparedStates } from '../errors.ts';
-import { ConnectionPool } from '../pool.ts';
+import { connectError, sqlState, unpreparedStates } from '../errors.ts';
+import { ConnectionPool } from '../../connection-pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
 import { Session, type Statement } from '../session.ts';
-import { SilenceWatch } from '../silence-watch.ts';
+import { silenceWatch } from '../lookout.ts';
 import { watchedText } from '../watched.ts';
 import { JointReads } from './joint-reads.ts';
-import { onLive, onSession } from './live-session.ts';
+import { onLive, onSession } from '../../live-session.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
 import { checkGone, eventReader, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
@@ -35,19 +35,20 @@ export function openDataStore(options: StoreOptions): DataStore {
 }
 
 class PostgresDataStore implements DataStore {
-  readonly #pool: ConnectionPool;
+  readonly #pool: ConnectionPool<Session>;
   readonly #jointReads: JointReads;
   readonly #eventLines = new EventLines();
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
-    const watch = new SilenceWatch(config, options.clock);
+    const watch = silenceWatch(config, options.clock);
     this.#pool = new ConnectionPool({
       login: config.login,
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
       open: (signal, onLost) => Session.open(config, { clock: options.clock, watch, onLost }, signal),
+      connectError,
       onBackgroundError: options.onBackgroundError,
     });
     this.#jointReads = new JointReads(this.#pool, options.clock);

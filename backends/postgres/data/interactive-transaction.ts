@@ -15,8 +15,9 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataTransaction, TransactionOptions } from '../../backend.ts';
 import { noSavepoint, TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
-import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { CANCELED_STATE, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
 import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
@@ -32,7 +33,7 @@ const lockText: Readonly<Record<RowLock, string>> = { share: 'FOR SHARE', update
  * a text that was parsed before a cutover closed the table would still be answered after it.
  */
 export class InteractiveTransaction implements DataTransaction {
-  readonly #pool: ConnectionPool;
+  readonly #pool: ConnectionPool<Session>;
   readonly #session: Session;
   readonly #options: TransactionOptions;
   #wasCommitted = false;
@@ -44,13 +45,13 @@ export class InteractiveTransaction implements DataTransaction {
   /** Whether the store is prepared for cutovers: else nobody fences it. */
   #canHold = false;
 
-  private constructor(pool: ConnectionPool, session: Session, options: TransactionOptions) {
+  private constructor(pool: ConnectionPool<Session>, session: Session, options: TransactionOptions) {
     this.#pool = pool;
     this.#session = session;
     this.#options = options;
   }
 
-  static async begin(pool: ConnectionPool, options: TransactionOptions, signal: AbortSignal): Promise<InteractiveTransaction> {
+  static async begin(pool: ConnectionPool<Session>, options: TransactionOptions, signal: AbortSignal): Promise<InteractiveTransaction> {
     const session = await pool.acquire(signal);
     const transaction = new InteractiveTransaction(pool, session, options);
     try {

@@ -2,9 +2,10 @@ import type { Clock } from '../../../core/clock.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { Outcome, TextRow } from '../batch.ts';
-import { abortError, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
-import type { Statement } from '../session.ts';
+import { storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
+import type { Session, Statement } from '../session.ts';
 import { runRead } from './read.ts';
 
 /** Reads that share one connection at most. More would save little and make the last wait for all. */
@@ -24,11 +25,11 @@ interface JointRead {
  * They share a transaction, in which a later statement may not notice that the right to read was taken away meanwhile. All of them began before that transaction did, so none can miss a write that was acknowledged before its call.
  */
 export class JointReads {
-  readonly #pool: ConnectionPool;
+  readonly #pool: ConnectionPool<Session>;
   readonly #clock: Clock;
   readonly #waiting = new Map<TableSchema, JointRead[]>();
 
-  constructor(pool: ConnectionPool, clock: Clock) {
+  constructor(pool: ConnectionPool<Session>, clock: Clock) {
     this.#pool = pool;
     this.#clock = clock;
   }

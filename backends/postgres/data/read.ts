@@ -1,9 +1,10 @@
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { abortError, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { TextRow } from '../batch.ts';
 import type { Session, Statement } from '../session.ts';
-import { onLive } from './live-session.ts';
+import { onLive } from '../../live-session.ts';
 
 /** Rows of one statement. */
 export interface ReadRows {
@@ -13,16 +14,16 @@ export interface ReadRows {
 }
 
 /** Runs one reading statement on a connection of the pool. An abort rejects at once; the connection comes back when the store has ended the statement. */
-export async function runRead(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
+export async function runRead(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
   return (await runReadCut(pool, statement, signal, table)).rows;
 }
 
 /** The same of a statement whose rows may be cut. */
-export function runReadCut(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+export function runReadCut(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
   return onLive(signal, () => readOnce(pool, statement, signal, table));
 }
 
-async function readOnce(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+async function readOnce(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
   const session = await pool.acquire(signal);
   const { promise, resolve, reject } = Promise.withResolvers<ReadRows>();
   const onAbort = (): void => reject(abortError(signal));

@@ -1,6 +1,8 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { Outcome } from '../batch.ts';
-import { abortError, CANCELED_STATE, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { CANCELED_STATE, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import { LostInBetween } from '../../live-session.ts';
 import type { Session, Statement } from '../session.ts';
 
 const begin: Statement = { text: 'BEGIN', values: [], prepared: true };
@@ -13,13 +15,6 @@ const IDLE_TRANSACTION_STATE = '25P03';
 export interface Step {
   readonly statement: Statement;
   readonly explain: (error: unknown) => SwitchyardError;
-}
-
-/** The connection was lost while the server had nothing to do for the open transaction: definitely not applied. */
-export class LostInBetween extends SwitchyardError {
-  constructor(cause?: unknown) {
-    super('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent', { cause });
-  }
 }
 
 export type DoneStep = Extract<Outcome, { ok: true }>;

@@ -3,13 +3,14 @@ import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import { notARecord, type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
 import type { TextRow } from '../batch.ts';
 import { bufferOf, bytesFromText } from '../cells.ts';
-import { abortError, sqlState, storeError, unpreparedStates } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { sqlState, storeError, unpreparedStates } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { readOn } from './read.ts';
 import { beginTransaction, commitTransaction, inTransaction } from './transaction.ts';
 import { type DoneWrite, type PlannedWrite, settleAll, stepOf } from './write.ts';
-import { onSession } from './live-session.ts';
+import { onSession } from '../../live-session.ts';
 
 const findText = 'SELECT table_name, digest, result FROM switchyard.request WHERE caller = $1 AND request_id = $2';
 const recordText = 'INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ($1, $2, $3, $4, $5)';
@@ -25,7 +26,7 @@ const repeatableStates: readonly (string | null)[] = ['23505', '26000'];
  * first has ended; what it fails with then may be the first one's doing, so that it looks for the record once more. That also finds a first one whose connection is gone while its COMMIT was under way.
  */
 export async function runWritesOnce(
-  pool: ConnectionPool,
+  pool: ConnectionPool<Session>,
   writes: readonly PlannedWrite[],
   request: OnceRequest,
   encode: (done: readonly DoneWrite[]) => Uint8Array,

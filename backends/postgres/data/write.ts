@@ -1,12 +1,13 @@
 import type { WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { CANCELED_STATE, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import { readOn } from './read.ts';
 import type { TextRow } from '../batch.ts';
 import type { BatchResult, Session, Statement } from '../session.ts';
-import { onSession } from './live-session.ts';
+import { onSession } from '../../live-session.ts';
 import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step, unknownAfterAbort } from './transaction.ts';
 
 export interface PlannedWrite {
@@ -29,7 +30,7 @@ export type MakeAnswer<T> = (done: readonly DoneWrite[], isCommitted: boolean) =
  * Runs the writes on a connection of the pool, all or nothing. One write is one statement that commits by itself. Several are sent at once behind BEGIN; only when every answer is good is COMMIT
  * sent, so that until then every failure, the loss of the connection included, is definitely not applied.
  */
-export async function runWrites<T>(pool: ConnectionPool, writes: readonly PlannedWrite[], make: MakeAnswer<T>, signal: AbortSignal): Promise<T> {
+export async function runWrites<T>(pool: ConnectionPool<Session>, writes: readonly PlannedWrite[], make: MakeAnswer<T>, signal: AbortSignal): Promise<T> {
   const [first] = writes;
   if (first === undefined) return make([], false);
   return onSession(pool, signal, async (session) =>
