@@ -10,7 +10,10 @@ export const OWN_PREFIX = 'switchyard_';
 export const FENCE_TABLE = 'switchyard_fence';
 /** Records of the writes that are done once: caller, request_id, table_name (key together), digest, result, recorded_at (BIGINT, microseconds since the epoch). */
 export const REQUEST_TABLE = 'switchyard_request';
-/** One row per stream that leads here: id (key), workflow, token, position, marker. A transaction with rows of it is a player's. */
+/**
+ * One row per stream that leads here: id (key), workflow, token, position, marker, applied (BIGINT, 0 at first). A transaction with rows of it is a player's. The log has no row of an update that changes nothing, so every transaction of a player
+ * counts `applied` up.
+ */
 export const STREAM_TABLE = 'switchyard_stream';
 /** Progress of copies: stream, table_name (key together), last_key, row_count, done. */
 export const COPY_TABLE = 'switchyard_copy';
