@@ -199,7 +199,7 @@ BEGIN
   SELECT attempt INTO found_number FROM ${LOG_ATTEMPT_TABLE} WHERE stream = in_stream;
   IF found_number > in_attempt THEN RETURN NULL; END IF;
   SET present = @@global.gtid_binlog_pos;
-  REPLACE INTO ${LOG_TABLE} (stream, workflow, tables, confirmed) VALUES (in_stream, in_workflow, in_tables, present);
+  REPLACE INTO ${LOG_TABLE} (stream, workflow, tables, position) VALUES (in_stream, in_workflow, in_tables, present);
   RETURN present;
 END`;
 

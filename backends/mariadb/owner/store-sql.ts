@@ -12,7 +12,7 @@ export const GATE_TABLE = 'switchyard_gate';
  * snapshot meets it closed. What opens the table again adds a row of its own, and so waits for nobody.
  */
 export const PASS_TABLE = 'switchyard_pass';
-/** The streams that the log is kept for: `confirmed` is the position up to which nobody wants it any more. */
+/** The streams that read the log, each from `position` on: what is before that, nobody wants any more. */
 export const LOG_TABLE = 'switchyard_log';
 /** The attempt for which each stream's log was begun last, also where the log has gone since. */
 export const LOG_ATTEMPT_TABLE = 'switchyard_log_attempt';
@@ -44,12 +44,12 @@ export const migrations: readonly (readonly string[])[] = [
     ),
     table(GATE_TABLE, `workflow ${text} PRIMARY KEY`),
     table(PASS_TABLE, 'table_name varchar(64) NOT NULL, attempt bigint NOT NULL, is_open tinyint NOT NULL, PRIMARY KEY (table_name, attempt)'),
-    table(STREAM_TABLE, `id ${text} PRIMARY KEY, workflow ${text}, token bigint NOT NULL, position longtext NOT NULL, marker bigint NOT NULL`),
+    table(STREAM_TABLE, `id ${text} PRIMARY KEY, workflow ${text}, token bigint NOT NULL, position longtext NOT NULL, marker bigint NOT NULL, applied bigint NOT NULL DEFAULT 0`),
     table(COPY_TABLE, `stream ${text}, table_name ${text}, last_key longtext NULL, row_count bigint NOT NULL, done tinyint NOT NULL, PRIMARY KEY (stream, table_name)`),
     table(MARKER_TABLE, `workflow ${text} PRIMARY KEY, attempt bigint NOT NULL`),
     table(WATERMARK_TABLE, `stream ${text} PRIMARY KEY, id bigint NOT NULL`),
     table(RIGHTS_TABLE, 'table_name varchar(64) NOT NULL PRIMARY KEY, privileges varchar(64) NOT NULL'),
-    table(LOG_TABLE, `stream ${text} PRIMARY KEY, workflow ${text}, tables longtext NOT NULL, confirmed longtext NOT NULL`),
+    table(LOG_TABLE, `stream ${text} PRIMARY KEY, workflow ${text}, tables longtext NOT NULL, position longtext NOT NULL`),
     table(LOG_ATTEMPT_TABLE, `stream ${text} PRIMARY KEY, attempt bigint NOT NULL`),
     table(PREPARATION_TABLE, `workflow ${text} PRIMARY KEY, attempt bigint NOT NULL`),
   ],
