@@ -157,6 +157,16 @@ const unclaimRows = storeFunction({
   RETURN 1;`,
 });
 
+/** Takes the mark from tables that are to be dropped. */
+const unguardRows = storeFunction({
+  name: 'switchyard_unguard',
+  parameters: owner,
+  body: `${countLocked({ from_count: `f.state = 'CLOSED'` })}
+  IF from_count <> wanted THEN RETURN 0; END IF;
+  ${changeRows('f.guarded = 0')}
+  RETURN 1;`,
+});
+
 /** Clears the owner of the rows that are the workflow's, all of which must be in this state. */
 const disownRows = storeFunction({
   name: 'switchyard_disown',
@@ -226,6 +236,7 @@ export const storeFunctions: readonly string[] = [
   openFence,
   claimRows,
   unclaimRows,
+  unguardRows,
   disownRows,
   beginStream,
   dropStream,

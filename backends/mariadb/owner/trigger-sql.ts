@@ -28,6 +28,7 @@ export interface FencedTable {
 }
 
 export interface Trigger {
+  readonly table: string;
   readonly name: string;
   /** What information_schema shows of it. */
   readonly body: string;
@@ -41,7 +42,12 @@ export function fenceTriggers(fenced: FencedTable): readonly Trigger[] {
   const body = bodyOf(fenced);
   return events.map((event) => {
     const name = triggerName(event, fenced.table);
-    return { name, body, sql: `CREATE OR REPLACE TRIGGER ${quoteIdentifier(name)} BEFORE ${event.toUpperCase()} ON ${quoteIdentifier(fenced.table)} FOR EACH ROW ${body}` };
+    return {
+      table: fenced.table,
+      name,
+      body,
+      sql: `CREATE OR REPLACE TRIGGER ${quoteIdentifier(name)} BEFORE ${event.toUpperCase()} ON ${quoteIdentifier(fenced.table)} FOR EACH ROW ${body}`,
+    };
   });
 }
 

@@ -1,0 +1,33 @@
+import type { Clock } from '../../../core/clock.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import type { Statements } from '../store-client.ts';
+
+/** Everybody else's statements on the table queue behind one that waits for it: each wait is short, and they get the table in between. The first one is enough for a server that is not slow. */
+const FIRST_WAIT_S = 0.2;
+const LONGEST_WAIT_S = 2;
+const GROWTH = 1.5;
+const PAUSE_MS = 300;
+const LIMIT_MS = 20_000;
+
+/**
+ * Runs one statement that needs tables in use for itself for a moment, such as CREATE TRIGGER. One that does not get them in time is tried again. PRECHECK_FAILED: it never got them within `limitMs`.
+ */
+export async function definePatiently(statements: Statements, clock: Clock, text: string, signal: AbortSignal, limitMs = LIMIT_MS): Promise<void> {
+  const deadline = clock.monotonic() + limitMs;
+  for (let waitS = FIRST_WAIT_S; ; waitS = Math.min(waitS * GROWTH, LONGEST_WAIT_S)) {
+    try {
+      await statements.command(`SET STATEMENT max_statement_time = ${waitS} FOR ${text}`, signal);
+      return;
+    } catch (error) {
+      if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw error;
+      if (clock.monotonic() > deadline) {
+        throw new SwitchyardError(
+          'PRECHECK_FAILED',
+          `the tables could not be locked within ${limitMs / 1_000} s because transactions on them stayed open, those that only read included: end them (information_schema.INNODB_TRX, ordered by trx_started) and try again`,
+          { cause: error },
+        );
+      }
+      await clock.sleep(PAUSE_MS, signal);
+    }
+  }
+}
