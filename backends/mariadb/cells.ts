@@ -23,7 +23,7 @@ export function cellFromValue(column: ColumnSchema, value: Value): Cell {
 }
 
 /**
- * A cell as a parameter, as it is assigned to the column. In a comparison or a sum its type matters too: see `comparand`. VALUE_INVALID: the cell is not of the column's kind or cannot be stored as it is (NaN, infinities, U+0000, a
+ * A cell as a parameter, as it is assigned to the column. In a comparison or a sum its type matters too: see `comparand`. VALUE_INVALID: the cell is not of the column's kind or cannot be stored as it is (NaN, infinities, -0, U+0000, a
  * lone surrogate, a year beyond 0000 to 9999). Whether it fits the column's length, scale, range or charset: see `requireFit`; what that leaves, the store refuses.
  */
 export function cellToParameter(column: ColumnSchema, cell: Cell): Parameter {
@@ -94,7 +94,8 @@ function write(column: ColumnSchema, kind: ScalarKind, cell: Exclude<Cell, null>
       return typeof cell === 'bigint' && cell >= 0n && cell < UINT64_LIMIT ? String(cell) : fail(invalid(column, cell));
     case 'float32':
     case 'float64':
-      return typeof cell === 'number' && Number.isFinite(cell) ? floatText(kind === 'float32' ? Math.fround(cell) : cell) : fail(invalid(column, cell));
+      // -0 would silently become 0.
+      return typeof cell === 'number' && Number.isFinite(cell) && !Object.is(cell, -0) ? String(kind === 'float32' ? Math.fround(cell) : cell) : fail(invalid(column, cell));
     case 'decimal':
       return typeof cell === 'string' && decimalCellPattern.test(cell) ? cell : fail(invalid(column, cell));
     case 'text':
@@ -138,8 +139,6 @@ function integer(column: ColumnSchema, value: Value, lowest: bigint, end: bigint
 function float(column: ColumnSchema, value: Value): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : fail(notUnderstood(column, value));
 }
-
-const floatText = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));
 
 function textOf(column: ColumnSchema, value: Value): string {
   return typeof value === 'string' ? value : fail(notUnderstood(column, value));

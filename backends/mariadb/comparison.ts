@@ -61,6 +61,9 @@ export function comparand(column: ColumnSchema, cell: Cell): string {
   }
 }
 
+/** The value that a cell is compared as: there is no -0 in the store. */
+export const comparedCell = (cell: Cell): Cell => (cell === 0 ? 0 : cell);
+
 /** The column's own scale where the decimal fits it, so that texts of statements are few. */
 function scaleFor(column: ColumnSchema, cell: Cell): number {
   const { whole, scale } = digitsOf(typeof cell === 'string' ? cell : '0');

@@ -10,6 +10,9 @@ export const FENCED_STATE = 'SY001';
 const INTERRUPTED = 1317;
 /** The statement took longer than max_statement_time, a wait for a lock included. */
 const TIMED_OUT = 1969;
+const DEADLOCK = 1213;
+/** What a collision of an upsert ends it with; see data/compiler.ts. */
+const TWO_ROWS = 1242;
 /** The server has forgotten the prepared statement, or cannot parse it anew by itself. */
 const staleNumbers: readonly (number | null)[] = [1243, 1615];
 
@@ -49,7 +52,7 @@ const reasonOfNumber: Readonly<Record<number, ErrorReason>> = {
   1906: 'VALUE_INVALID',
   // A deadlock, a lock that was not free in time; a row that has changed since the snapshot; a table that has.
   1205: 'SERIALIZATION_FAILURE',
-  1213: 'SERIALIZATION_FAILURE',
+  [DEADLOCK]: 'SERIALIZATION_FAILURE',
   1020: 'SERIALIZATION_FAILURE',
   1412: 'SERIALIZATION_FAILURE',
   [TIMED_OUT]: 'SERIALIZATION_FAILURE',
@@ -129,11 +132,20 @@ export const isTimedOut = (error: unknown): boolean => errorNumber(error) === TI
 /** Whether nothing was executed because what the connection had parsed no longer holds; the same statement may succeed. */
 export const isStale = (error: unknown): boolean => staleNumbers.includes(errorNumber(error));
 
+/** Whether an upsert has met a row that it may not change: of another key, or one that does not satisfy its condition. */
+export const isCollision = (error: unknown): boolean => errorNumber(error) === TWO_ROWS;
+
+/** Whether a unique key has such a row already. */
+export const isDuplicate = (error: unknown): boolean => [1022, 1062, 1169, 1586].includes(errorNumber(error) ?? 0);
+
+/** Whether the store has ended the transaction because of another one, so that everything may be tried again. */
+export const isDeadlock = (error: unknown): boolean => errorNumber(error) === DEADLOCK;
+
 /** Whether one of Switchyard's own tables is not there, or gives no right: to a gateway a store that was never prepared. */
 export const isUnprepared = (error: unknown): boolean => [1142, 1146].includes(errorNumber(error) ?? 0);
 
-/** Whether the whole transaction was rolled back with this error, not the statement alone. */
-export const endsTransaction = (error: unknown): boolean => [1213, 1020, 1412].includes(errorNumber(error) ?? 0);
+/** Whether the whole transaction was rolled back with this error, or may have been, and not the statement alone: what follows would commit by itself. (A lock that was not free in time: by innodb_rollback_on_timeout.) */
+export const endsTransaction = (error: unknown): boolean => [DEADLOCK, 1020, 1205, 1412].includes(errorNumber(error) ?? 0);
 
 export interface FailureContext {
   /** Table of the statement where there is one. */

@@ -13,11 +13,16 @@ import type { Value, ValueRow } from './session.ts';
 export const fenceColumn = (table: string): string => `(SELECT state FROM ${FENCE_TABLE} WHERE table_name = ${quoteText(table)})`;
 
 /**
- * The rows of `inner`, each behind the table's state and a 1, where the table may be read; else, and where `inner` has no rows, one row with the state and NULLs. `columns`: how many columns `inner` has; it must name them c0, c1, ….
+ * The rows of `inner`, each behind the table's state and a 1, where the table may be read; else, and where `inner` has no rows, one row with the state and NULLs. `inner` selects 1 AS found, and so many columns named c0, c1, ….
  */
-export function fencedRows(table: string, inner: string, columns: number): string {
+export const fencedRows = (table: string, inner: string, columns: number): string => joined(table, inner, columns, `f.state IS NULL OR f.state <> 'CLOSED'`);
+
+/** The same, whatever the state is: for who asks something else of it. */
+export const besideFence = (table: string, inner: string, columns: number): string => joined(table, inner, columns, 'TRUE');
+
+function joined(table: string, inner: string, columns: number, on: string): string {
   const cells = Array.from({ length: columns }, (_, i) => `, q.c${i}`).join('');
-  return `SELECT f.state, q.found${cells} FROM (SELECT MAX(state) AS state FROM ${FENCE_TABLE} WHERE table_name = ${quoteText(table)}) f LEFT JOIN (${inner}) q ON f.state IS NULL OR f.state <> 'CLOSED'`;
+  return `SELECT f.state, q.found${cells} FROM (SELECT MAX(state) AS state FROM ${FENCE_TABLE} WHERE table_name = ${quoteText(table)}) f LEFT JOIN (${inner}) q ON ${on}`;
 }
 
 /** FENCED when gateways may not read (or do what `may` says to) a table in this state. Null: a table without a fence row. */

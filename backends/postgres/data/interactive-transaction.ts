@@ -20,8 +20,9 @@ import { abortError } from '../../abort-error.ts';
 import type { ConnectionPool } from '../../connection-pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
-import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
+import { groupsOf, onlyRow, pageOf, placedRows, planned, results } from './results.ts';
 import { commitTransaction, type DoneStep, type Step } from './transaction.ts';
+import { NOT_COMMITTED } from '../../write-answers.ts';
 import { settleAll, stepOf } from './write.ts';
 import { findStatement, recordError, recordsFromRows, recordStatement } from './write-once.ts';
 
@@ -76,9 +77,7 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async get(table: TableSchema, operation: GetOperation, lock: RowLock | null, signal: AbortSignal): Promise<Row | null> {
-    const { rows } = await this.#read(table, compileGet(table, operation), lock, signal);
-    const [row] = rows;
-    return row === undefined ? null : rowReader(table, operation.columns)(row, 0);
+    return onlyRow(table, operation.columns, await this.#read(table, compileGet(table, operation), lock, signal));
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]> {
@@ -90,14 +89,13 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
-    const { rows } = await this.#read(table, compileAggregate(table, operation), null, signal);
-    return rows.map(groupReader(table, operation));
+    return groupsOf(table, operation, await this.#read(table, compileAggregate(table, operation), null, signal));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
     const writes = planned(schemas, operations);
     const steps = await this.#run(writes.map(stepOf), signal);
-    return results(writes, await settleAll(this.#session, writes, steps, signal), 'nothing is committed yet; the answer cannot be shown');
+    return results(writes, await settleAll(this.#session, writes, steps, signal), NOT_COMMITTED);
   }
 
   async savepoint(name: string, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { Outcome } from '../batch.ts';
 import { CANCELED_STATE, isConnectionLoss, sqlState, storeError } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
+import { unknownAfterAbort } from '../../write-answers.ts';
 import { LostInBetween } from '../../live-session.ts';
 import type { Session, Statement } from '../session.ts';
 
@@ -66,13 +67,6 @@ export async function commitTransaction(session: Session, steps: readonly Step[]
   const state = sqlState(error);
   if (state === IDLE_TRANSACTION_STATE) throw new LostInBetween(error);
   throw storeError(error, { mayHaveCommitted: state === null || executed >= steps.length });
-}
-
-/** The call ended after something was sent that commits. */
-export function unknownAfterAbort(signal: AbortSignal): SwitchyardError {
-  return new SwitchyardError('OUTCOME_UNKNOWN', `the call ended (${abortError(signal).reason}) after the write was sent, and the store did not tell in time whether it was done`, {
-    cause: signal.reason,
-  });
 }
 
 /** Leaves the failed transaction, or the connection. */
