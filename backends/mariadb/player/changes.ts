@@ -7,6 +7,7 @@ import type { ChangeFeed } from '../../backend.ts';
 import type { LoginConfig } from '../connection.ts';
 import { errorNumber } from '../errors.ts';
 import { identityError } from '../store-client.ts';
+import { GtidPosition } from './binlog/gtid-position.ts';
 import { LogConnection } from './binlog/log-connection.ts';
 import { LogDecoder } from './binlog/log-events.ts';
 import { LogFault } from './binlog/log-fault.ts';
@@ -21,8 +22,8 @@ const SILENCE_LIMIT_MS = 15_000;
 const BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** A log that goes on without anything for the stream delivers its position so often, as a transaction without events, so that the source need not keep what is of no interest. */
 const IDLE_POSITION_MS = 5_000;
-/** So often the source is asked for its time again, which may be set. */
-const ASK_TIME_MS = 10_000;
+/** So often the source is looked at beside its log: its time may have been set, its log thrown away. */
+const LOOK_MS = 10_000;
 /** The server cannot, or not any more, give what follows the position. */
 const NO_LOG = 1236;
 
@@ -32,10 +33,17 @@ export interface FeedParts {
   readonly clock: Clock;
   /** Checks the log and the tables' shapes. */
   readonly prepare: (signal: AbortSignal) => Promise<TransactionAssembler>;
-  /** The source's time, in ms since the epoch. */
-  readonly sourceTime: (signal: AbortSignal) => Promise<number>;
+  readonly look: (signal: AbortSignal) => Promise<SourceLook>;
   /** Writes down that everything up to here may be forgotten, which was `before` up to now. */
   readonly saveConfirmed: (position: Position, before: Position, signal: AbortSignal) => Promise<void>;
+}
+
+/** The source as it is just now. */
+export interface SourceLook {
+  /** Its time, in ms since the epoch. */
+  readonly nowMs: number;
+  /** Where its log ends. */
+  readonly end: GtidPosition;
 }
 
 interface Entry {
@@ -58,7 +66,9 @@ export class LogFeed implements ChangeFeed {
   #saving = false;
   /** What the source's clock is ahead of our monotonic one. */
   #sourceAheadMs = 0;
-  #askedTimeMs = 0;
+  #lookedMs = 0;
+  /** Where the source's log ended at the last look; null when something has come since then. */
+  #unsent: GtidPosition | null = null;
   #deliveredMs = 0;
   #heardMs = 0;
   #paused = false;
@@ -114,7 +124,7 @@ export class LogFeed implements ChangeFeed {
   async #start(): Promise<TransactionAssembler> {
     const { clock, config, from, prepare } = this.#parts;
     const assembler = await prepare(this.#signal);
-    await this.#askTime();
+    await this.#look(assembler);
     this.#heardMs = clock.monotonic();
     this.#deliveredMs = clock.monotonic();
     try {
@@ -129,7 +139,9 @@ export class LogFeed implements ChangeFeed {
     if (this.#failure !== null) return;
     this.#heardMs = this.#parts.clock.monotonic();
     try {
-      const assembled = assembler.take(this.#decoder.decode(bytes));
+      const received = this.#decoder.decode(bytes);
+      if (received.event.kind !== 'heartbeat') this.#unsent = null;
+      const assembled = assembler.take(received);
       if (assembled !== null) this.#push(this.#withAge(assembled));
     } catch (error) {
       this.#fail(error instanceof Error ? error : new Error(String(error)));
@@ -184,7 +196,7 @@ export class LogFeed implements ChangeFeed {
         const position = assembler.takeIdlePosition();
         if (position !== null) this.#push({ transaction: { id: null, position, ageMs: 0, events: [] }, bytes: 0 });
       }
-      if (nowMs - this.#askedTimeMs >= ASK_TIME_MS) void this.#inBackground(() => this.#askTime());
+      if (nowMs - this.#lookedMs >= LOOK_MS) void this.#inBackground(() => this.#look(assembler));
       if (this.#confirmed !== this.#saved && !this.#saving) void this.#inBackground(() => this.#save());
       stop = clock.after(BEAT_MS, beat);
     };
@@ -197,12 +209,20 @@ export class LogFeed implements ChangeFeed {
     await act().catch(() => {});
   }
 
-  async #askTime(): Promise<void> {
-    const { clock, sourceTime } = this.#parts;
-    this.#askedTimeMs = clock.monotonic();
-    const sourceMs = await sourceTime(this.#signal);
+  /** A server whose log was thrown away (RESET MASTER) goes on to send what it had open, which ends, and then says only that it is there. */
+  async #look(assembler: TransactionAssembler): Promise<void> {
+    const { clock, look } = this.#parts;
+    this.#lookedMs = clock.monotonic();
+    // While the source is asked more may come.
+    const read = GtidPosition.parse(assembler.position.format());
+    const { nowMs, end } = await look(this.#signal);
     // At the latest it was told at the end of the call: no transaction is taken for older than it is.
-    this.#sourceAheadMs = sourceMs - clock.monotonic();
+    this.#sourceAheadMs = nowMs - clock.monotonic();
+    if (!end.isAtOrBehind(read)) this.#fail(logLost(`it ends at ${end.format()}, before ${read.format()}: it was thrown away`));
+    else if (this.#unsent !== null && !this.#paused && !assembler.position.isAtOrBehind(this.#unsent)) {
+      this.#fail(new Error(`the server does not send what its log has up to ${this.#unsent.format()}`));
+    }
+    this.#unsent = end;
   }
 
   async #save(): Promise<void> {

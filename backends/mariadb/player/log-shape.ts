@@ -31,9 +31,12 @@ const NO_COLUMN = 1054;
 
 /** STREAM_FAILED where the stream cannot be followed from there without loss: see `LogProblem`. */
 export async function readGround(statements: Statements, stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): Promise<LogGround> {
+  const position = GtidPosition.parse(from);
   const confirmed = await confirmedPosition(statements, stream, signal);
-  if (!GtidPosition.parse(from).isAtOrBehind(GtidPosition.parse(confirmed))) throw logLost(`it begins at ${confirmed}, which is behind ${from}`);
-  const [[folds] = []] = (await statements.query('SELECT @@lower_case_table_names', [], signal)).rows;
+  if (!position.isAtOrBehind(GtidPosition.parse(confirmed))) throw logLost(`it begins at ${confirmed}, which is behind ${from}`);
+  const [[folds, end] = []] = (await statements.query('SELECT @@lower_case_table_names, @@GLOBAL.gtid_binlog_pos', [], signal)).rows;
+  // A server whose log was thrown away would wait in silence until it has as many transactions again.
+  if (!GtidPosition.parse(String(end)).isAtOrBehind(position)) throw logLost(`it ends at ${end}, before ${from}: it was thrown away, or is that of another server`);
   await checkSettings(statements, signal);
   const facts = await readFacts(statements, stream, signal);
   const shapes = new Map<string, TableShape>();

@@ -80,9 +80,9 @@ class MariaDbReplicationStore implements ReplicationStore {
         config: clientConfig(this.#options, 'player'),
         clock: this.#options.clock,
         prepare: async (each) => new TransactionAssembler(stream, database, await readGround(client, stream, schemas, from, each), GtidPosition.parse(from)),
-        sourceTime: async (each) => {
-          const [row] = (await client.query('SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS DOUBLE)', [], each)).rows;
-          return Number(row?.[0]);
+        look: async (each) => {
+          const [row] = (await client.query('SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS DOUBLE), @@GLOBAL.gtid_binlog_pos', [], each)).rows;
+          return { nowMs: Number(row?.[0]), end: GtidPosition.parse(String(row?.[1])) };
         },
         saveConfirmed: async (to, before, each) => {
           await client.query(`UPDATE ${LOG_TABLE} SET position = ? WHERE stream = ? AND position = ?`, [to, stream.id, before], each);

@@ -85,6 +85,11 @@ export class TransactionAssembler {
     this.#position = from;
   }
 
+  /** Everything up to here has been read, whether it was of interest or not. */
+  get position(): GtidPosition {
+    return this.#position;
+  }
+
   /** Where the log has been read to when nothing of a transaction has arrived that is not finished, and the last one delivered was not this. Null otherwise. */
   takeIdlePosition(): ChangeTransaction['position'] | null {
     if (this.#open !== null || !this.#hasMoved) return null;
