@@ -58,6 +58,9 @@ ${forAccounts(owner.user, [
   -- The player reads the log.
 ${forAccounts(player.user, [[`GRANT ${PLAYER_SERVER_RIGHTS.join(', ')} ON *.* TO `, ACCOUNT]])}
 
+  -- A column of JSON is known by its check, and checks are shown only to who has some right on the whole database: this one lets nobody at any row.
+${[gateway, player].map(({ user }) => forAccounts(user, [[`GRANT SHOW VIEW ON ${database}.* TO `, ACCOUNT]])).join('\n')}
+
   -- Rows of the tables, and of nothing else: the gateway has no right on Switchyard's own tables but those that the owner gives it.
   FOR each_table IN (SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(shard.database)} AND TABLE_TYPE = 'BASE TABLE' AND ${selection(tables)} ORDER BY TABLE_NAME) DO
 ${forAccounts(player.user, [rowsOf(shard)], '    ')}
