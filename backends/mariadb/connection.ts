@@ -1,4 +1,5 @@
 import { type Connection, type ConnectionOptions, createConnection } from 'mysql2';
+import type { Clock } from '../../core/clock.ts';
 import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { abortError } from '../abort-error.ts';
@@ -36,6 +37,8 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_transaction_timeout: '0',
   wait_timeout: '31536000',
   group_concat_max_len: '16777216',
+  // Long lists are lists: made into a table, the types of their values would be guessed.
+  in_predicate_conversion_threshold: '0',
 };
 
 /** REPEATABLE READ is what its name says only with this one, which servers have since 10.6.18, 10.11.8 and 11.4.2: without it a write goes by rows that the transaction does not see. */
@@ -44,6 +47,7 @@ const SNAPSHOT_ISOLATION = 'innodb_snapshot_isolation';
 /** How to connect, and as whom. */
 export interface LoginConfig {
   readonly login: Login;
+  readonly clock: Clock;
   readonly options: ConnectionOptions;
   /** Session settings by name, each value as SQL. */
   readonly settings: Readonly<Record<string, string>>;
@@ -64,6 +68,7 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
   const shard = serverShard(options.shard);
   return {
     login: { keyspace, openedBy, identity, place: placeOf(shard), user: shard[identity].user, secret: shard[identity].password },
+    clock: options.clock,
     options: {
       host: shard.host,
       port: shard.port,
@@ -74,7 +79,8 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
       // affectedRows counts rows that were found (FOUND_ROWS is one of the driver's own). No file of ours is ever sent, and a space stands between a function and its bracket nowhere.
       flags: ['-LOCAL_FILES', '-IGNORE_SPACE', '-ODBC'],
       connectAttributes: { program_name: options.applicationName },
-      connectTimeout: CONNECT_LIMIT_MS,
+      // Ours is one for the whole way until the session has its settings.
+      connectTimeout: 0,
       enableKeepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
       maxPreparedStatements: PREPARED_LIMIT,
@@ -93,7 +99,7 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
  * Connects, and tells the session its settings. The connection has an error listener from the first moment, so that its loss never ends the process; `onLost` is told, perhaps more than once. Rejects with an error that names store and
  * login, or with the signal's reason as soon as it aborts; nothing is left open then.
  */
-export async function connectClient({ login, options, settings }: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<Client> {
+export async function connectClient({ login, clock, options, settings }: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<Client> {
   signal.throwIfAborted();
   const connection = createConnection({ ...options });
   const lost = Promise.withResolvers<never>();
@@ -110,6 +116,7 @@ export async function connectClient({ login, options, settings }: LoginConfig, s
   });
   const onAbort = (): void => lost.reject(abortError(signal));
   signal.addEventListener('abort', onAbort, { once: true });
+  const stop = clock.after(CONNECT_LIMIT_MS, () => lost.reject(new Error(`the server did not answer within ${CONNECT_LIMIT_MS} ms`)));
   try {
     await Promise.race([lost.promise, connected(connection)]);
     await Promise.race([lost.promise, command(connection, settingsText(settings))]);
@@ -120,6 +127,7 @@ export async function connectClient({ login, options, settings }: LoginConfig, s
     signal.throwIfAborted();
     throw connectError(error, login);
   } finally {
+    stop();
     signal.removeEventListener('abort', onAbort);
   }
 }

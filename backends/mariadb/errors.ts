@@ -145,7 +145,10 @@ export const isDeadlock = (error: unknown): boolean => errorNumber(error) === DE
 export const isUnprepared = (error: unknown): boolean => [1142, 1146].includes(errorNumber(error) ?? 0);
 
 /** Whether the whole transaction was rolled back with this error, or may have been, and not the statement alone: what follows would commit by itself. (A lock that was not free in time: by innodb_rollback_on_timeout.) */
-export const endsTransaction = (error: unknown): boolean => [DEADLOCK, 1020, 1205, 1412].includes(errorNumber(error) ?? 0);
+export const endsTransaction = (error: unknown): boolean => [1020, 1205, 1412].includes(errorNumber(error) ?? 0) || sqlState(error) === '40001';
+
+/** Whether a function of Switchyard's own is not there, or gives no right. */
+export const isMissingFunction = (error: unknown): boolean => [1305, 1370].includes(errorNumber(error) ?? 0);
 
 export interface FailureContext {
   /** Table of the statement where there is one. */

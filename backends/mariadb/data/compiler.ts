@@ -1,16 +1,16 @@
 import type { Cell } from '../../../core/cell.ts';
-import type { AggregateOperation, Aggregation, BatchGetOperation, GetOperation, QueryOperation, RowLock, WriteOperation } from '../../../core/operation.ts';
+import type { AggregateOperation, Aggregation, GetOperation, QueryOperation, RowLock, WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import { behind, orderText } from '../../keyset.ts';
 import { cellToParameter } from '../cells.ts';
 import { requireFit } from '../column-fit.ts';
-import { comparand, isExactText, ordered } from '../comparison.ts';
+import { comparand, ordered } from '../comparison.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Statement } from '../session.ts';
 import { compileFilter } from './filters.ts';
 import type { Read } from './read.ts';
-import { padded, Values } from './values.ts';
+import { Values } from './values.ts';
 
 // Operations → SQL. Values travel as parameters only, in the order in which the text names them. Keys are equal as the store's own key says (its column's collation); everything else compares by bytes.
 
@@ -19,47 +19,6 @@ export function compileGet(table: TableSchema, operation: GetOperation, lock: Ro
   const values = new Values(table);
   const where = values.keyCondition(operation.key);
   return { table, columns: columnsOf(operation.columns), source: `FROM ${quoteIdentifier(table.name)} WHERE ${where}${lockText(lock)}`, values: values.all, isPoint: true };
-}
-
-/** The rows with the keys, at least one; the first cell of each is the key's place, counted from 1. */
-export function compileBatchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null = null): Read {
-  const keyColumns = table.primaryKey.map((name) => columnNamed(table, name));
-  const values = new Values(table);
-  // A key of NULLs is that of no row.
-  const keys = padded(
-    operation.keys,
-    keyColumns.map(() => null),
-  );
-  const bound = operation.maxBytes === undefined ? {} : { maxBytes: operation.maxBytes };
-  const isJoinable = keyColumns.every((column) => column.kind !== 'enum' && (column.kind !== 'text' || isExactText(column)));
-  if (!isJoinable) return { table, ...unitedGets(table, operation, keys, values, lock), ...bound };
-  const wanted = keys.map((key, place) => `(${[place + 1, ...keyColumns.map((column, i) => values.compared(column, key[i] ?? null))].join(', ')})`);
-  const aliases = keyColumns.map((_, i) => `k${i + 1}`);
-  const on = keyColumns.map((column, i) => `t.${quoteIdentifier(column.name)} = wanted.${aliases[i]}`).join(' AND ');
-  return {
-    table,
-    with: `WITH wanted (place, ${aliases.join(', ')}) AS (VALUES ${wanted.join(', ')}) `,
-    columns: ['wanted.place', ...operation.columns.map((name) => `t.${quoteIdentifier(name)}`)],
-    source: `FROM wanted JOIN ${quoteIdentifier(table.name)} t ON ${on}${lockText(lock)}`,
-    values: values.all,
-    ...bound,
-  };
-}
-
-/** A key whose equality is its collation's: a text in a list has none that its column would follow, so each is asked for by itself. */
-function unitedGets(
-  table: TableSchema,
-  { columns }: BatchGetOperation,
-  keys: BatchGetOperation['keys'],
-  values: Values,
-  lock: RowLock | null,
-): Pick<Read, 'columns' | 'source' | 'values'> {
-  const names = ['place', ...columns.map((_, i) => `c${i}`)];
-  const gets = keys.map((key, place) => {
-    const cells = [`${place + 1} AS place`, ...columns.map((name, i) => `${quoteIdentifier(name)} AS c${i}`)];
-    return `(SELECT ${cells.join(', ')} FROM ${quoteIdentifier(table.name)} WHERE ${values.keyCondition(key)}${lockText(lock)})`;
-  });
-  return { columns: names.map((name) => `found.${name}`), source: `FROM (${gets.join(' UNION ALL ')}) found`, values: values.all };
 }
 
 /** A page of rows in the asked order, behind `after`, and one row more. */
@@ -159,7 +118,7 @@ export function compileLook(table: TableSchema, operation: WriteOperation, key: 
 const statement = (text: string, values: Values): Statement => ({ text, values: values.all, form: 'kept' });
 const columnsOf = (names: readonly string[]): readonly string[] => names.map(quoteIdentifier);
 const lockTexts: Readonly<Record<RowLock, string>> = { share: ' LOCK IN SHARE MODE', update: ' FOR UPDATE' };
-const lockText = (lock: RowLock | null): string => (lock === null ? '' : lockTexts[lock]);
+export const lockText = (lock: RowLock | null): string => (lock === null ? '' : lockTexts[lock]);
 const returningClause = (names: readonly string[]): string => (names.length === 0 ? '' : ` RETURNING ${names.map(quoteIdentifier).join(', ')}`);
 
 function insertInto(table: TableSchema, { row: { columns, cells } }: Extract<WriteOperation, { row: unknown }>, values: Values): string {

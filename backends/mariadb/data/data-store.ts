@@ -13,12 +13,14 @@ import { connectError } from '../errors.ts';
 import { silenceWatch } from '../lookout.ts';
 import { describeTable, listTablesText } from '../schema.ts';
 import { Session, type Value } from '../session.ts';
-import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
-import { fenceRows, fenceStatement, PresentFence } from './fence-rows.ts';
+import { compileBatchGet } from './batch-get.ts';
+import { compileAggregate, compileGet, compileQuery } from './compiler.ts';
+import { FencedReads, warmTexts } from './fenced-reads.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
 import { JointGets } from './joint-gets.ts';
-import { fencedText, onReader, readOn, runQuery, runRead } from './read.ts';
-import { groupsOf, pageOf, placedRows, planned, results } from './results.ts';
+import { PresentFence } from './present-fence.ts';
+import { onReader, type Read, type ReadValues, readOn, runQuery } from './read.ts';
+import { groupsOf, pageOf, planned, results } from './results.ts';
 import { runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
@@ -32,6 +34,7 @@ export function openDataStore(options: StoreOptions): DataStore {
 
 class MariaDbDataStore implements DataStore {
   readonly #pool: ConnectionPool<Session>;
+  readonly #fenced = new FencedReads();
   readonly #presentFence: PresentFence;
   readonly #jointGets: JointGets;
 
@@ -42,8 +45,8 @@ class MariaDbDataStore implements DataStore {
     const open = (signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> => Session.open(config, { clock, watch, onLost }, signal);
     const poolOf = (size: number): ConnectionPool<Session> => new ConnectionPool({ login: config.login, size, acquireTimeoutMs, clock, open, connectError, onBackgroundError });
     this.#pool = poolOf(options.poolSize);
-    this.#presentFence = new PresentFence(poolOf(1));
-    this.#jointGets = new JointGets(this.#pool, clock);
+    this.#presentFence = new PresentFence(poolOf(1), this.#fenced);
+    this.#jointGets = new JointGets(this.#pool, this.#fenced, clock);
   }
 
   checkLogin(signal: AbortSignal): Promise<void> {
@@ -65,15 +68,16 @@ class MariaDbDataStore implements DataStore {
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
     if (operation.keys.length === 0) return [];
-    return placedRows(table, operation, await runRead(this.#pool, compileBatchGet(table, operation), signal));
+    const { read, place } = compileBatchGet(table, operation);
+    return place(await this.#read(read, signal));
   }
 
   async query(table: TableSchema, operation: QueryOperation, signal: AbortSignal): Promise<QueryPage> {
-    return pageOf(table, operation, await runRead(this.#pool, compileQuery(table, operation), signal));
+    return pageOf(table, operation, await this.#read(compileQuery(table, operation), signal));
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
-    return groupsOf(table, operation, await runRead(this.#pool, compileAggregate(table, operation), signal));
+    return groupsOf(table, operation, await this.#read(compileAggregate(table, operation), signal));
   }
 
   async write<T = readonly WriteResult[]>(
@@ -84,17 +88,17 @@ class MariaDbDataStore implements DataStore {
   ): Promise<T> {
     const writes = planned(schemas, operations);
     const make = answerOf((done: readonly DoneWrite<Value>[], failure) => results(writes, done, failure), answer);
-    return runWrites(this.#pool, writes, make, signal);
+    return runWrites(this.#pool, this.#fenced, writes, make, signal);
   }
 
   async writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer> {
     const writes = planned(schemas, operations);
     const encode = (done: readonly DoneWrite<Value>[]): Uint8Array => request.encode(results(writes, done, NOT_WRITTEN));
-    return runWritesOnce(this.#pool, writes, request, encode, signal);
+    return runWritesOnce(this.#pool, this.#fenced, writes, request, encode, signal);
   }
 
   begin(options: TransactionOptions, signal: AbortSignal): Promise<DataTransaction> {
-    const parts = { pool: this.#pool, presentFence: this.#presentFence };
+    const parts = { pool: this.#pool, fenced: this.#fenced, presentFence: this.#presentFence };
     return onLive(signal, () => InteractiveTransaction.begin(parts, options, signal));
   }
 
@@ -111,21 +115,25 @@ class MariaDbDataStore implements DataStore {
   }
 
   fenceRows(tables: readonly string[], signal: AbortSignal): Promise<readonly FenceRow[]> {
-    return fenceRows(this.#pool, tables, signal);
+    return onReader(this.#pool, signal, (session) => this.#fenced.rows(session, tables, signal));
   }
 
   async warmUp(tables: readonly TableSchema[], connections: number, signal: AbortSignal): Promise<void> {
-    const texts = tables.flatMap((table) => {
+    const reads = tables.flatMap((table) => {
       const columns = table.columns.map((column) => column.name);
       const key = table.primaryKey.map(() => null);
-      return [compileGet(table, { key, columns }), compileBatchGet(table, { keys: [key, key], columns })].map(fencedText);
+      return [compileGet(table, { key, columns }), compileBatchGet(table, { keys: [key, key], columns }).read];
     });
-    const fence = fenceStatement(['', '']).text;
-    await this.#pool.warmUp(connections, (session) => session.prepare([fence, ...texts, ...onceTexts], signal), signal);
+    const texts = [...warmTexts(reads), ...onceTexts];
+    await this.#pool.warmUp(connections, (session) => session.prepare(texts, signal), signal);
   }
 
   poolStatus(): PoolStatus {
     return this.#pool.status();
+  }
+
+  #read(read: Read, signal: AbortSignal): Promise<ReadValues> {
+    return onReader(this.#pool, signal, (session) => this.#fenced.read(session, read, signal));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,28 +17,31 @@ import type { DataTransaction, TransactionOptions } from '../../backend.ts';
 import type { ConnectionPool } from '../../connection-pool.ts';
 import { noSavepoint, TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
 import { NOT_COMMITTED } from '../../write-answers.ts';
-import { endsTransaction, storeError } from '../errors.ts';
-import { FENCE_TABLE } from '../names.ts';
-import { checkState } from '../read-fence.ts';
+import { endsTransaction, isMissingFunction, storeError } from '../errors.ts';
+import { HOLD_OPEN } from '../owner/trigger-sql.ts';
 import type { Session, Statement } from '../session.ts';
-import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
-import type { PresentFence } from './fence-rows.ts';
-import { isNoFence, lookFenced, lookUnfenced, type Read, readFenced, readUnfenced, type ReadValues } from './read.ts';
-import { groupsOf, onlyRow, pageOf, placedRows, planned, results } from './results.ts';
+import { compileBatchGet } from './batch-get.ts';
+import { compileAggregate, compileGet, compileQuery } from './compiler.ts';
+import { type FencedReads, lookUnfenced } from './fenced-reads.ts';
+import type { PresentFence } from './present-fence.ts';
+import { type Read, readUnfenced, type ReadValues } from './read.ts';
+import { groupsOf, onlyRow, pageOf, planned, results } from './results.ts';
 import { command, commitTransaction, step } from './transaction.ts';
 import { runAll, type WriteRunner } from './write.ts';
 import { findRecords, recordError, recordStatement } from './write-once.ts';
 
-const holdText = `SELECT state FROM ${FENCE_TABLE} WHERE table_name = ? LOCK IN SHARE MODE`;
+/** Answers with 1 where the table is held, 0 where nobody fences it; ends with FENCED. */
+const holdText = `SELECT ${HOLD_OPEN}(?)`;
 
 export interface InteractiveParts {
   readonly pool: ConnectionPool<Session>;
+  readonly fenced: FencedReads;
   readonly presentFence: PresentFence;
 }
 
 /**
  * What the reads of a transaction see, and how the fence meets them. `statement`: each what is committed by then; the fence row is read with it. `snapshot`: what was committed at the first one; the fence is looked at beside it, as it is now. `locks`: what is
- * there, which nobody changes before the transaction's end; it holds the fence row as a writer does, so that a fence waits for it, or has come first and refuses it.
+ * there, which nobody changes before the transaction's end; it holds the table open as a writer does, so that a fence waits for it, or has come first and refuses it.
  */
 type Sight = 'statement' | 'snapshot' | 'locks';
 
@@ -65,7 +68,7 @@ export class InteractiveTransaction implements DataTransaction {
   /** The newest last. Names of savepoints differ by letter case only for callers. */
   #savepoints: readonly { readonly name: string; readonly serverName: string }[] = [];
   #savepointCount = 0;
-  /** Tables whose fence row it holds. */
+  /** Tables that it holds open. */
   readonly #held = new Set<string>();
 
   private constructor(parts: InteractiveParts, session: Session, options: TransactionOptions) {
@@ -105,7 +108,8 @@ export class InteractiveTransaction implements DataTransaction {
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]> {
     if (operation.keys.length === 0) return [];
-    return placedRows(table, operation, await this.#read(compileBatchGet(table, operation, lock), lock, signal));
+    const { read, place } = compileBatchGet(table, operation, lock);
+    return place(await this.#read(read, lock, signal));
   }
 
   async query(table: TableSchema, operation: QueryOperation, lock: RowLock | null, signal: AbortSignal): Promise<QueryPage> {
@@ -178,7 +182,7 @@ export class InteractiveTransaction implements DataTransaction {
         await this.#hold(read.table, signal);
         return await readUnfenced(this.#session, read, signal);
       }
-      if (this.#sight === 'statement') return await readFenced(this.#session, read, signal);
+      if (this.#sight === 'statement') return await this.#parts.fenced.read(this.#session, read, signal);
       const rows = await readUnfenced(this.#session, read, signal);
       await this.#parts.presentFence.check(read.table.name, mayRead, signal);
       return rows;
@@ -190,11 +194,7 @@ export class InteractiveTransaction implements DataTransaction {
       run: (statement, table) => this.#step(statement, signal, table),
       look: async (read) => {
         const { table } = read;
-        if (this.#sight === 'statement') {
-          const { state, ...row } = await lookFenced(this.#session, read, signal);
-          checkState(table.name, state, mayWrite);
-          return row;
-        }
+        if (this.#sight === 'statement') return await this.#parts.fenced.lookToWrite(this.#session, read, signal);
         if (this.#sight === 'locks') await this.#hold(table, signal);
         else await this.#parts.presentFence.check(table.name, mayWrite, signal);
         return await lookUnfenced(this.#session, read, signal);
@@ -207,11 +207,11 @@ export class InteractiveTransaction implements DataTransaction {
     if (this.#held.has(table.name)) return;
     try {
       const { rows } = await this.#step({ text: holdText, values: [table.name], form: 'kept' }, signal);
-      checkState(table.name, rows[0]?.[0] ?? null, mayWrite);
-      this.#held.add(table.name);
+      if (rows[0]?.[0] === 1) this.#held.add(table.name);
     } catch (error) {
-      // A store that is not prepared for cutovers: nobody fences it.
-      if (!isNoFence(error)) throw error;
+      // A login without a right on the function is told the same as if it were not there. Then nobody fences the table.
+      if (!(error instanceof SwitchyardError && isMissingFunction(error.cause))) throw error;
+      if ((await this.#parts.fenced.rows(this.#session, [table.name], signal)).length > 0) throw error;
     }
   }
 

@@ -5,9 +5,11 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ConnectionPool } from '../../connection-pool.ts';
 import { type JointOutcome, JointReads } from '../../joint-reads.ts';
 import type { Session } from '../session.ts';
-import { compileBatchGet, compileGet } from './compiler.ts';
-import { readFenced, runRead } from './read.ts';
-import { onlyRow, placedRows } from './results.ts';
+import { compileBatchGet } from './batch-get.ts';
+import { compileGet } from './compiler.ts';
+import type { FencedReads } from './fenced-reads.ts';
+import { onReader } from './read.ts';
+import { onlyRow } from './results.ts';
 
 /** Reads of the same columns of one table. */
 interface Group {
@@ -19,16 +21,16 @@ interface Group {
 export class JointGets {
   readonly #reads: JointReads<Group, GetOperation, Row | null>;
 
-  constructor(pool: ConnectionPool<Session>, clock: Clock) {
+  constructor(pool: ConnectionPool<Session>, fenced: FencedReads, clock: Clock) {
     this.#reads = new JointReads({
       clock,
-      alone: async ({ table }, operation, signal) => onlyRow(table, operation.columns, await runRead(pool, compileGet(table, operation), signal)),
+      alone: async ({ table }, operation, signal) =>
+        onlyRow(table, operation.columns, await onReader(pool, signal, (session) => fenced.read(session, compileGet(table, operation), signal))),
       together: async ({ table, columns }, operations, signal) => {
         const session = await pool.acquire(signal);
         try {
-          const batch = { keys: operations.map(({ key }) => key), columns };
-          const rows = placedRows(table, batch, await readFenced(session, compileBatchGet(table, batch), signal));
-          return rows.map((answer): JointOutcome<Row | null> => ({ kind: 'answer', answer }));
+          const { read, place } = compileBatchGet(table, { keys: operations.map(({ key }) => key), columns });
+          return place(await fenced.read(session, read, signal)).map((answer): JointOutcome<Row | null> => ({ kind: 'answer', answer }));
         } catch (error) {
           return operations.map((): JointOutcome<Row | null> => (hasReason(error, 'FENCED') ? { kind: 'failure', error } : { kind: 'again' }));
         } finally {

@@ -9,6 +9,7 @@ import { bufferOf } from '../cells.ts';
 import { isDuplicate, isStale, isUnprepared, storeError } from '../errors.ts';
 import { nowMicros, REQUEST_TABLE } from '../names.ts';
 import type { Session, Statement, Value, ValueRow } from '../session.ts';
+import type { FencedReads } from './fenced-reads.ts';
 import { commitTransaction, inTransaction, step } from './transaction.ts';
 import { type PlannedWrite, runAll, within, withoutDeadlock } from './write.ts';
 
@@ -24,6 +25,7 @@ export const onceTexts: readonly string[] = [findText, recordText];
  */
 export async function runWritesOnce(
   pool: ConnectionPool<Session>,
+  fenced: FencedReads,
   writes: readonly PlannedWrite[],
   request: OnceRequest,
   encode: (done: readonly DoneWrite<Value>[]) => Uint8Array,
@@ -32,7 +34,7 @@ export async function runWritesOnce(
   return withoutDeadlock(signal, () =>
     onSession(pool, signal, async (session) => {
       try {
-        return await writeAndRecord(session, writes, request, encode, signal);
+        return await writeAndRecord(session, fenced, writes, request, encode, signal);
       } catch (error) {
         if (hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
         // Nobody has looked: "such a row is there already" may tell of the first one's row.
@@ -48,6 +50,7 @@ export async function runWritesOnce(
 
 async function writeAndRecord(
   session: Session,
+  fenced: FencedReads,
   writes: readonly PlannedWrite[],
   request: OnceRequest,
   encode: (done: readonly DoneWrite<Value>[]) => Uint8Array,
@@ -58,7 +61,7 @@ async function writeAndRecord(
     async (): Promise<OnceAnswer> => {
       const recorded = recordedAnswer(request, await findRecords(session, request, signal));
       if (recorded !== null) return recorded;
-      const result = encode(await runAll(within(session, signal), writes));
+      const result = encode(await runAll(within(session, fenced, signal), writes));
       await step(session, recordStatement(request, result), recordError, signal);
       return { result, repeated: false };
     },

@@ -1,4 +1,3 @@
-import { mayWrite } from '../../../core/fence.ts';
 import type { WriteOperation } from '../../../core/operation.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
@@ -7,9 +6,9 @@ import type { ConnectionPool } from '../../connection-pool.ts';
 import { onSession } from '../../live-session.ts';
 import { type DoneWrite, type MakeAnswer, missedWrite, unknownAfterAbort } from '../../write-answers.ts';
 import { isCollision, isDeadlock, isDuplicate, isInterrupted, isStale, storeError } from '../errors.ts';
-import { checkState } from '../read-fence.ts';
 import type { DoneStatement, Session, Statement, Value } from '../session.ts';
-import { lookFenced, type Read } from './read.ts';
+import type { FencedReads, Look } from './fenced-reads.ts';
+import type { Read } from './read.ts';
 import { commitTransaction, inTransaction, step } from './transaction.ts';
 
 export interface PlannedWrite {
@@ -27,8 +26,8 @@ export interface PlannedWrite {
 /** Runs statements of writes: each commits by itself, or all belong to one transaction. */
 export interface WriteRunner {
   run(statement: Statement, table: TableSchema): Promise<DoneStatement>;
-  /** The key's row, if there is one: whether it satisfies the condition. FENCED where gateways may not write the table: the triggers refuse whatever touches a row, and "no such row" is no answer of a store that others have gone on from. */
-  look(read: Read): Promise<{ readonly exists: boolean; readonly met: boolean }>;
+  /** See `FencedReads.lookToWrite`. */
+  look(read: Read): Promise<Look>;
 }
 
 /** So often a row may come and go while its write looks for the reason that it had no effect. */
@@ -40,14 +39,20 @@ const DEADLOCK_TRIES = 10;
  * Runs the writes on a connection of the pool, all or nothing. One write is one statement that commits by itself, unless its answer has to be read in a second one. Several are one transaction: until COMMIT is sent every failure, the loss of
  * the connection included, is definitely not applied.
  */
-export async function runWrites<T>(pool: ConnectionPool<Session>, writes: readonly PlannedWrite[], make: MakeAnswer<Value, T>, signal: AbortSignal): Promise<T> {
+export async function runWrites<T>(
+  pool: ConnectionPool<Session>,
+  fenced: FencedReads,
+  writes: readonly PlannedWrite[],
+  make: MakeAnswer<Value, T>,
+  signal: AbortSignal,
+): Promise<T> {
   const [first] = writes;
   if (first === undefined) return make([], false);
   const isSingle = writes.length === 1 && first.reread === null;
   return withoutDeadlock(signal, () =>
     onSession(pool, signal, async (session) => {
-      if (isSingle) return make([await runWrite(committing(session, signal), first)], true);
-      const answer = await inTransaction(session, async () => make(await runAll(within(session, signal), writes), false), signal);
+      if (isSingle) return make([await runWrite(committing(session, fenced, signal), first)], true);
+      const answer = await inTransaction(session, async () => make(await runAll(within(session, fenced, signal), writes), false), signal);
       await commitTransaction(session, signal);
       return answer;
     }),
@@ -73,15 +78,15 @@ export async function runAll(runner: WriteRunner, writes: readonly PlannedWrite[
 }
 
 /** Statements that belong to the session's open transaction, which sees what is committed at each of them. */
-export const within = (session: Session, signal: AbortSignal): WriteRunner => ({
+export const within = (session: Session, fenced: FencedReads, signal: AbortSignal): WriteRunner => ({
   run: (statement, table) => step(session, statement, (error) => storeError(error, { table }), signal),
-  look: (read) => lookWritable(session, read, signal),
+  look: (read) => fenced.lookToWrite(session, read, signal),
 });
 
 /** Statements that commit by themselves. */
-const committing = (session: Session, signal: AbortSignal): WriteRunner => ({
+const committing = (session: Session, fenced: FencedReads, signal: AbortSignal): WriteRunner => ({
   run: (statement, table) => runCommitting(session, statement, table, signal),
-  look: (read) => lookWritable(session, read, signal),
+  look: (read) => fenced.lookToWrite(session, read, signal),
 });
 
 async function runCommitting(session: Session, statement: Statement, table: TableSchema, signal: AbortSignal): Promise<DoneStatement> {
@@ -93,12 +98,6 @@ async function runCommitting(session: Session, statement: Statement, table: Tabl
   if (signal.aborted && isInterrupted(error)) throw abortError(signal);
   if (isStale(error)) return runCommitting(session, { ...statement, form: 'once' }, table, signal);
   throw storeError(error, { table, mayHaveCommitted: sent });
-}
-
-async function lookWritable(session: Session, read: Read, signal: AbortSignal): Promise<{ readonly exists: boolean; readonly met: boolean }> {
-  const { state, exists, met } = await lookFenced(session, read, signal);
-  checkState(read.table.name, state, mayWrite);
-  return { exists, met };
 }
 
 async function runWrite(runner: WriteRunner, write: PlannedWrite): Promise<DoneWrite<Value>> {

@@ -56,7 +56,7 @@ export const migrations: readonly (readonly string[])[] = [
   [
     table(
       REQUEST_TABLE,
-      `caller ${text}, request_id ${text}, table_name ${text}, digest ${text}, result longblob NOT NULL, recorded_at bigint NOT NULL DEFAULT (${nowMicros}),
+      `caller ${text}, request_id ${text}, table_name ${text}, digest longtext NOT NULL, result longblob NOT NULL, recorded_at bigint NOT NULL DEFAULT (${nowMicros}),
   PRIMARY KEY (caller, request_id, table_name), KEY ${REQUEST_TABLE}_recorded_at (recorded_at)`,
     ),
   ],
