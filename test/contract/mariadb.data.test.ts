@@ -1,6 +1,6 @@
 import { type Connection, createConnection } from 'mysql2/promise';
 import type { StoreOptions } from '../../backends/backend.ts';
-import { openDataStore } from '../../backends/mariadb/data/data-store.ts';
+import { mariadbBackend } from '../../backends/mariadb/backend.ts';
 import type { Shard } from '../../core/keyspace.ts';
 import { FreezableProxy } from '../support/cluster/freezable-proxy.ts';
 import { type MariaDbServer, startMariaDb } from '../support/servers/mariadb.ts';
@@ -48,7 +48,7 @@ class MariaDbHarness implements DataStoreHarness {
   }
 
   open(options: Partial<StoreOptions> = {}) {
-    return openDataStore(storeOptions({ shard: this.#shard(this.#server.port), password: GATEWAY.password, ...options }));
+    return mariadbBackend.openData(storeOptions({ shard: this.#shard(this.#server.port), password: GATEWAY.password, ...options }));
   }
 
   async reset() {

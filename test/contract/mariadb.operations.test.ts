@@ -1,4 +1,4 @@
-import { openDataStore } from '../../backends/mariadb/data/data-store.ts';
+import { mariadbBackend } from '../../backends/mariadb/backend.ts';
 import { startMariaDb } from '../support/servers/mariadb.ts';
 import { storeOptions } from './data-store-harness.ts';
 import { operationsByTypeContract } from './operations-by-type.ts';
@@ -33,7 +33,7 @@ operationsByTypeContract('MariaDB', types, async () => {
   await server.createDatabase(database);
   await server.sql(database, `CREATE USER gateway IDENTIFIED BY 'secret'; GRANT SELECT, INSERT, UPDATE, DELETE ON ${database}.* TO gateway;`);
   const login = { user: 'gateway', password: 'env:GATEWAY' };
-  const store = openDataStore(
+  const store = mariadbBackend.openData(
     storeOptions({
       shard: { kind: 'mariadb', host: server.host, port: server.port, database, gateway: login, player: login, owner: login },
       password: 'secret',
@@ -42,7 +42,7 @@ operationsByTypeContract('MariaDB', types, async () => {
   );
   return {
     store,
-    capabilities: { readFence: true, transactions: true, watching: false },
+    capabilities: mariadbBackend.capabilities,
     script: async (text) => {
       await server.sql(database, text.replaceAll('timestamp(6) NULL NOT NULL', 'timestamp(6) NOT NULL'));
     },
