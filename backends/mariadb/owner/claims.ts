@@ -47,6 +47,7 @@ export async function claimTables(preparing: Preparing, scope: FenceScope, side:
   for (const table of scope.tables) await putTriggers(client, clock, fencedTable(shard, scope, table), signal);
   // On the source too: it is the reverse stream's target.
   await grantToPlayer(preparing, scope.tables, signal);
+  await markGuarded(client, scope, scope.tables, signal);
 }
 
 /** Puts the fence on those of the target's tables that are there and were not guarded yet, and marks them as guarded when they are empty behind it. PRECHECK_FAILED: one is not, and everything is as it was. */
@@ -77,11 +78,11 @@ async function freeTables(client: StoreClient, scope: FenceScope, tables: readon
   });
 }
 
-/** The table's fence was on before anybody but the workflow could write it. */
+/** The tables' fence was on before they could have a row that is not the workflow's to move. */
 export async function markGuarded(statements: Statements, { workflow, peer }: FenceScope, tables: readonly string[], signal: AbortSignal): Promise<void> {
   if (tables.length === 0) return;
   await statements.query(
-    `UPDATE ${FENCE_TABLE} SET guarded = 1 WHERE table_name IN (${places(tables)}) AND workflow = ? AND peer = ? AND state = 'CLOSED'`,
+    `UPDATE ${FENCE_TABLE} SET guarded = 1 WHERE table_name IN (${places(tables)}) AND workflow = ? AND peer = ?`,
     [...tables, workflow, peer],
     signal,
   );

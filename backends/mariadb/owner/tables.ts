@@ -65,6 +65,8 @@ export async function dropTables({ client, clock }: Preparing, scope: FenceScope
     `EXISTS (SELECT 1 FROM ${FENCE_TABLE} WHERE table_name = ${quoteText(table)} AND workflow = ${quoteText(scope.workflow)} AND peer = ${quoteText(scope.peer)} AND state = 'CLOSED' AND guarded = 0)`;
   for (const table of await presentTables(client, scope.tables, signal))
     await definePatiently(client, clock, `BEGIN NOT ATOMIC IF ${isOurs(table)} THEN DROP TABLE ${quoteIdentifier(table)}; END IF; END`, signal);
+  const [left] = await presentTables(client, scope.tables, signal);
+  if (left !== undefined) throw new SwitchyardError('FENCE_CONFLICT', `somebody goes on with table "${left}", which was to be dropped`, { metadata: { table: left } });
 }
 
 /** What the definition needs beside the tables (an engine, a plugin, a collation) has to be there. */

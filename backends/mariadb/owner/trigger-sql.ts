@@ -9,7 +9,7 @@ import { GATE_TABLE, PASS_TABLE } from './store-sql.ts';
  *  1. the gate of the table's workflow, shared. A fence that waits for the gate lets nobody in behind it; whoever has it already has it again.
  *  2. the fence row, plainly: no lock stays on it, so that none of those who are turned away keeps a transition waiting. It may turn away, and it must not admit: what it sees may be as old as the transaction.
  *  3. the pass of the attempt that the fence row has there, shared. This one is as new as it can be, and stays as it is while the writer's transaction is open. It alone admits.
- * A transaction that is SERIALIZABLE shares the fence row as well.
+ * Only SELECT … INTO reads a row plainly: whatever a SET, an IF or a statement that writes looks at, InnoDB locks in most isolation levels. A transaction that is SERIALIZABLE locks what it reads in any case.
  */
 
 /** SQLSTATE of a write by a transaction that sees the table as it was before a fence. */
@@ -70,7 +70,7 @@ END`;
 
 /** Statements that let the caller's transaction write, or end it with an error. `table` and `gate`: as SQL. `what`: the table, for people. */
 const check = (table: string, gate: string, what: string): string => `    SET found = (SELECT 1 FROM ${GATE_TABLE} WHERE workflow = ${gate} LOCK IN SHARE MODE);
-    SET seen_attempt = (SELECT IF(state = 'OPEN', attempt, -1) FROM ${FENCE_TABLE} WHERE table_name = ${table});
+    SELECT IF(state = 'OPEN', attempt, -1) INTO seen_attempt FROM ${FENCE_TABLE} WHERE table_name = ${table};
     IF seen_attempt = -1 THEN
       SIGNAL SQLSTATE '${FENCED_STATE}' SET MESSAGE_TEXT = ${quoteText(`${what} is fenced`)};
     END IF;
@@ -92,7 +92,9 @@ CREATE OR REPLACE FUNCTION ${HOLD_OPEN}(in_table varchar(64) CHARACTER SET utf8m
 BEGIN
   DECLARE seen_attempt bigint;
   DECLARE found tinyint;
-  IF NOT EXISTS (SELECT 1 FROM ${FENCE_TABLE} WHERE table_name = in_table) THEN RETURN 0; END IF;
-${check('in_table', `(SELECT workflow FROM ${FENCE_TABLE} WHERE table_name = in_table)`, 'the table')}
+  DECLARE gate varchar(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin;
+  SELECT attempt, workflow INTO seen_attempt, gate FROM ${FENCE_TABLE} WHERE table_name = in_table;
+  IF seen_attempt IS NULL THEN RETURN 0; END IF;
+${check('in_table', 'gate', 'the table')}
   RETURN 1;
 END`;
