@@ -35,12 +35,14 @@ class Refused extends Error {
 export async function applyBatch(session: Session, stream: StreamSpec, schemas: Schemas, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
   const copied = batch.copied === null ? [] : planCopied(schemaOf(schemas, batch.copied.table), batch.copied.rows);
   const end = [...recordStatements(batch.requests.records), ...progressOf(stream, batch)];
-  const run = (steps: readonly ApplyStep[]): Promise<void> =>
-    tried(session, signal, async () => {
+  const run = async (steps: readonly ApplyStep[]): Promise<void> => {
+    // All texts and values before the first lock.
+    const statements = [...[...steps, ...copied].flatMap(stepStatements), ...end];
+    await tried(session, signal, async () => {
       await advance(session, stream, token, batch, signal);
-      for (const step of [...steps, ...copied]) for (const statement of stepStatements(step)) await done(session, statement, signal);
-      for (const statement of end) await done(session, statement, signal);
+      for (const statement of statements) await done(session, statement, signal);
     });
+  };
   try {
     await run(planChanges(batch.changes, schemas));
   } catch (error) {

@@ -31,11 +31,11 @@ export interface FeedParts {
   readonly from: Position;
   readonly config: LoginConfig;
   readonly clock: Clock;
-  /** Checks the log and the tables' shapes. */
-  readonly prepare: (signal: AbortSignal) => Promise<TransactionAssembler>;
+  /** Checks the log and the tables' shapes. `confirmed`: what is written down. */
+  readonly prepare: (signal: AbortSignal) => Promise<{ readonly assembler: TransactionAssembler; readonly confirmed: Position }>;
   readonly look: (signal: AbortSignal) => Promise<SourceLook>;
-  /** Writes down that everything up to here may be forgotten, which was `before` up to now. */
-  readonly saveConfirmed: (position: Position, before: Position, signal: AbortSignal) => Promise<void>;
+  /** Writes down that everything up to here may be forgotten. False: it is not as it was `before`, so somebody else has begun the log anew, or reads it. */
+  readonly saveConfirmed: (position: Position, before: Position, signal: AbortSignal) => Promise<boolean>;
 }
 
 /** The source as it is just now. */
@@ -61,8 +61,10 @@ export class LogFeed implements ChangeFeed {
   readonly #decoder = new LogDecoder();
   readonly #queue: Entry[] = [];
   #queuedBytes = 0;
-  #confirmed: Position;
-  #saved: Position;
+  /** Null: nothing new. */
+  #confirmed: Position | null = null;
+  /** As it is written down; null: it is not ours to write down any more. */
+  #saved: Position | null;
   #saving = false;
   /** What the source's clock is ahead of our monotonic one. */
   #sourceAheadMs = 0;
@@ -80,7 +82,6 @@ export class LogFeed implements ChangeFeed {
   constructor(parts: FeedParts, signal: AbortSignal) {
     this.#parts = parts;
     this.#signal = AbortSignal.any([signal, this.#end.signal]);
-    this.#confirmed = parts.from;
     this.#saved = parts.from;
   }
 
@@ -123,7 +124,8 @@ export class LogFeed implements ChangeFeed {
 
   async #start(): Promise<TransactionAssembler> {
     const { clock, config, from, prepare } = this.#parts;
-    const assembler = await prepare(this.#signal);
+    const { assembler, confirmed } = await prepare(this.#signal);
+    this.#saved = confirmed;
     await this.#look(assembler);
     this.#heardMs = clock.monotonic();
     this.#deliveredMs = clock.monotonic();
@@ -197,7 +199,7 @@ export class LogFeed implements ChangeFeed {
         if (position !== null) this.#push({ transaction: { id: null, position, ageMs: 0, events: [] }, bytes: 0 });
       }
       if (nowMs - this.#lookedMs >= LOOK_MS) void this.#inBackground(() => this.#look(assembler));
-      if (this.#confirmed !== this.#saved && !this.#saving) void this.#inBackground(() => this.#save());
+      if (!this.#saving) void this.#inBackground(() => this.#save());
       stop = clock.after(BEAT_MS, beat);
     };
     beat();
@@ -226,11 +228,11 @@ export class LogFeed implements ChangeFeed {
   }
 
   async #save(): Promise<void> {
-    const confirmed = this.#confirmed;
+    const [confirmed, before] = [this.#confirmed, this.#saved];
+    if (confirmed === null || before === null || confirmed === before) return;
     this.#saving = true;
     try {
-      await this.#parts.saveConfirmed(confirmed, this.#saved, this.#signal);
-      this.#saved = confirmed;
+      this.#saved = (await this.#parts.saveConfirmed(confirmed, before, this.#signal)) ? confirmed : null;
     } finally {
       this.#saving = false;
     }

@@ -1,4 +1,4 @@
-import type { Position } from '../../../core/ids.ts';
+import { type Position, position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
@@ -22,8 +22,8 @@ export interface TableShape {
 export interface LogGround {
   readonly shapes: ReadonlyMap<string, TableShape>;
   readonly charsets: Charsets;
-  /** Names of tables and databases mean the same in every spelling of their letters. */
-  readonly foldsNames: boolean;
+  /** Up to where nobody wants the stream's log any more, as it is written down. */
+  readonly confirmed: Position;
 }
 
 const NO_TABLE = 1146;
@@ -31,28 +31,28 @@ const NO_COLUMN = 1054;
 
 /** STREAM_FAILED where the stream cannot be followed from there without loss: see `LogProblem`. */
 export async function readGround(statements: Statements, stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): Promise<LogGround> {
-  const position = GtidPosition.parse(from);
+  const begin = GtidPosition.parse(from);
   const confirmed = await confirmedPosition(statements, stream, signal);
-  if (!position.isAtOrBehind(GtidPosition.parse(confirmed))) throw logLost(`it begins at ${confirmed}, which is behind ${from}`);
-  const [[folds, end] = []] = (await statements.query('SELECT @@lower_case_table_names, @@GLOBAL.gtid_binlog_pos', [], signal)).rows;
+  if (!begin.isAtOrBehind(GtidPosition.parse(confirmed))) throw logLost(`it begins at ${confirmed}, which is behind ${from}`);
+  const [[end] = []] = (await statements.query('SELECT @@GLOBAL.gtid_binlog_pos', [], signal)).rows;
   // A server whose log was thrown away would wait in silence until it has as many transactions again.
-  if (!GtidPosition.parse(String(end)).isAtOrBehind(position)) throw logLost(`it ends at ${end}, before ${from}: it was thrown away, or is that of another server`);
+  if (!GtidPosition.parse(String(end)).isAtOrBehind(begin)) throw logLost(`it ends at ${end}, before ${from}: it was thrown away, or is that of another server`);
   await checkSettings(statements, signal);
   const facts = await readFacts(statements, stream, signal);
   const shapes = new Map<string, TableShape>();
   for (const table of stream.tables) shapes.set(table, shapeOf(await presentSchema(statements, table, schemas.get(table), signal), facts.get(table) ?? []));
   await refuseCascades(statements, stream, signal);
-  return { shapes, charsets: await readCharsets(statements, shapes, facts, signal), foldsNames: Number(folds) !== 0 };
+  return { shapes, charsets: await readCharsets(statements, shapes, facts, signal), confirmed };
 }
 
 export const logLost = (why: string): LogFault => new LogFault('LOG_LOST', `the source no longer keeps the log of the stream: ${why}. Cancel the workflow and create it anew`);
 
 /** Up to where nobody wants the stream's log any more. */
-async function confirmedPosition(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<string> {
+async function confirmedPosition(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<Position> {
   try {
     const [row] = (await statements.query(`SELECT position FROM ${LOG_TABLE} WHERE stream = ?`, [stream.id], signal)).rows;
     if (row === undefined) throw logLost('it has been let go');
-    return String(row[0]);
+    return position(String(row[0]));
   } catch (error) {
     if (error instanceof SwitchyardError && errorNumber(error.cause) === NO_TABLE) throw logLost('the store was never prepared');
     throw error;

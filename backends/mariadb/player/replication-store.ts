@@ -37,7 +37,7 @@ const playerSettings: Readonly<Record<string, string>> = {
   // Foreign keys have done their work on the source: what they did to other rows comes as changes of those.
   foreign_key_checks: '0',
   // A player that stops in mid-transaction must not hold the stream's row, for which a cutover waits.
-  idle_transaction_timeout: '2',
+  idle_transaction_timeout: '5',
 };
 
 const NO_TABLE = 1146;
@@ -79,13 +79,17 @@ class MariaDbReplicationStore implements ReplicationStore {
         from,
         config: clientConfig(this.#options, 'player'),
         clock: this.#options.clock,
-        prepare: async (each) => new TransactionAssembler(stream, database, await readGround(client, stream, schemas, from, each), GtidPosition.parse(from)),
+        prepare: async (each) => {
+          const ground = await readGround(client, stream, schemas, from, each);
+          return { assembler: new TransactionAssembler(stream, database, ground, GtidPosition.parse(from)), confirmed: ground.confirmed };
+        },
         look: async (each) => {
           const [row] = (await client.query('SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000 AS DOUBLE), @@GLOBAL.gtid_binlog_pos', [], each)).rows;
           return { nowMs: Number(row?.[0]), end: GtidPosition.parse(String(row?.[1])) };
         },
         saveConfirmed: async (to, before, each) => {
-          await client.query(`UPDATE ${LOG_TABLE} SET position = ? WHERE stream = ? AND position = ?`, [to, stream.id, before], each);
+          const saved = await client.query(`UPDATE ${LOG_TABLE} SET position = ? WHERE stream = ? AND position = ?`, [to, stream.id, before], each);
+          return saved.affectedRows > 0;
         },
       },
       signal,

@@ -165,7 +165,7 @@ export class TransactionAssembler {
   #take(query: QueryEvent, timestamp: number): Assembled | null {
     const group = this.#group();
     const text = this.#textOf(query);
-    const meaning = meaningOf({ ...query, database: this.#name(query.database) }, text, this.#database, this.#tables);
+    const meaning = meaningOf(query, text, this.#database, this.#tables);
     group.hasOthers = true;
     switch (meaning.kind) {
       case 'commit':
@@ -269,23 +269,23 @@ export class TransactionAssembler {
   }
 
   #recognize(map: TableMap): Relation {
-    if (this.#name(map.database) !== this.#name(this.#database)) return { kind: 'other' };
-    const name = this.#name(map.table);
-    const known = this.#known.get(name);
+    if (map.database !== this.#database) return { kind: 'other' };
+    const known = this.#known.get(map.table);
     if (known?.description.equals(map.description) === true) return known.relation;
-    const relation = this.#describe(name, map);
     // The event's memory is not ours to keep.
-    this.#known.set(name, { description: Buffer.from(map.description), relation });
+    const description = Buffer.from(map.description);
+    const relation = this.#describe(map.table, description);
+    this.#known.set(map.table, { description, relation });
     return relation;
   }
 
-  #describe(name: string, { description }: TableMap): Relation {
+  #describe(name: string, description: Buffer): Relation {
     if (name === STREAM_TABLE) return { kind: 'stream' };
     if (name === LOG_TABLE) return { kind: 'log' };
-    const shape = [...this.#ground.shapes].find(([table]) => this.#name(table) === name)?.[1];
-    if (shape !== undefined) return this.#table(shape, decodeColumns(Buffer.from(description)));
+    const shape = this.#ground.shapes.get(name);
+    if (shape !== undefined) return this.#table(shape, decodeColumns(description));
     if (name !== MARKER_TABLE && name !== WATERMARK_TABLE && name !== REQUEST_TABLE) return { kind: 'other' };
-    const columns = decodeColumns(Buffer.from(description));
+    const columns = decodeColumns(description);
     const place = (column: string): number => {
       const found = columns.findIndex((each) => each.name === column);
       if (found === -1) throw this.#withoutNames(name);
@@ -326,10 +326,6 @@ export class TransactionAssembler {
   #group(): OpenGroup {
     if (this.#open === null) throw protocolFault('a change outside of a transaction');
     return this.#open;
-  }
-
-  #name(name: string): string {
-    return this.#ground.foldsNames ? name.toLowerCase() : name;
   }
 }
 
