@@ -3,6 +3,7 @@ import { type Cell, cellText, type ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../core/time-text.ts';
+import { labelsOf } from './column-fit.ts';
 import type { Parameter, Value } from './session.ts';
 
 const integerPattern = /^-?\d+$/;
@@ -64,7 +65,7 @@ function read(column: ColumnSchema, kind: ScalarKind, value: Exclude<Value, null
     }
     case 'enum':
       // What an invalid value was turned into by somebody without strict mode.
-      return value === '' && !column.nativeType.includes("''") ? fail(noExactMapping(column, value)) : textOf(column, value);
+      return value === '' && !labelsOf(column.nativeType).has('') ? fail(noExactMapping(column, value)) : textOf(column, value);
     case 'uuid':
       return uuidPattern.test(textOf(column, value)) ? value : fail(notUnderstood(column, value));
     case 'bytes':

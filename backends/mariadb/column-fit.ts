@@ -49,7 +49,8 @@ function fitsOf({ kind, nativeType }: ColumnSchema): Fits {
     }
     case 'enum': {
       const labels = labelsOf(nativeType);
-      return (cell) => typeof cell !== 'string' || labels.has(cell);
+      // The server describes its types in UTF-8 of three bytes: a character of four is a "?" there. A "?" that is none is refused by the store.
+      return (cell) => typeof cell !== 'string' || labels.has(cell) || labels.has(cell.replaceAll(/[\u{10000}-\u{10ffff}]/gu, '?'));
     }
     default:
       return () => true;
@@ -67,12 +68,16 @@ function textFits(type: string, length: number | null): Fits {
   };
 }
 
-/** The labels of "enum('a','it''s') collate …". */
+/** The labels of "enum('a','it''s') collate …", as the server writes them there: quotes are doubled, some characters behind a backslash. */
 export function labelsOf(nativeType: string): ReadonlySet<string> {
   const labels = new Set<string>();
-  for (const [, label = ''] of nativeType.matchAll(/[(,]'((?:[^']|'')*)'(?=[,)])/g)) labels.add(label.replaceAll("''", "'"));
+  for (const [, label = ''] of nativeType.matchAll(/[(,]'((?:[^']|'')*)'(?=[,)])/g)) {
+    labels.add(label.replaceAll(/''|\\(.)/gs, (part, escaped: string | undefined) => (escaped === undefined ? part.slice(1) : (escapes[escaped] ?? escaped))));
+  }
   return labels;
 }
+
+const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', 0: '\0' };
 
 /** Digits of the fraction that are not trailing zeros; those of a number with an exponent, as it is written out. */
 function fractionDigits(decimal: string): number {

@@ -61,6 +61,24 @@ export function comparand(column: ColumnSchema, cell: Cell): string {
   }
 }
 
+/** The column's collation where that is not the one that tells all texts apart: the type names it then. */
+const collationOf = ({ nativeType }: ColumnSchema): string | null => / collate (\w+)$/.exec(nativeType)?.[1] ?? null;
+
+/**
+ * What a column's texts are written in, where that is less than all of Unicode: a text is compared by the column's own collation only after it has been converted, and may be another one then. Null: every text is what it is.
+ */
+export function narrowCharset(column: ColumnSchema): { readonly charset: string; readonly collation: string } | null {
+  const collation = column.kind === 'text' || column.kind === 'enum' ? collationOf(column) : null;
+  const [charset = ''] = collation?.split('_') ?? [];
+  return collation === null || charset === 'utf8mb4' ? null : { charset, collation };
+}
+
+/** The place of a text's parameter as the other side of a comparison with a column of a narrow charset, by the column's own collation. */
+export const converted = ({ charset, collation }: { readonly charset: string; readonly collation: string }): string => `CONVERT(? USING ${charset}) COLLATE ${collation}`;
+
+/** Places of the same text twice: whether it is still the same when it has been converted. */
+export const survives = ({ charset }: { readonly charset: string }): string => `CONVERT(CONVERT(? USING ${charset}) USING utf8mb4) ${EXACT} = ?`;
+
 /** The value that a cell is compared as: there is no -0 in the store. */
 export const comparedCell = (cell: Cell): Cell => (cell === 0 ? 0 : cell);
 

@@ -58,7 +58,8 @@ export type Ask = (text: string, values: readonly string[]) => Promise<readonly 
 
 /** Reads a table's shape. Null: no such table in the database, or one of ours. TABLE_UNSUPPORTED names what cannot be served. Other errors are those of `ask`. */
 export async function describeTable(ask: Ask, table: string): Promise<TableSchema | null> {
-  if (table === '' || table.includes('\0') || !table.isWellFormed() || isOwnTable(table)) return null;
+  // No name has a character that is more than two bytes in UTF-16.
+  if (table === '' || /[\0\u{d800}-\u{dfff}\u{10000}-\u{10ffff}]/u.test(table) || isOwnTable(table)) return null;
   const values = [table, table];
   const [relation] = await ask(tableText, values);
   if (relation === undefined) return null;

@@ -100,8 +100,8 @@ export function compileReread(table: TableSchema, { key, set, add, returning }: 
     const column = columnNamed(table, name);
     const [isSet, isAdded] = [set.columns.indexOf(name), add.columns.indexOf(name)];
     const cell = (isSet < 0 ? key[i] : set.cells[isSet]) ?? null;
-    const at = values.compared(column, cell);
-    return `${quoteIdentifier(name)} = ${isAdded < 0 ? at : `${at} + ${addend(column, add.cells[isAdded] ?? null, values)}`}`;
+    if (isAdded < 0) return values.ownEqual(column, cell);
+    return `${quoteIdentifier(name)} = ${values.compared(column, cell)} + ${addend(column, add.cells[isAdded] ?? null, values)}`;
   });
   return statement(`SELECT ${returning.map(quoteIdentifier).join(', ')} FROM ${quoteIdentifier(table.name)} WHERE ${conditions.join(' AND ')}`, values);
 }

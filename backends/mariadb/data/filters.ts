@@ -41,7 +41,7 @@ function compared(column: ColumnSchema, operator: CompareOperator, value: Cell, 
   // A UUID is equal as it is; only its order is another one.
   if (column.kind === 'uuid' && (operator === '=' || operator === '<>')) return `${name} ${operator} ${values.compared(column, value)}`;
   const exact = (): string => `${ordered(column)} ${operator} ${values.compared(column, value)}`;
-  return operator === '=' && findsByOwnCollation(column) ? `(${name} = ${values.compared(column, value)} AND ${exact()})` : exact();
+  return operator === '=' && findsByOwnCollation(column) ? `(${name} = ${values.own(column, value)} AND ${exact()})` : exact();
 }
 
 function listed(column: ColumnSchema, cells: readonly Cell[], values: Values): string {
@@ -50,7 +50,8 @@ function listed(column: ColumnSchema, cells: readonly Cell[], values: Values): s
   const name = quoteIdentifier(column.name);
   const within = (side: string): string => `${side} IN (${all.map((cell) => values.compared(column, cell)).join(', ')})`;
   if (column.kind === 'uuid') return within(name);
-  return findsByOwnCollation(column) ? `(${within(name)} AND ${within(ordered(column))})` : within(ordered(column));
+  if (!findsByOwnCollation(column)) return within(ordered(column));
+  return `(${name} IN (${all.map((cell) => values.own(column, cell)).join(', ')}) AND ${within(ordered(column))})`;
 }
 
 /** What is equal bit by bit is equal under the column's collation too, whose index finds it among few. */

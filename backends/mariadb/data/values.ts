@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import { cellToParameter } from '../cells.ts';
 import { requireFit } from '../column-fit.ts';
-import { comparand, comparedCell } from '../comparison.ts';
+import { comparand, comparedCell, converted, narrowCharset, survives } from '../comparison.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Parameter } from '../session.ts';
 
@@ -43,14 +43,26 @@ export class Values {
     return '?';
   }
 
-  /** "It is the row with this key": equal as the key's own columns say, by the key's index. */
+  /** A cell as the other side of a comparison with the column itself, by its own collation. A text that the column's charset has not may be another one there. */
+  own(column: ColumnSchema, cell: Cell): string {
+    const narrow = narrowCharset(column);
+    if (narrow === null) return this.compared(column, cell);
+    this.raw(cellToParameter(column, cell));
+    return converted(narrow);
+  }
+
+  /** "The column is equal to this cell", as its own collation says, by its index. */
+  ownEqual(column: ColumnSchema, cell: Cell): string {
+    const equal = `${quoteIdentifier(column.name)} = ${this.own(column, cell)}`;
+    const narrow = narrowCharset(column);
+    if (narrow === null) return equal;
+    for (let places = 0; places < 2; places += 1) this.raw(cellToParameter(column, cell));
+    return `${equal} AND ${survives(narrow)}`;
+  }
+
+  /** "It is the row with this key": equal as the key's own columns say. */
   keyCondition(key: readonly Cell[]): string {
-    return this.table.primaryKey
-      .map((name, i) => {
-        const column = columnNamed(this.table, name);
-        return `${quoteIdentifier(name)} = ${this.compared(column, key[i] ?? null)}`;
-      })
-      .join(' AND ');
+    return this.table.primaryKey.map((name, i) => this.ownEqual(columnNamed(this.table, name), key[i] ?? null)).join(' AND ');
   }
 }
 
