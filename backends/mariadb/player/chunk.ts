@@ -1,6 +1,7 @@
 import type { Cell } from '../../../core/cell.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { cellFromValue, cellToParameter } from '../cells.ts';
+import { labelsOf } from '../column-fit.ts';
 import { comparand } from '../comparison.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Parameter, Statement, ValueRow } from '../session.ts';
@@ -11,7 +12,7 @@ export function chunkStatement(table: TableSchema, after: readonly Cell[] | null
   const key = keyColumns(table);
   const values: Parameter[] = [];
   const where = after === null ? '' : ` WHERE ${behind(key, after, values)}`;
-  return { text: `SELECT ${allColumns(table)} FROM ${quoteIdentifier(table.name)}${where} ORDER BY ${key.map(ordered).join(', ')} LIMIT ${limit}`, values, form: 'kept' };
+  return { text: `SELECT ${allColumns(table)} FROM ${quoteIdentifier(table.name)}${where} ORDER BY ${key.map(nameOf).join(', ')} LIMIT ${limit}`, values, form: 'kept' };
 }
 
 /** The whole rows with these keys, in no order. */
@@ -29,14 +30,24 @@ export const rowsFromValues = (table: TableSchema, rows: readonly ValueRow[]): r
 /** Spelled out: of a comparison of row values the server uses no index. */
 function behind([column, ...rest]: readonly ColumnSchema[], [cell = null, ...cells]: readonly Cell[], values: Parameter[]): string {
   if (column === undefined) return '1 = 0';
-  const place = (): string => {
-    values.push(cellToParameter(column, cell));
-    return comparand(column, cell);
-  };
-  const name = ordered(column);
-  if (rest.length === 0) return `${name} > ${place()}`;
-  return `(${name} > ${place()} OR (${name} = ${place()} AND ${behind(rest, cells, values)}))`;
+  const strictly = strictlyBehind(column, cell, values);
+  if (rest.length === 0) return strictly;
+  const same = `${nameOf(column)} = ${placed(column, cell, values)}`;
+  return `(${strictly} OR (${same} AND ${behind(rest, cells, values)}))`;
 }
 
-const ordered = ({ name }: ColumnSchema): string => quoteIdentifier(name);
-const allColumns = (table: TableSchema): string => table.columns.map(({ name }) => quoteIdentifier(name)).join(', ');
+/** The order of an enum is that of its labels' numbers, but it is compared as a text. */
+function strictlyBehind(column: ColumnSchema, cell: Cell, values: Parameter[]): string {
+  if (column.kind !== 'enum') return `${nameOf(column)} > ${placed(column, cell, values)}`;
+  const labels = [...labelsOf(column.nativeType)];
+  const later = labels.slice(labels.indexOf(String(cell)) + 1);
+  return later.length === 0 ? '1 = 0' : `${nameOf(column)} IN (${later.map((label) => placed(column, label, values)).join(', ')})`;
+}
+
+function placed(column: ColumnSchema, cell: Cell, values: Parameter[]): string {
+  values.push(cellToParameter(column, cell));
+  return comparand(column, cell);
+}
+
+const nameOf = ({ name }: ColumnSchema): string => quoteIdentifier(name);
+const allColumns = (table: TableSchema): string => table.columns.map(nameOf).join(', ');
