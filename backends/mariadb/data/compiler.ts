@@ -31,9 +31,11 @@ export function compileQuery(table: TableSchema, operation: QueryOperation, lock
     conditions.push(behind(table, operation.orderBy, operation.after, { ordered, parameter, spellOut: true }));
   }
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
+  // What an index alone can answer locks, when it is shared, an entry of that index alone: the row's other columns could be changed.
+  const others = lock === 'share' ? table.columns.map(({ name }) => name).filter((name) => !operation.columns.includes(name)) : [];
   return {
     table,
-    columns: columnsOf(operation.columns),
+    columns: columnsOf([...operation.columns, ...others]),
     source: `FROM ${quoteIdentifier(table.name)}${where} ORDER BY ${orderText(table, operation.orderBy, ordered, nullsLargest)} LIMIT ${values.raw(String(operation.limit + 1))}${lockText(lock)}`,
     values: values.all,
     ...(operation.maxBytes === undefined ? {} : { maxBytes: operation.maxBytes }),
