@@ -46,6 +46,7 @@ export function onReader<T>(pool: ConnectionPool<Session>, signal: AbortSignal, 
 
 /** Runs one reading statement on a connection that the caller holds. */
 export async function readOn(session: Session, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<DoneStatement> {
+  if (signal.aborted) throw abortError(signal);
   const outcome = await session.run(statement, signal);
   if (outcome === null) throw abortError(signal);
   if (outcome.ok) return outcome;

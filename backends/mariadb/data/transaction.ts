@@ -12,6 +12,7 @@ export const command = (text: string): Statement => ({ text, values: [], form: '
 
 /** Runs one statement of an open transaction. Whatever it rejects with is definitely not applied, the loss of the connection included, for no COMMIT was sent. */
 export async function step(session: Session, statement: Statement, explain: Explain, signal: AbortSignal): Promise<DoneStatement> {
+  if (signal.aborted) throw abortError(signal);
   if (!session.usable) throw new LostInBetween();
   const outcome = await session.run(statement, signal);
   if (outcome === null) throw abortError(signal);

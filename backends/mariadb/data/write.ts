@@ -90,6 +90,7 @@ const committing = (session: Session, fenced: FencedReads, signal: AbortSignal):
 });
 
 async function runCommitting(session: Session, statement: Statement, table: TableSchema, signal: AbortSignal): Promise<DoneStatement> {
+  if (signal.aborted) throw abortError(signal);
   const outcome = await session.run(statement, signal);
   if (outcome === null) throw unknownAfterAbort(signal);
   if (outcome.ok) return outcome;
