@@ -50,7 +50,7 @@ function openProblem([connection, login, seconds]: ValueRow): Problem {
 }
 
 /** They keep their locks without a connection, and come into the log whenever somebody commits them. */
-async function preparedProblems(client: StoreClient, signal: AbortSignal): Promise<readonly Problem[]> {
+export async function preparedProblems(client: StoreClient, signal: AbortSignal): Promise<readonly Problem[]> {
   const { rows } = await client.command(`XA RECOVER FORMAT = 'SQL'`, signal);
   return rows.map(([, , , xid]) => ({
     table: null,
