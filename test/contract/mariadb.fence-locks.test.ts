@@ -17,6 +17,7 @@ import { emptyBatch, FORWARD, type MoveStores, never, play, type RawSession, rea
 /* What else holds locks of MariaDB when a fence comes: who keeps it out, who is not in its way, and what it keeps others from meanwhile: nobody's write may fail but by the fence's own answer. */
 
 const FENCED = 'SY001';
+const OLD_SNAPSHOT = '40001';
 const limitMs = 300;
 /** Of a busy machine, beside what the store takes. */
 const marginMs = 5_000;
@@ -41,7 +42,7 @@ useArmedStores(
     stack = disposed;
     source = stack.use(await stores.source.owner.openFence(SOURCE, never()));
     target = stack.use(await stores.target.owner.openFence(TARGET, never()));
-    await stores.source.sql(`INSERT INTO item (name) SELECT concat('i', seq) FROM seq_1_to_40; INSERT INTO line (id) SELECT seq FROM seq_1_to_40`);
+    await stores.source.sql(`INSERT INTO item (name) SELECT concat('i', seq) FROM seq_1_to_40; INSERT INTO line (id) SELECT seq FROM seq_1_to_40`, 'admin');
   },
 );
 
@@ -181,7 +182,7 @@ describe('a deadlock that the fence would be part of', () => {
         }
         await session.query(failed === 'none' ? 'COMMIT' : 'ROLLBACK');
         if (failed === 'none') done += 1;
-        else if (failed !== FENCED && failed !== '40001') failures.push(failed);
+        else if (failed !== FENCED && failed !== OLD_SNAPSHOT) failures.push(failed);
         else await sleep(5);
       }
     };
@@ -221,8 +222,13 @@ describe('a deadlock that the fence would be part of', () => {
     const crossing = a.query('UPDATE other SET id = 11 WHERE id = 1');
     await untilWaiting(3);
     const crossingToo = b.query('UPDATE item SET amount = 1 WHERE id = 2');
-    await Promise.race([crossing, crossingToo]);
-    await Promise.all([crossing.then(() => a.query('COMMIT')), crossingToo.then(() => b.query('COMMIT'))]);
+    // Where one of the fences has been set meanwhile, that is what the other writer is told.
+    const ended = async (session: RawSession, write: Promise<unknown>): Promise<string> => {
+      const outcome = await reasonOf(write);
+      await session.query(outcome === 'none' ? 'COMMIT' : 'ROLLBACK');
+      return outcome;
+    };
+    for (const outcome of await Promise.all([ended(a, crossing), ended(b, crossingToo)])) expect(['none', FENCED, OLD_SNAPSHOT]).toContain(outcome);
     await Promise.all(fencing);
   });
 });
@@ -289,19 +295,47 @@ test('a transaction that a gateway holds open by reading is waited for like a wr
 });
 
 describe('a transaction prepared for two-phase commit', () => {
-  test('that has written keeps the fence out until somebody ends it, and the checks name it', async () => {
+  test('that has written keeps the fence out until somebody ends it, although it holds no shared lock any more, and the checks name it', async () => {
     const session = await opened('admin');
-    for (const sql of [`XA START 'doubt'`, insert('in doubt'), `XA END 'doubt'`, `XA PREPARE 'doubt'`]) await session.query(sql);
+    for (const sql of [`XA START 'doubt'`, insert('in doubt'), `XA END 'doubt'`]) await session.query(sql);
+    expect(await reasonOf(source.fence(attempt(1), limitMs, never()))).toBe('LOCK_TIMEOUT');
+    await session.query(`XA PREPARE 'doubt'`);
     expect(await reasonOf(source.fence(attempt(1), limitMs, never()))).toBe('LOCK_TIMEOUT');
     await session.close();
     expect(await reasonOf(source.fence(attempt(1), limitMs, never()))).toBe('LOCK_TIMEOUT');
+    expect(await states()).toEqual(['OPEN', 'OPEN']);
     expect(await stores.source.owner.checkQuiet(['item', 'line'], 30, never())).toContainEqual(expect.objectContaining({ fix: expect.stringContaining("XA ROLLBACK 'doubt'") }));
     await stores.source.sql(insert('goes on'));
+    const fencing = source.fence(attempt(2), 20_000, never());
+    await sleep(50);
     await stores.source.sql(`XA COMMIT 'doubt'`, 'admin');
-    await source.fence(attempt(2), 5_000, never());
+    await fencing;
     const seen = await play(stores, schemas, (found) => found.some((each) => each.events.some((event) => event.kind === 'marker')));
     expect(seen.at(-1)?.events.map(({ kind }) => kind)).toEqual(['marker']);
     expect(await stores.target.sql(`SELECT count(*) FROM item WHERE name = 'in doubt'`, 'owner')).toEqual([['1']]);
+  });
+
+  test('while a fence waits for it ends before the marker, or opens the tables again', async () => {
+    for (const [number, ends] of [true, false].entries()) {
+      const session = await opened('admin');
+      for (const sql of [`XA START 'late'`, insert(`prepared ${number}`), `XA END 'late'`]) await session.query(sql);
+      const fencing = reasonOf(source.fence(attempt(number + 1), 3_000, never()));
+      await untilWaiting(1);
+      await session.query(`XA PREPARE 'late'`);
+      if (ends) {
+        await sleep(50);
+        await session.query(`XA COMMIT 'late'`);
+      }
+      expect(await fencing).toBe(ends ? 'none' : 'LOCK_TIMEOUT');
+      expect(await states()).toEqual(Array(2).fill(ends ? 'FROZEN' : 'OPEN'));
+      if (!ends) await session.query(`XA ROLLBACK 'late'`);
+      else {
+        const seen = await play(stores, schemas, (found) => found.some((each) => each.events.some((event) => event.kind === 'marker')));
+        expect(seen.at(-1)?.events.map(({ kind }) => kind)).toEqual(['marker']);
+        expect(await stores.target.sql(`SELECT count(*) FROM item WHERE name LIKE 'prepared%'`, 'owner')).toEqual([['1']]);
+        await source.abort(attempt(number + 1), never());
+      }
+    }
   });
 
   test('cannot write behind the fence', async () => {
@@ -315,6 +349,11 @@ describe('a transaction prepared for two-phase commit', () => {
 });
 
 describe('a coordinator', () => {
+  /** Whether it is a statement in text, or executes one that was prepared: whose text the server knows, and the values are all that tells. */
+  const executes = (request: string, statement: string): boolean => (statement === 'switchyard_end_history' ? ended(request) : request.includes(statement));
+  /** The first prepared statement with the scope's values that is executed in a fence is the end of history. */
+  const ended = (request: string): boolean => request.includes('move1') && request.includes('["item","line"]') && !request.includes('SELECT');
+
   /** The source's store of an owner whose connections go another way. */
   const ownerBy = (port: number): OwnerStore => {
     const { shard } = innards(stores.source);
@@ -338,7 +377,12 @@ describe('a coordinator', () => {
     await expectNothingHeld();
   });
 
-  test.each(['fence', 'abort', 'commit'] as const)('whose connection is lost when the answer to %s was about to come does it again', async (name) => {
+  test.each([
+    ['fence', 'switchyard_fence('],
+    ['fence', 'switchyard_end_history'],
+    ['abort', 'move1'],
+    ['commit', 'move1'],
+  ] as const)('whose connection is lost when an answer to %s (%s) was about to come does it again', async (name, statement) => {
     await using proxy = await CuttingProxy.open(`http://127.0.0.1:${innards(stores.source).shard.port}`);
     const owner = stack.use(ownerBy(Number(new URL(proxy.address).port)));
     const session = stack.use(await owner.openFence(SOURCE, never()));
@@ -347,7 +391,7 @@ describe('a coordinator', () => {
     let cuts = 0;
     proxy.treat = ({ direction, request }) => {
       // The statement has been executed, and its answer does not arrive.
-      if (direction !== 'answer' || cuts > 0 || !(name === 'fence' ? request.includes('switchyard_fence(') : request.includes('move1'))) return 'pass';
+      if (direction !== 'answer' || cuts > 0 || !executes(request, statement)) return 'pass';
       cuts += 1;
       return { cutAfter: 0 };
     };

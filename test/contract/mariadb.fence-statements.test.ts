@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { createConnection } from 'mysql2/promise';
 import type { FenceSession } from '../../backends/backend.ts';
@@ -80,10 +81,15 @@ const rowless: Writes = [
   ['DELETE of no row', () => 'DELETE FROM item WHERE false'],
 ];
 
+/** With a file that the server has written itself. */
+const loading = (name: string, n: string, how: string): string => {
+  const file = join(innards(stores.source).server.directory, `${n}.txt`);
+  return `SELECT '${name}' INTO OUTFILE '${file}'; LOAD DATA INFILE '${file}' ${how}INTO TABLE item (name)`;
+};
 const byAdministrators: Writes = [
-  ['LOAD DATA', (n) => `SELECT '${n}' INTO OUTFILE '${n}.txt'; LOAD DATA INFILE '${n}.txt' INTO TABLE item (name)`],
-  ['LOAD DATA … IGNORE', (n) => `SELECT '${n}' INTO OUTFILE '${n}.i'; LOAD DATA INFILE '${n}.i' IGNORE INTO TABLE item (name)`],
-  ['LOAD DATA … REPLACE', (n) => `SELECT 'a' INTO OUTFILE '${n}.r'; LOAD DATA INFILE '${n}.r' REPLACE INTO TABLE item (name)`],
+  ['LOAD DATA', (n) => loading(n, n, '')],
+  ['LOAD DATA … IGNORE', (n) => loading(n, n, 'IGNORE ')],
+  ['LOAD DATA … REPLACE', (n) => loading('b', n, 'REPLACE ')],
 ];
 
 const levels = ['READ UNCOMMITTED', 'READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
@@ -121,7 +127,7 @@ useArmedStores(
     const { database } = innards(stores.source).shard;
     await stores.source.sql(surroundings, 'admin');
     await stores.source.sql(
-      `CREATE OR REPLACE USER beside IDENTIFIED BY 'beside'; GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON ${database}.* TO beside; GRANT EXECUTE ON ${database}.* TO shop_gateway;
+      `CREATE OR REPLACE USER beside IDENTIFIED BY 'beside'; GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON ${database}.* TO beside; GRANT EXECUTE ON PROCEDURE add_item TO shop_gateway; GRANT EXECUTE ON FUNCTION added_item TO shop_gateway;
       GRANT SELECT, INSERT, UPDATE, DELETE ON twin TO shop_gateway; GRANT SELECT, INSERT, UPDATE, DELETE ON seen_item TO shop_gateway; GRANT INSERT ON copied TO shop_gateway`,
       'admin',
     );

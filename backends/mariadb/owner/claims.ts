@@ -81,11 +81,7 @@ async function freeTables(client: StoreClient, scope: FenceScope, tables: readon
 /** The tables' fence was on before they could have a row that is not the workflow's to move. */
 export async function markGuarded(statements: Statements, { workflow, peer }: FenceScope, tables: readonly string[], signal: AbortSignal): Promise<void> {
   if (tables.length === 0) return;
-  await statements.query(
-    `UPDATE ${FENCE_TABLE} SET guarded = 1 WHERE table_name IN (${places(tables)}) AND workflow = ? AND peer = ?`,
-    [...tables, workflow, peer],
-    signal,
-  );
+  await statements.query(`UPDATE ${FENCE_TABLE} SET guarded = 1 WHERE table_name IN (${places(tables)}) AND workflow = ? AND peer = ?`, [...tables, workflow, peer], signal);
 }
 
 /** Those of the scope's tables that are not known to be guarded for its workflow. */

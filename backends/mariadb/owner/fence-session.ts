@@ -24,6 +24,8 @@ const RACE_RETRIES = 5;
 /** Whoever was in the fence's way goes first. */
 const RETRY_PAUSE_MS = 1;
 const LEAST_LIMIT_MS = 1;
+/** For distributed transactions that were prepared while the fence was being set; most are committed at once. */
+const LEAST_WAIT_MS = 20;
 const MEND_LIMIT_S = 0.2;
 
 /** Connects and calls each function once without effect, so that the first call in a hold is as fast as the others. */
@@ -62,6 +64,7 @@ class MariaDbFenceSession implements FenceSession {
   async warmUp(signal: AbortSignal): Promise<void> {
     const nothing = ['', '', '[]', '0'];
     await this.#run(fenceStatement(nothing, 1_000), signal);
+    await this.#query('SELECT switchyard_end_history(?, ?, ?, ?)', nothing, signal);
     for (const name of ['commit', 'abort', 'close'] as const) await this.#query(simpleText(name), nothing, signal);
     for (const name of ['ready', 'open'] as const) await this.#query(streamText(name), [...nothing, ''], signal);
     await this.catchUp({ id: '', workflow: '', tables: [] }, signal);
@@ -81,11 +84,23 @@ class MariaDbFenceSession implements FenceSession {
     if (answer !== 1) throw preparedLater(this.#scope.workflow, to);
   }
 
-  /** The limit is the server's: a coordinator that sleeps meanwhile keeps no writer waiting. */
+  /** The limit is the server's: a coordinator that sleeps meanwhile keeps no writer waiting. The marker comes last: tables that are FROZEN without it are opened again by whoever finds them so. */
   async fence(to: Attempt, lockTimeoutMs: number, signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options;
-    const deadline = clock.monotonic() + lockTimeoutMs;
+    const deadline = this.#options.clock.monotonic() + lockTimeoutMs;
     await this.#requireTriggers(to, signal);
+    // Before anything is changed: those that are prepared may stay so for long.
+    if (!(await this.#preparedHaveEnded(deadline, signal))) throw notDrained(lockTimeoutMs);
+    await this.#freeze(to, lockTimeoutMs, deadline, signal);
+    if (!(await this.#preparedHaveEnded(deadline + LEAST_WAIT_MS, signal))) {
+      await this.abort(to, signal);
+      throw notDrained(lockTimeoutMs);
+    }
+    if ((await this.#retryingRaces('SELECT switchyard_end_history(?, ?, ?, ?)', [...this.#scopeValues, String(to)], signal)) !== 1) throw await this.#conflict('fence', to, signal);
+  }
+
+  /** OPEN → FROZEN, without a marker. */
+  async #freeze(to: Attempt, lockTimeoutMs: number, deadline: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
     let cause: unknown;
     for (;;) {
       const leftMs = deadline - clock.monotonic();
@@ -103,6 +118,20 @@ class MariaDbFenceSession implements FenceSession {
       }
       await clock.sleep(RETRY_PAUSE_MS, signal);
     }
+  }
+
+  /** Waits until every distributed transaction that is prepared now has ended, those of other databases included: the server does not say whose they are. False: one has not by the deadline. */
+  async #preparedHaveEnded(deadline: number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.#options;
+    const look = async (): Promise<readonly string[]> => (await this.#run(preparedStatement, signal)).map((row) => JSON.stringify(row));
+    let left = await look();
+    while (left.length > 0) {
+      if (clock.monotonic() > deadline) return false;
+      await clock.sleep(RETRY_PAUSE_MS, signal);
+      const now = await look();
+      left = left.filter((each) => now.includes(each));
+    }
+    return true;
   }
 
   commit(to: Attempt, signal: AbortSignal): Promise<void> {
@@ -238,6 +267,8 @@ function fenceStatement([workflow = '', peer = '', tables = '', to = '']: readon
   const call = `switchyard_fence(${quoteText(workflow)}, ${quoteText(peer)}, ${quoteText(tables)}, ${BigInt(to)})`;
   return { text: `SET STATEMENT max_statement_time = ${(limitMs / 1_000).toFixed(6)} FOR SELECT ${call}`, values: [], form: 'command' };
 }
+
+const preparedStatement: Statement = { text: `XA RECOVER FORMAT = 'SQL'`, values: [], form: 'command' };
 
 const simpleText = (name: 'commit' | 'abort' | 'close'): string => `SELECT switchyard_${name}(?, ?, ?, ?)`;
 const streamText = (name: 'ready' | 'open'): string => `SELECT switchyard_${name}(?, ?, ?, ?, ?)`;

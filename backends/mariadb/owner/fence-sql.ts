@@ -89,8 +89,19 @@ const fenceTables = storeFunction({
   IF found_number < other_count THEN RETURN ${FENCE_ANSWERS.busy}; END IF;
   UPDATE ${namedRows} STRAIGHT_JOIN ${passes} SET p.is_open = 0;
   ${changeRows(`f.state = 'FROZEN', f.attempt = in_attempt`)}
-  INSERT INTO ${MARKER_TABLE} (workflow, attempt) VALUES (in_workflow, in_attempt) ON DUPLICATE KEY UPDATE attempt = in_attempt;
   RETURN ${FENCE_ANSWERS.done};`,
+});
+
+/** Ends the history with the attempt's marker. Not before every distributed transaction that was prepared when the tables were FROZEN has ended: XA PREPARE lets go of shared locks, so that no fence waits for its commit. */
+const endHistory = storeFunction({
+  name: 'switchyard_end_history',
+  parameters: scope,
+  body: `${countLocked({ from_count: inState('FROZEN', '=') })}
+  SELECT attempt INTO found_number FROM ${MARKER_TABLE} WHERE workflow = in_workflow;
+  IF found_number = in_attempt THEN RETURN 1; END IF;
+  IF wanted = 0 OR from_count <> wanted THEN RETURN 0; END IF;
+  INSERT INTO ${MARKER_TABLE} (workflow, attempt) VALUES (in_workflow, in_attempt) ON DUPLICATE KEY UPDATE attempt = in_attempt;
+  RETURN 1;`,
 });
 
 /** Leaves the fence rows alone, which writers may hold. 0: a later attempt has begun to prepare. */
@@ -229,6 +240,7 @@ END`;
 export const storeFunctions: readonly string[] = [
   prepareFence,
   fenceTables,
+  endHistory,
   commitFence,
   abortFence,
   readyFence,
