@@ -190,6 +190,39 @@ test(
 );
 
 test(
+  'tables in memory, which a server empties when it starts, are of no concern',
+  async () => {
+    await using log = await bench(['CREATE TABLE fleeting (id int) ENGINE = MEMORY', 'INSERT INTO fleeting VALUES (1)']);
+    await server.stop();
+    await server.start();
+    await log.run('SELECT * FROM fleeting; INSERT INTO t (id) VALUES (1)');
+    expect(texts(await log.read())).toEqual(['+1']);
+  },
+  LIMIT_MS,
+);
+
+test(
+  'a server that says nothing any more is unavailable',
+  async () => {
+    await using log = await bench();
+    await using feed = log.follow();
+    const groups = feed[Symbol.asyncIterator]();
+    await groups.next();
+    await server.pause();
+    try {
+      await expect(
+        (async () => {
+          for (;;) await groups.next();
+        })(),
+      ).rejects.toMatchObject({ reason: 'STORE_UNAVAILABLE', message: expect.stringContaining('silent') });
+    } finally {
+      server.resume();
+    }
+  },
+  LIMIT_MS,
+);
+
+test(
   'while the server is away there is no log',
   async () => {
     await using log = await bench();

@@ -94,6 +94,7 @@ const harmless: readonly string[] = [
   'ALTER TABLE t AUTO_INCREMENT = 500',
   'ALTER TABLE t AUTO_INCREMENT 501',
   'ALTER TABLE u ADD COLUMN t int',
+  'SET SESSION binlog_alter_two_phase = ON; ALTER TABLE u ADD COLUMN x int',
   'CREATE TEMPORARY TABLE t (id int); DROP TEMPORARY TABLE t',
   "CREATE USER 'who'@'%'; GRANT SELECT ON t TO 'who'@'%'; REVOKE SELECT ON t FROM 'who'@'%'; DROP USER 'who'@'%'",
   'CREATE DATABASE elsewhere; CREATE TABLE elsewhere.t (id int); DROP TABLE elsewhere.t; DROP DATABASE elsewhere',
@@ -123,6 +124,7 @@ const definitions: readonly string[] = [
   'SET STATEMENT lock_wait_timeout = 5 FOR ALTER TABLE t COMMENT = "x"',
   'SET sql_mode = ANSI_QUOTES; ALTER TABLE "t" ADD COLUMN x int',
   '/*M!100100 ALTER */ TABLE t /*!50000 ADD */ COLUMN x int',
+  'SET SESSION binlog_alter_two_phase = ON; ALTER TABLE t ADD COLUMN x int',
 ];
 
 test.each(definitions)('a table that is defined anew ends the stream: %s', async (text) => {
@@ -149,6 +151,18 @@ test('rows that partitions are exchanged for, or go with, end the stream', async
   }
   await using log = await bench([...partitioned, 'DROP TABLE t', 'CREATE TABLE t (id int PRIMARY KEY)']);
   expect((await log.failure(() => log.run('ALTER TABLE y EXCHANGE PARTITION p0 WITH TABLE t'))).error).toMatchObject({ metadata: { problem: 'SCHEMA_CHANGED', table: 't' } });
+});
+
+test.each([
+  ['latin1', 'tälé'],
+  ['cp1251', 'таблица'],
+  // One that cannot be read.
+  ['gbk', '表格'],
+])('a table is known by its name in a statement in %s', async (charset, name) => {
+  await using log = await bench([`CREATE TABLE \`${name}\` (id int PRIMARY KEY)`], [name]);
+  const statement = Buffer.from(`ALTER TABLE \`${name}\` ADD COLUMN x int`).toString('hex');
+  const { error } = await log.failure(() => log.run(`SET NAMES ${charset}; EXECUTE IMMEDIATE CONVERT(x'${statement}' USING utf8mb4)`));
+  expect(error).toMatchObject({ metadata: { problem: 'SCHEMA_CHANGED', table: name } });
 });
 
 test('a database that goes ends the stream', async () => {

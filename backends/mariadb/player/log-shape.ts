@@ -137,11 +137,7 @@ async function readCharsets(
   signal: AbortSignal,
 ): Promise<Charsets> {
   const ofCollation = new Map((await collations(statements, signal)).map(([id, name]) => [Number(id), String(name)]));
-  const narrow = (await statements.query('SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS WHERE MAXLEN = 1', [], signal)).rows.map(([name]) => String(name));
-  const used = new Set([...facts.values()].flatMap((columns) => columns.flatMap(({ charset }) => charset ?? [])));
-  const tables = new Map<string, ByteTable>();
-  for (const charset of narrow.filter((name) => used.has(name) && name !== 'ascii')) tables.set(charset, await byteTable(statements, charset, signal));
-  const charsets = new Charsets(ofCollation, tables);
+  const charsets = new Charsets(ofCollation, await byteTables(statements, signal));
   for (const [table, { schema }] of shapes) {
     const unreadable = facts.get(table)?.find(({ charset }) => charset !== null && charsets.decoderOf(charset) === null);
     const column = schema.columns.find(({ name }) => name === unreadable?.name);
@@ -160,10 +156,16 @@ async function collations(statements: Statements, signal: AbortSignal): Promise<
   }
 }
 
-/** The characters of all bytes in turn. */
-async function byteTable(statements: Statements, charset: string, signal: AbortSignal): Promise<ByteTable> {
+/** Of every set with one byte a character, the characters of all bytes in turn: any of them may be that of a statement's session. */
+async function byteTables(statements: Statements, signal: AbortSignal): Promise<ReadonlyMap<string, ByteTable>> {
+  const { rows } = await statements.query(
+    `SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS WHERE MAXLEN = 1 AND CHARACTER_SET_NAME NOT IN ('binary', 'ascii')`,
+    [],
+    signal,
+  );
+  const names = rows.map(([name]) => String(name));
   const all = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)).toString('hex');
-  // The name is the server's own word.
-  const [row] = (await statements.command(`SELECT CONVERT(CONVERT(UNHEX('${all}') USING ${charset}) USING utf8mb4)`, signal)).rows;
-  return [...String(row?.[0])];
+  // The names are the server's own words.
+  const [texts = []] = (await statements.command(`SELECT ${names.map((name) => `CONVERT(CONVERT(UNHEX('${all}') USING ${name}) USING utf8mb4)`).join(', ')}`, signal)).rows;
+  return new Map(names.map((name, at) => [name, [...String(texts[at])]]));
 }

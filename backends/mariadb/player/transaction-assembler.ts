@@ -14,7 +14,7 @@ import { cellReader, type ReadCell } from './binlog/log-cells.ts';
 import { type LogEvent, NO_TABLE, type QueryEvent, type ReceivedEvent, type RowsEvent } from './binlog/log-events.ts';
 import { LogFault, protocolFault } from './binlog/log-fault.ts';
 import { readImage, type RowImage } from './binlog/row-images.ts';
-import { meaningOf } from './binlog/statements.ts';
+import { meaningOf, meaningOfUnread } from './binlog/statements.ts';
 import { BINARY_COLLATION, decodeColumns, type MapColumn, type TableMap } from './binlog/table-map.ts';
 import { formOfMap } from './binlog/wire-forms.ts';
 import type { LogGround, TableShape } from './log-shape.ts';
@@ -164,8 +164,9 @@ export class TransactionAssembler {
 
   #take(query: QueryEvent, timestamp: number): Assembled | null {
     const group = this.#group();
-    const text = this.#textOf(query);
-    const meaning = meaningOf(query, text, this.#database, this.#tables);
+    const read = this.#textOf(query);
+    const text = read ?? query.text.toString('latin1');
+    const meaning = read === null ? meaningOfUnread(query, query.text, this.#database, this.#tables) : meaningOf(query, read, this.#database, this.#tables);
     group.hasOthers = true;
     switch (meaning.kind) {
       case 'commit':
@@ -200,11 +201,11 @@ export class TransactionAssembler {
     return group.standalone ? this.#finish(timestamp) : null;
   }
 
-  #textOf({ text, collation }: QueryEvent): string {
-    const charset = collation === null ? null : this.#ground.charsets.nameOf(collation);
+  /** Null: it is in a character set that we cannot read. */
+  #textOf({ text, collation }: QueryEvent): string | null {
+    const charset = collation === null || collation === BINARY_COLLATION ? 'utf8mb4' : this.#ground.charsets.nameOf(collation);
     const decode = charset === null ? null : this.#ground.charsets.decoderOf(charset);
-    // Bytes that are no text of their set, or of one that we cannot read: all that is ASCII is right all the same.
-    return decode?.(text) ?? text.toString('utf8');
+    return decode?.(text) ?? null;
   }
 
   #addRows(group: OpenGroup, rows: RowsEvent): void {

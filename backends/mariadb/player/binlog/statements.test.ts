@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { meaningOf, type StatementMeaning } from './statements.ts';
+import { meaningOf, meaningOfUnread, type StatementMeaning } from './statements.ts';
 
 const mode = { ansiQuotes: false, noBackslashEscapes: false };
 const meaning = (text: string, database = 'shop', more = mode): StatementMeaning => meaningOf({ ...more, database }, text, 'shop', ['item', 'line']);
@@ -82,4 +82,14 @@ test('quotes are what the session takes them for', () => {
   expect(kindOf("DROP TABLE x COMMENT 'a\\', item", 'shop', { ...mode, noBackslashEscapes: true })).toBe('definition item');
   expect(kindOf("DROP TABLE x COMMENT 'a\\', item'")).toBe('other');
   expect(kindOf("DROP TABLE x COMMENT 'it''s', item")).toBe('definition item');
+});
+
+test('of a text that cannot be read only its ASCII is known', () => {
+  const unread = (bytes: string, database: string, tables: readonly string[]): string => meaningOfUnread({ ...mode, database }, Buffer.from(bytes, 'latin1'), 'shop', tables).kind;
+  expect(unread("CREATE VIEW v AS SELECT '\xc4\xe3'", 'shop', ['item'])).toBe('other');
+  expect(unread("CREATE VIEW v AS SELECT '\xc4\xe3'", 'shop', ['l\u00ednea'])).toBe('definition');
+  expect(unread("ALTER TABLE \xc4\x60 COMMENT 'of ITEM'", 'shop', ['item'])).toBe('definition');
+  expect(unread("ALTER TABLE item COMMENT '\xc4\xe3'", 'elsewhere', ['item'])).toBe('other');
+  expect(unread("ALTER TABLE shop.item COMMENT '\xc4\xe3'", 'elsewhere', ['item'])).toBe('definition');
+  expect(unread("INSERT INTO other VALUES ('\xc4\xe3')", 'shop', ['item'])).toBe('unloggedRows');
 });

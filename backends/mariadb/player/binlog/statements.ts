@@ -34,6 +34,19 @@ export function meaningOf(query: Pick<QueryEvent, 'database' | 'ansiQuotes' | 'n
   return new Statement(withoutSettings(sqlWords(text, query)), query.database, database, tables).meaning();
 }
 
+/** The same of a text in a character set that we cannot read. What is ASCII in it is right, or a part of something else: so a table's name is a table's name wherever it stands, and one that is not ASCII may be anywhere. */
+export function meaningOfUnread(
+  query: Pick<QueryEvent, 'database' | 'ansiQuotes' | 'noBackslashEscapes'>,
+  bytes: Buffer,
+  database: string,
+  tables: readonly string[],
+): StatementMeaning {
+  const text = bytes.toString('latin1').toLowerCase();
+  const table = tables.find((name) => /[^ -~]/.test(name) || text.includes(name.toLowerCase()));
+  const isHere = same(query.database, database) || /[^ -~]/.test(database) || text.includes(database.toLowerCase());
+  return table !== undefined && isHere ? { kind: 'definition', table } : meaningOf(query, text, database, []);
+}
+
 /** The server's own texts. */
 function controlOf(text: string): StatementMeaning | null {
   if (text === 'BEGIN') return { kind: 'begin' };
