@@ -81,7 +81,7 @@ test('a transaction', () => {
   expect(assembled(format(), gtid(2), tableMap(), inserted([1, 2], [3, 4]), commit)).toEqual([
     {
       transaction: { id: null, position: '0-1-2', events: [1, 3].map((id) => ({ kind: 'insert', table: 't', row: [id, id + 1] })) },
-      bytes: 18,
+      bytes: 18 + 2 * 200,
       timestamp: 1_700_000_000,
     },
   ]);

@@ -1,44 +1,21 @@
 import { assertNever } from '../../../core/assert-never.ts';
-import { type Cell, keyText } from '../../../core/cell.ts';
 import type { ChangeEvent, ChangeTransaction } from '../../../core/change.ts';
 import { attempt } from '../../../core/ids.ts';
-import type { RequestRecord } from '../../../core/request-record.ts';
-import { hasReason, type SwitchyardError } from '../../../core/switchyard-error.ts';
-import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
-import { MARKER_TABLE, REQUEST_TABLE, STREAM_TABLE, WATERMARK_TABLE } from '../names.ts';
-import { LOG_TABLE } from '../owner/store-sql.ts';
 import { ByteReader } from './binlog/byte-reader.ts';
 import { type Gtid, type GtidPosition, gtidText } from './binlog/gtid-position.ts';
-import { cellReader, type ReadCell } from './binlog/log-cells.ts';
 import { type LogEvent, NO_TABLE, type QueryEvent, type ReceivedEvent, type RowsEvent } from './binlog/log-events.ts';
 import { LogFault, protocolFault } from './binlog/log-fault.ts';
 import { readImage, type RowImage } from './binlog/row-images.ts';
 import { meaningOf, meaningOfUnread } from './binlog/statements.ts';
-import { BINARY_COLLATION, decodeColumns, type MapColumn, type TableMap } from './binlog/table-map.ts';
-import { formOfMap } from './binlog/wire-forms.ts';
-import type { LogGround, TableShape } from './log-shape.ts';
+import { BINARY_COLLATION } from './binlog/table-map.ts';
+import type { LogGround } from './log-shape.ts';
+import { LogTables, recordOf, type Relation, rowChange } from './log-tables.ts';
 
 /** More than this in one transaction of the source is not held in memory. */
 const LARGEST_TRANSACTION_BYTES = 512 * 1024 * 1024;
-
-/** A table of the log, by what it is to us. `columns`: all that its rows have. */
-type Relation =
-  | { readonly kind: 'table'; readonly columns: readonly MapColumn[]; readonly table: StreamTable }
-  | { readonly kind: 'marker' | 'watermark'; readonly columns: readonly MapColumn[]; readonly owner: number; readonly value: number }
-  | { readonly kind: 'request'; readonly columns: readonly MapColumn[]; readonly places: readonly number[] }
-  /** A transaction that changes it is a player's. */
-  | { readonly kind: 'stream' }
-  /** A reader's own note. */
-  | { readonly kind: 'log' }
-  | { readonly kind: 'other' };
-
-interface StreamTable {
-  readonly schema: TableSchema;
-  readonly keyIndexes: readonly number[];
-  /** Null for a column that the store computes: the log may have a value that was never computed. */
-  readonly readers: readonly (ReadCell | null)[];
-}
+/** What an event takes in memory beside its values, roughly. */
+const EVENT_BYTES = 200;
 
 interface OpenGroup {
   readonly gtid: Gtid;
@@ -54,7 +31,7 @@ interface OpenGroup {
   hasOthers: boolean;
 }
 
-/** A transaction together with its size on the wire, for bounding what is buffered. */
+/** A transaction together with its size, roughly, for bounding what is buffered. */
 export interface Assembled {
   readonly transaction: Omit<ChangeTransaction, 'ageMs'>;
   readonly bytes: number;
@@ -72,8 +49,7 @@ export class TransactionAssembler {
   readonly #ground: LogGround;
   readonly #tables: readonly string[];
   readonly #position: GtidPosition;
-  /** What the tables of the log were recognized as, by their names; void when they are described in another way. */
-  readonly #known = new Map<string, { readonly description: Buffer; readonly relation: Relation }>();
+  readonly #relations: LogTables;
   #open: OpenGroup | null = null;
   #hasMoved = false;
 
@@ -82,6 +58,7 @@ export class TransactionAssembler {
     this.#database = database;
     this.#ground = ground;
     this.#tables = stream.tables;
+    this.#relations = new LogTables(database, ground);
     this.#position = from;
   }
 
@@ -104,7 +81,7 @@ export class TransactionAssembler {
         this.#begin(event);
         return null;
       case 'tableMap':
-        this.#group().maps.set(event.map.id, this.#recognize(event.map));
+        this.#group().maps.set(event.map.id, this.#relations.recognize(event.map));
         return null;
       case 'rows':
         this.#addRows(this.#group(), event.rows);
@@ -225,13 +202,7 @@ export class TransactionAssembler {
     }
     if (group.isPlayers || relation.kind === 'stream' || relation.kind === 'log' || relation.kind === 'other') return;
     this.#requireWhole(relation, rows);
-    group.bytes += rows.images.length;
-    if (group.bytes > LARGEST_TRANSACTION_BYTES) {
-      throw new LogFault(
-        'TRANSACTION_TOO_LARGE',
-        `a transaction of the source holds more than ${LARGEST_TRANSACTION_BYTES / 1024 / 1024} MiB of changes: move the tables anew and split such writes`,
-      );
-    }
+    const before = group.events.length;
     const images = new ByteReader(rows.images);
     while (images.left > 0) {
       const image = readImage(relation.columns, images);
@@ -239,6 +210,13 @@ export class TransactionAssembler {
       if (relation.kind === 'table') group.events.push(rowChange(relation.table, rows.change, image, after));
       // Of our own tables only what is written is told, not what is removed.
       else if (rows.change !== 'delete') this.#addOwn(group, relation, rows.change, after);
+    }
+    group.bytes += rows.images.length + (group.events.length - before) * EVENT_BYTES;
+    if (group.bytes > LARGEST_TRANSACTION_BYTES) {
+      throw new LogFault(
+        'TRANSACTION_TOO_LARGE',
+        `a transaction of the source holds more than ${LARGEST_TRANSACTION_BYTES / 1024 / 1024} MiB of changes: move the tables anew and split such writes`,
+      );
     }
   }
 
@@ -257,7 +235,7 @@ export class TransactionAssembler {
     if (relation.kind === 'request') {
       // Records are only added, but for those that expire, each store's for itself.
       if (change !== 'insert') return;
-      const record = recordOf(relation.places.map((place) => ({ column: relation.columns[place], bytes: row[place] ?? null })));
+      const record = recordOf(relation, row);
       if (this.#tables.includes(record.table)) group.events.push({ kind: 'request', record });
       return;
     }
@@ -269,61 +247,6 @@ export class TransactionAssembler {
     if (relation.kind === 'watermark' && owner === this.#stream.id) group.events.push({ kind: 'watermark', id: value });
   }
 
-  #recognize(map: TableMap): Relation {
-    if (map.database !== this.#database) return { kind: 'other' };
-    const known = this.#known.get(map.table);
-    if (known?.description.equals(map.description) === true) return known.relation;
-    // The event's memory is not ours to keep.
-    const description = Buffer.from(map.description);
-    const relation = this.#describe(map.table, description);
-    this.#known.set(map.table, { description, relation });
-    return relation;
-  }
-
-  #describe(name: string, description: Buffer): Relation {
-    if (name === STREAM_TABLE) return { kind: 'stream' };
-    if (name === LOG_TABLE) return { kind: 'log' };
-    const shape = this.#ground.shapes.get(name);
-    if (shape !== undefined) return this.#table(shape, decodeColumns(description));
-    if (name !== MARKER_TABLE && name !== WATERMARK_TABLE && name !== REQUEST_TABLE) return { kind: 'other' };
-    const columns = decodeColumns(description);
-    const place = (column: string): number => {
-      const found = columns.findIndex((each) => each.name === column);
-      if (found === -1) throw this.#withoutNames(name);
-      return found;
-    };
-    if (name === REQUEST_TABLE) return { kind: 'request', columns, places: requestColumns.map(place) };
-    if (name === MARKER_TABLE) return { kind: 'marker', columns, owner: place('workflow'), value: place('attempt') };
-    return { kind: 'watermark', columns, owner: place('stream'), value: place('id') };
-  }
-
-  #table(shape: TableShape, columns: readonly MapColumn[]): Relation {
-    const { schema } = shape;
-    const { charsets } = this.#ground;
-    if (columns.some(({ name }) => name === null)) throw this.#withoutNames(schema.name);
-    const describe = (list: TableShape['columns']): string => list.map(({ name, form }) => `${name} ${form}`).join(', ');
-    const logged = describe(columns.map((column) => ({ name: column.name ?? '', form: formOfMap(column, charsets) })));
-    const expected = describe(shape.columns);
-    if (logged !== expected) {
-      throw new LogFault(
-        'SCHEMA_CHANGED',
-        `table "${schema.name}" changed its shape during the move: its columns are ${logged}; expected were ${expected}. Undo the change and create the workflow anew`,
-        {
-          table: schema.name,
-        },
-      );
-    }
-    const readers = schema.columns.map((column, i) => (column.generated ? null : cellReader(column, columns[i] as MapColumn, charsets)));
-    return { kind: 'table', columns, table: { schema, keyIndexes: keyIndexes(schema), readers } };
-  }
-
-  #withoutNames(table: string): LogFault {
-    return new LogFault('LOG_INCOMPLETE', 'somebody wrote while binlog_row_metadata was not FULL, so the log does not name the columns: create the workflow anew', {
-      table,
-      fix: 'SET GLOBAL binlog_row_metadata = FULL',
-    });
-  }
-
   #group(): OpenGroup {
     if (this.#open === null) throw protocolFault('a change outside of a transaction');
     return this.#open;
@@ -331,51 +254,3 @@ export class TransactionAssembler {
 }
 
 const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
-
-function rowChange(table: StreamTable, change: RowsEvent['change'], image: RowImage, after: RowImage): ChangeEvent {
-  const { name } = table.schema;
-  try {
-    if (change === 'insert') return { kind: 'insert', table: name, row: rowOf(table, image) };
-    const key = keyOf(table, image);
-    if (change === 'delete') return { kind: 'delete', table: name, key };
-    return { kind: 'update', table: name, row: rowOf(table, after), oldKey: keyText(key) === keyText(keyOf(table, after)) ? null : key };
-  } catch (error) {
-    if (!hasReason(error, 'VALUE_INVALID')) throw error;
-    throw new LogFault('VALUE_INVALID', `table "${name}" was given a value that cannot be moved: ${error.message}; then create the workflow anew`, { table: name, cause: error });
-  }
-}
-
-const rowOf = ({ readers }: StreamTable, image: RowImage): readonly Cell[] => readers.map((read, i) => cellOf(read, image[i]));
-const keyOf = ({ readers, keyIndexes: indexes }: StreamTable, image: RowImage): readonly Cell[] => indexes.map((i) => cellOf(readers[i] ?? null, image[i]));
-const cellOf = (read: ReadCell | null, bytes: Buffer | null | undefined): Cell => (read === null || bytes === null || bytes === undefined ? null : read(bytes));
-
-/** Columns of `switchyard_request`, in the order that `recordOf` takes them. */
-const requestColumns = ['caller', 'request_id', 'table_name', 'digest', 'result', 'recorded_at'];
-
-interface OwnValue {
-  readonly column: MapColumn | undefined;
-  readonly bytes: Buffer | null;
-}
-
-function recordOf([caller, id, table, digest, result, recordedAt]: readonly OwnValue[]): RequestRecord {
-  return {
-    caller: textOf(caller),
-    id: textOf(id),
-    table: textOf(table),
-    digest: textOf(digest),
-    result: new Uint8Array(bytesOf(result)),
-    recordedAtMicros: bytesOf(recordedAt).readBigInt64LE(),
-  };
-}
-
-function textOf(value: OwnValue | undefined): string {
-  if (value?.column?.collation === BINARY_COLLATION) throw notOurs();
-  return bytesOf(value).toString('utf8');
-}
-
-function bytesOf(value: OwnValue | undefined): Buffer {
-  if (value === undefined || value.bytes === null) throw notOurs();
-  return value.bytes;
-}
-
-const notOurs = (): SwitchyardError => protocolFault('a record of a request without all its parts: somebody has made its table anew');
