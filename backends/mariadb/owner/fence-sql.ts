@@ -92,15 +92,19 @@ const fenceTables = storeFunction({
   RETURN ${FENCE_ANSWERS.done};`,
 });
 
-/** Ends the history with the attempt's marker. Not before every distributed transaction that was prepared when the tables were FROZEN has ended: XA PREPARE lets go of shared locks, so that no fence waits for its commit. */
+/**
+ * Ends the history with the attempt's marker. Not before every distributed transaction that was prepared when the tables were FROZEN has ended: XA PREPARE lets go of shared locks, so that no fence waits for its commit. The rows are not locked: a
+ * marker that comes after an abort is that of an attempt which is never fenced again.
+ */
 const endHistory = storeFunction({
   name: 'switchyard_end_history',
   parameters: scope,
-  body: `${countLocked({ from_count: inState('FROZEN', '=') })}
+  body: `
+  SELECT COUNT(*) INTO from_count FROM ${namedRows} WHERE ${isOurs} AND ${inState('FROZEN', '=')};
   SELECT attempt INTO found_number FROM ${MARKER_TABLE} WHERE workflow = in_workflow;
   IF found_number = in_attempt THEN RETURN 1; END IF;
   IF wanted = 0 OR from_count <> wanted THEN RETURN 0; END IF;
-  INSERT INTO ${MARKER_TABLE} (workflow, attempt) VALUES (in_workflow, in_attempt) ON DUPLICATE KEY UPDATE attempt = in_attempt;
+  INSERT INTO ${MARKER_TABLE} (workflow, attempt) VALUES (in_workflow, in_attempt) ON DUPLICATE KEY UPDATE attempt = GREATEST(attempt, in_attempt);
   RETURN 1;`,
 });
 
