@@ -72,7 +72,8 @@ const everyType = `CREATE TABLE t (
   ch char(5), chl char(5) CHARACTER SET latin1, v varchar(20), vl varchar(300), l varchar(50) CHARACTER SET latin1, k varchar(50) CHARACTER SET koi8r, z varchar(50) CHARACTER SET keybcs2, u2 varchar(30) CHARACTER SET ucs2,
   u16 varchar(30) CHARACTER SET utf16, ul varchar(30) CHARACTER SET utf16le, u32 varchar(30) CHARACTER SET utf32, u3 varchar(30) CHARACTER SET utf8mb3, a varchar(10) CHARACTER SET ascii, tt tinytext, tx text, mt mediumtext, lt longtext,
   cx text COMPRESSED, cv varchar(100) COMPRESSED, cb varbinary(100) COMPRESSED, bf binary(4), vb varbinary(300), tb tinyblob, bl blob, mb mediumblob, lb longblob, uu uuid, da date, ti time, t6 time(6), t3 time(3),
-  dt datetime, d1 datetime(1), d6 datetime(6), ts timestamp NULL, s6 timestamp(6) NULL, s4 timestamp(4) NULL, js json, en enum('a', 'b''c', 'ü', '', 'x,y') , el enum('x', 'é') CHARACTER SET latin1, \`a\`\`b "c" ü\` int, inv int INVISIBLE DEFAULT 7
+  dt datetime, d1 datetime(1), d6 datetime(6), ts timestamp NULL, s6 timestamp(6) NULL, s4 timestamp(4) NULL, js json, en enum('a', 'b''c', 'ü', '', 'x,y') , el enum('x', 'é') CHARACTER SET latin1, \`a\`\`b "c" ü\` int, inv int INVISIBLE DEFAULT 7,
+  cm char(64), cw char(255), bw binary(255), fu float unsigned, du decimal(9,2) unsigned, many enum(${Array.from({ length: 300 }, (_, i) => `'label ${i}'`).join(', ')})
 )`;
 
 const everyValue: readonly Readonly<Record<string, string>>[] = [
@@ -144,7 +145,19 @@ const everyValue: readonly Readonly<Record<string, string>>[] = [
       s6: "'2038-01-19 03:14:07.999999'",
       s4: "'2001-02-03 04:05:06.0789'",
     },
-    ...{ js: `'{"a": [1, 2.50, "\\\\u0041"], "b":1e400}'`, en: "'b''c'", el: "'é'", '`a``b "c" ü`': '5', inv: '8' },
+    ...{
+      js: `'{"a": [1, 2.50, "\\\\u0041"], "b":1e400}'`,
+      en: "'b''c'",
+      el: "'é'",
+      '`a``b "c" ü`': '5',
+      inv: '8',
+      cm: "REPEAT('😀', 64)",
+      cw: "REPEAT('ü', 255)",
+      bw: "REPEAT(x'00ff', 127)",
+      fu: '0.5',
+      du: '9999999.99',
+      many: "'label 299'",
+    },
   },
   {
     ...{ id: '0', flag: '0', t: '127', tu: '0', s: '32767', su: '0', m: '8388607', mu: '0', i: '2147483647', iu: '0', b: '9223372036854775807', bu: '0', f: '-1e-45', d: '5e-324' },
@@ -174,7 +187,18 @@ const everyValue: readonly Readonly<Record<string, string>>[] = [
       dt: "'0000-12-31 00:00:00'",
       d1: "'2000-02-29 12:00:00.0'",
     },
-    ...{ uu: "'00000000-0000-0000-0000-000000000000'", ts: "'2038-01-19 03:14:07'", en: "''", el: "'x'" },
+    ...{
+      uu: "'00000000-0000-0000-0000-000000000000'",
+      ts: "'2038-01-19 03:14:07'",
+      en: "''",
+      el: "'x'",
+      cm: "''",
+      cw: "'x'",
+      bw: "REPEAT(x'01', 255)",
+      fu: '0',
+      du: '0',
+      many: "'label 0'",
+    },
   },
   { id: '3', f: "'-1e-50'", d: '1e21', en: "'x,y'", inv: 'NULL', flag: 'NULL' },
   { id: '4', f: '16777217', d: '0.1', b: '-1', s6: "'1970-01-01 00:00:00.000001'", da: "'1582-10-10'", uu: "'c232ab00-9414-11ec-b3c8-9f6bdeced846'" },
