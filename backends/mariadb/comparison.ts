@@ -1,13 +1,15 @@
 import type { Cell } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
-import { quoteIdentifier } from './connection.ts';
+import { quoteIdentifier, SORTED_BYTES } from './connection.ts';
 
 /*
  * Both sides of a comparison, as SQL. What texts mean is the API's own: they are equal only bit by bit, no blank is ignored, and their order is that of their code points, whatever collation the column has.
  */
 
 const EXACT = 'COLLATE utf8mb4_nopad_bin';
+/** A character counts as so many bytes in an order. */
+const SORTED_CHARACTER = 3;
 /** A decimal of MariaDB has at most so many digits, and so many of them behind the point. */
 const MOST_DIGITS = 65;
 const MOST_SCALE = 38;
@@ -15,7 +17,7 @@ const MOST_SCALE = 38;
 /** Whether the column's own collation tells all texts apart: then it is compared as it is, and an index can serve. */
 export const isExactText = ({ kind, nativeType }: ColumnSchema): boolean => kind === 'text' && !nativeType.includes(' collate ');
 
-/** The column as one side of a comparison and as a term of an order. `prefix`: such as "t.". */
+/** The column as one side of a comparison. `prefix`: such as "t.". */
 export function ordered(column: ColumnSchema, prefix = ''): string {
   const name = `${prefix}${quoteIdentifier(column.name)}`;
   switch (column.kind) {
@@ -29,6 +31,16 @@ export function ordered(column: ColumnSchema, prefix = ''): string {
     default:
       return name;
   }
+}
+
+/**
+ * The column as a term of an order, and, with `side`, the other side of its comparison with it. Of a text so long that the server would not sort by all of it, only the beginning counts, for both: so no row is passed over between two pages.
+ */
+export function inOrder(column: ColumnSchema, side = ordered(column)): string {
+  if (column.kind !== 'text' && column.kind !== 'bytes' && column.kind !== 'json') return side;
+  const most = column.kind === 'bytes' ? SORTED_BYTES : Math.floor(SORTED_BYTES / SORTED_CHARACTER);
+  const [, length = column.nativeType.startsWith('tiny') ? '255' : ''] = /^(?:var)?(?:char|binary)\((\d+)\)/.exec(column.nativeType) ?? [];
+  return length === '' || Number(length) > most ? `LEFT(${side}, ${most})` : side;
 }
 
 /**

@@ -13,6 +13,8 @@ const KEEP_ALIVE_DELAY_MS = 5_000;
 /** Statements that one connection keeps parsed. The server has room for some 16,000 by default, of all its connections together. */
 const PREPARED_LIMIT = 128;
 const UNKNOWN_VARIABLE = 1193;
+/** Bytes of a text that count in an order. */
+export const SORTED_BYTES = 65_536;
 
 /**
  * What every session of ours is told at its start, whatever the server's own defaults are: cells.ts reads exactly what such a session sends, a value that does not fit is an error, and one statement sees one snapshot.
@@ -37,6 +39,11 @@ const sessionSettings: Readonly<Record<string, string>> = {
   idle_transaction_timeout: '0',
   wait_timeout: '31536000',
   group_concat_max_len: '16777216',
+  // An answer out of the cache would be of no snapshot.
+  query_cache_type: '0',
+  // Texts are sorted by so many bytes and no more, without a word: see comparison.ts. The buffer has to hold some of them.
+  max_sort_length: String(SORTED_BYTES),
+  sort_buffer_size: 'GREATEST(@@sort_buffer_size, 2097152)',
   // Long lists are lists: made into a table, the types of their values would be guessed.
   in_predicate_conversion_threshold: '0',
 };

@@ -6,6 +6,7 @@ import type { Filter, IsolationLevel, RowLock, WriteOperation } from '../../core
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
+import { fenceColumn, fencedRows } from '../../backends/mariadb/read-fence.ts';
 import { failure, none, reasonOf, rowOf } from './data-store-harness.ts';
 import { MariaDbPair } from './mariadb-move.ts';
 import { type MoveStores, never, type RawSession } from './move-stores.ts';
@@ -348,6 +349,26 @@ describe('the fence', () => {
       if (state === 'SEALED') await fence.close(number, never());
     }
     expect([await balance(1), await balance(1, 'other')]).toEqual([100, 100]);
+  });
+
+  test('and the rows that are read under it are of one snapshot, whichever of them the server reads first', async () => {
+    await admin.query('INSERT INTO account SELECT seq, 0, NULL FROM seq_10_to_29; UPDATE account SET balance = 0');
+    const reader = await stores.source.session('gateway');
+    const rows = 'SELECT 1 AS found, balance AS c0, SLEEP(0.02) AS c1 FROM account ORDER BY id LIMIT 100';
+    const forms = [fencedRows('account', rows, 2), `SELECT ${fenceColumn('account')}, 1, balance, SLEEP(0.02) FROM account`];
+    for (const [round, text] of forms.entries()) {
+      // Not by SELECT: the session would look at the fence by itself before.
+      const read = reader.query(`/* slowly */ ${text}`);
+      await waiting('/* slowly');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      // The rows while the table is open, and the fence, in one transaction.
+      await admin.query(`BEGIN; UPDATE account SET balance = balance + 7; UPDATE switchyard_fence SET state = 'CLOSED'; COMMIT`);
+      const found = await read;
+      expect(found).toHaveLength(22);
+      expect(new Set(found.map(([state, , balance]) => `${state} ${balance}`))).toEqual(new Set([`OPEN ${round * 7}`]));
+      await admin.query(`UPDATE switchyard_fence SET state = 'OPEN'`);
+    }
+    await reader.close();
   });
 
   test('is seen by a gateway that has known the store before it was prepared, and by one that may not read it only in the way that the store is', async () => {

@@ -319,6 +319,35 @@ describe('MariaDB', () => {
     },
   );
 
+  test.each(['longtext', 'text COLLATE utf8mb4_general_ci', 'varchar(9000)', 'longblob', 'varchar(9000) CHARACTER SET latin1 COLLATE latin1_german2_ci'])(
+    'long values of a %s are ordered, grouped and paged by what they end with',
+    async (type) => {
+      const table = await fresh('long_ones', type);
+      const ends = [3, 1, 4, 15, 9, 2, 6, 53];
+      const isBytes = type === 'longblob';
+      const texts = ends.map((end) => `${'x'.repeat(8_000)}${String(end).padStart(3, '0')}`);
+      await write(...texts.map((text, i) => insert('long_ones', { id: i, v: isBytes ? new Uint8Array(Buffer.from(text)) : text })));
+      const wanted = ends.map((end, id) => [end, id] as const).toSorted(([a], [b]) => a - b);
+      for (const descending of [false, true]) {
+        const found: Cell[] = [];
+        const orderBy = [
+          { column: 'v', descending },
+          { column: 'id', descending: false },
+        ];
+        for (let after: readonly Cell[] | null = null; ; ) {
+          const page = await store.query(table, { filter: null, orderBy, columns: ['v', 'id'], limit: 3, after }, never);
+          found.push(...page.rows.map(({ cells }) => cells[1] ?? null));
+          if (!page.more) break;
+          after = page.rows.at(-1)?.cells ?? null;
+        }
+        const ids = wanted.map(([, id]) => id);
+        expect(found).toEqual(descending ? ids.toReversed() : ids);
+      }
+      const groups = await store.aggregate(table, { filter: null, aggregations: [{ kind: 'count' }, { kind: 'max', column: 'id' }], groupBy: 'v', limit: 4 }, never);
+      expect(groups.map(({ values }) => values)).toEqual(wanted.slice(0, 4).map(([, id]) => [1n, id]));
+    },
+  );
+
   test('an index of the column finds what is equal, also where its collation takes more for equal', async () => {
     await sql(
       'CREATE OR REPLACE TABLE found (id int PRIMARY KEY, v varchar(20) COLLATE utf8mb4_general_ci, KEY (v)); INSERT INTO found SELECT seq, concat("N", seq) FROM seq_1_to_5000',

@@ -5,7 +5,7 @@ import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/
 import { behind, orderText } from '../../keyset.ts';
 import { cellToParameter } from '../cells.ts';
 import { requireFit } from '../column-fit.ts';
-import { comparand, ordered } from '../comparison.ts';
+import { comparand, inOrder, ordered } from '../comparison.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Statement } from '../session.ts';
 import { compileFilter } from './filters.ts';
@@ -27,8 +27,8 @@ export function compileQuery(table: TableSchema, operation: QueryOperation, lock
   const conditions: string[] = [];
   if (operation.filter !== null) conditions.push(compileFilter(operation.filter, values));
   if (operation.after !== null) {
-    const parameter = (column: ColumnSchema, cell: Cell): string => values.compared(column, cell);
-    conditions.push(behind(table, operation.orderBy, operation.after, { ordered, parameter, spellOut: true }));
+    const parameter = (column: ColumnSchema, cell: Cell): string => inOrder(column, values.compared(column, cell));
+    conditions.push(behind(table, operation.orderBy, operation.after, { ordered: inOrder, parameter, spellOut: true }));
   }
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`;
   // What an index alone can answer locks, when it is shared, an entry of that index alone: the row's other columns could be changed.
@@ -36,7 +36,7 @@ export function compileQuery(table: TableSchema, operation: QueryOperation, lock
   return {
     table,
     columns: columnsOf([...operation.columns, ...others]),
-    source: `FROM ${quoteIdentifier(table.name)}${where} ORDER BY ${orderText(table, operation.orderBy, ordered, nullsLargest)} LIMIT ${values.raw(String(operation.limit + 1))}${lockText(lock)}`,
+    source: `FROM ${quoteIdentifier(table.name)}${where} ORDER BY ${orderText(table, operation.orderBy, inOrder, nullsLargest)} LIMIT ${values.raw(String(operation.limit + 1))}${lockText(lock)}`,
     values: values.all,
     ...(operation.maxBytes === undefined ? {} : { maxBytes: operation.maxBytes }),
   };
@@ -54,7 +54,7 @@ export function compileAggregate(table: TableSchema, operation: AggregateOperati
   if (operation.groupBy === null) return { table, columns: results, source: from, values: values.all };
   const group = columnNamed(table, operation.groupBy);
   const by = ordered(group);
-  const source = `${from} GROUP BY ${by} ORDER BY ${nullsLargest(by, false)} LIMIT ${values.raw(String(operation.limit))}`;
+  const source = `${from} GROUP BY ${by} ORDER BY ${nullsLargest(inOrder(group), false)} LIMIT ${values.raw(String(operation.limit))}`;
   return { table, columns: [quoteIdentifier(group.name), ...results], source, values: values.all };
 }
 
