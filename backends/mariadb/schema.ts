@@ -7,7 +7,7 @@ import { ownWay } from './own-way.ts';
 import type { ValueRow } from './session.ts';
 
 /** Names are compared without letter case and blanks by these tables, which find a name fast only so: the second comparison is the true one. */
-const named = (column: string): string => `${column} = ? AND CONVERT(${column} USING utf8mb4) COLLATE utf8mb4_nopad_bin = ?`;
+export const named = (column: string): string => `${column} = ? AND CONVERT(${column} USING utf8mb4) COLLATE utf8mb4_nopad_bin = ?`;
 const here = (view: string): string => `FROM information_schema.${view} WHERE TABLE_SCHEMA = DATABASE()`;
 
 /** Names of the tables that could be served, in order: ordinary ones of InnoDB with a primary key that are not ours. One text column. */

@@ -18,16 +18,22 @@ import type { Assembled, TransactionAssembler } from './transaction-assembler.ts
 const BEAT_MS = 1_000;
 /** The server says something every second; one that has been silent for so long is gone. */
 const SILENCE_LIMIT_MS = 15_000;
+/** While it looks for the position, through a whole file at worst, it says nothing. */
+const SEARCH_LIMIT_MS = 120_000;
 /** Beyond this many bytes of finished transactions nothing more is read from the socket. */
 const BUFFER_LIMIT_BYTES = 16 * 1024 * 1024;
 /** A log that goes on without anything for the stream delivers its position so often, as a transaction without events, so that the source need not keep what is of no interest. */
 const IDLE_POSITION_MS = 5_000;
 /** So often the source is looked at beside its log: its time may have been set, its log thrown away. */
 const LOOK_MS = 10_000;
+/** What the server's log has is sent within so long, but for what somebody is still writing into it. */
+const UNSENT_LIMIT_MS = 60_000;
 /** The server cannot, or not any more, give what follows the position. */
 const NO_LOG = 1236;
 
 export interface FeedParts {
+  /** For messages. */
+  readonly stream: string;
   readonly from: Position;
   readonly config: LoginConfig;
   readonly clock: Clock;
@@ -69,8 +75,9 @@ export class LogFeed implements ChangeFeed {
   /** What the source's clock is ahead of our monotonic one. */
   #sourceAheadMs = 0;
   #lookedMs = 0;
-  /** Where the source's log ended at the last look; null when something has come since then. */
-  #unsent: GtidPosition | null = null;
+  /** Where the source's log ended at a look; null when something has come since then. */
+  #unsent: { readonly end: GtidPosition; readonly sinceMs: number } | null = null;
+  #isSearching = true;
   #deliveredMs = 0;
   #heardMs = 0;
   #paused = false;
@@ -109,7 +116,7 @@ export class LogFeed implements ChangeFeed {
         await this.#more();
       }
     } catch (error) {
-      if (!this.#end.signal.aborted) throw error;
+      if (!this.#end.signal.aborted) throw this.#named(error);
     } finally {
       stopBeat();
       this.#signal.removeEventListener('abort', onAbort);
@@ -120,6 +127,12 @@ export class LogFeed implements ChangeFeed {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     this.#close();
+  }
+
+  #named(error: unknown): unknown {
+    if (!(error instanceof LogFault)) return error;
+    const { cause, fix, metadata, what } = error;
+    return new SwitchyardError('STREAM_FAILED', what, { metadata: { ...metadata, stream: this.#parts.stream }, ...(fix === undefined ? {} : { fix }), cause });
   }
 
   async #start(): Promise<TransactionAssembler> {
@@ -142,7 +155,9 @@ export class LogFeed implements ChangeFeed {
     this.#heardMs = this.#parts.clock.monotonic();
     try {
       const received = this.#decoder.decode(bytes);
-      if (received.event.kind !== 'heartbeat') this.#unsent = null;
+      const { kind } = received.event;
+      if (kind !== 'heartbeat') this.#unsent = null;
+      if (kind === 'heartbeat' || kind === 'gtid') this.#isSearching = false;
       const assembled = assembler.take(received);
       if (assembled !== null) this.#push(this.#withAge(assembled));
     } catch (error) {
@@ -190,7 +205,7 @@ export class LogFeed implements ChangeFeed {
     const beat = (): void => {
       const nowMs = clock.monotonic();
       const silentMs = nowMs - this.#heardMs;
-      if (!this.#paused && silentMs > SILENCE_LIMIT_MS) {
+      if (!this.#paused && silentMs > (this.#isSearching ? SEARCH_LIMIT_MS : SILENCE_LIMIT_MS)) {
         this.#fail(new Error(`the server has been silent for ${Math.round(silentMs)} ms`));
         return;
       }
@@ -221,10 +236,8 @@ export class LogFeed implements ChangeFeed {
     // At the latest it was told at the end of the call: no transaction is taken for older than it is.
     this.#sourceAheadMs = nowMs - clock.monotonic();
     if (!end.isAtOrBehind(read)) this.#fail(logLost(`it ends at ${end.format()}, before ${read.format()}: it was thrown away`));
-    else if (this.#unsent !== null && !this.#paused && !assembler.position.isAtOrBehind(this.#unsent)) {
-      this.#fail(new Error(`the server does not send what its log has up to ${this.#unsent.format()}`));
-    }
-    this.#unsent = end;
+    if (this.#paused || this.#isSearching || this.#unsent === null || assembler.position.isAtOrBehind(this.#unsent.end)) this.#unsent = { end, sinceMs: clock.monotonic() };
+    else if (clock.monotonic() - this.#unsent.sinceMs > UNSENT_LIMIT_MS) this.#fail(new Error(`the server does not send what its log has up to ${this.#unsent.end.format()}`));
   }
 
   async #save(): Promise<void> {

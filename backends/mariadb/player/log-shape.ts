@@ -4,6 +4,7 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { errorNumber } from '../errors.ts';
 import { LOG_TABLE } from '../owner/store-sql.ts';
+import { named } from '../schema.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { type ByteTable, Charsets } from './binlog/charsets.ts';
 import { GtidPosition } from './binlog/gtid-position.ts';
@@ -89,10 +90,10 @@ const shapeOf = (schema: TableSchema, facts: readonly ColumnFacts[]): TableShape
 
 async function readFacts(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<ReadonlyMap<string, readonly ColumnFacts[]>> {
   const text = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, CHARACTER_SET_NAME, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION FROM information_schema.COLUMNS
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION`;
+    WHERE TABLE_SCHEMA = DATABASE() AND ${named('TABLE_NAME')} ORDER BY ORDINAL_POSITION`;
   const facts = new Map<string, readonly ColumnFacts[]>();
   for (const table of stream.tables) {
-    const { rows } = await statements.query(text, [table], signal);
+    const { rows } = await statements.query(text, [table, table], signal);
     facts.set(
       table,
       rows.map(([name, dataType, columnType, charset, octets, precision, scale, fraction]) => ({

@@ -23,6 +23,7 @@ import { connectError, errorNumber } from '../errors.ts';
 import { silenceWatch } from '../lookout.ts';
 import { COPY_TABLE, STREAM_TABLE, WATERMARK_TABLE } from '../names.ts';
 import { LOG_TABLE } from '../owner/store-sql.ts';
+import { named } from '../schema.ts';
 import { Session, type ValueRow } from '../session.ts';
 import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
@@ -76,6 +77,7 @@ class MariaDbReplicationStore implements ReplicationStore {
     const { database } = serverShard(this.#options.shard);
     return new LogFeed(
       {
+        stream: stream.id,
         from,
         config: clientConfig(this.#options, 'player'),
         clock: this.#options.clock,
@@ -129,7 +131,8 @@ class MariaDbReplicationStore implements ReplicationStore {
   }
 
   async estimateRows(table: string, signal: AbortSignal): Promise<number> {
-    const [row] = (await this.#client.query('SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?', [table], signal)).rows;
+    const [row] = (await this.#client.query(`SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND ${named('TABLE_NAME')}`, [table, table], signal))
+      .rows;
     return Number(row?.[0] ?? 0);
   }
 
