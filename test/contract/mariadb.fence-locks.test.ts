@@ -64,9 +64,9 @@ async function holding(...statements: readonly string[]): Promise<RawSession> {
   for (const statement of ['BEGIN', ...statements]) await session.query(statement);
   return session;
 }
-/** Until this many statements wait for a lock of InnoDB on the source's server. */
+/** Until this many statements wait for a lock of InnoDB on the source's server, which gathers what it shows of them only when nobody has looked for a tenth of a second. */
 const untilWaiting = (count: number): Promise<unknown> =>
-  waitUntil(`${count} waiting transactions`, { limitMs: 30_000, everyMs: 5 }, async () => {
+  waitUntil(`${count} waiting transactions`, { limitMs: 30_000, everyMs: 150 }, async () => {
     const [row] = await stores.source.sql(`SELECT count(*) FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'`, 'admin');
     return Number(row?.[0]) >= count ? true : undefined;
   });

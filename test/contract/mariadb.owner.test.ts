@@ -162,7 +162,7 @@ describe('a right with which somebody comes past the fence is told once, and the
     ['GRANT UPDATE ON *.* TO shop_gateway', /^the gateway's account 'shop_gateway'@'%' has UPDATE on the whole server, Switchyard's own tables included/],
     ['CREATE ROLE clerks; GRANT UPDATE ON *.* TO clerks; GRANT clerks TO shop_gateway', /^the gateway's role `clerks` has UPDATE on the whole server/, 'DROP ROLE clerks'],
     ['GRANT SUPER ON *.* TO shop_gateway', /^the gateway's account 'shop_gateway'@'%' is an administrator/],
-    ['GRANT UPDATE ON item TO PUBLIC', /^the gateway's|^item: everybody \(PUBLIC\)/, 'REVOKE ALL PRIVILEGES ON item FROM PUBLIC'],
+    ['GRANT UPDATE ON item TO PUBLIC', /^item: everybody \(PUBLIC\) may write it without the gateway/],
   ];
 
   test.each(traps)('%s', async (trap, message, leftovers = '') => {
@@ -171,8 +171,6 @@ describe('a right with which somebody comes past the fence is told once, and the
       await here.admin(trap);
       const found = await here.owner.checkTables(['item', 'line'], 'source', never());
       const told = text(found);
-      // Rows for everybody are no way past the fence of the gateway, which has them anyway.
-      if (trap.includes('PUBLIC')) return expect(told).toEqual([]);
       expect(told).toEqual([expect.stringMatching(message)]);
       await here.admin(found[0]?.fix.split(', and let')[0]?.split(', then')[0] ?? '');
       await here.grants();
@@ -230,7 +228,7 @@ CREATE TABLE \`the "whole", (table)\` (
   id bigint unsigned NOT NULL AUTO_INCREMENT, \`a,) column\` varchar(50) CHARACTER SET latin1 COLLATE latin1_german1_ci DEFAULT 'it''s (a, "default")' COMMENT 'with ) and , and '' and \\\\ in it',
   small tinyint unsigned zerofill, price decimal(10,2) NOT NULL DEFAULT 1.50, made datetime(3) NOT NULL DEFAULT current_timestamp(3) ON UPDATE current_timestamp(3), stamp timestamp(6) NULL,
   doc json DEFAULT json_object('a', 1), twice int GENERATED ALWAYS AS (small * 2) VIRTUAL, thrice int GENERATED ALWAYS AS (small * 3) STORED, hidden int INVISIBLE DEFAULT 3, kind enum('a', 'b,)', 'it''s') NOT NULL, raw varbinary(16),
-  body text COMPRESSED, code char(3), above bigint unsigned, CHECK (small < 200 AND \`a,) column\` <> ')'), CONSTRAINT named CHECK (price > 0),
+  squeezed text COMPRESSED, body text, code char(3), above bigint unsigned, CHECK (small < 200 AND \`a,) column\` <> ')'), CONSTRAINT named CHECK (price > 0),
   PRIMARY KEY (id), UNIQUE KEY by_code (code, kind), UNIQUE KEY by_begin (body(20)), KEY by_price (price DESC), FULLTEXT KEY words (body), CONSTRAINT up FOREIGN KEY (above) REFERENCES \`the "whole", (table)\` (id)
 ) AUTO_INCREMENT = 77 COMMENT = 'AUTO_INCREMENT=5 and (more), of it' ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 CREATE TABLE first (id int PRIMARY KEY, second int, CONSTRAINT to_second FOREIGN KEY (second) REFERENCES second (id), outside int, CONSTRAINT to_outside FOREIGN KEY (outside) REFERENCES outside (id));
@@ -248,10 +246,8 @@ CREATE TABLE outside (id int PRIMARY KEY);`;
     await to.owner.createTables(scope(NAMES), definitions, never());
     for (const table of NAMES) {
       const [before, after] = [await shown(from, table), await shown(to, table)];
-      const without = before
-        .replace(/ AUTO_INCREMENT=77 /, ' ')
-        .replace(/,\\n {2}KEY `to_outside` \(`outside`\)/, (key) => key)
-        .replace(/,\\n {2}CONSTRAINT `to_outside` [^\\]*/, '');
+      const kept = before.split('\\n').filter((line) => !line.includes('CONSTRAINT `to_outside`'));
+      const without = kept.join('\\n').replace(' AUTO_INCREMENT=77 ', ' ');
       expect(after).toBe(without);
     }
     expect((await to.owner.define(NAMES, never())).map(({ schema }) => schema)).toEqual(definitions.map(({ schema }) => schema));
@@ -338,6 +334,7 @@ CREATE TABLE outside (id int PRIMARY KEY);`;
     await reader.query('BEGIN');
     await reader.query('SELECT * FROM item');
     await reader.query('SELECT * FROM line');
+    await using _ = { [Symbol.asyncDispose]: async () => reader.destroy() };
     const dropping = reasonOf(to.owner.dropTables(scope(tables), never()));
     await waitUntil('the mark to be taken', { limitMs: 20_000, everyMs: 10 }, async () =>
       (await to.admin('SELECT SUM(guarded) FROM switchyard_fence')) === '0\n' ? true : undefined,
@@ -396,10 +393,13 @@ describe('whoever would make a hold long', () => {
     await admin(`CREATE TABLE beside (id int PRIMARY KEY); INSERT INTO item (name) VALUES ('a')`);
     const quiet = (): Promise<readonly Problem[]> => owner.checkQuiet(tables, 30, never());
     const session = await connected('root', database, server.superuser.password);
+    session.on('error', () => {});
+    await using _ = { [Symbol.asyncDispose]: async () => session.destroy() };
     const held = async (sql: string): Promise<readonly Problem[]> => {
       await session.query('BEGIN');
       await session.query(sql);
-      await new Promise((resolve) => setTimeout(resolve, 60));
+      // Old enough, and so long that the server gathers anew what it shows.
+      await new Promise((resolve) => setTimeout(resolve, 150));
       const found = await quiet();
       return found;
     };
@@ -412,9 +412,8 @@ describe('whoever would make a hold long', () => {
     expect(found?.message).toMatch(/^transaction of "root@127\.0\.0\.1:\d+" \(connection \d+\) has written tables of the workflow and been open for \d/);
     // Nobody is kept out by having been asked for.
     await admin(`INSERT INTO item (name) VALUES ('goes on')`);
-    session.on('error', () => {});
     await admin(/KILL \d+$/.exec(found?.fix ?? '')?.[0] ?? '');
-    await waitUntil('the end of the transaction', { limitMs: 10_000, everyMs: 20 }, async () => ((await quiet()).length === 0 ? true : undefined));
+    await waitUntil('the end of the transaction', { limitMs: 10_000, everyMs: 150 }, async () => ((await quiet()).length === 0 ? true : undefined));
   });
 });
 

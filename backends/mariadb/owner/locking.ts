@@ -13,11 +13,24 @@ const LIMIT_MS = 20_000;
  * Runs one statement that needs tables in use for itself for a moment, such as CREATE TRIGGER. One that does not get them in time is tried again. PRECHECK_FAILED: it never got them within `limitMs`.
  */
 export async function definePatiently(statements: Statements, clock: Clock, text: string, signal: AbortSignal, limitMs = LIMIT_MS): Promise<void> {
+  let nextWaitS = FIRST_WAIT_S;
+  await tryUntil(clock, limitMs, signal, async () => {
+    const waitS = nextWaitS;
+    nextWaitS = Math.min(waitS * GROWTH, LONGEST_WAIT_S);
+    await statements.command(`SET STATEMENT max_statement_time = ${waitS} FOR ${text}`, signal);
+  });
+}
+
+/** The same for a statement that must not wait for a lock: what it has looked at before might not hold any more. */
+export async function defineAtOnce(statements: Statements, clock: Clock, text: string, signal: AbortSignal): Promise<void> {
+  await tryUntil(clock, LIMIT_MS, signal, async () => void (await statements.command(`SET STATEMENT lock_wait_timeout = 0 FOR ${text}`, signal)));
+}
+
+async function tryUntil(clock: Clock, limitMs: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
   const deadline = clock.monotonic() + limitMs;
-  for (let waitS = FIRST_WAIT_S; ; waitS = Math.min(waitS * GROWTH, LONGEST_WAIT_S)) {
+  for (;;) {
     try {
-      await statements.command(`SET STATEMENT max_statement_time = ${waitS} FOR ${text}`, signal);
-      return;
+      return await act();
     } catch (error) {
       if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw error;
       if (clock.monotonic() > deadline) {

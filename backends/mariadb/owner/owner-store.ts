@@ -71,15 +71,15 @@ class MariaDbOwnerStore implements OwnerStore {
   }
 
   checkStore(signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkStore(this.#checked, signal);
+    return this.#anew((client) => checkStore(this.#checked(client), signal));
   }
 
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkTables(this.#checked, tables, side, signal);
+    return this.#anew((client) => checkTables(this.#checked(client), tables, side, signal));
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkQuiet(this.#client, this.#options.clock, tables, transactionAgeMs, signal);
+    return this.#anew((client) => checkQuiet(client, this.#options.clock, tables, transactionAgeMs, signal));
   }
 
   define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
@@ -171,8 +171,14 @@ class MariaDbOwnerStore implements OwnerStore {
     await this.#client[Symbol.asyncDispose]();
   }
 
-  get #checked(): CheckedStore {
-    return { client: this.#client, shard: this.#shard, keyspace: this.#options.keyspace };
+  #checked(client: StoreClient): CheckedStore {
+    return { client, shard: this.#shard, keyspace: this.#options.keyspace };
+  }
+
+  /** Over connections of its own: rights on the server and on the database are those that a connection had when it began. */
+  async #anew<T>(check: (client: StoreClient) => Promise<T>): Promise<T> {
+    await using client = new StoreClient(this.#options, 'owner', {});
+    return await check(client);
   }
 
   get #preparing(): Preparing {

@@ -7,13 +7,18 @@ import type { StoreClient } from '../store-client.ts';
 import { places } from './claims.ts';
 import { GATE_TABLE } from './store-sql.ts';
 
-/** So long writers wait, at the very most, while it is found out whether one of them holds the gate. */
-const PROBE_S = 0.05;
+/** So long writers wait, at the very most, while it is found out who holds the gate. */
+const PROBE_S = 0.06;
 const LOOK_AFTER_MS = 10;
+/** What the server shows of transactions it gathers anew only when nobody has looked for a tenth of a second. */
+const STALE_MS = 120;
+/** Short writers hold the gate as well: so often it is asked whether it is free, and that is enough where it is once. */
+const TRIES = 5;
+const PAUSE_MS = 5;
 
 /**
- * See `OwnerStore.checkQuiet`. Old readers are in nobody's way, and what the server shows of a transaction does not say which tables it has written. So where an old one holds locks at all, the gate is asked for, as a fence would, for a
- * moment: whoever keeps it is shown then.
+ * See `OwnerStore.checkQuiet`. Old readers are in nobody's way, and what the server shows of a transaction does not say which tables it has written. So where an old one holds locks at all, it is tried whether the gate is free; and where it never is,
+ * the gate is asked for, as a fence would, for a moment: whoever keeps it is shown then.
  */
 export async function checkQuiet(client: StoreClient, clock: Clock, tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
   const ageS = (transactionAgeMs / 1_000).toFixed(6);
@@ -28,20 +33,33 @@ async function keptGates(client: StoreClient, clock: Clock, tables: readonly str
   const gates = `SELECT g.workflow FROM ${FENCE_TABLE} f JOIN ${GATE_TABLE} g FORCE INDEX (PRIMARY) ON g.workflow = f.workflow WHERE f.table_name IN (${places(tables)})`;
   const workflows = [...new Set((await client.query(gates, tables, signal)).rows.map(([workflow]) => String(workflow)))];
   const found: ValueRow[] = [];
-  for (const workflow of workflows) {
-    // That it does not get the gate is what it is asked for.
-    const probe = `SET STATEMENT max_statement_time = ${PROBE_S} FOR SELECT 1 FROM ${GATE_TABLE} WHERE workflow = ${quoteText(workflow)} FOR UPDATE`;
-    const probing = client.command(probe, signal).catch(() => {});
-    await clock.sleep(LOOK_AFTER_MS, signal);
-    const blockers = `
+  for (const workflow of workflows) if (!(await isFree(client, clock, workflow, signal))) found.push(...(await keepers(client, clock, workflow, ageS, signal)));
+  return found;
+}
+
+async function isFree(client: StoreClient, clock: Clock, workflow: string, signal: AbortSignal): Promise<boolean> {
+  for (let tries = 1; ; tries += 1) {
+    const { rows } = await client.query(`SELECT 1 FROM ${GATE_TABLE} WHERE workflow = ? FOR UPDATE SKIP LOCKED`, [workflow], signal);
+    if (rows.length > 0 || tries === TRIES) return rows.length > 0;
+    await clock.sleep(PAUSE_MS, signal);
+  }
+}
+
+async function keepers(client: StoreClient, clock: Clock, workflow: string, ageS: string, signal: AbortSignal): Promise<readonly ValueRow[]> {
+  // Two at once, so that there are two connections: the one that looks must not come before the one that asks.
+  await Promise.all([client.command('DO 0', signal), client.command('DO 0', signal), clock.sleep(STALE_MS, signal)]);
+  // That it does not get the gate is what it is asked for.
+  const probe = `SET STATEMENT max_statement_time = ${PROBE_S} FOR SELECT 1 FROM ${GATE_TABLE} WHERE workflow = ${quoteText(workflow)} FOR UPDATE`;
+  const probing = client.command(probe, signal).catch(() => {});
+  await clock.sleep(LOOK_AFTER_MS, signal);
+  const blockers = `
       SELECT DISTINCT b.trx_mysql_thread_id, COALESCE(CONCAT(p.USER, '@', p.HOST), 'nobody'), ROUND(TIMESTAMPDIFF(MICROSECOND, b.trx_started, NOW(6)) / 1e6, 1)
       FROM information_schema.INNODB_LOCK_WAITS w JOIN information_schema.INNODB_LOCKS l ON l.lock_id = w.blocking_lock_id JOIN information_schema.INNODB_TRX b ON b.trx_id = w.blocking_trx_id
       LEFT JOIN information_schema.PROCESSLIST p ON p.ID = b.trx_mysql_thread_id
       WHERE l.lock_table = CONCAT('\`', DATABASE(), '\`.\`${GATE_TABLE}\`') AND b.trx_started < NOW(6) - INTERVAL ${ageS} SECOND`;
-    found.push(...(await client.query(blockers, [], signal)).rows);
-    await probing;
-  }
-  return found;
+  const { rows } = await client.query(blockers, [], signal);
+  await probing;
+  return rows;
 }
 
 function openProblem([connection, login, seconds]: ValueRow): Problem {

@@ -5,6 +5,7 @@ import type { AccountRights, Grantee, Right } from './account-rights.ts';
 
 /** With these a table is written past its triggers, or loses them. */
 const pastTheFence: readonly Right[] = ['DROP', 'ALTER', 'TRIGGER'];
+const EVERYBODY = 'PUBLIC';
 const writing: readonly Right[] = ['INSERT', 'UPDATE', 'DELETE'];
 
 /**
@@ -14,8 +15,8 @@ const writing: readonly Right[] = ['INSERT', 'UPDATE', 'DELETE'];
 export function rightsProblems(shard: ServerShard, rights: AccountRights, tables: readonly string[]): readonly Problem[] {
   const gateways = new Set(rights.accounts(shard.gateway.user).flatMap((account) => rights.withRoles(account).map(({ text }) => text)));
   const isAdministrator = (grantee: Grantee): boolean => rights.onServer(grantee).has('SUPER');
-  const own = rights.grantees.filter(({ text }) => gateways.has(text));
-  const others = rights.grantees.filter((grantee) => grantee.user !== shard.owner.user && !gateways.has(grantee.text) && !isAdministrator(grantee));
+  const own = rights.grantees.filter(({ text }) => gateways.has(text) && text !== EVERYBODY);
+  const others = rights.grantees.filter((grantee) => grantee.user !== shard.owner.user && (grantee.text === EVERYBODY || !gateways.has(grantee.text)) && !isAdministrator(grantee));
   return [
     ...own.filter(isAdministrator).map(
       (grantee): Problem => ({
@@ -72,4 +73,4 @@ function revokeAll(database: string, rights: AccountRights, grantee: Grantee, ta
 
 const names = (columns: readonly string[]): string => columns.map(quoteIdentifier).join(', ');
 const revoke = (rights: readonly string[], on: string, { text }: Grantee, more = ''): string => `REVOKE ${rights.join(', ')} ON ${on} FROM ${text}${more}`;
-const what = ({ host, text }: Grantee): string => (text === 'PUBLIC' ? 'everybody (PUBLIC)' : `${host === '' ? 'role' : 'account'} ${text}`);
+const what = ({ host, text }: Grantee): string => (text === EVERYBODY ? 'everybody (PUBLIC)' : `${host === '' ? 'role' : 'account'} ${text}`);

@@ -6,7 +6,7 @@ import { FENCE_TABLE } from '../names.ts';
 import { describe } from '../store-client.ts';
 import { fencedTable, grantToPlayer, markGuarded, type Preparing, presentTables, refuseRows, requireOwned, scopeValues, unguardedTables } from './claims.ts';
 import { tableStatement, unlikeness } from './definition.ts';
-import { definePatiently } from './locking.ts';
+import { defineAtOnce } from './locking.ts';
 import { putTriggers } from './triggers.ts';
 
 /** Failures that the definition is not the cause of. */
@@ -55,7 +55,7 @@ export async function createTables(preparing: Preparing, scope: FenceScope, defi
 
 /**
  * Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. First they lose their mark, without which nobody can make them readable; and the server itself looks for that
- * right before it drops one: whoever has slept meanwhile drops nothing that is in use.
+ * right before it drops one: whoever has slept meanwhile, or waited, drops nothing that is in use.
  */
 export async function dropTables({ client, clock }: Preparing, scope: FenceScope, signal: AbortSignal): Promise<void> {
   await requireOwned(client, scope, 'CLOSED', signal);
@@ -64,7 +64,7 @@ export async function dropTables({ client, clock }: Preparing, scope: FenceScope
   const isOurs = (table: string): string =>
     `EXISTS (SELECT 1 FROM ${FENCE_TABLE} WHERE table_name = ${quoteText(table)} AND workflow = ${quoteText(scope.workflow)} AND peer = ${quoteText(scope.peer)} AND state = 'CLOSED' AND guarded = 0)`;
   for (const table of await presentTables(client, scope.tables, signal))
-    await definePatiently(client, clock, `BEGIN NOT ATOMIC IF ${isOurs(table)} THEN DROP TABLE ${quoteIdentifier(table)}; END IF; END`, signal);
+    await defineAtOnce(client, clock, `BEGIN NOT ATOMIC IF ${isOurs(table)} THEN DROP TABLE ${quoteIdentifier(table)}; END IF; END`, signal);
   const [left] = await presentTables(client, scope.tables, signal);
   if (left !== undefined) throw new SwitchyardError('FENCE_CONFLICT', `somebody goes on with table "${left}", which was to be dropped`, { metadata: { table: left } });
 }
