@@ -30,7 +30,7 @@ class Refused extends Error {
 }
 
 /**
- * Applies one batch as one transaction. Its first statement locks the stream's row, as every transition does that lets gateways in: they wait for it, and it for them.
+ * Applies one batch as one transaction, on a session that begins one with its first statement. Its first statement locks the stream's row, as every transition does that lets gateways in: they wait for it, and it for them.
  */
 export async function applyBatch(session: Session, stream: StreamSpec, schemas: Schemas, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
   const copied = batch.copied === null ? [] : planCopied(schemaOf(schemas, batch.copied.table), batch.copied.rows);
@@ -58,7 +58,6 @@ export async function applyBatch(session: Session, stream: StreamSpec, schemas: 
 async function tried(session: Session, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
-      await done(session, { text: 'BEGIN', values: [], form: 'command' }, signal);
       await work();
       return await commit(session, 'player', signal);
     } catch (error) {
