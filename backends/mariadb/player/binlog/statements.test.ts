@@ -28,6 +28,7 @@ test.each([
   ['ALTER TABLE item ADD x int', 'definition item'],
   ['ALTER ONLINE IGNORE TABLE IF EXISTS shop.item ADD x int', 'definition item'],
   ['ALTER TABLE item AUTO_INCREMENT = 5', 'other'],
+  ['SET STATEMENT lock_wait_timeout = 1 FOR ALTER TABLE `item` AUTO_INCREMENT = 5', 'other'],
   ['ALTER TABLE `item` auto_increment 5', 'other'],
   ['ALTER TABLE item AUTO_INCREMENT = 5, ADD x int', 'definition item'],
   ['ALTER TABLE other ADD FOREIGN KEY (x) REFERENCES item (id)', 'other'],
