@@ -1,5 +1,5 @@
 import type { Identity } from '../../core/keyspace.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { abortError } from '../abort-error.ts';
 import type { StoreOptions } from '../backend.ts';
@@ -102,6 +102,10 @@ export class StoreClient implements Statements, AsyncDisposable {
     const session = await this.#pool.acquire(signal);
     try {
       return await work(statementsOf(session, this.#identity), session);
+    } catch (error) {
+      // A connection has the rights on the server and on the database that there were when it began: whoever is given what he lacks must not have to wait for its end.
+      if (hasReason(error, 'STORE_DENIED')) session.drop();
+      throw error;
     } finally {
       this.#pool.release(session);
     }

@@ -91,6 +91,16 @@ describe('the store itself', () => {
     expect(text(await bare.owner.checkTables(['item', 'line'], 'source', never()))).toEqual([]);
   });
 
+  test('lets whoever was refused go on when the grant script has been run, without another process', async () => {
+    await using here = await place(SHOP, { grant: false });
+    expect(await reasonOf(here.owner.install(never()))).toMatch(/STORE_DENIED|STORE_LOGIN_REFUSED/);
+    await here.admin('GRANT SELECT ON item TO shop_owner');
+    expect(await reasonOf(here.owner.install(never()))).toBe('STORE_DENIED');
+    await here.grants();
+    await here.owner.install(never());
+    await here.owner.claim({ workflow: 'move1', peer: 'new', tables: ['item', 'line'] }, 'source', never());
+  });
+
   test.each([
     ['REVOKE PROCESS ON *.* FROM shop_owner', /^owner 'shop_owner'@'%' has no right PROCESS on the server/],
     ['REVOKE TRIGGER ON `own\\_%s`.* FROM shop_owner', /^owner 'shop_owner'@'%' has no right TRIGGER in database/],
