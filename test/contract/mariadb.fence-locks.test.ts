@@ -207,7 +207,6 @@ describe('a deadlock that the fence would be part of', () => {
     expect(failures).toEqual([]);
     expect(done).toBeGreaterThan(50);
     expect(outcomes.none).toBeGreaterThan(0);
-    console.log({ done, ...outcomes });
   });
 
   test('between two fences of one store, by writers of both their tables, ends one of the fences’ waits', async () => {

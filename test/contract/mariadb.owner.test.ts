@@ -133,6 +133,7 @@ describe('the store itself', () => {
     await wrong.sql('', users.join('\n'));
     await using here = await place(SHOP, { on: wrong });
     await here.admin('SET GLOBAL log_bin_trust_function_creators = OFF');
+    await expect(here.owner.install(never())).rejects.toMatchObject({ reason: 'PRECHECK_FAILED', fix: expect.stringContaining('log_bin_trust_function_creators = ON') });
     const found = await here.owner.checkStore(never());
     expect(found.map(({ message }) => message)).toEqual([
       'binlog_format is MIXED, so the log does not hold the rows',

@@ -6,6 +6,7 @@ import { COPY_TABLE, FENCE_TABLE, MARKER_TABLE, REQUEST_TABLE, STREAM_TABLE, WAT
 import type { Statements, StoreClient } from '../store-client.ts';
 import { accountsOf } from './accounts.ts';
 import { storeFunctions } from './fence-sql.ts';
+import { explained } from './locking.ts';
 import { INSTALLATION_TABLE, installationTable, LOG_TABLE, migrations, STORE_VERSION } from './store-sql.ts';
 import { HOLD_OPEN, holdOpen } from './trigger-sql.ts';
 
@@ -29,6 +30,8 @@ export async function install(client: StoreClient, shard: ServerShard, signal: A
     while ((await statements.query(`SELECT GET_LOCK(?, ${LOCK_WAIT_S})`, [lock], signal)).rows[0]?.[0] !== 1);
     try {
       await installUnder(statements, { functions, grants, digest }, signal);
+    } catch (error) {
+      throw explained(error);
     } finally {
       // Also when the signal has aborted: the connection, and with it the lock, would be the next caller's.
       await statements.query('DO RELEASE_LOCK(?)', [lock], new AbortController().signal).catch(() => {});

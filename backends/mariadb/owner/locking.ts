@@ -1,5 +1,6 @@
 import type { Clock } from '../../../core/clock.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import { errorNumber } from '../errors.ts';
 import type { Statements } from '../store-client.ts';
 
 /** Everybody else's statements on the table queue behind one that waits for it: each wait is short, and they get the table in between. The first one is enough for a server that is not slow. */
@@ -26,13 +27,23 @@ export async function defineAtOnce(statements: Statements, clock: Clock, text: s
   await tryUntil(clock, LIMIT_MS, signal, async () => void (await statements.command(`SET STATEMENT lock_wait_timeout = 0 FOR ${text}`, signal)));
 }
 
+/** With a binary log, who has not SUPER may make functions and triggers only where the server is told to trust him. */
+const notTrusted: readonly (number | null)[] = [1418, 1419];
+
+/** What a statement that makes a function or a trigger has failed with, where its own words do not say what helps. */
+export function explained(error: unknown): unknown {
+  if (!(error instanceof SwitchyardError) || !notTrusted.includes(errorNumber(error.cause))) return error;
+  const fix = 'put "log_bin_trust_function_creators = ON" under [mariadbd] into the server\'s option file, and SET GLOBAL log_bin_trust_function_creators = ON';
+  return new SwitchyardError('PRECHECK_FAILED', 'the server lets nobody but who has SUPER make the functions and triggers of the fence', { fix, cause: error });
+}
+
 async function tryUntil(clock: Clock, limitMs: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
   const deadline = clock.monotonic() + limitMs;
   for (;;) {
     try {
       return await act();
     } catch (error) {
-      if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw error;
+      if (!hasReason(error, 'SERIALIZATION_FAILURE')) throw explained(error);
       if (clock.monotonic() > deadline) {
         throw new SwitchyardError(
           'PRECHECK_FAILED',
