@@ -5,11 +5,14 @@ import { type ColumnSchema, columnNamed, type TableSchema } from '../core/table-
 /** The column as it is compared and sorted, in the store's own SQL. */
 type Ordered = (column: ColumnSchema) => string;
 
-/** The terms of ORDER BY. NULL is larger than every value, whatever the store's own way. */
-export function orderText(table: TableSchema, orderBy: readonly OrderTerm[], ordered: Ordered): string {
+/** The term of an order by a column that may be NULL, where the store has NULLS FIRST and LAST. */
+const withNulls = (ordered: string, descending: boolean): string => `${ordered}${descending ? ' DESC NULLS FIRST' : ' NULLS LAST'}`;
+
+/** The terms of ORDER BY. NULL is larger than every value, whatever the store's own way: `nullable` is how it says so. */
+export function orderText(table: TableSchema, orderBy: readonly OrderTerm[], ordered: Ordered, nullable = withNulls): string {
   const terms = orderBy.map(({ column: name, descending }) => {
     const column = columnNamed(table, name);
-    return `${ordered(column)}${descending ? ' DESC' : ''}${column.nullable ? ` NULLS ${descending ? 'FIRST' : 'LAST'}` : ''}`;
+    return column.nullable ? nullable(ordered(column), descending) : `${ordered(column)}${descending ? ' DESC' : ''}`;
   });
   return terms.join(', ');
 }
@@ -27,10 +30,12 @@ export interface KeysetSql {
   readonly ordered: Ordered;
   /** The cell as the other side of a comparison with the ordered column; called each time that the text names it, in the text's order. */
   readonly parameter: (column: ColumnSchema, cell: Cell) => string;
+  /** No index serves a comparison of rows in this store. */
+  readonly spellOut?: boolean;
 }
 
 /** "Behind these cells in this order", at least one. Equal directions without a NULL make one row comparison, which an index can serve; others are spelled out. */
-export function behind(table: TableSchema, orderBy: readonly OrderTerm[], after: readonly Cell[], { ordered, parameter }: KeysetSql): string {
+export function behind(table: TableSchema, orderBy: readonly OrderTerm[], after: readonly Cell[], { ordered, parameter, spellOut = false }: KeysetSql): string {
   const terms = orderBy.map(({ column: name, descending }, index): KeysetTerm => {
     const [column, cell] = [columnNamed(table, name), after[index] ?? null];
     return { column: ordered(column), nullable: column.nullable, descending, cell, parameter: () => parameter(column, cell) };
@@ -38,7 +43,7 @@ export function behind(table: TableSchema, orderBy: readonly OrderTerm[], after:
   const [first] = terms;
   if (first === undefined) throw new Error('a query without an order cannot be continued');
   const operator = first.descending ? '<' : '>';
-  if (terms.every((term) => term.descending === first.descending && !term.nullable))
+  if (!spellOut && terms.every((term) => term.descending === first.descending && !term.nullable))
     return `(${terms.map(({ column }) => column).join(', ')}) ${operator} (${terms.map((term) => term.parameter()).join(', ')})`;
   // Where NULLs come first or not at all, nothing before the first column's value can be behind it: so an index can begin there.
   const beginsHere = first.cell !== null && (first.descending || !first.nullable);

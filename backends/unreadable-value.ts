@@ -1,7 +1,7 @@
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 
 /** A failure with which a stored value was read, said of its row: what comes is thrown. `key`: readable text of the row's key, null where it is not known. */
-export function unreadable(error: unknown, table: string, key: string | null): unknown {
+export function unreadable<E>(error: E, table: string, key: string | null): E | SwitchyardError {
   if (!hasReason(error, 'VALUE_UNSUPPORTED')) return error;
   const message = `table "${table}"${key === null ? '' : `, row ${key}`}: ${error.message}`;
   return new SwitchyardError('VALUE_UNSUPPORTED', message, { metadata: { ...error.metadata, table, ...(key === null ? {} : { key }) }, cause: error });

@@ -2,7 +2,8 @@ import pg from 'pg';
 import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { StoreOptions } from '../backend.ts';
-import { connectError, type Login } from './errors.ts';
+import type { Login } from '../login.ts';
+import { connectError } from './errors.ts';
 
 declare module 'pg' {
   // Parts of the driver that its types leave out.

@@ -1,8 +1,8 @@
 import pg from 'pg';
 import type { ErrorReason } from '../../core/error-catalogue.ts';
-import type { Identity } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
+import { type Login, storeOf } from '../login.ts';
 
 /** Cancelled by request. */
 export const CANCELED_STATE = '57014';
@@ -77,48 +77,32 @@ export function storeError(error: unknown, context: FailureContext = {}): Switch
   return new SwitchyardError(reason, error.message, { metadata: metadataOf(error, context.table), cause: error });
 }
 
-/** Who connects where, for messages. */
-export interface Login {
-  readonly keyspace: string;
-  readonly place: string;
-  readonly identity: Identity;
-  readonly user: string;
-  /** Where its password is found: the reference, never the value. */
-  readonly secret: string;
-  readonly openedBy: string;
-}
-
 /** Whatever keeps us from connecting: nothing was sent, so nothing was written. Without a `login`, a connection that has broken. */
 export function connectError(error: unknown, login?: Login): SwitchyardError {
   if (error instanceof SwitchyardError) return error;
   const state = sqlState(error);
   if (login !== undefined && state !== null && isRefusal(state)) return refusedLogin(error, state, login);
   const reason = state === '53300' ? 'STORE_OVERLOADED' : 'STORE_UNAVAILABLE';
-  const store = login === undefined ? 'the store' : `${login.place}, the store of keyspace "${login.keyspace}", as ${login.identity} "${login.user}"`;
+  const store = login === undefined ? 'the store' : `${storeOf(login)}, as ${login.identity} "${login.user}"`;
   return new SwitchyardError(reason, `cannot connect to ${store}: ${messageOf(error)}`, { cause: error, ...(state === null ? {} : { metadata: { sqlState: state } }) });
 }
 
 /** Authentication failed, no such role, none that may log in, no entry in pg_hba.conf: class 28. No right to connect to the database: 42501. */
 const isRefusal = (state: string): boolean => state.startsWith('28') || state === '42501';
 
-function refusedLogin(error: unknown, state: string, { keyspace, place, identity, user, secret, openedBy }: Login): SwitchyardError {
+function refusedLogin(error: unknown, state: string, login: Login): SwitchyardError {
+  const { keyspace, identity, user, secret, openedBy } = login;
   const role = pg.escapeIdentifier(user);
   const remedies: Readonly<Record<string, string>> = {
     '28P01': `${openedBy} has its password from ${secret}: correct it there and restart the process, or give the store that password: ALTER ROLE ${role} PASSWORD …`,
     '42501': `run the grant script: switchyard keyspace grants ${keyspace}`,
   };
   const fix = remedies[state] ?? `let ${role} log in from ${openedBy} (LOGIN, pg_hba.conf; its password is ${secret}), or name another login: switchyard keyspace apply`;
-  return new SwitchyardError('STORE_LOGIN_REFUSED', `${place}, the store of keyspace "${keyspace}", refuses the login of ${identity} "${user}": ${messageOf(error)}`, {
+  return new SwitchyardError('STORE_LOGIN_REFUSED', `${storeOf(login)}, refuses the login of ${identity} "${user}": ${messageOf(error)}`, {
     fix,
     metadata: { sqlState: state, keyspace, identity, login: user, missing: state === '42501' ? 'right' : 'login' },
     cause: error,
   });
-}
-
-/** What an aborted call rejects with: the signal's own reason where it is ours. */
-export function abortError(signal: AbortSignal): SwitchyardError {
-  const reason: unknown = signal.reason;
-  return reason instanceof SwitchyardError ? reason : new SwitchyardError('CANCELLED', 'the caller cancelled the call', { cause: reason });
 }
 
 const messageOf = (error: unknown): string => {

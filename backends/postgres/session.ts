@@ -1,11 +1,12 @@
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import type { Clock } from '../../core/clock.ts';
+import { unlessAborted } from '../abort-error.ts';
 import { Batch, type Outcome, type Parameter, type SentStatement } from './batch.ts';
 import { type CancelKey, requestCancel } from './cancel-request.ts';
 import { connectClient, dropClient, type LoginConfig } from './connection.ts';
 import { isConnectionLoss } from './errors.ts';
-import { DeadConnection, type SilenceWatch } from './silence-watch.ts';
+import { DeadConnection, type SilenceWatch } from '../silence-watch.ts';
 
 /** A statement that nobody wants any more may end by itself for so long: most do, and a cancel request costs a connection at a time when the store may be overloaded already. */
 const CANCEL_AFTER_MS = 200;
@@ -101,7 +102,7 @@ export class Session {
   async run(statements: readonly Statement[], signal: AbortSignal, cancel = true): Promise<BatchResult> {
     const warningsBefore = this.#warnings;
     const batch = this.#send(statements);
-    const unwatch = this.#watch.watch({ processId: this.processId, heard: () => (this.#client.connection.stream as Socket).bytesRead, onDead: () => this.#die() });
+    const unwatch = this.#watch.watch({ connectionId: this.processId, heard: () => (this.#client.connection.stream as Socket).bytesRead, onDead: () => this.#die() });
     const outcomes = (await unlessAborted(batch.done, signal)) ?? (await this.#afterAbort(batch.done, cancel));
     unwatch();
     // The server's last word may come a moment before the end of the connection does.
@@ -230,17 +231,4 @@ export class Session {
     this.#names.delete(text);
     this.#forgotten.push(name);
   }
-}
-
-/** The promise's value, or null when the signal aborts first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | null> {
-  return new Promise((resolve) => {
-    const onAbort = (): void => resolve(null);
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    void promise.then((value) => {
-      signal.removeEventListener('abort', onAbort);
-      resolve(value);
-    });
-  });
 }

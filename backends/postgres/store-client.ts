@@ -3,12 +3,13 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import type { StoreOptions } from '../backend.ts';
 import { clientConfig } from './connection.ts';
-import { abortError, sqlState, storeError } from './errors.ts';
-import { ConnectionPool } from './pool.ts';
+import { connectError, sqlState, storeError } from './errors.ts';
+import { abortError } from '../abort-error.ts';
+import { ConnectionPool } from '../connection-pool.ts';
 import { describeText, tableFromFacts } from './schema.ts';
 import type { Outcome, Parameter, TextRow } from './batch.ts';
 import { Session } from './session.ts';
-import { SilenceWatch } from './silence-watch.ts';
+import { silenceWatch } from './lookout.ts';
 
 /** SQLSTATE of an apply with an outdated token, or on a table that is not CLOSED. */
 export const TAKEN_STATE = 'SY002';
@@ -71,12 +72,12 @@ export interface Statements {
 /** A pool of connections under one identity, for whatever needs no connection of its own. */
 export class StoreClient implements Statements, AsyncDisposable {
   readonly #identity: Identity;
-  readonly #pool: ConnectionPool;
+  readonly #pool: ConnectionPool<Session>;
 
   /** `settings` are session settings of every connection. */
   constructor(options: StoreOptions, identity: Identity, settings: Readonly<Record<string, string>>) {
     const config = clientConfig(options, identity, settings);
-    const watch = new SilenceWatch(config, options.clock);
+    const watch = silenceWatch(config, options.clock);
     this.#identity = identity;
     this.#pool = new ConnectionPool({
       login: config.login,
@@ -84,6 +85,7 @@ export class StoreClient implements Statements, AsyncDisposable {
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
       open: (signal, onLost) => Session.open(config, { clock: options.clock, watch, onLost }, signal),
+      connectError,
       onBackgroundError: options.onBackgroundError,
     });
   }

@@ -91,12 +91,6 @@ export function storeError(error: unknown, table?: TableSchema): SwitchyardError
   return new SwitchyardError(reason, message, { metadata: metadataOf(code, message, table), cause: error });
 }
 
-/** What an aborted call rejects with: the signal's own reason where it is ours. */
-export function abortError(signal: AbortSignal): SwitchyardError {
-  const reason: unknown = signal.reason;
-  return reason instanceof SwitchyardError ? reason : new SwitchyardError('CANCELLED', 'the caller cancelled the call', { cause: reason });
-}
-
 /** An error for the way out of a worker thread. */
 export function faultOf(error: unknown): Fault {
   const message = messageOf(error);

@@ -4,7 +4,8 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { PoolStatus } from '../backend.ts';
 import type { SqlRow, Statement } from './connection.ts';
 import { type PackedRows, unpackRows } from './scan-rows.ts';
-import { abortError, errorOfFault, type Fault, isBusy, storeError } from './errors.ts';
+import { abortError } from '../abort-error.ts';
+import { errorOfFault, type Fault, isBusy, storeError } from './errors.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
 const WAITING_LIMIT = 10_000;

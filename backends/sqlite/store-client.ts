@@ -1,7 +1,8 @@
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Connection } from './connection.ts';
-import { abortError, isBusy, isUnavailable, mayBeDurable, messageOf, storeError } from './errors.ts';
+import { abortError } from '../abort-error.ts';
+import { isBusy, isUnavailable, mayBeDurable, messageOf, storeError } from './errors.ts';
 import { OpenFile } from './open-file.ts';
 import type { ReadFence } from './read-fence.ts';
 import { type Outcome, type QueueLimits, type RunWorks, type Work, WriteQueue } from './write-queue.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { abortError } from './errors.ts';
+import { abortError } from '../abort-error.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
 const WAITING_LIMIT = 10_000;

@@ -51,6 +51,8 @@ export interface ContractSkips {
   readonly ownConnections?: string;
   /** Connections that somebody else can end or freeze. */
   readonly lostConnections?: string;
+  /** A last word of the store on a connection that it ends, by which a write that commits by itself is known not to have been done. */
+  readonly lastWords?: string;
 }
 
 export interface StoreDoor extends AsyncDisposable {

@@ -606,6 +606,8 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         await write(insertItem(1n, 'a'));
         await Promise.all(Array.from({ length: 50 }, () => small.get(item, { key: [1n], columns: ['id'] }, never)));
         expect((await harness.connections()) - before).toBeLessThanOrEqual(3);
+        // The last one may come when its callers have been served by the others.
+        await waitUntil('all connections', { limitMs: 5_000 }, async () => (small.poolStatus().idle === 3 ? true : undefined));
         expect(small.poolStatus()).toEqual({ busy: 0, idle: 3, waiting: 0 });
         await small[Symbol.asyncDispose]();
         await waitUntil('the end of the connections', { limitMs: 5_000 }, async () => ((await harness.connections()) <= before ? true : undefined));
@@ -674,19 +676,22 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         ['transaction', [insertItem(2n, 'b'), updateItem(1n, { note: 'x' })]],
       ];
       for (const [kind, operations] of endedWrites) {
-        where(skips.lostConnections)(`of a ${kind} that the store ended before its commit is definitely not applied`, async () => {
-          await write(insertItem(1n, 'a'));
-          const lock = await harness.lockItem(1n);
-          const lost = reasonOf(write(...operations));
-          await untilRunning(1);
-          await harness.killConnections();
-          expect(await lost).toBe('STORE_UNAVAILABLE');
-          await lock[Symbol.asyncDispose]();
-          // The idle ones were ended as well: a read on one whose end has not arrived yet would be told of the loss.
-          await waitUntil('the loss of the idle connections', { limitMs: 5_000 }, async () => (store.poolStatus().idle === 0 ? true : undefined));
-          expect((await get(1n, ['note']))?.cells).toEqual([null]);
-          expect(await get(2n)).toBeNull();
-        });
+        where(skips.lostConnections ?? (operations.length === 1 ? skips.lastWords : undefined))(
+          `of a ${kind} that the store ended before its commit is definitely not applied`,
+          async () => {
+            await write(insertItem(1n, 'a'));
+            const lock = await harness.lockItem(1n);
+            const lost = reasonOf(write(...operations));
+            await untilRunning(1);
+            await harness.killConnections();
+            expect(await lost).toBe('STORE_UNAVAILABLE');
+            await lock[Symbol.asyncDispose]();
+            // The idle ones were ended as well: a read on one whose end has not arrived yet would be told of the loss.
+            await waitUntil('the loss of the idle connections', { limitMs: 5_000 }, async () => (store.poolStatus().idle === 0 ? true : undefined));
+            expect((await get(1n, ['note']))?.cells).toEqual([null]);
+            expect(await get(2n)).toBeNull();
+          },
+        );
       }
 
       where(skips.lostConnections)('that the store has announced is not given to the next call', async () => {
@@ -698,7 +703,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
           await untilRunning(1);
           const next = small.write(schemas, [updateItem(2n, { note: `y${round}` })], never);
           await harness.killConnections();
-          expect(await lost).toBe('STORE_UNAVAILABLE');
+          expect(await lost).toBe(skips.lastWords === undefined ? 'STORE_UNAVAILABLE' : 'OUTCOME_UNKNOWN');
           await next;
           await lock[Symbol.asyncDispose]();
         }

@@ -9,19 +9,22 @@ import type { DataStore, DataTransaction, PoolStatus, StoreOptions, TransactionO
 import { textFromElements } from '../array-text.ts';
 import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
 import { clientConfig } from '../connection.ts';
-import { sqlState, unpreparedStates } from '../errors.ts';
-import { ConnectionPool } from '../pool.ts';
+import { connectError, sqlState, unpreparedStates } from '../errors.ts';
+import { ConnectionPool } from '../../connection-pool.ts';
 import { describeText, listTablesText, tableFromFacts } from '../schema.ts';
+import type { TextRow } from '../batch.ts';
 import { Session, type Statement } from '../session.ts';
-import { SilenceWatch } from '../silence-watch.ts';
+import { silenceWatch } from '../lookout.ts';
 import { watchedText } from '../watched.ts';
-import { JointReads } from './joint-reads.ts';
-import { onLive, onSession } from './live-session.ts';
+import type { JointReads } from '../../joint-reads.ts';
+import { jointReads } from './joint-reads.ts';
+import { onLive, onSession } from '../../live-session.ts';
 import { InteractiveTransaction } from './interactive-transaction.ts';
 import { checkGone, readEvents, EventLines, eventsStatement, goneStatement, lastNumberStatement, nextTransactionStatement, oldestRunningStatement } from './events.ts';
 import { readOn, runRead, runReadCut } from './read.ts';
-import { groupReader, NOT_WRITTEN, pageOf, placedRows, planned, results, rowReader, unshown, WAS_DONE } from './results.ts';
-import { type DoneWrite, type MakeAnswer, type PlannedWrite, runWrites } from './write.ts';
+import { answerOf, type DoneWrite, NOT_WRITTEN } from '../../write-answers.ts';
+import { groupsOf, onlyRow, pageOf, placedRows, planned, results } from './results.ts';
+import { runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
 /** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
@@ -35,22 +38,23 @@ export function openDataStore(options: StoreOptions): DataStore {
 }
 
 class PostgresDataStore implements DataStore {
-  readonly #pool: ConnectionPool;
-  readonly #jointReads: JointReads;
+  readonly #pool: ConnectionPool<Session>;
+  readonly #jointReads: JointReads<TableSchema, Statement, readonly TextRow[]>;
   readonly #eventLines = new EventLines();
 
   constructor(options: StoreOptions) {
     const config = clientConfig(options, 'gateway', sessionSettings);
-    const watch = new SilenceWatch(config, options.clock);
+    const watch = silenceWatch(config, options.clock);
     this.#pool = new ConnectionPool({
       login: config.login,
       size: options.poolSize,
       acquireTimeoutMs: options.acquireTimeoutMs,
       clock: options.clock,
       open: (signal, onLost) => Session.open(config, { clock: options.clock, watch, onLost }, signal),
+      connectError,
       onBackgroundError: options.onBackgroundError,
     });
-    this.#jointReads = new JointReads(this.#pool, options.clock);
+    this.#jointReads = jointReads(this.#pool, options.clock);
   }
 
   checkLogin(signal: AbortSignal): Promise<void> {
@@ -69,8 +73,8 @@ class PostgresDataStore implements DataStore {
   }
 
   async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
-    const [row] = await this.#jointReads.run(table, compileGet(table, operation), signal);
-    return row === undefined ? null : rowReader(table, operation.columns, operation.key)(row, 0);
+    const rows = await this.#jointReads.run(table, table, compileGet(table, operation), signal);
+    return onlyRow(table, operation, { rows, cut: false });
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, signal: AbortSignal): Promise<readonly (Row | null)[]> {
@@ -82,8 +86,7 @@ class PostgresDataStore implements DataStore {
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
-    const rows = await runRead(this.#pool, compileAggregate(table, operation), signal, table);
-    return rows.map(groupReader(table, operation));
+    return groupsOf(table, operation, await runReadCut(this.#pool, compileAggregate(table, operation), signal, table));
   }
 
   async write<T = readonly WriteResult[]>(
@@ -93,12 +96,17 @@ class PostgresDataStore implements DataStore {
     answer: (results: readonly WriteResult[]) => T = (found) => found as T,
   ): Promise<T> {
     const writes = planned(schemas, operations);
-    return runWrites(this.#pool, writes, answerOf(writes, answer), signal);
+    return runWrites(
+      this.#pool,
+      writes,
+      answerOf((done: readonly DoneWrite<string | null>[], failure) => results(writes, done, failure), answer),
+      signal,
+    );
   }
 
   async writeOnce(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], request: OnceRequest, signal: AbortSignal): Promise<OnceAnswer> {
     const writes = planned(schemas, operations);
-    const encode = (done: readonly DoneWrite[]): Uint8Array => request.encode(results(writes, done, NOT_WRITTEN));
+    const encode = (done: readonly DoneWrite<string | null>[]): Uint8Array => request.encode(results(writes, done, NOT_WRITTEN));
     return runWritesOnce(this.#pool, writes, request, encode, signal);
   }
 
@@ -166,18 +174,6 @@ class PostgresDataStore implements DataStore {
 }
 
 const fixed = (text: string, ...values: readonly string[]): Statement => ({ text, values, prepared: true });
-
-/** Once the write is committed, whatever is wrong with its answer must not look like a write that was refused. */
-const answerOf =
-  <T>(writes: readonly PlannedWrite[], answer: (results: readonly WriteResult[]) => T): MakeAnswer<T> =>
-  (done, isCommitted) => {
-    const found = results(writes, done, isCommitted ? WAS_DONE : NOT_WRITTEN);
-    try {
-      return answer(found);
-    } catch (error) {
-      throw isCommitted ? unshown(WAS_DONE, error) : error;
-    }
-  };
 
 /** Of a statement, not of a login: that is refused by the same states. */
 const isUnprepared = (error: unknown): error is SwitchyardError => hasReason(error, 'FENCED', 'TABLE_UNKNOWN', 'STORE_FAILED') && unpreparedStates.includes(sqlState(error.cause));

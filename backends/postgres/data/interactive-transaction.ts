@@ -15,12 +15,14 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { DataTransaction, TransactionOptions } from '../../backend.ts';
 import { noSavepoint, TRANSACTION_DIGEST, transactionFailed, wasCommitted } from '../../request-answer.ts';
-import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { CANCELED_STATE, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { compileAggregate, compileBatchGet, compileGet, compileQuery } from './compiler.ts';
-import { groupReader, pageOf, placedRows, planned, results, rowReader } from './results.ts';
+import { groupsOf, onlyRow, pageOf, placedRows, planned, results } from './results.ts';
 import { commitTransaction, type DoneStep, type Step } from './transaction.ts';
+import { NOT_COMMITTED } from '../../write-answers.ts';
 import { settleAll, stepOf } from './write.ts';
 import { findStatement, recordError, recordsFromRows, recordStatement } from './write-once.ts';
 
@@ -32,7 +34,7 @@ const lockText: Readonly<Record<RowLock, string>> = { share: 'FOR SHARE', update
  * a text that was parsed before a cutover closed the table would still be answered after it.
  */
 export class InteractiveTransaction implements DataTransaction {
-  readonly #pool: ConnectionPool;
+  readonly #pool: ConnectionPool<Session>;
   readonly #session: Session;
   readonly #options: TransactionOptions;
   #wasCommitted = false;
@@ -44,13 +46,13 @@ export class InteractiveTransaction implements DataTransaction {
   /** Whether the store is prepared for cutovers: else nobody fences it. */
   #canHold = false;
 
-  private constructor(pool: ConnectionPool, session: Session, options: TransactionOptions) {
+  private constructor(pool: ConnectionPool<Session>, session: Session, options: TransactionOptions) {
     this.#pool = pool;
     this.#session = session;
     this.#options = options;
   }
 
-  static async begin(pool: ConnectionPool, options: TransactionOptions, signal: AbortSignal): Promise<InteractiveTransaction> {
+  static async begin(pool: ConnectionPool<Session>, options: TransactionOptions, signal: AbortSignal): Promise<InteractiveTransaction> {
     const session = await pool.acquire(signal);
     const transaction = new InteractiveTransaction(pool, session, options);
     try {
@@ -75,9 +77,7 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async get(table: TableSchema, operation: GetOperation, lock: RowLock | null, signal: AbortSignal): Promise<Row | null> {
-    const { rows } = await this.#read(table, compileGet(table, operation), lock, signal);
-    const [row] = rows;
-    return row === undefined ? null : rowReader(table, operation.columns, operation.key)(row, 0);
+    return onlyRow(table, operation, await this.#read(table, compileGet(table, operation), lock, signal));
   }
 
   async batchGet(table: TableSchema, operation: BatchGetOperation, lock: RowLock | null, signal: AbortSignal): Promise<readonly (Row | null)[]> {
@@ -89,14 +89,13 @@ export class InteractiveTransaction implements DataTransaction {
   }
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
-    const { rows } = await this.#read(table, compileAggregate(table, operation), null, signal);
-    return rows.map(groupReader(table, operation));
+    return groupsOf(table, operation, await this.#read(table, compileAggregate(table, operation), null, signal));
   }
 
   async write(schemas: ReadonlyMap<string, TableSchema>, operations: readonly WriteOperation[], signal: AbortSignal): Promise<readonly WriteResult[]> {
     const writes = planned(schemas, operations);
     const steps = await this.#run(writes.map(stepOf), signal);
-    return results(writes, await settleAll(this.#session, writes, steps, signal), 'nothing is committed yet; the answer cannot be shown');
+    return results(writes, await settleAll(this.#session, writes, steps, signal), NOT_COMMITTED);
   }
 
   async savepoint(name: string, signal: AbortSignal): Promise<void> {

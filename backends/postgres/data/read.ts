@@ -1,30 +1,25 @@
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { abortError, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { TextRow } from '../batch.ts';
 import type { Session, Statement } from '../session.ts';
-import { onLive } from './live-session.ts';
-
-/** Rows of one statement. */
-export interface ReadRows {
-  readonly rows: readonly TextRow[];
-  /** Whether rows behind them were left out for the statement's `maxBytes`. */
-  readonly cut: boolean;
-}
+import { onLive } from '../../live-session.ts';
+import type { ReadRows } from '../../row-readers.ts';
 
 /** Runs one reading statement on a connection of the pool. An abort rejects at once; the connection comes back when the store has ended the statement. */
-export async function runRead(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
+export async function runRead(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<readonly TextRow[]> {
   return (await runReadCut(pool, statement, signal, table)).rows;
 }
 
 /** The same of a statement whose rows may be cut. */
-export function runReadCut(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+export function runReadCut(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows<string | null>> {
   return onLive(signal, () => readOnce(pool, statement, signal, table));
 }
 
-async function readOnce(pool: ConnectionPool, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+async function readOnce(pool: ConnectionPool<Session>, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows<string | null>> {
   const session = await pool.acquire(signal);
-  const { promise, resolve, reject } = Promise.withResolvers<ReadRows>();
+  const { promise, resolve, reject } = Promise.withResolvers<ReadRows<string | null>>();
   const onAbort = (): void => reject(abortError(signal));
   signal.addEventListener('abort', onAbort, { once: true });
   readCutOn(session, statement, signal, table)
@@ -41,7 +36,7 @@ export async function readOn(session: Session, statement: Statement, signal: Abo
   return (await readCutOn(session, statement, signal, table)).rows;
 }
 
-async function readCutOn(session: Session, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows> {
+async function readCutOn(session: Session, statement: Statement, signal: AbortSignal, table?: TableSchema): Promise<ReadRows<string | null>> {
   const { outcomes } = await session.run([statement], signal);
   const outcome = outcomes?.[0];
   if (outcome === undefined) throw abortError(signal);

@@ -1,6 +1,9 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { Outcome } from '../batch.ts';
-import { abortError, CANCELED_STATE, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { CANCELED_STATE, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import { unknownAfterAbort } from '../../write-answers.ts';
+import { LostInBetween } from '../../live-session.ts';
 import type { Session, Statement } from '../session.ts';
 
 const begin: Statement = { text: 'BEGIN', values: [], prepared: true };
@@ -13,13 +16,6 @@ const IDLE_TRANSACTION_STATE = '25P03';
 export interface Step {
   readonly statement: Statement;
   readonly explain: (error: unknown) => SwitchyardError;
-}
-
-/** The connection was lost while the server had nothing to do for the open transaction: definitely not applied. */
-export class LostInBetween extends SwitchyardError {
-  constructor(cause?: unknown) {
-    super('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent', { cause });
-  }
 }
 
 export type DoneStep = Extract<Outcome, { ok: true }>;
@@ -71,13 +67,6 @@ export async function commitTransaction(session: Session, steps: readonly Step[]
   const state = sqlState(error);
   if (state === IDLE_TRANSACTION_STATE) throw new LostInBetween(error);
   throw storeError(error, { mayHaveCommitted: state === null || executed >= steps.length });
-}
-
-/** The call ended after something was sent that commits. */
-export function unknownAfterAbort(signal: AbortSignal): SwitchyardError {
-  return new SwitchyardError('OUTCOME_UNKNOWN', `the call ended (${abortError(signal).reason}) after the write was sent, and the store did not tell in time whether it was done`, {
-    cause: signal.reason,
-  });
 }
 
 /** Leaves the failed transaction, or the connection. */

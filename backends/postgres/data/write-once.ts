@@ -1,15 +1,17 @@
 import type { OnceAnswer, OnceRequest } from '../../../core/request-record.ts';
-import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import { hasReason, type SwitchyardError } from '../../../core/switchyard-error.ts';
 import { notARecord, type FoundRecord, recordedAnswer, requestIdsNotKept } from '../../request-answer.ts';
 import type { TextRow } from '../batch.ts';
 import { bufferOf, bytesFromText } from '../cells.ts';
-import { abortError, sqlState, storeError, unpreparedStates } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { sqlState, storeError, unpreparedStates } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import type { Session, Statement } from '../session.ts';
 import { readOn } from './read.ts';
 import { beginTransaction, commitTransaction, inTransaction } from './transaction.ts';
-import { type DoneWrite, type PlannedWrite, settleAll, stepOf } from './write.ts';
-import { onSession } from './live-session.ts';
+import { type DoneWrite, lostBeforeLook, notRecordedNow } from '../../write-answers.ts';
+import { type PlannedWrite, settleAll, stepOf } from './write.ts';
+import { onSession } from '../../live-session.ts';
 
 const findText = 'SELECT table_name, digest, result FROM switchyard.request WHERE caller = $1 AND request_id = $2';
 const recordText = 'INSERT INTO switchyard.request (caller, request_id, table_name, digest, result) VALUES ($1, $2, $3, $4, $5)';
@@ -25,10 +27,10 @@ const repeatableStates: readonly (string | null)[] = ['23505', '26000'];
  * first has ended; what it fails with then may be the first one's doing, so that it looks for the record once more. That also finds a first one whose connection is gone while its COMMIT was under way.
  */
 export async function runWritesOnce(
-  pool: ConnectionPool,
+  pool: ConnectionPool<Session>,
   writes: readonly PlannedWrite[],
   request: OnceRequest,
-  encode: (done: readonly DoneWrite[]) => Uint8Array,
+  encode: (done: readonly DoneWrite<string | null>[]) => Uint8Array,
   signal: AbortSignal,
 ): Promise<OnceAnswer> {
   return onSession(pool, signal, async (session) => {
@@ -38,7 +40,7 @@ export async function runWritesOnce(
       if (hasReason(error, 'OUTCOME_UNKNOWN', 'REQUEST_ID_REUSED', 'REQUEST_IDS_NOT_KEPT')) throw error;
       // Nobody has looked: "such a row is there already" may tell of the first one's row.
       if (signal.aborted) throw abortError(signal);
-      if (!session.usable) throw lostError(error);
+      if (!session.usable) throw lostBeforeLook(error);
       const answer = recordedAnswer(request, recordsFromRows(await readOn(session, findStatement(request), signal)));
       if (answer === null) throw error;
       return answer;
@@ -50,7 +52,7 @@ async function writeAndRecord(
   session: Session,
   writes: readonly PlannedWrite[],
   request: OnceRequest,
-  encode: (done: readonly DoneWrite[]) => Uint8Array,
+  encode: (done: readonly DoneWrite<string | null>[]) => Uint8Array,
   signal: AbortSignal,
 ): Promise<OnceAnswer> {
   const [found, ...steps] = await beginTransaction(session, [{ statement: findStatement(request), explain: recordError }, ...writes.map(stepOf)], signal);
@@ -78,23 +80,10 @@ export const recordsFromRows = (rows: readonly TextRow[]): readonly FoundRecord[
     return { table: table ?? '', digest: digest ?? '', result };
   });
 
-/** What a failure means when the connection was lost before the record could be looked for. */
-function lostError(error: unknown): unknown {
-  if (!(error instanceof SwitchyardError) || error.retryable) return error;
-  return new SwitchyardError(
-    'STORE_UNAVAILABLE',
-    'the connection to the store was lost before it could tell whether the write had been done before; nothing was written now: try again',
-    {
-      cause: error,
-    },
-  );
-}
-
 /** A failure of the record's own statements, which are nothing of the caller's. */
 export function recordError(error: unknown): SwitchyardError {
   const state = sqlState(error);
   if (unpreparedStates.includes(state)) return requestIdsNotKept(error);
-  if (repeatableStates.includes(state))
-    return new SwitchyardError('SERIALIZATION_FAILURE', 'the request could not be recorded just now, so nothing was written: try again', { cause: error });
+  if (repeatableStates.includes(state)) return notRecordedNow(error);
   return storeError(error);
 }

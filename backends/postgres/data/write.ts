@@ -1,13 +1,14 @@
 import type { WriteOperation } from '../../../core/operation.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { abortError, CANCELED_STATE, sqlState, storeError } from '../errors.ts';
-import type { ConnectionPool } from '../pool.ts';
+import { CANCELED_STATE, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+import type { ConnectionPool } from '../../connection-pool.ts';
 import { readOn } from './read.ts';
-import type { TextRow } from '../batch.ts';
 import type { BatchResult, Session, Statement } from '../session.ts';
-import { onSession } from './live-session.ts';
-import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step, unknownAfterAbort } from './transaction.ts';
+import { onSession } from '../../live-session.ts';
+import { type DoneWrite, type MakeAnswer, missedWrite, unknownAfterAbort } from '../../write-answers.ts';
+import { beginTransaction, commitTransaction, type DoneStep, inTransaction, type Step } from './transaction.ts';
 
 export interface PlannedWrite {
   readonly operation: WriteOperation;
@@ -17,19 +18,11 @@ export interface PlannedWrite {
   readonly exists: Statement | null;
 }
 
-export interface DoneWrite {
-  readonly row: TextRow | null;
-  readonly found: boolean;
-}
-
-/** Makes what is returned of what was done; it may refuse to. A single write is committed by then. */
-export type MakeAnswer<T> = (done: readonly DoneWrite[], isCommitted: boolean) => T;
-
 /**
  * Runs the writes on a connection of the pool, all or nothing. One write is one statement that commits by itself. Several are sent at once behind BEGIN; only when every answer is good is COMMIT
  * sent, so that until then every failure, the loss of the connection included, is definitely not applied.
  */
-export async function runWrites<T>(pool: ConnectionPool, writes: readonly PlannedWrite[], make: MakeAnswer<T>, signal: AbortSignal): Promise<T> {
+export async function runWrites<T>(pool: ConnectionPool<Session>, writes: readonly PlannedWrite[], make: MakeAnswer<string | null, T>, signal: AbortSignal): Promise<T> {
   const [first] = writes;
   if (first === undefined) return make([], false);
   return onSession(pool, signal, async (session) =>
@@ -37,7 +30,7 @@ export async function runWrites<T>(pool: ConnectionPool, writes: readonly Planne
   );
 }
 
-async function runSingle(session: Session, write: PlannedWrite, signal: AbortSignal): Promise<DoneWrite> {
+async function runSingle(session: Session, write: PlannedWrite, signal: AbortSignal): Promise<DoneWrite<string | null>> {
   const batch = await session.run([write.statement], signal);
   const outcome = batch.outcomes?.[0];
   if (outcome === undefined) throw unknownAfterAbort(signal);
@@ -46,7 +39,7 @@ async function runSingle(session: Session, write: PlannedWrite, signal: AbortSig
     throw singleError(batch, outcome.error, write.table, signal);
   }
   if (signal.aborted && batch.warned) throw unknownAfterAbort(signal);
-  if (outcome.rowCount === 0 && write.exists !== null) return missed(write, (await readOn(session, write.exists, signal, write.table)).length > 0);
+  if (outcome.rowCount === 0 && write.exists !== null) return missedWrite(write.operation, write.table, (await readOn(session, write.exists, signal, write.table)).length > 0);
   return done(outcome);
 }
 
@@ -56,7 +49,7 @@ function singleError(batch: BatchResult, error: unknown, table: TableSchema, sig
   return storeError(error, { table, mayHaveCommitted: sqlState(error) === null || batch.executed > 0 });
 }
 
-async function runTransaction<T>(session: Session, writes: readonly PlannedWrite[], make: (done: readonly DoneWrite[]) => T, signal: AbortSignal): Promise<T> {
+async function runTransaction<T>(session: Session, writes: readonly PlannedWrite[], make: (done: readonly DoneWrite<string | null>[]) => T, signal: AbortSignal): Promise<T> {
   const steps = await beginTransaction(session, writes.map(stepOf), signal);
   const answer = await inTransaction(session, async () => make(await settleAll(session, writes, steps, signal)), signal);
   await commitTransaction(session, [], signal);
@@ -67,28 +60,17 @@ async function runTransaction<T>(session: Session, writes: readonly PlannedWrite
 export const stepOf = ({ statement, table }: PlannedWrite): Step => ({ statement, explain: (error) => storeError(error, { table }) });
 
 /** What the writes of an open transaction have done; the first that missed its row is the failure of all. */
-export async function settleAll(session: Session, writes: readonly PlannedWrite[], steps: readonly DoneStep[], signal: AbortSignal): Promise<readonly DoneWrite[]> {
-  const results: DoneWrite[] = [];
+export async function settleAll(session: Session, writes: readonly PlannedWrite[], steps: readonly DoneStep[], signal: AbortSignal): Promise<readonly DoneWrite<string | null>[]> {
+  const results: DoneWrite<string | null>[] = [];
   for (const [i, write] of writes.entries()) {
     const step = steps[i];
     if (step === undefined) throw new SwitchyardError('INTERNAL', 'a write has no answer');
     const isMiss = step.rowCount === 0 && write.exists !== null;
-    results.push(isMiss ? missed(write, (await readOn(session, write.exists, signal, write.table)).length > 0) : done(step));
+    results.push(isMiss ? missedWrite(write.operation, write.table, (await readOn(session, write.exists, signal, write.table)).length > 0) : done(step));
   }
   return results;
 }
 
-/** A write that met no row, or none that it may change. */
-function missed(write: PlannedWrite, rowExists: boolean): DoneWrite {
-  const { operation, table } = write;
-  const metadata = { table: table.name };
-  if ((rowExists || operation.kind === 'upsert') && 'precondition' in operation && operation.precondition !== null) {
-    throw new SwitchyardError('PRECONDITION_FAILED', `the row of "${table.name}" does not satisfy the precondition; nothing was written`, { metadata });
-  }
-  if (operation.kind === 'delete' && operation.allowMissing) return { row: null, found: false };
-  throw new SwitchyardError('ROW_NOT_FOUND', `"${table.name}" has no row with that primary key; nothing was written`, { metadata });
-}
-
-const done = (step: DoneStep): DoneWrite => ({ row: step.rows[0] ?? [], found: true });
+const done = (step: DoneStep): DoneWrite<string | null> => ({ row: step.rows[0] ?? [], found: true });
 
 const unprepared = (write: PlannedWrite): PlannedWrite => ({ ...write, statement: { ...write.statement, prepared: false } });

@@ -6,10 +6,11 @@ import type { CatchUpState, FenceScope, FenceSession, SequenceState, StoreOption
 import { preparedLater } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
 import { clientConfig, quoteTable } from '../connection.ts';
-import { abortError, connectError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { connectError, isConnectionLoss, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
 import type { Parameter, TextRow } from '../batch.ts';
 import { Session } from '../session.ts';
-import { SilenceWatch } from '../silence-watch.ts';
+import { silenceWatch } from '../lookout.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { fenceColumns, fenceRowsFromText } from './claims.ts';
 import { sequencesFromRows, sequencesText } from './sequences.ts';
@@ -177,7 +178,7 @@ class PostgresFenceSession implements FenceSession {
     if (this.#session?.usable === true) return this.#session;
     const { clock, onBackgroundError } = this.#options;
     const config = clientConfig(this.#options, 'owner');
-    this.#opening ??= Session.open(config, { clock, watch: new SilenceWatch(config, clock), onLost: (_, error) => onBackgroundError(error) }, signal).finally(() => {
+    this.#opening ??= Session.open(config, { clock, watch: silenceWatch(config, clock), onLost: (_, error) => onBackgroundError(error) }, signal).finally(() => {
       this.#opening = null;
     });
     try {

@@ -5,7 +5,8 @@ import { type Position, position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ChangeFeed } from '../../backend.ts';
 import { dropClient } from '../connection.ts';
-import { abortError, connectError, sqlState, storeError } from '../errors.ts';
+import { connectError, sqlState, storeError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
 import { decodeFrame, encodeStatus, formatLsn, type Lsn, parseLsn } from './pgoutput.ts';
 import type { TransactionAssembler } from './transaction-assembler.ts';
 

@@ -6,10 +6,12 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState, Visibility } from '../../backend.ts';
 import { clientConfig, connectClient } from '../connection.ts';
-import { abortError, connectError } from '../errors.ts';
+import { connectError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
 import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
-import { SilenceWatch } from '../silence-watch.ts';
+import type { SilenceWatch } from '../../silence-watch.ts';
+import { silenceWatch } from '../lookout.ts';
 import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
 import { keyFromJson } from '../../../core/cell-json.ts';
@@ -44,7 +46,7 @@ class PostgresReplicationStore implements ReplicationStore {
   constructor(options: StoreOptions) {
     this.#options = options;
     this.#client = new StoreClient(options, 'player', playerSettings);
-    this.#watch = new SilenceWatch(clientConfig(options, 'player', playerSettings), options.clock);
+    this.#watch = silenceWatch(clientConfig(options, 'player', playerSettings), options.clock);
   }
 
   checkLogin(signal: AbortSignal): Promise<void> {

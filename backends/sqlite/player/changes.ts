@@ -5,7 +5,8 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { ChangeFeed, StreamSpec } from '../../backend.ts';
 import type { Connection } from '../connection.ts';
-import { abortError } from '../errors.ts';
+import { abortError } from '../../abort-error.ts';
+
 import { lastId, trimLog } from '../owner/log.ts';
 import type { StoreClient } from '../store-client.ts';
 import { type LogEntry, LogReader } from './log-reader.ts';

@@ -1,16 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { systemClock } from '../../runtime/clock.ts';
-import { ConnectionPool } from './pool.ts';
-import type { Session } from './session.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { ConnectionPool, type PooledSession } from './connection-pool.ts';
 
 const never = new AbortController().signal;
 
 const login = { keyspace: 'shop', openedBy: 'the test', identity: 'gateway', place: 'db:5432/shop', user: 'shop_gateway', secret: 'env:NONE' } as const;
 
-/** What a pool asks of a session. */
-function fakeSession(): Session {
-  return { usable: true, drop: () => {}, close: async () => {} } as unknown as Session;
-}
+const fakeSession = (): PooledSession => ({ usable: true, drop: () => {}, close: async () => {} });
+const connectError = (): SwitchyardError => new SwitchyardError('STORE_UNAVAILABLE', 'refused');
 
 test('a pool that has lost everything asks for few connections at once, and gets all that it needs', async () => {
   let [opening, mostOpening, opened] = [0, 0, 0];
@@ -19,6 +17,7 @@ test('a pool that has lost everything asks for few connections at once, and gets
     size: 8,
     acquireTimeoutMs: 5_000,
     clock: systemClock,
+    connectError,
     onBackgroundError: () => {},
     open: async () => {
       opening += 1;
@@ -41,6 +40,7 @@ test('a connection that cannot be opened keeps nobody from opening the next', as
     size: 4,
     acquireTimeoutMs: 5_000,
     clock: systemClock,
+    connectError,
     onBackgroundError: () => {},
     open: async () => {
       tries += 1;

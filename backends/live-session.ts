@@ -1,8 +1,13 @@
-import { hasReason } from '../../../core/switchyard-error.ts';
-import type { ConnectionPool } from '../pool.ts';
-import type { Session } from '../session.ts';
-import { DeadConnection } from '../silence-watch.ts';
-import { LostInBetween } from './transaction.ts';
+import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
+import type { ConnectionPool, PooledSession } from './connection-pool.ts';
+import { DeadConnection } from './silence-watch.ts';
+
+/** The connection was lost while the server had nothing to do for the open transaction: definitely not applied. */
+export class LostInBetween extends SwitchyardError {
+  constructor(cause?: unknown) {
+    super('STORE_UNAVAILABLE', 'the connection to the store was lost before the commit was sent', { cause });
+  }
+}
 
 /** Each lasts until the server itself was asked about a connection that was silent, some seconds. */
 const triesLimit = 3;
@@ -12,7 +17,7 @@ const triesLimit = 3;
  * dead already, perhaps for hours, and nothing was sent that commits. The caller of such a call would learn of an accident that is over. A connection that is ended while a statement runs is no such case: whoever ended that statement would have to end
  * it twice.
  */
-export async function onSession<T>(pool: ConnectionPool, signal: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> {
+export async function onSession<Session extends PooledSession, T>(pool: ConnectionPool<Session>, signal: AbortSignal, work: (session: Session) => Promise<T>): Promise<T> {
   return await onLive(signal, async () => {
     const session = await pool.acquire(signal);
     try {

@@ -1,8 +1,8 @@
-import type { Clock } from '../../core/clock.ts';
-import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { PoolStatus } from '../backend.ts';
-import { abortError, connectError, type Login } from './errors.ts';
-import type { Session } from './session.ts';
+import type { Clock } from '../core/clock.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
+import { abortError } from './abort-error.ts';
+import type { PoolStatus } from './backend.ts';
+import { type Login, storeOf } from './login.ts';
 import { DeadConnection } from './silence-watch.ts';
 
 /** Callers that may wait at once; more are refused without waiting. */
@@ -10,7 +10,17 @@ const WAITING_LIMIT = 10_000;
 /** Connecting costs a server far more than a call. When all connections were lost at once, a busy server that is asked for all of them again at once lets nobody in before their limit is over, and is asked again. */
 const OPENING_LIMIT = 2;
 
-export interface PoolOptions {
+/** What a pool asks of a connection. */
+export interface PooledSession {
+  /** Whether the next caller may have it. */
+  readonly usable: boolean;
+  /** Closes it at once, whatever it is doing. */
+  drop(): void;
+  /** Says goodbye. Never rejects. */
+  close(): Promise<void>;
+}
+
+export interface PoolOptions<Session extends PooledSession> {
   /** Whose connections they are, for messages. */
   readonly login: Login;
   readonly size: number;
@@ -18,10 +28,12 @@ export interface PoolOptions {
   readonly clock: Clock;
   /** Connects. `onLost` must be called when the session ends by itself. */
   readonly open: (signal: AbortSignal, onLost: (session: Session, error: Error) => void) => Promise<Session>;
+  /** What keeps us from connecting, or has broken a connection that nobody used, as an error of ours. */
+  readonly connectError: (error: unknown) => SwitchyardError;
   readonly onBackgroundError: (error: Error) => void;
 }
 
-interface Waiter {
+interface Waiter<Session> {
   readonly resolve: (session: Session) => void;
   readonly reject: (error: Error) => void;
 }
@@ -30,15 +42,15 @@ interface Waiter {
  * A bounded number of connections to one store. A caller takes an idle one, the most recently used first, or waits in order of arrival for whichever comes first: one given back, or a new one
  * as long as there are fewer than `size`. Connecting is nobody's own: a caller that gives up leaves its connection to the next.
  */
-export class ConnectionPool implements AsyncDisposable {
-  readonly #options: PoolOptions;
+export class ConnectionPool<Session extends PooledSession> implements AsyncDisposable {
+  readonly #options: PoolOptions<Session>;
   readonly #idle: Session[] = [];
   readonly #busy = new Set<Session>();
-  readonly #waiters = new Set<Waiter>();
+  readonly #waiters = new Set<Waiter<Session>>();
   readonly #closing = new AbortController();
   #opening = 0;
 
-  constructor(options: PoolOptions) {
+  constructor(options: PoolOptions<Session>) {
     this.#options = options;
   }
 
@@ -75,7 +87,7 @@ export class ConnectionPool implements AsyncDisposable {
     try {
       while (this.#total() < wanted) await this.#open(signal);
     } catch (error) {
-      throw signal.aborted ? abortError(signal) : connectError(error);
+      throw signal.aborted ? abortError(signal) : this.#options.connectError(error);
     }
     for (const session of [...this.#idle]) {
       const index = this.#idle.indexOf(session);
@@ -92,7 +104,7 @@ export class ConnectionPool implements AsyncDisposable {
       const session = await this.#options.open(AbortSignal.any([signal, this.#closing.signal]), () => {});
       await session.close();
     } catch (error) {
-      throw signal.aborted ? abortError(signal) : connectError(error);
+      throw signal.aborted ? abortError(signal) : this.#options.connectError(error);
     }
   }
 
@@ -124,7 +136,7 @@ export class ConnectionPool implements AsyncDisposable {
       signal.removeEventListener('abort', onAbort);
       this.#waiters.delete(waiter);
     };
-    const waiter: Waiter = {
+    const waiter: Waiter<Session> = {
       resolve: (session) => {
         leave();
         resolve(session);
@@ -142,7 +154,7 @@ export class ConnectionPool implements AsyncDisposable {
 
   #tooLate(): SwitchyardError {
     const { acquireTimeoutMs, size, login } = this.#options;
-    const store = `${login.place}, the store of keyspace "${login.keyspace}",`;
+    const store = `${storeOf(login)},`;
     if (this.#busy.size === 0) return new SwitchyardError('STORE_UNAVAILABLE', `${store} let nobody connect within ${acquireTimeoutMs} ms`);
     return new SwitchyardError('STORE_OVERLOADED', `none of ${size} connections to ${store} was free within ${acquireTimeoutMs} ms`);
   }
@@ -152,7 +164,7 @@ export class ConnectionPool implements AsyncDisposable {
       // A failure is for whoever has waited longest: it would have got the connection.
       this.#open(this.#closing.signal).catch((error: unknown) => {
         const [waiter] = this.#waiters;
-        waiter?.reject(connectError(error));
+        waiter?.reject(this.#options.connectError(error));
         this.#openForWaiters();
       });
     }
@@ -191,6 +203,6 @@ export class ConnectionPool implements AsyncDisposable {
     const wasIdle = this.#idle.includes(session);
     if (error instanceof DeadConnection) for (const each of this.#idle.splice(0)) each.drop();
     else if (wasIdle) this.#idle.splice(this.#idle.indexOf(session), 1);
-    if (wasIdle) this.#options.onBackgroundError(connectError(error));
+    if (wasIdle) this.#options.onBackgroundError(this.#options.connectError(error));
   }
 }

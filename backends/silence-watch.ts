@@ -1,6 +1,5 @@
-import type pg from 'pg';
-import type { Clock } from '../../core/clock.ts';
-import { connectClient, dropClient, type LoginConfig } from './connection.ts';
+import type { Clock } from '../core/clock.ts';
+import { unlessAborted } from './abort-error.ts';
 
 /** An answer that has not begun to come by then is asked after. */
 const SUSPECT_AFTER_MS = 1_000;
@@ -12,9 +11,6 @@ const WANTED_LOOKS = 2;
 /** What the server sent before it was looked at may still be on its way to us. */
 const ARRIVAL_MS = 100;
 
-const workingStates: ReadonlySet<string> = new Set(['active', 'fastpath function call', 'disabled']);
-const lookText = 'SELECT pid, state FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::int[])';
-
 /** Why what waited on a dead connection fails. */
 export class DeadConnection extends Error {
   constructor() {
@@ -22,9 +18,21 @@ export class DeadConnection extends Error {
   }
 }
 
+/** What the server does for a connection. One that it does not know is at rest. */
+export type Activity = 'working' | 'resting' | 'untold';
+
+/** A connection of its own to the server, over which it is asked. */
+export interface Lookout {
+  /** What it does for each of these connections; one that it does not know is left out. May wait for ever. */
+  activities(connectionIds: readonly number[]): Promise<ReadonlyMap<number, Activity>>;
+  /** Closes it at once. */
+  drop(): void;
+}
+
 /** A connection that waits for an answer. */
 export interface Waiting {
-  readonly processId: number;
+  /** The server's own number of it. */
+  readonly connectionId: number;
   /** Bytes that have come from the server so far. */
   readonly heard: () => number;
   /** Told once: the answer will never come. */
@@ -43,14 +51,14 @@ interface Suspect extends Waiting {
  * question tells nothing. Needs a connection to the server itself: behind a pooler that gives out process ids of its own, every long statement would look dead.
  */
 export class SilenceWatch {
-  readonly #config: LoginConfig;
+  readonly #connect: (signal: AbortSignal) => Promise<Lookout>;
   readonly #clock: Clock;
   readonly #suspects = new Set<Suspect>();
   #looking = false;
 
-  /** `config`: as whom to ask, which must be who is watched. */
-  constructor(config: LoginConfig, clock: Clock) {
-    this.#config = config;
+  /** `connect`: as whom to ask, which must be who is watched. */
+  constructor(connect: (signal: AbortSignal) => Promise<Lookout>, clock: Clock) {
+    this.#connect = connect;
     this.#clock = clock;
   }
 
@@ -70,36 +78,34 @@ export class SilenceWatch {
   /** As long as there are suspects. Never rejects. */
   async #look(): Promise<void> {
     this.#looking = true;
-    let client: pg.Client | null = null;
+    let lookout: Lookout | null = null;
     while (this.#suspects.size > 0) {
       const limit = new AbortController();
       const stop = this.#clock.after(LOOK_LIMIT_MS, () => limit.abort());
       const looked = [...this.#suspects];
       try {
-        client ??= await connectClient(this.#config, limit.signal, () => {});
-        await this.#judge(looked, await statesOf(client, looked, limit.signal));
+        lookout ??= await this.#connect(limit.signal);
+        await this.#judge(looked, await activitiesOf(lookout, looked, limit.signal));
       } catch {
         // No answer, no judgement.
-        if (client !== null) dropClient(client);
-        client = null;
+        lookout?.drop();
+        lookout = null;
       } finally {
         stop();
       }
       if (this.#suspects.size > 0) await this.#pause(LOOK_EVERY_MS);
     }
     this.#looking = false;
-    if (client !== null) dropClient(client);
+    lookout?.drop();
   }
 
-  async #judge(looked: readonly Suspect[], states: ReadonlyMap<number, string | null>): Promise<void> {
+  async #judge(looked: readonly Suspect[], activities: ReadonlyMap<number, Activity>): Promise<void> {
     await this.#pause(ARRIVAL_MS);
     for (const suspect of looked) {
       if (!this.#suspects.has(suspect)) continue;
-      const state = states.get(suspect.processId);
-      // A state that we may not see tells nothing.
-      const isAtWork = state === null || (state !== undefined && workingStates.has(state));
+      const isAtRest = (activities.get(suspect.connectionId) ?? 'resting') === 'resting';
       const heard = suspect.heard();
-      suspect.idleLooks = isAtWork || heard !== suspect.heardBefore ? 0 : suspect.idleLooks + 1;
+      suspect.idleLooks = !isAtRest || heard !== suspect.heardBefore ? 0 : suspect.idleLooks + 1;
       suspect.heardBefore = heard;
       if (suspect.idleLooks < WANTED_LOOKS) continue;
       this.#suspects.delete(suspect);
@@ -114,16 +120,12 @@ export class SilenceWatch {
   }
 }
 
-/** What the server does for each of them; no entry: it knows no such connection. */
-async function statesOf(client: pg.Client, suspects: readonly Suspect[], signal: AbortSignal): Promise<ReadonlyMap<number, string | null>> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    const asked = client.query<{ pid: string; state: string | null }>(lookText, [`{${suspects.map(({ processId }) => processId).join(',')}}`]);
-    const { rows } = await Promise.race([asked, promise]);
-    return new Map(rows.map(({ pid, state }) => [Number(pid), state]));
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
+async function activitiesOf(lookout: Lookout, suspects: readonly Suspect[], signal: AbortSignal): Promise<ReadonlyMap<number, Activity>> {
+  const asked = lookout.activities(suspects.map(({ connectionId }) => connectionId)).then(
+    (activities) => ({ activities }),
+    (error: unknown) => ({ error }),
+  );
+  const answer = await unlessAborted(asked, signal);
+  if (answer !== null && 'activities' in answer) return answer.activities;
+  throw answer?.error ?? signal.reason;
 }

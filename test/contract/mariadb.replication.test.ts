@@ -1,0 +1,4 @@
+import { MariaDbPair, mariadbDialect } from './mariadb-move.ts';
+import { replicationContract } from './replication.ts';
+
+replicationContract(mariadbDialect, () => MariaDbPair.start());

@@ -1,0 +1,119 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Backend, DataStore } from '../../backends/backend.ts';
+import type { Shard } from '../../core/keyspace.ts';
+import type { WriteOperation } from '../../core/operation.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import { Dice } from '../bench/cutover/workload.ts';
+import { FaultProxy } from '../fault/proxy/fault-proxy.ts';
+import { Link } from '../fault/proxy/link.ts';
+import { pass } from '../fault/proxy/treatment.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
+import { rowOf, storeOptions } from './data-store-harness.ts';
+
+/** A server with the table `t`: id int as key from 1 to 100, n int. */
+export interface SilenceHarness extends AsyncDisposable {
+  readonly backend: Backend;
+  readonly host: string;
+  readonly port: number;
+  readonly password: string;
+  /** The same store under another port. */
+  shard(port: number): Shard;
+  /** Keeps whoever reads the table waiting until disposed of. */
+  lockTable(): Promise<AsyncDisposable>;
+}
+
+const poolSize = 3;
+/** Of a machine that has time; everything has to flow after 5 s. */
+const flowLimitMs = 4_500;
+
+/**
+ * Connections that are dead without a word (the other end is gone, or a network forgot them) must not keep a gateway's pool from a store that is up: no caller's deadline is needed to find them, and no statement that only takes its time is ended.
+ */
+export function silenceContract(name: string, setup: () => Promise<SilenceHarness>): void {
+  describe(`${name}: connections that die without a word`, () => {
+    let harness: SilenceHarness;
+    let link: Link;
+    let proxy: FaultProxy;
+    let store: DataStore;
+    let table: TableSchema;
+
+    beforeAll(async () => {
+      harness = await setup();
+    }, 60_000);
+    afterAll(async () => {
+      await harness?.[Symbol.asyncDispose]();
+    });
+
+    beforeEach(async () => {
+      link = new Link('gateway', 'store', new Dice(1));
+      proxy = await FaultProxy.open({ host: harness.host, port: harness.port, oneParty: true, linkOf: () => link });
+      store = harness.backend.openData(
+        storeOptions({ shard: harness.shard(proxy.port), password: harness.password, poolSize, acquireTimeoutMs: 20_000, applicationName: 'silence' }),
+      );
+      const described = await store.describe('t', AbortSignal.timeout(20_000));
+      if (described === null) throw new Error('there is no table');
+      table = described;
+      await store.warmUp([table], poolSize, AbortSignal.timeout(20_000));
+    });
+    afterEach(async () => {
+      await store[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    });
+
+    const read = (id: number) =>
+      store.query(table, { filter: null, orderBy: [{ column: 'id', descending: false }], limit: id, columns: ['id'], after: null }, AbortSignal.timeout(30_000));
+
+    test.each(['far', 'near'] as const)(
+      'dead connections whose %s end is gone hold nobody up once the store can be reached',
+      async (gone) => {
+        // One is in use when it dies, the others lie in the pool; and somebody tries to connect meanwhile.
+        link.treat({ kind: 'half-open', gone });
+        const lost = Promise.allSettled([read(1), read(2), read(3), read(4)]);
+        await sleep(500);
+        link.treat(pass);
+        const startMs = performance.now();
+        for (;;) {
+          const answers = await Promise.allSettled([read(5), read(6), read(7), read(8)]);
+          if (answers.every(({ status }) => status === 'fulfilled')) break;
+          expect(performance.now() - startMs).toBeLessThan(3 * flowLimitMs);
+        }
+        expect(performance.now() - startMs).toBeLessThan(flowLimitMs);
+        await lost;
+      },
+      60_000,
+    );
+
+    test('no call fails for connections that have died in the pool, once the store can be reached', async () => {
+      const schemas = new Map([['t', table]]);
+      const update = (id: number): WriteOperation => ({ kind: 'update', table: 't', key: [id], set: rowOf({ n: id }), add: rowOf({}), precondition: null, returning: [] });
+      const calls: readonly ((signal: AbortSignal) => Promise<unknown>)[] = [
+        () => read(1),
+        (signal) => store.get(table, { key: [1], columns: ['n'] }, signal),
+        (signal) => store.batchGet(table, { keys: [[1], [2]], columns: ['n'] }, signal),
+        (signal) => store.describe('t', signal),
+        (signal) => store.write(schemas, [update(1), update(2)], signal),
+        async (signal) => {
+          await using transaction = await store.begin({ isolation: 'read committed', readOnly: false, once: null }, signal);
+          await transaction.get(table, { key: [1], columns: ['n'] }, null, signal);
+        },
+      ];
+      for (const call of calls) {
+        await store.warmUp([table], poolSize, AbortSignal.timeout(10_000));
+        await waitUntil('a full pool', { limitMs: 10_000, everyMs: 10 }, async () => (store.poolStatus().idle === poolSize ? true : undefined));
+        link.treat({ kind: 'half-open', gone: 'far' });
+        link.treat(pass);
+        // As many at once as there are dead connections.
+        await Promise.all(Array.from({ length: poolSize }, () => call(AbortSignal.timeout(30_000))));
+      }
+    }, 120_000);
+
+    test('a statement that waits for a lock is let alone', async () => {
+      const locked = await harness.lockTable();
+      const waiting = read(1);
+      await sleep(5_000);
+      await locked[Symbol.asyncDispose]();
+      expect((await waiting).rows).toHaveLength(1);
+    }, 60_000);
+  });
+}
