@@ -1,6 +1,7 @@
 import type { Backend } from './backend.ts';
+import { grpcBackend } from './grpc/backend.ts';
 import { postgresBackend } from './postgres/backend.ts';
 import { sqliteBackend } from './sqlite/backend.ts';
 
 /** Every kind of store by its name: the only file that names them. */
-export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend, sqliteBackend].map((backend) => [backend.kind, backend]));
+export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend, sqliteBackend, grpcBackend].map((backend) => [backend.kind, backend]));

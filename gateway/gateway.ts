@@ -1,6 +1,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import { DataService } from '../gen/switchyard/data/v1/data_service_pb.ts';
 import { ConfigError } from '../runtime/config-file.ts';
 import { createGrpcServer } from '../runtime/grpc-limits.ts';
@@ -16,6 +17,8 @@ import { type HttpDoor, serveHttp } from './http/http-server.ts';
 import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
 import { maxMessageBytes } from '../core/message-limit.ts';
+import { PeerAccess } from '../runtime/peers/access.ts';
+import { addPeerServices, peerServices } from './peers/serve-peers.ts';
 import { rulesDirectory } from './rules/rules-directory.ts';
 
 /** A running gateway. Disposing of it drains it: no new calls, those under way finish within the configured limit, the registration goes. */
@@ -35,11 +38,12 @@ const dataServiceName = DataService.typeName;
 
 /** Starts a gateway. Resolves when it listens and has applied the first rules, or knows that there are none yet: then it answers GATEWAY_NOT_READY and its health is NOT_SERVING until there are. */
 export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Promise<Gateway> {
-  const { clock, log } = deps;
+  const { clock, log, env } = deps;
+  const access = await PeerAccess.open(config.peers, { env, process: `gateway "${config.id ?? formatHostPort(config.listen)}"` }).catch(unusable);
   const registry = createMetrics();
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
-  const { health, server, http } = protocols(config, plane, clock, log);
+  const { health, server, http } = protocols(config, plane, access, clock, log);
   const { address, shared } = await openGrpc(config, server);
   const door = await openHttp(config, http, clock).catch((error: unknown) => {
     shared?.[Symbol.dispose]();
@@ -94,12 +98,18 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
   }
 }
 
+/** A secret that is missing is a fault of the configuration. */
+function unusable(cause: unknown): never {
+  throw cause instanceof SwitchyardError ? new ConfigError(`peers: ${cause.message}`, { cause }) : cause;
+}
+
 /** The data API over gRPC, not yet listening, and what serves it over HTTP. */
-function protocols(config: GatewayConfig, { executor, observer, routing, service, tables }: DataPlane, clock: Clock, log: Logger) {
+function protocols(config: GatewayConfig, { executor, observer, routing, service, stores, tables }: DataPlane, access: PeerAccess, clock: Clock, log: Logger) {
   const server = createGrpcServer(maxMessageBytes, { 'grpc.enable_channelz': 0 });
   const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
   addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, maxAnswerBytes: maxMessageBytes, onFault });
+  if (!access.isEmpty) addPeerServices(server, peerServices(stores, access, clock), { clock, onFault });
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };

@@ -113,7 +113,7 @@ async function checkUnwatched({ source, target, tables }: Move, signal: AbortSig
 async function plan({ source, target, tables }: Move, signal: AbortSignal): Promise<string> {
   const missing: string[] = [];
   for (const table of tables) if (!(await isThere(target, table, signal))) missing.push(table);
-  const statements = target.owner.planTables(await source.owner.define(missing, signal));
+  const statements = await target.owner.planTables(await source.owner.define(missing, signal), signal);
   return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
 }
 

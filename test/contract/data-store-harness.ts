@@ -51,6 +51,10 @@ export interface ContractSkips {
   readonly ownConnections?: string;
   /** Connections that somebody else can end or freeze. */
   readonly lostConnections?: string;
+  /** Connections of its own to the store, which it can count. */
+  readonly ownPool?: string;
+  /** A caller that can still refuse the answer of several writes before they are committed. */
+  readonly refusedAnswers?: string;
 }
 
 export interface StoreDoor extends AsyncDisposable {

@@ -2,12 +2,12 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Cell, cellsEqual, type ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
-import { decodeCell } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode-cell.ts';
+import { decodeCell } from '../../../runtime/wire/decode-cell.ts';
+import { encodeCell } from '../../../runtime/wire/encode-cell.ts';
 import { tableHandle } from '../../codec/table-handle.ts';
 import { amountFromJson, jsonFromValue, valueFromJson } from './cell-json.ts';
 import { parseJson } from './json-parser.ts';
-import { doubleOf, exactInteger, plainDecimal } from '../../codec/number-text.ts';
+import { doubleOf, exactInteger, plainDecimal } from '../../../runtime/wire/number-text.ts';
 import { changesFromJson, keyFromPath, keyToPath, rowFromJson } from './row-json.ts';
 import { microsOfTime, microsOfTimestamp, timestampText } from '../../../core/time-text.ts';
 

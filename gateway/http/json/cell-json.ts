@@ -3,9 +3,9 @@ import type { ScalarKind } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
-import { rangeText, typeText } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode-cell.ts';
-import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from '../../codec/number-text.ts';
+import { rangeText, typeText } from '../../../runtime/wire/decode-cell.ts';
+import { encodeCell } from '../../../runtime/wire/encode-cell.ts';
+import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from '../../../runtime/wire/number-text.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
 
