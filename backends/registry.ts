@@ -1,7 +1,8 @@
 import type { Backend } from './backend.ts';
 import { grpcBackend } from './grpc/backend.ts';
+import { httpBackend } from './http/backend.ts';
 import { postgresBackend } from './postgres/backend.ts';
 import { sqliteBackend } from './sqlite/backend.ts';
 
 /** Every kind of store by its name: the only file that names them. */
-export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend, sqliteBackend, grpcBackend].map((backend) => [backend.kind, backend]));
+export const backends: ReadonlyMap<string, Backend> = new Map([postgresBackend, sqliteBackend, grpcBackend, httpBackend].map((backend) => [backend.kind, backend]));

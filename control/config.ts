@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { hostPortSchema } from '../runtime/host-port.ts';
-import { controlPeersSchema } from '../runtime/peers/config.ts';
+import { controlPeersSchema, peersHttpSchema } from '../runtime/peers/config.ts';
 import { type ProcessOption, processFields } from '../runtime/process-options.ts';
 
 /** Configuration of a control process; the only home of its defaults. Without an id one is made of the host's name and a random part. */
@@ -36,6 +36,7 @@ export const controlConfigSchema = z.strictObject({
     })
     .prefault({}),
   peers: controlPeersSchema,
+  peersHttp: peersHttpSchema,
 });
 
 export type ControlConfig = z.output<typeof controlConfigSchema>;

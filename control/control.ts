@@ -12,7 +12,9 @@ import { PeerAccess } from '../runtime/peers/access.ts';
 import type { ControlConfig } from './config.ts';
 import { type ControlParts, startControlPlane } from './control-plane.ts';
 import { ControlMetrics } from './metrics.ts';
-import { addPeerServices, peerServices } from './peers/serve-peers.ts';
+import { formatHostPort } from '../runtime/host-port.ts';
+import type { PeerHttpDoor } from '../runtime/peers/http-door.ts';
+import { addPeerServices, type PeerServices, peerServices, servePeerServices } from './peers/serve-peers.ts';
 import { gatewaysService } from './services/gateways-service.ts';
 import { keyspacesService } from './services/keyspaces-service.ts';
 import { rulesService } from './services/rules-service.ts';
@@ -53,13 +55,31 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   );
   addService(server, GatewayService, gatewaysService(parts), short);
   addService(server, WorkflowService, workflowsService({ deps: parts, stores, view }), { ...short, defaultDeadlineMs: longCallMs });
-  if (!access.isEmpty) addPeerServices(server, starting.use(peerServices({ keyspaces: () => view.keyspaces, stores, clock, log }, access, clock)), { clock, onFault });
+  const peers = starting.use(peerServices({ keyspaces: () => view.keyspaces, stores, clock, log }, access, clock));
+  if (!access.isEmpty) addPeerServices(server, peers, { clock, onFault });
+  const peersDoor = await openPeersHttp(config, peers, access, { clock, onFault });
+  starting.defer(async () => peersDoor?.close(drainMs));
   const port = await listenGrpc(server, config.listen);
   starting.defer(() => closeGrpc(server, drainMs, clock));
   log.info({ port, metricsPort: metricsServer?.port, cluster: config.cluster, id: parts.controlId }, 'control listens');
 
   const started = starting.move();
   return { port, metricsPort: metricsServer?.port ?? null, [Symbol.asyncDispose]: () => started.disposeAsync() };
+}
+
+async function openPeersHttp(
+  { peersHttp: listen }: ControlConfig,
+  services: PeerServices,
+  access: PeerAccess,
+  options: Pick<RpcServiceOptions, 'clock' | 'onFault'>,
+): Promise<PeerHttpDoor | null> {
+  if (listen === null) return null;
+  if (access.isEmpty) throw new ConfigError('peersHttp: nobody could call there, for "peers" names nobody; name them, or leave it "off"');
+  try {
+    return await servePeerServices(services, access, listen, options);
+  } catch (cause) {
+    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, { cause });
+  }
 }
 
 /** A secret that is missing is a fault of the configuration. */

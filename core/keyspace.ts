@@ -39,18 +39,18 @@ export const serviceShardSchema = z.strictObject({
   kind: kindSchema,
   /** One or more, which take turns. */
   gateways: z.array(addressSchema).min(1).max(64),
-  control: z.array(addressSchema).min(1).max(16).optional(),
+  control: z.array(addressSchema).min(1).max(16).exactOptional(),
   /** What the service itself calls the keyspace. Left out of a foreign service: its tables are named without one. */
-  keyspace: keyspaceNameSchema.optional(),
+  keyspace: keyspaceNameSchema.exactOptional(),
   /** How a foreign service over HTTP is to be called, where it does not speak Switchyard's own API: absolute path of a mapping file on the machine of every gateway. */
   mapping: z
     .string()
     .regex(/^\/[^\0]*[^/\0]$/, 'must be the absolute path of a file')
-    .optional(),
+    .exactOptional(),
   /** As whom we are known to the service, and the secret by which. Needed of a Switchyard, each by the process that is called under it. */
-  gateway: credentialSchema.optional(),
-  player: credentialSchema.optional(),
-  owner: credentialSchema.optional(),
+  gateway: credentialSchema.exactOptional(),
+  player: credentialSchema.exactOptional(),
+  owner: credentialSchema.exactOptional(),
 });
 
 const shardForms = { server: serverShardSchema, file: fileShardSchema, service: serviceShardSchema } as const;

@@ -12,13 +12,14 @@ import type { Logger } from '../runtime/logger.ts';
 import { createMetrics, serveMetrics } from '../runtime/metrics.ts';
 import type { GatewayConfig } from './config.ts';
 import { type DataPlane, type GatewayDeps, openDataPlane } from './data-plane.ts';
-import { bindingsOf } from './http/bindings.ts';
+import { bindingsOf } from '../runtime/http/bindings.ts';
 import { type HttpDoor, serveHttp } from './http/http-server.ts';
 import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
 import { maxMessageBytes } from '../core/message-limit.ts';
 import { PeerAccess } from '../runtime/peers/access.ts';
-import { addPeerServices, peerServices } from './peers/serve-peers.ts';
+import type { PeerHttpDoor } from '../runtime/peers/http-door.ts';
+import { addPeerServices, peerServices, servePeerServices } from './peers/serve-peers.ts';
 import { rulesDirectory } from './rules/rules-directory.ts';
 
 /** A running gateway. Disposing of it drains it: no new calls, those under way finish within the configured limit, the registration goes. */
@@ -28,6 +29,8 @@ export interface Gateway extends AsyncDisposable {
   readonly address: string;
   /** "host:port" of JSON over HTTP; null where it is not served. */
   readonly httpAddress: string | null;
+  /** "host:port" at which peers are served over HTTP; null where they are not. */
+  readonly peersHttpAddress: string | null;
   /** Port of `GET /metrics`; null where it is not served. */
   readonly metricsPort: number | null;
   /** Version of the rules that every request is routed by; 0 before the first. */
@@ -43,11 +46,17 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const registry = createMetrics();
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
-  const { health, server, http } = protocols(config, plane, access, clock, log);
+  const { health, server, http, peers } = protocols(config, plane, access, clock, log);
   const { address, shared } = await openGrpc(config, server);
   const door = await openHttp(config, http, clock).catch((error: unknown) => {
     shared?.[Symbol.dispose]();
     server.forceShutdown();
+    throw error;
+  });
+  const peersDoor = await openPeersHttp(config, peers, access).catch(async (error: unknown) => {
+    shared?.[Symbol.dispose]();
+    server.forceShutdown();
+    await door?.close(0);
     throw error;
   });
   const id = config.id ?? `gateway-${address}`;
@@ -63,6 +72,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
     id,
     address,
     httpAddress: door?.address ?? null,
+    peersHttpAddress: peersDoor?.address ?? null,
     metricsPort: metricsServer?.port ?? null,
     get appliedVersion() {
       return routing.appliedVersion;
@@ -73,7 +83,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
       for (const name of ['', dataServiceName]) health.setStatus(name, 'NOT_SERVING');
       plane.stop();
       shared?.[Symbol.dispose]();
-      await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs)]);
+      await Promise.all([closeGrpc(server, config.drainLimitMs, clock), door?.close(config.drainLimitMs), peersDoor?.close(config.drainLimitMs)]);
       await plane[Symbol.asyncDispose]();
       await metricsServer?.[Symbol.asyncDispose]();
       log.info('gateway has ended');
@@ -98,6 +108,16 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
   }
 }
 
+async function openPeersHttp({ peersHttp: listen, workers }: GatewayConfig, { services, ...options }: ReturnType<typeof protocols>['peers'], access: PeerAccess): Promise<PeerHttpDoor | null> {
+  if (listen === null) return null;
+  if (access.isEmpty) throw new ConfigError('peersHttp: nobody could call there, for "peers" names nobody; name them, or leave it "off"');
+  try {
+    return await servePeerServices(services, access, listen, { ...options, isShared: workers > 1 });
+  } catch (cause) {
+    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, { cause });
+  }
+}
+
 /** A secret that is missing is a fault of the configuration. */
 function unusable(cause: unknown): never {
   throw cause instanceof SwitchyardError ? new ConfigError(`peers: ${cause.message}`, { cause }) : cause;
@@ -109,12 +129,13 @@ function protocols(config: GatewayConfig, { executor, observer, routing, service
   const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
   addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, maxAnswerBytes: maxMessageBytes, onFault });
-  if (!access.isEmpty) addPeerServices(server, peerServices(stores, access, clock), { clock, onFault });
+  const peers = { services: peerServices(stores, access, clock), clock, onFault };
+  if (!access.isEmpty) addPeerServices(server, peers.services, peers);
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });
   const http = { api: new JsonApi({ service, executor, observer }), bindings, openApi, isServing: () => routing.table !== null, onFault };
   const health = new HealthImplementation({ '': 'NOT_SERVING', [dataServiceName]: 'NOT_SERVING' });
   health.addToServer(server);
   addReflection(server, [DataService]);
-  return { server, health, http };
+  return { server, health, http, peers };
 }

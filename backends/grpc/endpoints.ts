@@ -39,8 +39,9 @@ export class Endpoint {
     });
   }
 
+  /** A look that finds it disconnected begins to connect: whoever can be reached again takes its turn again. */
   get isConnected(): boolean {
-    return this.client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    return this.client.getChannel().getConnectivityState(true) === connectivityState.READY;
   }
 }
 
@@ -59,7 +60,7 @@ export class Endpoints {
   }
 
   get connected(): number {
-    return this.#endpoints.filter(({ isConnected }) => isConnected).length;
+    return this.#endpoints.filter(({ client }) => client.getChannel().getConnectivityState(false) === connectivityState.READY).length;
   }
 
   /** What every call carries. */
@@ -95,14 +96,9 @@ export class Endpoints {
   }
 
   #turn(): Endpoint | null {
-    for (let i = 0; i < this.#endpoints.length; i += 1) {
-      const at = (this.#next + i) % this.#endpoints.length;
-      const endpoint = this.#endpoints[at];
-      if (endpoint?.isConnected !== true) continue;
-      this.#next = at + 1;
-      return endpoint;
-    }
-    return null;
+    const connected = this.#endpoints.filter(({ isConnected }) => isConnected);
+    this.#next += 1;
+    return connected[this.#next % connected.length] ?? null;
   }
 }
 

@@ -1,8 +1,9 @@
 import type { DescMessage, DescMethod, DescMethodBiDiStreaming, DescMethodServerStreaming, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { type ClientReadableStream, type ClientUnaryCall, type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { fromServiceError } from '../../client/rpc-error.ts';
+import type { ErrorReason } from '../../core/error-catalogue.ts';
 import { CALL_KEY } from '../../core/peer-call.ts';
-import { rpcMethodDefinition } from '../../core/rpc-definition.ts';
+import { rpcMethodDefinition, STATUS_DETAILS_KEY } from '../../core/rpc-definition.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import { CallService } from '../../gen/switchyard/store/v1/calls_pb.ts';
 import type { PoolStatus } from '../backend.ts';
@@ -16,6 +17,8 @@ export interface GrpcTransportOptions extends EndpointsOptions {
   readonly keyspace: string;
   /** Random text for a call that may have to be cancelled. */
   readonly newId: () => string;
+  /** Of a foreign service: what a code means that comes without a reason of ours. Left out: a Switchyard always gives one. */
+  readonly reasonOfCode?: (code: status) => ErrorReason | null;
 }
 
 /** How long an aborted write is waited for: its answer tells what has become of it. */
@@ -177,10 +180,11 @@ export class GrpcTransport implements Transport {
   #failure(error: unknown, { address }: Endpoint, effect: Effect): SwitchyardError {
     const callee = this.#callee(address);
     if (!(error instanceof Error) || !('code' in error)) return lost(callee, effect, error);
+    const foreign = isToldBy(error as ServiceError) ? null : (this.#options.reasonOfCode?.(error.code as status) ?? null);
+    if (foreign !== null) return new SwitchyardError(foreign, `${address}: ${(error as ServiceError).details}`, { cause: error, metadata: { address } });
     if (error.code === status.UNIMPLEMENTED) return notServed(callee, error);
     const ours = fromServiceError(error as ServiceError, address);
-    const isTold = Object.hasOwn(error, 'metadata') && (error as ServiceError).metadata.get('grpc-status-details-bin').length > 0;
-    if (isTold || hasReason(ours, 'MESSAGE_TOO_LARGE', 'ARGUMENT_INVALID')) return told(ours, callee, effect);
+    if (isToldBy(error as ServiceError) || hasReason(ours, 'MESSAGE_TOO_LARGE', 'ARGUMENT_INVALID')) return told(ours, callee, effect);
     return hasReason(ours, 'RESULT_TOO_LARGE') && effect === 'read' ? ours : lost(callee, effect, error);
   }
 
@@ -188,6 +192,9 @@ export class GrpcTransport implements Transport {
     return { address, keyspace: this.#options.keyspace };
   }
 }
+
+/** The other end has given details of its failure, and so a reason. */
+const isToldBy = ({ metadata }: ServiceError): boolean => metadata !== undefined && metadata.get(STATUS_DETAILS_KEY).length > 0;
 
 /** Calls `act` when the signal aborts, at once where it has; the returned function lets go of it. */
 function onAbort(signal: AbortSignal, act: () => void): () => void {

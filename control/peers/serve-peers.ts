@@ -5,8 +5,10 @@ import { CallService } from '../../gen/switchyard/store/v1/calls_pb.ts';
 import { OwnerStoreService } from '../../gen/switchyard/store/v1/owner_store_pb.ts';
 import { ReplicationStoreService } from '../../gen/switchyard/store/v1/replication_store_pb.ts';
 import { addService, type RpcImplementation, type RpcServiceOptions } from '../../runtime/grpc-server.ts';
+import type { HostPort } from '../../runtime/host-port.ts';
 import type { PeerAccess } from '../../runtime/peers/access.ts';
 import { callService, guarded, PeerCalls } from '../../runtime/peers/guarded.ts';
+import { httpService, type PeerHttpDoor, servePeersHttp } from '../../runtime/peers/http-door.ts';
 import { ownerStoreService } from './owner-store-service.ts';
 import { PeerStores, type PeerStoresOptions } from './peer-stores.ts';
 import { replicationStoreService } from './replication-store-service.ts';
@@ -44,4 +46,15 @@ export function addPeerServices(server: Server, { owner, player, calls }: PeerSe
   addService(server, OwnerStoreService, owner, options);
   addService(server, ReplicationStoreService, player, options);
   addService(server, CallService, calls, options);
+}
+
+/** Serves it over HTTP, at an address of its own. */
+export function servePeerServices(
+  { owner, player, calls }: PeerServices,
+  access: PeerAccess,
+  listen: HostPort,
+  options: Pick<RpcServiceOptions, 'clock' | 'onFault'>,
+): Promise<PeerHttpDoor> {
+  const services = [httpService(OwnerStoreService, owner), httpService(ReplicationStoreService, player), httpService(CallService, calls)];
+  return servePeersHttp(services, { ...options, listen, admit: (facts) => void access.authorize(facts, 'player', 'owner') });
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { BodyBudget } from './body-budget.ts';
 import { acceptedCoding, type Coding, codings, isCoding, packingOf } from './codings.ts';
-import { HttpError, type HttpAnswer } from './http-error.ts';
+import { HttpError, type HttpAnswer } from '../../runtime/http/http-error.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { packedTag } from './etag.ts';
 import type { JsonNode } from './json/json-node.ts';

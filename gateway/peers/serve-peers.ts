@@ -4,8 +4,10 @@ import { maxStoreMessageBytes } from '../../core/message-limit.ts';
 import { CallService } from '../../gen/switchyard/store/v1/calls_pb.ts';
 import { DataStoreService } from '../../gen/switchyard/store/v1/data_store_pb.ts';
 import { addService, type RpcImplementation, type RpcServiceOptions } from '../../runtime/grpc-server.ts';
+import type { HostPort } from '../../runtime/host-port.ts';
 import type { PeerAccess } from '../../runtime/peers/access.ts';
 import { callService, guarded, PeerCalls } from '../../runtime/peers/guarded.ts';
+import { httpService, type PeerHttpDoor, servePeersHttp } from '../../runtime/peers/http-door.ts';
 import type { Stores } from '../stores.ts';
 import { dataStoreService } from './data-store-service.ts';
 
@@ -28,4 +30,15 @@ export function addPeerServices(server: Server, { data, calls }: PeerServices, {
   const options: RpcServiceOptions = { clock, onFault, defaultDeadlineMs: deadlineMs, maxAnswerBytes: maxStoreMessageBytes };
   addService(server, DataStoreService, data, options);
   addService(server, CallService, calls, options);
+}
+
+/** Serves it over HTTP, at an address of its own. */
+export function servePeerServices(
+  { data, calls }: PeerServices,
+  access: PeerAccess,
+  listen: HostPort,
+  options: Pick<RpcServiceOptions, 'clock' | 'onFault'> & { readonly isShared?: boolean },
+): Promise<PeerHttpDoor> {
+  const services = [httpService(DataStoreService, data), httpService(CallService, calls)];
+  return servePeersHttp(services, { ...options, listen, admit: (facts) => void access.authorize(facts, 'gateway') });
 }

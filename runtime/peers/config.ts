@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { hostPortSchema } from '../host-port.ts';
 
 const secret = z.string().regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:\/.+)$/, 'must be "env:NAME" or "file:/path": secrets are given by reference only');
 const name = z.string().regex(/^[A-Za-z0-9_.-]{1,63}$/, 'must be 1 to 63 letters, digits, "_", "." or "-"');
@@ -40,3 +41,9 @@ export const controlPeersSchema = z
   .describe(
     'Other Switchyards that may move tables out of and into the stores of this cluster (docs/remote-stores.md). None: nobody may, and the services are not there. Without TLS: only over a network that you trust.',
   );
+
+/** Where peers are served over HTTP. */
+export const peersHttpSchema = z
+  .union([z.literal('off').transform(() => null), hostPortSchema])
+  .prefault('off')
+  .describe('Where peers are served as JSON over HTTP, apart from everything else; "off": over gRPC alone, beside the API of this process.');

@@ -13,7 +13,7 @@ export function passedOnDataContract(kind: string): void {
     const backend = backends.get(kind);
     if (backend === undefined) throw new Error(`no kind ${kind}`);
     const open = (options: Partial<StoreOptions> = {}) =>
-      backend.openData(storeOptions({ shard: passedOnShard(kind, { gateways: [gateway.address], keyspace: 'there' }), password: PEER.gateway, ...options }));
+      backend.openData(storeOptions({ shard: passedOnShard(kind, { gateways: [gateway.addressFor(kind)], keyspace: 'there' }), password: PEER.gateway, ...options }));
     const dispose = async (): Promise<void> => {
       await gateway[Symbol.asyncDispose]();
       await harness[Symbol.asyncDispose]();

@@ -1,6 +1,6 @@
 import { type CanonicalCode, errorCatalogue, type ErrorReason } from '../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { errorDomain, ourError, retryMsOf } from '../../runtime/grpc-error.ts';
+import { errorDomain, ourError, retryMsOf } from '../grpc-error.ts';
 
 /** google.rpc.Code to HTTP, as google/rpc/code.proto says. */
 const statusOfCode = {
