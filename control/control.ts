@@ -78,7 +78,9 @@ async function openPeersHttp(
   try {
     return await servePeerServices(services, access, listen, options);
   } catch (cause) {
-    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, { cause });
+    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, {
+      cause,
+    });
   }
 }
 

@@ -108,13 +108,19 @@ async function openHttp(config: GatewayConfig, parts: ReturnType<typeof protocol
   }
 }
 
-async function openPeersHttp({ peersHttp: listen, workers }: GatewayConfig, { services, ...options }: ReturnType<typeof protocols>['peers'], access: PeerAccess): Promise<PeerHttpDoor | null> {
+async function openPeersHttp(
+  { peersHttp: listen, workers }: GatewayConfig,
+  { services, ...options }: ReturnType<typeof protocols>['peers'],
+  access: PeerAccess,
+): Promise<PeerHttpDoor | null> {
   if (listen === null) return null;
   if (access.isEmpty) throw new ConfigError('peersHttp: nobody could call there, for "peers" names nobody; name them, or leave it "off"');
   try {
     return await servePeerServices(services, access, listen, { ...options, isShared: workers > 1 });
   } catch (cause) {
-    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, { cause });
+    throw new ConfigError(`peersHttp: ${formatHostPort(listen)} cannot be served (${cause instanceof Error ? cause.message : String(cause)}); give another address, or "off"`, {
+      cause,
+    });
   }
 }
 

@@ -182,7 +182,7 @@ export class GrpcTransport implements Transport {
     if (!(error instanceof Error) || !('code' in error)) return lost(callee, effect, error);
     const foreign = isToldBy(error as ServiceError) ? null : (this.#options.reasonOfCode?.(error.code as status) ?? null);
     if (foreign !== null) return new SwitchyardError(foreign, `${address}: ${(error as ServiceError).details}`, { cause: error, metadata: { address } });
-    if (error.code === status.UNIMPLEMENTED) return notServed(callee, error);
+    if (error.code === status.UNIMPLEMENTED && !isToldBy(error as ServiceError)) return notServed(callee, error);
     const ours = fromServiceError(error as ServiceError, address);
     if (isToldBy(error as ServiceError) || hasReason(ours, 'MESSAGE_TOO_LARGE', 'ARGUMENT_INVALID')) return told(ours, callee, effect);
     return hasReason(ours, 'RESULT_TOO_LARGE') && effect === 'read' ? ours : lost(callee, effect, error);

@@ -25,7 +25,14 @@ export class Endpoint {
   constructor(address: string, { poolSize, acquireTimeoutMs }: EndpointsOptions) {
     this.address = address;
     // Calls end by their signals: how long one may take, only its caller knows.
-    this.pool = new Pool(`http://${address}`, { connections: poolSize, pipelining: 1, connectTimeout: acquireTimeoutMs, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 30_000 });
+    this.pool = new Pool(`http://${address}`, {
+      connections: poolSize,
+      pipelining: 1,
+      connectTimeout: acquireTimeoutMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: 30_000,
+    });
   }
 }
 

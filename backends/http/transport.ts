@@ -10,6 +10,7 @@ import type { CallOptions, Conversation, Effect, Transport } from '../service/tr
 import { type Endpoint, Endpoints, type EndpointsOptions } from './endpoints.ts';
 import { linesOf } from './lines.ts';
 import { fromProblem } from './problem.ts';
+import { isUnsent } from './unsent.ts';
 
 export interface HttpTransportOptions extends EndpointsOptions {
   /** The keyspace here, for messages. */
@@ -41,12 +42,20 @@ export class HttpTransport implements Transport {
     this.#headers = { 'content-type': 'application/json', ...peerHeaders(options.login) };
   }
 
-  async unary<I extends DescMessage, O extends DescMessage>(method: DescMethodUnary<I, O>, request: MessageInitShape<I>, { signal, effect }: CallOptions): Promise<MessageShape<O>> {
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    { signal, effect }: CallOptions,
+  ): Promise<MessageShape<O>> {
     using _place = await this.#enter(signal);
     return effect === 'read' ? await this.#read(method, request, signal) : await this.#write(method, request, signal);
   }
 
-  async *stream<I extends DescMessage, O extends DescMessage>(method: DescMethodServerStreaming<I, O>, request: MessageInitShape<I>, signal: AbortSignal): AsyncGenerator<MessageShape<O>> {
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    signal: AbortSignal,
+  ): AsyncGenerator<MessageShape<O>> {
     using _place = await this.#enter(signal);
     const left = new AbortController();
     const ending = AbortSignal.any([signal, this.#closing.signal, left.signal]);
@@ -208,11 +217,4 @@ function pathOf(method: DescMethod, request: object): string {
   }
   const { keyspace = '' } = request as { readonly keyspace?: string };
   return template.replace('{keyspace}', encodeURIComponent(keyspace));
-}
-
-/** Whether the connection could not even be made: nothing can have been sent. */
-function isUnsent(error: unknown): boolean {
-  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isUnsent);
-  const { code, syscall } = error as { readonly code?: unknown; readonly syscall?: unknown };
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || syscall === 'connect' || syscall === 'getaddrinfo';
 }

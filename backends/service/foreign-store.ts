@@ -90,7 +90,8 @@ export class ForeignDataStore implements DataStore {
       const some = keys.slice(at, at + mostRows);
       const wanted = some.map((key) => rowMessage(table, table.primaryKey, key));
       const { entries } = await this.#ask(data.batchGet, { table: this.#named(table.name), keys: wanted, columns: [...columns] }, signal);
-      if (entries.length !== some.length) throw new SwitchyardError('STORE_FAILED', `the service of keyspace "${this.#options.keyspace}" gave ${entries.length} entries for ${some.length} keys`);
+      if (entries.length !== some.length)
+        throw new SwitchyardError('STORE_FAILED', `the service of keyspace "${this.#options.keyspace}" gave ${entries.length} entries for ${some.length} keys`);
       rows.push(...this.#read(() => entries.map(({ row }) => (row === undefined ? null : rowOf(table, columns, row)))));
     }
     return rows;
@@ -107,9 +108,7 @@ export class ForeignDataStore implements DataStore {
 
   async aggregate(table: TableSchema, operation: AggregateOperation, signal: AbortSignal): Promise<readonly AggregateGroup[]> {
     const { filter, aggregations, groupBy } = operation;
-    const asked = aggregations.map((each) =>
-      each.kind === 'count' ? { kind: { case: 'count' as const, value: {} } } : { kind: { case: each.kind, value: each.column } },
-    );
+    const asked = aggregations.map((each) => (each.kind === 'count' ? { kind: { case: 'count' as const, value: {} } } : { kind: { case: each.kind, value: each.column } }));
     const answer = await this.#ask(data.aggregate, { table: this.#named(table.name), ...optionalFilter(table, filter), aggregations: asked, groupBy: groupBy ?? '' }, signal);
     return this.#read(() => groupsFromMessage(table, operation, { $typeName: 'switchyard.store.v1.AggregateResponse', groups: answer.groups }));
   }
@@ -141,7 +140,10 @@ export class ForeignDataStore implements DataStore {
 
   writeOnce(): Promise<OnceAnswer> {
     return Promise.reject(
-      new SwitchyardError('REQUEST_IDS_NOT_KEPT', `the store of keyspace "${this.#options.keyspace}" is behind a foreign service, which keeps no request ids that could be relied on; leave the request id out`),
+      new SwitchyardError(
+        'REQUEST_IDS_NOT_KEPT',
+        `the store of keyspace "${this.#options.keyspace}" is behind a foreign service, which keeps no request ids that could be relied on; leave the request id out`,
+      ),
     );
   }
 
@@ -198,7 +200,12 @@ export class ForeignDataStore implements DataStore {
     return new SwitchyardError('NOT_SUPPORTED', `the store of keyspace "${this.#options.keyspace}" is behind a foreign service, of which no ${what} are known`);
   }
 
-  #ask<I extends DescMessage, O extends DescMessage>(method: DescMethodUnary<I, O>, request: MessageInitShape<I>, signal: AbortSignal, effect: Effect = 'read'): Promise<MessageShape<O>> {
+  #ask<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    signal: AbortSignal,
+    effect: Effect = 'read',
+  ): Promise<MessageShape<O>> {
     return this.#options.transport.unary(method, request, { signal, effect });
   }
 

@@ -35,14 +35,7 @@ function placeOf({ path, gateways, keyspace, host, port, database }: Shard): str
 
 function keyspaceTable(keyspaces: readonly Keyspace[]): string {
   const rows = keyspaces.flatMap((keyspace) =>
-    keyspace.shards.map((shard) => [
-      keyspace.name,
-      shard.kind,
-      placeOf(shard),
-      shard.gateway?.user ?? '',
-      shard.player?.user ?? '',
-      shard.owner?.user ?? '',
-    ]),
+    keyspace.shards.map((shard) => [keyspace.name, shard.kind, placeOf(shard), shard.gateway?.user ?? '', shard.player?.user ?? '', shard.owner?.user ?? '']),
   );
   return textTable(
     [{ title: 'KEYSPACE' }, { title: 'KIND' }, { title: 'STORE' }, { title: 'GATEWAY' }, { title: 'PLAYER' }, { title: 'OWNER' }],

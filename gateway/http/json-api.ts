@@ -32,7 +32,7 @@ import { isMatch, rowTag } from '../row-tag.ts';
 import { quotedTag, tagCondition } from './etag.ts';
 import { type HttpAnswer, HttpError, problemAnswer } from '../../runtime/http/http-error.ts';
 import { fieldToJson, groupsToJson, messageToJson, type WriteRow } from './json/answer-json.ts';
-import type { JsonNode } from './json/json-node.ts';
+import type { JsonNode } from '../../runtime/json/json-node.ts';
 import type { Shapes } from './json/request-json.ts';
 import { keyToPath, rowToJson } from './json/row-json.ts';
 import { checkBodyHeaders, idempotencyKey, refuseUnservedHeaders } from './request-headers.ts';

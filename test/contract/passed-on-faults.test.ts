@@ -174,7 +174,9 @@ describe.each(['grpc', 'http'])('a store passed on over %s', (kind) => {
     const schemas = new Map([['item', schema]]);
     const port = Number(gateway.addressFor(kind).split(':')[1]);
     await gateway[Symbol.asyncDispose]();
-    await waitUntil('the loss', { limitMs: 10_000 }, async () => ((await reasonOf(store.write(schemas, [insertNamed('gone')], never()).then(() => {}))) === 'STORE_UNAVAILABLE' ? true : undefined));
+    await waitUntil('the loss', { limitMs: 10_000 }, async () =>
+      (await reasonOf(store.write(schemas, [insertNamed('gone')], never()).then(() => {}))) === 'STORE_UNAVAILABLE' ? true : undefined,
+    );
     const [grpcPort, httpPort] = kind === 'grpc' ? [port, 0] : [0, port];
     open.use(await PassingGateway.start([{ name: 'there', shards: [stores.source.shard] }], {}, {}, grpcPort, httpPort));
     await waitUntil('the way back', { limitMs: 10_000 }, () => store.listTables(never()).catch(() => undefined));
@@ -213,7 +215,9 @@ test('a gateway without peers passes no store on, and says so', async () => {
 
 test('a store that is behind a service is passed on to nobody, and a foreign one is moved by nobody', async () => {
   await using gateway = await PassingGateway.start([{ name: 'there', shards: [passedOnShard('grpc', { gateways: [dead] })] }], { PEER: 'x' });
-  await using store = (backends.get('grpc') as Backend).openData(storeOptions({ shard: passedOnShard('grpc', { gateways: [gateway.addressFor('grpc')], keyspace: 'there' }), password: PEER.gateway }));
+  await using store = (backends.get('grpc') as Backend).openData(
+    storeOptions({ shard: passedOnShard('grpc', { gateways: [gateway.addressFor('grpc')], keyspace: 'there' }), password: PEER.gateway }),
+  );
   expect(await reasonOf(store.listTables(never()))).toBe('NOT_SUPPORTED');
   const foreign = storeOptions({ shard: { kind: 'grpc', gateways: [dead] }, password: '' });
   for (const name of ['openOwner', 'openReplication'] as const) {

@@ -161,4 +161,8 @@ function readingAnswers(store: DataStore): DataStore {
 }
 
 /** What a kind of store calls things, where it is passed on by a service of this kind. */
-export const passedOn = (dialect: MoveDialect, kind: string): MoveDialect => ({ ...dialect, name: `${dialect.name} passed on over ${kind}`, has: { ...dialect.has, ownEncoding: false } });
+export const passedOn = (dialect: MoveDialect, kind: string): MoveDialect => ({
+  ...dialect,
+  name: `${dialect.name} passed on over ${kind}`,
+  has: { ...dialect.has, ownEncoding: false },
+});

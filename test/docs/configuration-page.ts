@@ -68,6 +68,9 @@ function takenBy({ type, items, anyOf, enum: words, const: word, minimum = 0, ma
   if (word !== undefined) return `\`${word}\``;
   if (type === 'integer' || type === 'number')
     return `${type === 'integer' ? 'whole number' : 'number'}, ${minimum} ${maximum === Number.MAX_SAFE_INTEGER ? 'or more' : `to ${maximum.toLocaleString('en-US')}`}`;
-  if (items?.properties !== undefined) return `list of mappings with ${Object.keys(items.properties).map((name) => `\`${name}\``).join(', ')}`;
+  if (items?.properties !== undefined)
+    return `list of mappings with ${Object.keys(items.properties)
+      .map((name) => `\`${name}\``)
+      .join(', ')}`;
   return type === 'array' ? 'list of texts' : type === 'string' ? 'text' : (type ?? '');
 }
