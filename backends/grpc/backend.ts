@@ -26,7 +26,8 @@ function passedOn(options: StoreOptions, identity: Identity) {
   const shard = requirePeerOf(serviceShard(options.shard), keyspace);
   const addresses = identity === 'gateway' ? shard.gateways : shard.control;
   const login = { user: shard[identity].user, secret: password };
-  const transport = new GrpcTransport({ keyspace, addresses, login, connectTimeoutMs: acquireTimeoutMs, clock, newId: randomUUID });
+  const isFaithful = identity !== 'gateway';
+  const transport = new GrpcTransport({ keyspace, addresses, login, isFaithful, connectTimeoutMs: acquireTimeoutMs, clock, newId: randomUUID });
   return { keyspace, remoteKeyspace: shard.keyspace, transport, newId: randomUUID, onBackgroundError };
 }
 

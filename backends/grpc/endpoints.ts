@@ -14,6 +14,8 @@ export interface EndpointsOptions {
   readonly addresses: readonly string[];
   /** As whom we are known there; null: the service asks for nothing. */
   readonly login: { readonly user: string; readonly secret: string } | null;
+  /** One is called until it is lost, and only then another: what is kept there between calls is found again. Left out: they take turns. */
+  readonly isFaithful?: boolean;
   /** Longest wait for a connection that is being made. */
   readonly connectTimeoutMs: number;
   readonly clock: Clock;
@@ -45,12 +47,13 @@ export class Endpoint {
   }
 }
 
-/** The processes of one service that pass the store on: calls take turns among those that are connected. */
+/** The processes of one service that pass the store on: calls take turns among those that are connected, or keep to one of them. */
 export class Endpoints {
   readonly #options: EndpointsOptions;
   readonly #endpoints: readonly Endpoint[];
   readonly #metadata = new Metadata();
   #next = 0;
+  #kept: Endpoint | null = null;
 
   constructor(options: EndpointsOptions) {
     this.#options = options;
@@ -97,6 +100,10 @@ export class Endpoints {
 
   #turn(): Endpoint | null {
     const connected = this.#endpoints.filter(({ isConnected }) => isConnected);
+    if (this.#options.isFaithful === true) {
+      if (this.#kept === null || !connected.includes(this.#kept)) this.#kept = connected[0] ?? null;
+      return this.#kept;
+    }
     this.#next += 1;
     return connected[this.#next % connected.length] ?? null;
   }

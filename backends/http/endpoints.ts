@@ -4,6 +4,8 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 
 export interface EndpointsOptions {
   readonly addresses: readonly string[];
+  /** One is called until it cannot be reached, and only then another: what is kept there between calls is found again. Left out: they take turns. */
+  readonly isFaithful?: boolean;
   /** Connections to each, and calls at once. */
   readonly poolSize: number;
   /** Longest wait for one of them, and for a connection that is being made. */
@@ -66,11 +68,12 @@ export class Endpoints {
   inTurn(): readonly Endpoint[] {
     const now = this.#options.clock.monotonic();
     const turned = this.#endpoints.map((_, i) => this.#endpoints[(this.#next + i) % this.#endpoints.length] as Endpoint);
-    this.#next = (this.#next + 1) % this.#endpoints.length;
+    if (this.#options.isFaithful !== true) this.#next = (this.#next + 1) % this.#endpoints.length;
     return turned.toSorted((a, b) => Number(a.restsUntil > now) - Number(b.restsUntil > now));
   }
 
   served(endpoint: Endpoint): void {
+    if (this.#options.isFaithful === true) this.#next = this.#endpoints.indexOf(endpoint);
     endpoint.restMs = firstRestMs;
     endpoint.restsUntil = 0;
   }

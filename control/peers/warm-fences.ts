@@ -6,20 +6,25 @@ import type { PeerStores } from './peer-stores.ts';
 /** A connection that nobody has used for so long is closed: a hold is far shorter. */
 const idleMs = 15_000;
 const lookEveryMs = 2_000;
-/** Scopes at once; beyond it the one that was used longest ago goes. */
-const mostSessions = 64;
+/** Idle connections of one scope: whoever switches, watches and looks at the same time. */
+const mostOfScope = 4;
+/** Of all scopes; beyond it the one that was used longest ago goes. */
+const mostIdle = 64;
 
 interface Warm {
   readonly session: FenceSession;
-  usedAt: number;
-  callsUnderWay: number;
+  readonly usedAt: number;
 }
 
-/** The connections on which peers' transitions run, one a scope, warm between the calls of one cutover. One that a failure leaves in doubt is thrown away, so that a statement that hangs delays no later one. */
+/**
+ * The connections on which peers' transitions run, warm between the calls of one cutover. Each call has one to itself: what it waits for, and that its caller gives it up, is nothing to another. One that a failure leaves in doubt is thrown away.
+ */
 export class WarmFences implements AsyncDisposable {
   readonly #stores: PeerStores;
   readonly #clock: Clock;
-  readonly #warm = new Map<string, Warm>();
+  /** Idle ones by scope, the one used last at the end. */
+  readonly #idle = new Map<string, Warm[]>();
+  #isClosed = false;
   #stop = (): void => {};
 
   constructor(stores: PeerStores, clock: Clock) {
@@ -30,54 +35,58 @@ export class WarmFences implements AsyncDisposable {
 
   async use<T>(keyspace: string, scope: FenceScope, signal: AbortSignal, act: (session: FenceSession) => Promise<T>): Promise<T> {
     const key = JSON.stringify([keyspace, scope.workflow, scope.peer, scope.tables]);
-    // The store itself stays open as long as its sessions are used.
     return await this.#stores.owner(keyspace, async (owner) => {
-      const warm = this.#warm.get(key) ?? this.#keep(key, await owner.openFence(scope, signal));
-      warm.callsUnderWay += 1;
+      const session = this.#take(key) ?? (await owner.openFence(scope, signal));
       try {
-        return await act(warm.session);
+        const answer = await act(session);
+        this.#keep(key, session);
+        return answer;
       } catch (error) {
-        if (!isDefinite(error)) this.#drop(key, warm);
+        if (isDefinite(error)) this.#keep(key, session);
+        else close(session);
         throw error;
-      } finally {
-        warm.callsUnderWay -= 1;
-        warm.usedAt = this.#clock.monotonic();
       }
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     this.#stop();
-    for (const [key, warm] of this.#warm) this.#drop(key, warm);
+    for (const warm of this.#idle.values()) for (const { session } of warm) close(session);
+    this.#idle.clear();
   }
 
-  /** Two that were opened at once: the first stays. */
-  #keep(key: string, session: FenceSession): Warm {
-    const first = this.#warm.get(key);
-    if (first !== undefined) {
+  #take(key: string): FenceSession | null {
+    const warm = this.#idle.get(key);
+    const last = warm?.pop();
+    if (warm?.length === 0) this.#idle.delete(key);
+    return last?.session ?? null;
+  }
+
+  #keep(key: string, session: FenceSession): void {
+    const warm = this.#idle.get(key) ?? [];
+    if (this.#isClosed || warm.length >= mostOfScope) {
       close(session);
-      return first;
+      return;
     }
-    const warm: Warm = { session, usedAt: this.#clock.monotonic(), callsUnderWay: 0 };
-    this.#warm.set(key, warm);
-    if (this.#warm.size > mostSessions) this.#dropOldest();
-    return warm;
+    this.#idle.set(key, [...warm, { session, usedAt: this.#clock.monotonic() }]);
+    const all = [...this.#idle].flatMap(([scope, list]) => list.map((each) => ({ scope, usedAt: each.usedAt })));
+    if (all.length > mostIdle) this.#drop(Math.min(...all.map(({ usedAt }) => usedAt)));
   }
 
-  #dropOldest(): void {
-    const [oldest] = [...this.#warm].filter(([, { callsUnderWay }]) => callsUnderWay === 0).toSorted(([, a], [, b]) => a.usedAt - b.usedAt);
-    if (oldest !== undefined) this.#drop(...oldest);
-  }
-
-  #drop(key: string, warm: Warm): void {
-    if (this.#warm.get(key) === warm) this.#warm.delete(key);
-    close(warm.session);
+  /** Closes those that were last used then, or before. */
+  #drop(usedAt: number): void {
+    for (const [key, warm] of this.#idle) {
+      for (const old of warm.filter((each) => each.usedAt <= usedAt)) close(old.session);
+      const left = warm.filter((each) => each.usedAt > usedAt);
+      if (left.length === 0) this.#idle.delete(key);
+      else this.#idle.set(key, left);
+    }
   }
 
   #closeIdle(): void {
     this.#stop = this.#clock.after(lookEveryMs, () => {
-      const now = this.#clock.monotonic();
-      for (const [key, warm] of this.#warm) if (warm.callsUnderWay === 0 && now - warm.usedAt > idleMs) this.#drop(key, warm);
+      this.#drop(this.#clock.monotonic() - idleMs);
       this.#closeIdle();
     });
   }

@@ -19,8 +19,16 @@ export const definitionMessage = ({ schema, more, native }: Definition): WireDef
   nativeDetail: JSON.stringify(native.detail),
 });
 
-/** The reverse. ARGUMENT_INVALID: it lacks its schema. */
+/** The reverse. ARGUMENT_INVALID: it lacks its schema, or is malformed. */
 export function definitionFromMessage({ schema, more, nativeKind, nativeDetail }: WireDefinition): Definition {
   if (schema === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'definitions: one without its schema');
-  return { schema: schemaFromMessage(schema), more, native: { kind: nativeKind, detail: JSON.parse(nativeDetail) as unknown } };
+  return { schema: schemaFromMessage(schema), more, native: { kind: nativeKind, detail: detailOf(nativeDetail) } };
+}
+
+function detailOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new SwitchyardError('ARGUMENT_INVALID', 'definitions: one whose native detail is no JSON', { cause });
+  }
 }
