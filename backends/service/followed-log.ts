@@ -47,6 +47,7 @@ export class FollowedLog implements ChangeFeed {
     const request = { keyspace, stream: { id, workflow, tables: [...tables] }, tables: [...schemas.values()].map(shapeMessage), from, reader };
     let begun: ChangeTransaction | null = null;
     try {
+      // Where it is let go, or its caller aborts, this rejects.
       for await (const { transactions, goesOn } of transport.stream(follow, request, this.#signal)) {
         const received = read(keyspace, false, () => transactions.map((transaction) => transactionFromMessage(schemas, transaction)));
         const whole = [...received];
@@ -59,7 +60,6 @@ export class FollowedLog implements ChangeFeed {
     } finally {
       this.#end.abort(new SwitchyardError('CANCELLED', `the log of stream ${stream.id} is not followed any more`));
     }
-    this.#signal.throwIfAborted();
     throw new SwitchyardError('STORE_UNAVAILABLE', `the service ended the log of stream ${stream.id}`);
   }
 

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ApplyBatch, ChangeFeed, CopyProgress } from '../../backends/backend.ts';
 import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
-import type { ChangeTransaction, RowChange } from '../../core/change.ts';
+import type { RowChange } from '../../core/change.ts';
 import { attempt, position, streamToken } from '../../core/ids.ts';
 import { PEER_KEY } from '../../core/peer-call.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
@@ -17,18 +17,15 @@ import type {
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { SchemaMemory } from '../../runtime/peers/schema-memory.ts';
 import { cellsFromMessage, cellsMessage, keyColumnsOf } from '../../runtime/wire/cells.ts';
-import { eventFromMessage, eventMessage, recordFromMessage, recordMessage, transactionMessage } from '../../runtime/wire/change-message.ts';
+import { eventFromMessage, recordFromMessage, recordMessage } from '../../runtime/wire/change-message.ts';
 import { schemaMessage } from '../../runtime/wire/table-schema.ts';
 import { schemaOf } from '../../runtime/wire/write-message.ts';
-import { eventBytes } from '../streams/cell-bytes.ts';
+import { logPieces } from './log-pieces.ts';
 import { streamOf } from './owner-store-service.ts';
 import type { PeerStores } from './peer-stores.ts';
 
 type Schemas = ReadonlyMap<string, TableSchema>;
 type Followed = MessageInitShape<typeof FollowResponseSchema>;
-
-/** A transaction is cut into pieces of about this size, so that none is too large for a message. */
-const pieceBytes = 4 * 1024 * 1024;
 
 /** The stores of this cluster as peers' players use them. */
 export function replicationStoreService(stores: PeerStores): RpcImplementation<typeof ReplicationStoreService> {
@@ -44,7 +41,7 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     await using feed = lease.store.player.follow(streamOf(request.stream), shapes, position(request.from), signal);
     feeds.set(key, feed);
     try {
-      for await (const transactions of feed) yield* pieces(shapes, transactions);
+      for await (const transactions of feed) yield* logPieces(shapes, transactions);
     } finally {
       feeds.delete(key);
     }
@@ -108,27 +105,6 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
 }
 
 const readerKey = (metadata: RpcContext['metadata'], reader: string): string => JSON.stringify([metadata.get(PEER_KEY)[0]?.toString() ?? '', reader]);
-
-/** The transactions of one arrival as messages; a large one in pieces, each of which says that it goes on. */
-function* pieces(schemas: Schemas, transactions: readonly ChangeTransaction[]): Generator<Followed> {
-  let piece: NonNullable<Followed['transactions']> = [];
-  let bytes = 0;
-  for (const transaction of transactions) {
-    let events: WireEvent[] = [];
-    for (const event of transaction.events) {
-      const size = eventBytes(event);
-      if (bytes > 0 && bytes + size > pieceBytes) {
-        const goesOn = events.length > 0;
-        yield { transactions: goesOn ? [...piece, transactionMessage(transaction, events)] : piece, goesOn };
-        [piece, events, bytes] = [[], [], 0];
-      }
-      events.push(eventMessage(schemas, event));
-      bytes += size;
-    }
-    piece.push(transactionMessage(transaction, events));
-  }
-  yield { transactions: piece };
-}
 
 const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });
 
