@@ -1,9 +1,9 @@
-import type { DescMessage, DescMethod, DescMethodServerStreaming, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { DescMessage, DescMethod, DescMethodServerStreaming, DescMethodUnary, JsonValue, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { CALL_KEY, peerHeaders } from '../../core/peer-call.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import { CallService } from '../../gen/switchyard/store/v1/calls_pb.ts';
 import { bindingsOf } from '../../runtime/http/bindings.ts';
-import { messageFromText, messageToText } from '../../runtime/wire/message-json.ts';
+import { messageFromJson, messageFromText, messageToText } from '../../runtime/wire/message-json.ts';
 import type { PoolStatus } from '../backend.ts';
 import { abortError, lost, notServed, told, unknownAfterAbort, unreachable } from '../service/failures.ts';
 import type { CallOptions, Conversation, Effect, Transport } from '../service/transport.ts';
@@ -63,10 +63,10 @@ export class HttpTransport implements Transport {
       const sent = await this.#send(method, request, {}, ending, 'read');
       if (sent.status !== 200) throw this.#failure(sent.status, await sent.body.text(), sent.endpoint, 'read');
       for await (const line of linesOf(sent.body)) {
-        const { message, error, end } = JSON.parse(line) as { readonly message?: unknown; readonly error?: unknown; readonly end?: unknown };
+        const { message, error, end } = JSON.parse(line) as { readonly message?: JsonValue; readonly error?: unknown; readonly end?: unknown };
         if (error !== undefined) throw told(fromProblem(JSON.stringify(error)) ?? lost(this.#callee(sent.endpoint), 'read', line), this.#callee(sent.endpoint), 'read');
         if (end !== undefined) return;
-        yield messageFromText(method.output, JSON.stringify(message));
+        yield messageFromJson(method.output, message ?? null);
       }
       throw lost(this.#callee(sent.endpoint), 'read', 'it ended in the middle');
     } catch (error) {

@@ -11,9 +11,23 @@ export function messageToText<D extends DescMessage>(desc: D, message: MessageIn
 
 /** The reverse; fields that this release does not know are left out. ARGUMENT_INVALID: no JSON, or none of such a message. */
 export function messageFromText<D extends DescMessage>(desc: D, text: string): MessageShape<D> {
+  let json: JsonValue;
   try {
-    return fromJson(desc, JSON.parse(text) as JsonValue, { ignoreUnknownFields: true });
+    json = JSON.parse(text) as JsonValue;
   } catch (cause) {
-    throw new SwitchyardError('ARGUMENT_INVALID', `this is no ${desc.typeName} in JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw noMessage(desc, cause);
+  }
+  return messageFromJson(desc, json);
+}
+
+/** The same of JSON that has been parsed: to write it again as text would lose the sign of a zero. */
+export function messageFromJson<D extends DescMessage>(desc: D, json: JsonValue): MessageShape<D> {
+  try {
+    return fromJson(desc, json, { ignoreUnknownFields: true });
+  } catch (cause) {
+    throw noMessage(desc, cause);
   }
 }
+
+const noMessage = ({ typeName }: DescMessage, cause: unknown): SwitchyardError =>
+  new SwitchyardError('ARGUMENT_INVALID', `this is no ${typeName} in JSON: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
