@@ -3,7 +3,7 @@ import type { ChangeTransaction, RowChange } from '../core/change.ts';
 import type { Clock } from '../core/clock.ts';
 import type { FenceRow } from '../core/fence.ts';
 import type { Attempt, Position, StreamToken } from '../core/ids.ts';
-import type { Shard } from '../core/keyspace.ts';
+import type { Shard, ShardForm } from '../core/keyspace.ts';
 import type {
   AggregateGroup,
   AggregateOperation,
@@ -17,7 +17,7 @@ import type {
   WriteOperation,
   WriteResult,
 } from '../core/operation.ts';
-import type { OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
+import type { AnswerBound, OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import type { EventLine, EventPlace, TableEvents } from '../core/table-event.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
@@ -62,8 +62,8 @@ export interface StoreOptions {
 /** A kind of store, as the registry holds it. Opening connects lazily. */
 export interface Backend {
   readonly kind: string;
-  /** What a shard of this kind names: a server with three logins, or a file. */
-  readonly shardForm: 'server' | 'file';
+  /** What a shard of this kind names: a server with three logins, a file, or a service. */
+  readonly shardForm: ShardForm;
   readonly capabilities: Capabilities;
   openData(options: StoreOptions): DataStore;
   openReplication(options: StoreOptions): ReplicationStore;
@@ -92,12 +92,14 @@ export interface DataStore extends AsyncDisposable {
    * FENCED: rejected by the fence, or by a missing right that the fence may have taken: definitely not applied. OUTCOME_UNKNOWN: the connection was lost after the commit was sent,
    * or the signal aborted then. STORE_FAILED whose message says that the write was done: its answer cannot be shown. Every other failure: definitely not applied.
    * `answer` makes of the results what is returned; left out: they are. It may be called more than once. What it throws is the failure of all, and nothing was written: only a single write may be committed already, and then STORE_FAILED says so.
+   * A store behind a service has committed before `answer` can be asked: it holds to `bound` instead, in the same way, and what `answer` throws beside that is STORE_FAILED.
    */
   write<T = readonly WriteResult[]>(
     schemas: ReadonlyMap<string, TableSchema>,
     operations: readonly WriteOperation[],
     signal: AbortSignal,
     answer?: (results: readonly WriteResult[]) => T,
+    bound?: AnswerBound,
   ): Promise<T>;
   /**
    * The same, once: the request's record is committed together with the writes. Where there is one already nothing is written, and its result is the answer, whatever the fence says (the record was
@@ -214,10 +216,18 @@ export interface Visibility {
   hasEnded(id: number): boolean;
   /** Those that have not, whether the log has them or not. */
   readonly running: readonly number[];
+  /** The id that the next transaction gets; null: whatever the log has is seen. */
+  readonly next: number | null;
+}
+
+/** By what is running and the next id. Ids are of 32 bits and go round: the later one of two is the one that is less than half the round ahead. */
+export function visibilityOf(next: number | null, running: readonly number[]): Visibility {
+  const isRunning = new Set(running);
+  return { next, running, hasEnded: (id) => next === null || (((next - id) | 0) > 0 && !isRunning.has(id)) };
 }
 
 /** Of a store whose log and rows are one. */
-export const allVisible: Visibility = { hasEnded: () => true, running: [] };
+export const allVisible: Visibility = visibilityOf(null, []);
 
 export interface ReplicationStore extends AsyncDisposable {
   /** See `DataStore.checkLogin`. */
@@ -335,8 +345,8 @@ export interface OwnerStore extends AsyncDisposable {
   /** Problems that would make a hold long or unsafe just now: transactions older than `transactionAgeMs`, prepared transactions. */
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]>;
   define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]>;
-  /** What `createTables` would run, for people. */
-  planTables(definitions: readonly TableDefinition[]): readonly string[];
+  /** What `createTables` would run, for people. PRECHECK_FAILED names what this store cannot be told. */
+  planTables(definitions: readonly TableDefinition[], signal: AbortSignal): Promise<readonly string[]>;
   /** Creates missing tables with keys, sequences, indexes and constraints; PRECHECK_FAILED when an existing table is not alike or, for an unclaimed one, holds rows. Fence triggers are on before anyone has a right on them. */
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void>;
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void>;

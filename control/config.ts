@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { hostPortSchema } from '../runtime/host-port.ts';
+import { controlPeersSchema, peersHttpSchema } from '../runtime/peers/config.ts';
 import { type ProcessOption, processFields } from '../runtime/process-options.ts';
 
 /** Configuration of a control process; the only home of its defaults. Without an id one is made of the host's name and a random part. */
@@ -34,6 +35,8 @@ export const controlConfigSchema = z.strictObject({
         .describe('How long a store keeps a change that was written down for watchers: a watcher that stays away longer has to read its table again.'),
     })
     .prefault({}),
+  peers: controlPeersSchema,
+  peersHttp: peersHttpSchema,
 });
 
 export type ControlConfig = z.output<typeof controlConfigSchema>;

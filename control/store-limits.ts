@@ -18,7 +18,7 @@ const TABLES_MS = 600_000;
  * What the owner is asked for. Each limit is longer than whatever the store itself may wait for, so that the store's own error, which knows why, comes first. Not `openFence`: a connection that comes too late has to be closed by whoever
  * asked for it, who has a limit of his own.
  */
-const ownerLimits: Limits<OwnerStore, 'openFence' | 'planTables'> = {
+const ownerLimits: Limits<OwnerStore, 'openFence'> = {
   install: TABLES_MS,
   expireRequests: LOCKS_MS,
   watch: LOCKS_MS,
@@ -28,6 +28,7 @@ const ownerLimits: Limits<OwnerStore, 'openFence' | 'planTables'> = {
   checkTables: TABLES_MS,
   checkQuiet: ANSWER_MS,
   define: TABLES_MS,
+  planTables: ANSWER_MS,
   createTables: TABLES_MS,
   dropTables: TABLES_MS,
   claim: TABLES_MS,

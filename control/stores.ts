@@ -1,6 +1,6 @@
 import { APPLICATION_PREFIX, type Backend, type Capabilities, type OwnerStore, type ReplicationStore, type StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { credentialOf, fileShard, type Identity, type Keyspace, serverShard, type Shard } from '../core/keyspace.ts';
+import { credentialOf, type Identity, type Keyspace, requireForm, type Shard } from '../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
@@ -68,8 +68,7 @@ export class Stores {
   backendOf(shard: Shard, keyspace: string): Backend {
     const backend = this.#options.backends.get(shard.kind);
     if (backend !== undefined) {
-      if (backend.shardForm === 'file') fileShard(shard);
-      else serverShard(shard);
+      requireForm(shard, backend.shardForm);
       return backend;
     }
     const known = [...this.#options.backends.keys()].join(', ');

@@ -146,7 +146,11 @@ const ofWorkflows = {
   PRECHECK_FAILED: entry('FAILED_PRECONDITION', false, 'A check before the move or the cutover failed; the message lists each with its fix.'),
   NOT_VERIFIED: entry('FAILED_PRECONDITION', false, 'The switch needs a verification that is clean and young.'),
   DIFFERENCES_FOUND: entry('FAILED_PRECONDITION', false, 'Source and target differ.'),
-  SCHEMA_CHANGED: entry('FAILED_PRECONDITION', false, 'The shape of a moving table changed during the move.'),
+  SCHEMA_CHANGED: entry(
+    'FAILED_PRECONDITION',
+    false,
+    'The shape of a table is another one by now: of one that is being moved, or of one whose store another service passes on; nothing was done.',
+  ),
   LAG_TOO_HIGH: entry('ABORTED', true, 'The target is further behind than a cutover allows.'),
   LOCK_TAKEN: entry('ABORTED', true, 'Another control process holds the lock.'),
   LOCK_TIMEOUT: entry('ABORTED', true, "The source's writers did not drain within the lock timeout; the cutover was aborted and traffic goes on."),

@@ -15,6 +15,15 @@ export const VERDICTS: readonly ErrorReason[] = [
   'REQUEST_ID_REUSED',
 ];
 
+/** The methods of the data API whose answers a write may be answered with. */
+export type AnswerForm = 'insert' | 'insertMany' | 'upsert' | 'update' | 'delete' | 'mutate';
+
+/** How large an answer may be, for whoever can only be told so: a store behind a service. */
+export interface AnswerBound {
+  readonly form: AnswerForm;
+  readonly maxBytes: number;
+}
+
 /** A write that is to be done once, however often and through whichever gateway it is sent. */
 export interface OnceRequest {
   /** Whose id it is: two callers may use the same. Empty: callers that do not tell who they are share this one. */
@@ -26,6 +35,8 @@ export interface OnceRequest {
   readonly digest: string;
   /** What is recorded, and what every repetition is answered with. Called inside the transaction that writes, once for each time that the writes are executed. */
   readonly encode: (results: readonly WriteResult[]) => Uint8Array;
+  /** The same as data, for a store that no function can be given to: the answer of this form, refused as RESULT_TOO_LARGE where it is larger. */
+  readonly answer: AnswerBound;
 }
 
 export interface OnceAnswer {

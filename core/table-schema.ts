@@ -45,7 +45,12 @@ export interface TableSchema {
   readonly uniqueKeys: readonly UniqueKey[];
   /** Digest of all of the above; differs whenever the shape differs. Comparable between stores of one kind. */
   readonly fingerprint: string;
+  /** Kind of the store that has described it, where that is told by another service; left out: the kind of the store that was asked. */
+  readonly storeKind?: string;
 }
+
+/** Kind of the store that the table is in. `asked`: kind of the store that has described it. */
+export const storeKindOf = ({ storeKind }: TableSchema, asked: string): string => storeKind ?? asked;
 
 /** Position of every primary key column in a positional row. */
 export function keyIndexes(table: TableSchema): readonly number[] {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { formatHostPort, hostPortSchema } from '../runtime/host-port.ts';
+import { gatewayPeersSchema, peersHttpSchema } from '../runtime/peers/config.ts';
 import { type ProcessOption, processFields } from '../runtime/process-options.ts';
 
 const count = z.number().int().min(1);
@@ -50,6 +51,8 @@ export const gatewayConfigSchema = z.strictObject({
       drainMs: count.max(1_000).default(50).describe('How long an open transaction may go on when a hold of its tables begins.'),
     })
     .prefault({}),
+  peers: gatewayPeersSchema,
+  peersHttp: peersHttpSchema,
   defaultDeadlineMs: count.default(10_000).describe('Deadline of callers that give none.'),
   streamDeadlineMs: count.default(3_600_000).describe('Deadline of callers that give none, of calls that answer with a stream.'),
   drainLimitMs: count.default(10_000).describe('How long calls under way may take to finish when the gateway stops.'),

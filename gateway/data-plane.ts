@@ -49,6 +49,7 @@ export interface GatewayIdentity {
 /** A gateway without its protocols: from the decoded call to the stores and back. Disposing of it gives up what is held, leaves the cluster and closes the stores; calls should have ended by then. */
 export interface DataPlane extends AsyncDisposable {
   readonly service: RpcImplementation<typeof DataService>;
+  readonly stores: Stores;
   readonly executor: Executor;
   readonly observer: CallObserver;
   readonly tables: TableList;
@@ -96,6 +97,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
 
   return {
     service: dataService({ executor, transactions, watching: { routing, fenceView, schemas, stores, clock }, observer, tables, stopping: stopping.signal }),
+    stores,
     executor,
     observer,
     tables,

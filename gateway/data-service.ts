@@ -45,7 +45,14 @@ export function dataService({ executor, transactions, watching, observer, tables
     observer.observe(methodName(kind), request.table, context, async (call) => {
       checkWrite(request);
       const only = (results: readonly WriteResult[], handles: ReadonlyMap<string, TableHandle>) => answer(at(results, 0), routed(handles, request.table));
-      return await runWrites(executor, call, { method, request, writes: [{ name: request.table, kind, request, at: '' }], contentDigest: context.contentDigest, answer: only });
+      return await runWrites(executor, call, {
+        method,
+        form: kind,
+        request,
+        writes: [{ name: request.table, kind, request, at: '' }],
+        contentDigest: context.contentDigest,
+        answer: only,
+      });
     });
 
   const readRow = (call: Call, request: GetRequest) =>
@@ -118,7 +125,7 @@ export function dataService({ executor, transactions, watching, observer, tables
           const encode = rowEncoder(routed(handles, request.table));
           return { rows: results.flatMap(({ row }) => (row === null ? [] : [encode(row)])) };
         };
-        return await runWrites(executor, call, { method: DataService.method.insertMany, request, writes, contentDigest: context.contentDigest, answer });
+        return await runWrites(executor, call, { method: DataService.method.insertMany, form: 'insertMany', request, writes, contentDigest: context.contentDigest, answer });
       }),
     upsert: (request, context) => writeOne(DataService.method.upsert, 'upsert', request, context, rowAnswer),
     update: (request, context) => underTag(DataService.method.update, request, context, (one, of) => writeOne(DataService.method.update, 'update', one, of, rowAnswer)),
@@ -133,7 +140,7 @@ export function dataService({ executor, transactions, watching, observer, tables
             return { ...rowAnswer(result, routed(handles, name)), deleted: kind === 'delete' && result.found };
           }),
         });
-        return await runWrites(executor, call, { method: DataService.method.mutate, request, writes, contentDigest: context.contentDigest, answer });
+        return await runWrites(executor, call, { method: DataService.method.mutate, form: 'mutate', request, writes, contentDigest: context.contentDigest, answer });
       }),
     transact: (requests, context) => observer.observeStream('Transact', '', context, (call) => transact(transactions, call, requests)),
     watch: (request, context) => observer.observeStream('Watch', request.table, context, (call) => watchTable(watching, untilStopping(call), request)),

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Row as WireRow } from '../gen/switchyard/data/v1/value_pb.ts';
-import { jsonFromValue } from './http/json/cell-json.ts';
+import { jsonFromValue } from '../runtime/json/cell-json.ts';
 
 /** The tag of a whole row: the same for the same cells, whichever store and gateway the row comes from. */
 export function rowTag(row: WireRow): string {

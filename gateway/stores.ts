@@ -28,6 +28,8 @@ interface OpenStore {
   readonly kind: 'open';
   readonly definition: string;
   readonly kindOfStore: string;
+  /** It is behind a service, not this gateway's own. */
+  readonly isBehindService: boolean;
   readonly capabilities: Capabilities;
   readonly data: DataStore;
   readonly lookUps: DataStore;
@@ -119,6 +121,15 @@ export class Stores implements AsyncDisposable {
     };
   }
 
+  /** Kind of the keyspace's store, which is this cluster's own. KEYSPACE_INVALID, KEYSPACE_UNKNOWN; NOT_SUPPORTED: it is behind another service: whoever wants it goes there, and no call goes in a circle. */
+  ownKind(keyspace: string): string {
+    const { kindOfStore, isBehindService } = this.#usable(keyspace);
+    if (!isBehindService) return kindOfStore;
+    throw new SwitchyardError('NOT_SUPPORTED', `the store of keyspace "${keyspace}" is behind another service itself, and passed on by nobody else`, {
+      fix: 'name that service in the keyspace instead',
+    });
+  }
+
   /** Like `use`, over the connections kept for look-ups of fence rows. */
   async lookUp<T>(keyspace: string, act: (store: DataStore) => Promise<T>): Promise<T> {
     const store = this.#usable(keyspace);
@@ -169,7 +180,7 @@ export class Stores implements AsyncDisposable {
       const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
       const { kind: kindOfStore, capabilities } = backend;
-      return { kind: 'open', definition, kindOfStore, capabilities, data: backend.openData(options), lookUps, callsUnderWay: 0 };
+      return { kind: 'open', definition, kindOfStore, isBehindService: 'gateways' in shard, capabilities, data: backend.openData(options), lookUps, callsUnderWay: 0 };
     } catch (error) {
       if (!(error instanceof SwitchyardError)) throw error;
       log.error({ keyspace: keyspace.name, err: error }, 'the keyspace cannot be used by this gateway');

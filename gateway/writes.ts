@@ -1,5 +1,6 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import type { WriteResult } from '../core/operation.ts';
+import type { AnswerForm } from '../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import { checkCaller, contentDigest } from './codec/once.ts';
 import { type NamedWrite, preparerOf } from './codec/prepare-writes.ts';
@@ -19,6 +20,8 @@ type WriteRequestMessage<I extends DescMessage> = MessageShape<I> & { readonly v
 
 export interface WriteToDo<I extends DescMessage, O extends DescMessage> {
   readonly method: WriteMethod<I, O>;
+  /** The answer's form, for a store that cannot be asked by `answer` in time. */
+  readonly form: AnswerForm;
   readonly request: WriteRequestMessage<I>;
   readonly writes: readonly NamedWrite[];
   /** Digest of the content where the message is not what the caller sent. */
@@ -29,7 +32,7 @@ export interface WriteToDo<I extends DescMessage, O extends DescMessage> {
 
 /** Runs one call's writes; with a request id once, so that a repetition gets the first one's answer. RESULT_TOO_LARGE: the answer could not be sent, so nothing was written. */
 export async function runWrites<I extends DescMessage, O extends DescMessage>(executor: Executor, call: Call, toDo: WriteToDo<I, O>): Promise<MessageInitShape<O>> {
-  const { method, request, writes, answer } = toDo;
+  const { method, form, request, writes, answer } = toDo;
   const parts = { names: [...new Set(writes.map(({ name }) => name))], prepare: preparerOf(writes) };
   if (request.validateOnly) {
     await executor.validate(call, parts);
@@ -37,11 +40,17 @@ export async function runWrites<I extends DescMessage, O extends DescMessage>(ex
   }
   if (request.requestId !== '') return await executor.write(call, { ...parts, send: onceSender(call, toDo), repeatable: true }).catch(nothingWritten);
   const send: WriteCall<MessageInitShape<O>>['send'] = (store, { schemas, operations }, { handles }) =>
-    store.write(schemas, operations, call.signal, (results) => {
-      const answered = answer(results, handles);
-      call.checkAnswer(answered as object);
-      return answered;
-    });
+    store.write(
+      schemas,
+      operations,
+      call.signal,
+      (results) => {
+        const answered = answer(results, handles);
+        call.checkAnswer(answered as object);
+        return answered;
+      },
+      { form, maxBytes: maxMessageBytes },
+    );
   return await executor.write(call, { ...parts, send, repeatable: false }).catch(nothingWritten);
 }
 
@@ -67,7 +76,7 @@ function checkedRecord(result: Uint8Array): Uint8Array {
   throw new SwitchyardError('RESULT_TOO_LARGE', `the answer comes to ${result.length} bytes, and a record of a request holds ${maxMessageBytes}; ask for fewer columns`);
 }
 
-function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { method, request, answer, ...given }: WriteToDo<I, O>): WriteCall<MessageShape<O>>['send'] {
+function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { method, form, request, answer, ...given }: WriteToDo<I, O>): WriteCall<MessageShape<O>>['send'] {
   const { caller, signal } = call;
   checkCaller(caller);
   const id = request.requestId;
@@ -75,7 +84,7 @@ function onceSender<I extends DescMessage, O extends DescMessage>(call: Call, { 
   return async (store, { schemas, operations }, { refs, handles }) => {
     const [table = ''] = [...refs.values()].map((ref) => ref.table).sort();
     const encode = (results: readonly WriteResult[]): Uint8Array => checkedRecord(toBinary(method.output, create(method.output, answer(results, handles))));
-    const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode }, signal);
+    const { result, repeated } = await store.writeOnce(schemas, operations, { caller, id, table, digest, encode, answer: { form, maxBytes: maxMessageBytes } }, signal);
     if (repeated) call.onRepeated();
     const answered = recordedMessage(method, result);
     try {

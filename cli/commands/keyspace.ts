@@ -9,6 +9,7 @@ import {
   KeyspaceSchema,
   KeyspaceService,
   ListKeyspacesResponseSchema,
+  type Shard,
   WatchTablesResponseSchema,
 } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import type { Context } from '../context.ts';
@@ -26,16 +27,15 @@ function parseKeyspaces(text: string, path: string): readonly Keyspace[] {
   });
 }
 
+/** Where the shard's store is, in one word. */
+function placeOf({ path, gateways, keyspace, host, port, database }: Shard): string {
+  if (path !== '') return path;
+  return gateways.length === 0 ? `${host}:${port}/${database}` : `${gateways.join(',')}/${keyspace}`;
+}
+
 function keyspaceTable(keyspaces: readonly Keyspace[]): string {
   const rows = keyspaces.flatMap((keyspace) =>
-    keyspace.shards.map((shard) => [
-      keyspace.name,
-      shard.kind,
-      shard.path === '' ? `${shard.host}:${shard.port}/${shard.database}` : shard.path,
-      shard.gateway?.user ?? '',
-      shard.player?.user ?? '',
-      shard.owner?.user ?? '',
-    ]),
+    keyspace.shards.map((shard) => [keyspace.name, shard.kind, placeOf(shard), shard.gateway?.user ?? '', shard.player?.user ?? '', shard.owner?.user ?? '']),
   );
   return textTable(
     [{ title: 'KEYSPACE' }, { title: 'KIND' }, { title: 'STORE' }, { title: 'GATEWAY' }, { title: 'PLAYER' }, { title: 'OWNER' }],

@@ -1,6 +1,6 @@
 import type { Problem } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { shapeDifferenceBetweenKinds } from '../../core/table-schema.ts';
+import { shapeDifferenceBetweenKinds, storeKindOf } from '../../core/table-schema.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, MoveStreams, Side, SideName } from '../move.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
@@ -126,7 +126,8 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     const [there, here] = await Promise.all([from.player.describe(table, signal), to.player.describe(table, signal)]);
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
-    const difference = from.kind === to.kind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifferenceBetweenKinds(there, here);
+    const isOneKind = storeKindOf(there, from.kind) === storeKindOf(here, to.kind);
+    const difference = isOneKind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifferenceBetweenKinds(there, here);
     return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();

@@ -127,7 +127,7 @@ async function plan({ source, target, tables }: Move, signal: AbortSignal): Prom
   for (const table of tables) if (!(await isThere(target, table, signal))) missing.push(table);
   const made = tables.filter((table) => !missing.includes(table));
   if (made.length > 0) await checkNumbering(source, target, made, signal);
-  const statements = target.owner.planTables(await source.owner.define(missing, signal));
+  const statements = await target.owner.planTables(await source.owner.define(missing, signal), signal);
   return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
 }
 

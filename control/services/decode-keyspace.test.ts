@@ -10,6 +10,8 @@ const decode = (shard: JsonValue) => decodeKeyspace(fromJson(KeyspaceSchema, { n
 test.each<[string, JsonValue]>([
   ['a server', { kind: 'postgres', host: 'db', port: 5432, database: 'shop', ...logins }],
   ['a file', { kind: 'sqlite', path: '/var/lib/shop.db' }],
+  ['another Switchyard', { kind: 'grpc', gateways: ['old-1:7101', 'old-2:7101'], control: ['old-1:7201'], keyspace: 'shop', ...logins }],
+  ['a foreign service', { kind: 'http', gateways: ['legacy:80'], mapping: '/etc/legacy.yaml' }],
 ])('a shard that is %s is taken as it is given', (_, shard) => {
   expect(decode(shard)).toEqual({ name: 'shop', shards: [shard] });
 });
@@ -21,6 +23,8 @@ test.each<[string, JsonValue]>([
   ['"host"', { kind: 'sqlite', path: '/shop.db', host: 'db' }],
   ['"owner"', { kind: 'sqlite', path: '/shop.db', owner: login }],
   ['keyspace.shards.0.kind', { path: '/shop.db' }],
+  ['"host"', { kind: 'grpc', gateways: ['old-1:7101'], host: 'db' }],
+  ['keyspace.shards.0.keyspace', { kind: 'grpc', gateways: ['old-1:7101'], control: ['old-1:7201'], ...logins }],
 ])('%s is named when it is wrong', (field, shard) => {
   expect(() => decode(shard)).toThrow(expect.objectContaining({ reason: 'KEYSPACE_INVALID', message: expect.stringContaining(field) }));
 });

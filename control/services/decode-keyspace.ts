@@ -11,11 +11,14 @@ export function decodeKeyspace(message: KeyspaceMessage | undefined): Keyspace {
   throw new SwitchyardError('KEYSPACE_INVALID', issue === undefined ? 'keyspace: invalid' : `keyspace.${issue.path.join('.')}: ${issue.message}`);
 }
 
-/** The fields of the form that the shard takes; with a path, whatever else was given is refused by its name. */
-function decodeShard({ kind, host, port, database, path, ...credentials }: ShardMessage): Record<string, unknown> {
+/** The fields of the form that the shard takes; with a path or gateways, whatever else was given is refused by its name. */
+function decodeShard({ kind, host, port, database, path, gateways, control, keyspace, mapping, ...credentials }: ShardMessage): Record<string, unknown> {
   const credential = (given: CredentialMessage | undefined): Partial<Credential> | undefined => (given === undefined ? undefined : { user: given.user, password: given.password });
   const logins = { gateway: credential(credentials.gateway), player: credential(credentials.player), owner: credential(credentials.owner) };
-  if (path === '') return { kind, host, port, database, ...logins };
-  const given = Object.entries({ host, port, database, ...logins }).filter(([, value]) => value !== undefined && value !== '' && value !== 0);
-  return { kind, path, ...Object.fromEntries(given) };
+  const service = { gateways, control, keyspace, mapping };
+  const isServer = path === '' && Object.values(service).every(isEmpty);
+  if (isServer) return { kind, host, port, database, ...logins };
+  return { kind, ...Object.fromEntries(Object.entries({ host, port, database, path, ...service, ...logins }).filter(([, value]) => !isEmpty(value))) };
 }
+
+const isEmpty = (value: unknown): boolean => value === undefined || value === '' || value === 0 || (Array.isArray(value) && value.length === 0);

@@ -34,7 +34,7 @@ class Source {
 
   async visibility(): Promise<Visibility> {
     const running = [...this.running];
-    return { running, hasEnded: (id) => !running.includes(id) };
+    return { running, next: 1_000_000, hasEnded: (id) => !running.includes(id) };
   }
 }
 

@@ -40,7 +40,8 @@ export class Upkeep {
   }
 
   async #follow(signal: AbortSignal): Promise<void> {
-    const { keyspaces } = this.#options.view;
+    // What is behind a service is kept prepared, and free of old records, by whoever serves it there: how long its records are kept is no decision of ours.
+    const keyspaces = new Map([...this.#options.view.keyspaces].filter(([, { shards }]) => !shards.some((shard) => 'gateways' in shard)));
     for (const [name, running] of this.#running) {
       const keyspace = keyspaces.get(name);
       if (keyspace !== undefined && JSON.stringify(keyspace) === running.definition) continue;

@@ -4,7 +4,7 @@ import type { ColumnSchema } from '../../core/table-schema.ts';
 import { WireWriter } from '../../core/wire-writer.ts';
 import { ArrayValueSchema, RowSchema, ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { TableHandle } from './table-handle.ts';
-import { valueField } from './value-field.ts';
+import { valueField } from '../../runtime/wire/value-field.ts';
 
 /* Cells as the bytes of `Value` messages. The same as `encodeCell` says, without a message in between. */
 

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { type Cell, cellsEqual, type ScalarKind } from '../../core/cell.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { ValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
-import { decodeCell } from './decode.ts';
-import { encodeCell } from './encode-cell.ts';
+import { decodeCell } from '../../runtime/wire/decode-cell.ts';
+import { encodeCell } from '../../runtime/wire/encode-cell.ts';
 import { decodePageToken, encodePageToken, queryDigest } from './page-token.ts';
 import { tableHandle } from './table-handle.ts';
 

@@ -3,7 +3,7 @@ import { closestName, didYouMean } from '../../core/closest-name.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { Row as WireRow } from '../../gen/switchyard/data/v1/value_pb.ts';
-import { decodeCell, invalid, typeText } from './decode.ts';
+import { decodeCell, invalid, typeText } from '../../runtime/wire/decode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 
 /** The column of this name. COLUMN_UNKNOWN names the closest one. */

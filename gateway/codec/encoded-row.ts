@@ -3,7 +3,7 @@ import { setOwnMember } from '../../core/own-member.ts';
 import { type SelfWriting, type WireWriter, WRITE } from '../../core/wire-writer.ts';
 import type { Row as WireRow, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import type { CellWriter } from './cell-writer.ts';
-import { encodeCell } from './encode-cell.ts';
+import { encodeCell } from '../../runtime/wire/encode-cell.ts';
 
 /** A row of an answer. It writes its bytes from the store's cells; a message of each cell is only made for who asks for it. */
 export class EncodedRow implements WireRow, SelfWriting {

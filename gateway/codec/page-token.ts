@@ -5,8 +5,8 @@ import type { OrderTerm } from '../../core/operation.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { FilterSchema, type Filter as WireFilter } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { ArrayValueSchema } from '../../gen/switchyard/data/v1/value_pb.ts';
-import { decodeCell } from './decode.ts';
-import { encodeCell } from './encode-cell.ts';
+import { decodeCell } from '../../runtime/wire/decode-cell.ts';
+import { encodeCell } from '../../runtime/wire/encode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 
 const formVersion = 1;

@@ -4,7 +4,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import type { AggregateRequest, AggregateResponse, Aggregation as WireAggregation } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { columnOf } from './columns.ts';
-import { encodeCell } from './encode-cell.ts';
+import { encodeCell } from '../../runtime/wire/encode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 import { decodeFilter } from './validate-filter.ts';
 

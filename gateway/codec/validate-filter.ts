@@ -6,7 +6,7 @@ import type { ColumnSchema } from '../../core/table-schema.ts';
 import { Comparison_Operator, type Filter as WireFilter, type TupleComparison } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf } from './columns.ts';
-import { decodeCell, invalid } from './decode.ts';
+import { decodeCell, invalid } from '../../runtime/wire/decode-cell.ts';
 import type { TableHandle } from './table-handle.ts';
 
 const deepest = 20;

@@ -6,7 +6,7 @@ import { type ColumnSchema, isGiven } from '../../core/table-schema.ts';
 import type { DeleteRequest, InsertRequest, Mutation, UpdateRequest, UpsertRequest } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { Row as WireRow, Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf, columnsToReturn, decodeKey } from './columns.ts';
-import { decodeCell, invalid, typeText } from './decode.ts';
+import { decodeCell, invalid, typeText } from '../../runtime/wire/decode-cell.ts';
 import { checkRequestId } from './once.ts';
 import type { TableHandle } from './table-handle.ts';
 import { decodeFilter } from './validate-filter.ts';

@@ -72,7 +72,7 @@ interface WriteRoute {
 }
 
 /** Errors with which a store says that the table has another shape than was thought; definitely not applied. */
-const isShapeError = (error: unknown): boolean => hasReason(error, 'COLUMN_UNKNOWN', 'TABLE_UNKNOWN');
+const isShapeError = (error: unknown): boolean => hasReason(error, 'COLUMN_UNKNOWN', 'TABLE_UNKNOWN', 'SCHEMA_CHANGED');
 
 /**
  * Brings one call to the store that serves its tables: takes the current routing table, finds the route, lets a held write wait and then looks the route up again, counts the call under the version that routed it, and calls the store. A bounce, by a

@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { BodyBudget } from './body-budget.ts';
 import { acceptedCoding, type Coding, codings, isCoding, packingOf } from './codings.ts';
-import { HttpError, type HttpAnswer } from './http-error.ts';
+import { HttpError, type HttpAnswer } from '../../runtime/http/http-error.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { packedTag } from './etag.ts';
-import type { JsonNode } from './json/json-node.ts';
-import { parseJson } from './json/json-parser.ts';
+import type { JsonNode } from '../../runtime/json/json-node.ts';
+import { parseJson } from '../../runtime/json/json-parser.ts';
 import { httpLimits } from './limits.ts';
 
 /** Reads a request's body as JSON: plain or packed, at most `httpLimits.bodyBytes` as it comes and unpacked. Rejects with the signal's reason when it aborts first. `askForBody` is called once it is known that a body of that kind and length is wanted and that `budget` has room for it. */

@@ -1,6 +1,6 @@
 import { type Coding, codings } from './codings.ts';
 import type { TagCondition } from '../row-tag.ts';
-import { HttpError } from './http-error.ts';
+import { HttpError } from '../../runtime/http/http-error.ts';
 
 /** Behind the tag of a row that was sent packed: other bytes, another tag. */
 const suffixOf = (coding: Coding): string => `.${coding}`;

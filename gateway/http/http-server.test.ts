@@ -2,8 +2,8 @@ import { connect, type Socket } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import { bindingsOf } from './bindings.ts';
-import type { HttpAnswer } from './http-error.ts';
+import { bindingsOf } from '../../runtime/http/bindings.ts';
+import type { HttpAnswer } from '../../runtime/http/http-error.ts';
 import { type HttpDoor, type HttpServerOptions, serveHttp } from './http-server.ts';
 
 /* The door's connections, over plain sockets: what no well-behaved client does. */

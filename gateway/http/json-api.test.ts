@@ -3,7 +3,8 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { Change_Kind, DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { rowEncoder } from '../codec/encode.ts';
 import { tableHandle } from '../codec/table-handle.ts';
-import { bindingsOf, HttpRoutes } from './bindings.ts';
+import { bindingsOf } from '../../runtime/http/bindings.ts';
+import { HttpRoutes } from './routes.ts';
 import { JsonApi, type JsonApiOptions } from './json-api.ts';
 
 const column = { name: 'id', kind: 'int32' as const, nullable: false, hasDefault: false, generated: false, nativeType: 'integer' };

@@ -1,3 +1,4 @@
+import { mostJsonValues } from '../../runtime/json/json-parser.ts';
 import { maxMessageBytes } from '../../core/message-limit.ts';
 
 /** Limits of the HTTP door; the only home of their values. */
@@ -9,8 +10,7 @@ export const httpLimits = {
   /** Bodies up to here are not counted: there are no more of them than connections. */
   smallBodyBytes: 64 * 1024,
   jsonDepth: 100,
-  /** Values in one JSON text, those in arrays and objects included. */
-  jsonValues: 100_000,
+  jsonValues: mostJsonValues,
   /** Of the request line and all headers together. */
   headerBytes: 16 * 1024,
   headers: 100,

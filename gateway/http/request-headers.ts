@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import type { BoundCall } from './bindings.ts';
-import { HttpError } from './http-error.ts';
+import type { BoundCall } from './routes.ts';
+import { HttpError } from '../../runtime/http/http-error.ts';
 import { httpLimits } from './limits.ts';
 
 const timeoutHeader = 'x-request-timeout';

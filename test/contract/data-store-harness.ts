@@ -53,6 +53,10 @@ export interface ContractSkips {
   readonly lostConnections?: string;
   /** A last word of the store on a connection that it ends, by which a write that commits by itself is known not to have been done. */
   readonly lastWords?: string;
+  /** Connections of its own to the store, which it can count. */
+  readonly ownPool?: string;
+  /** A caller that can still refuse the answer of several writes before they are committed. */
+  readonly refusedAnswers?: string;
 }
 
 export interface StoreDoor extends AsyncDisposable {

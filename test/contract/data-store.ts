@@ -418,7 +418,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         ]);
       });
 
-      test('an answer that is refused undoes several writes; of a single one it is told whether that was done', async () => {
+      where(skips.refusedAnswers)('an answer that is refused undoes several writes; of a single one it is told whether that was done', async () => {
         await write(insertItem(1n, 'a', { amount: 1n }));
         const seen: Cell[] = [];
         const refusing = (...operations: readonly WriteOperation[]) =>
@@ -613,7 +613,7 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         await waitUntil('the end of the connections', { limitMs: 5_000 }, async () => ((await harness.connections()) <= before ? true : undefined));
       });
 
-      test('warms up', async () => {
+      where(skips.ownPool)('warms up', async () => {
         const warm = harness.open({ poolSize: 5 });
         await warm.warmUp([item], 4, never);
         expect(warm.poolStatus()).toEqual({ busy: 0, idle: 4, waiting: 0 });

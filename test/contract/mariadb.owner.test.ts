@@ -267,7 +267,7 @@ CREATE TABLE outside (id int PRIMARY KEY);`;
     // Repeating it does nothing, and the plan of an empty store is the same statements.
     await to.owner.createTables(scope(NAMES), definitions, never());
     await using third = await place();
-    await third.admin(`SET foreign_key_checks = 0; ${third.owner.planTables(definitions).join('\n')}`);
+    await third.admin(`SET foreign_key_checks = 0; ${(await third.owner.planTables(definitions, never())).join('\n')}`);
     for (const table of NAMES) expect(await shown(third, table)).toBe(await shown(to, table));
     expect(definitions[0]?.more).toEqual([
       expect.stringContaining('CONSTRAINT `up` FOREIGN KEY'),
@@ -301,7 +301,7 @@ CREATE TABLE outside (id int PRIMARY KEY);`;
     await to.owner.install(never());
     await to.owner.claim(scope(tables), 'target', never());
     // A table without its triggers, as a coordinator that died has left it.
-    await to.admin(`SET foreign_key_checks = 0; ${to.owner.planTables(definitions)[1]}`);
+    await to.admin(`SET foreign_key_checks = 0; ${(await to.owner.planTables(definitions, never()))[1]}`);
     await to.owner.createTables(scope(tables), definitions, never());
     await expect(to.admin('INSERT INTO line VALUES (1, 1)')).rejects.toThrow(/fenced/);
     expect(lines(await to.admin('SELECT table_name, guarded FROM switchyard_fence ORDER BY 1'))).toEqual(['item\t1', 'line\t1']);

@@ -506,7 +506,12 @@ describe('a lost connection', () => {
       const operations = [add(1, 1, { returning: ['balance'] })];
       const controller = new AbortController();
       const first = failure(
-        store.writeOnce(schemas, operations, { caller: '', id: `${round}`, table: 'account', digest: 'x', encode: () => new Uint8Array([1]) }, controller.signal),
+        store.writeOnce(
+          schemas,
+          operations,
+          { caller: '', id: `${round}`, table: 'account', digest: 'x', encode: () => new Uint8Array([1]), answer: { form: 'mutate', maxBytes: 1_000 } },
+          controller.signal,
+        ),
       );
       await waiting('COMMIT');
       if (isKilled) await kill('busy');

@@ -55,6 +55,8 @@ export interface MoveDialect {
     /** Unique keys beside the primary one, and checks of values. */
     readonly constraints: boolean;
     readonly autovacuum: boolean;
+    /** A caller's own function makes what a record keeps, within the transaction; left out: it does. */
+    readonly ownEncoding?: false;
   };
 }
 

@@ -1,6 +1,7 @@
 import { type Cell, cellText } from '../../core/cell.ts';
 import type { ChangeTransaction, RowChange } from '../../core/change.ts';
 import { type Attempt, attempt, type Position } from '../../core/ids.ts';
+import type { Shard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import type { ApplyBatch, DataStore, FenceScope, OwnerStore, ReplicationStore, StoreOptions, StreamSpec, StreamState } from '../../backends/backend.ts';
@@ -19,6 +20,12 @@ export interface StoreUnderTest {
   session(identity: 'gateway' | 'owner' | 'player' | 'admin'): Promise<RawSession>;
   /** One statement in a session of its own. */
   sql(text: string, identity?: 'gateway' | 'owner' | 'player' | 'admin'): Promise<readonly (readonly (string | null)[])[]>;
+}
+
+/** One that a keyspace can name: by the shard, whose passwords are in `env`. */
+export interface NamedStore extends StoreUnderTest {
+  readonly shard: Shard;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Two real stores, fresh: the source with the tables `item` and `line` (a foreign key to `item`) of the suite, rights given by the grant script, the target empty. */

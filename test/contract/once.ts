@@ -12,6 +12,7 @@ export const onceRequest = (id: string, operations: readonly WriteOperation[], m
   table: 'item',
   digest: JSON.stringify(operations, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
   encode: (results) => Buffer.from(results.map(({ row, found }) => `${found}:${row?.cells.map(cellText).join() ?? ''}`).join(' | ')),
+  answer: { form: 'mutate', maxBytes: 16 * 1024 * 1024 },
   ...more,
 });
 

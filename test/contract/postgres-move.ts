@@ -4,12 +4,12 @@ import { openDataStore } from '../../backends/postgres/data/data-store.ts';
 import { grantScript } from '../../backends/postgres/owner/grants.ts';
 import { openOwnerStore } from '../../backends/postgres/owner/owner-store.ts';
 import { openReplicationStore } from '../../backends/postgres/player/replication-store.ts';
-import type { Identity, ServerShard } from '../../core/keyspace.ts';
+import type { Identity, ServerShard, Shard } from '../../core/keyspace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
 import type { MoveDialect } from './move-dialect.ts';
-import type { MoveStores, RawSession, StoreUnderTest } from './move-stores.ts';
+import type { MoveStores, NamedStore, RawSession } from './move-stores.ts';
 
 const TABLES_TEXT = `
 CREATE TYPE mood AS ENUM ('calm', 'so so', 'angry');
@@ -87,7 +87,7 @@ export class PostgresPair implements AsyncDisposable {
     return new PostgresPair(servers);
   }
 
-  async fresh(): Promise<MoveStores> {
+  async fresh(): Promise<MoveStores & { readonly source: NamedStore; readonly target: NamedStore }> {
     const database = `move_${++this.#databases}`;
     const [source, target] = await Promise.all([OneStore.make(this.#servers[0], database), OneStore.make(this.#servers[1], database)]);
     return {
@@ -118,7 +118,7 @@ function shardOf(server: PostgresServer, database: string): ServerShard {
   return { kind: 'postgres', host: server.host, port: server.port, database, gateway: by('gateway'), player: by('player'), owner: by('owner') };
 }
 
-class OneStore implements StoreUnderTest, AsyncDisposable {
+class OneStore implements NamedStore, AsyncDisposable {
   readonly owner;
   readonly player;
   readonly #server: PostgresServer;
@@ -135,6 +135,14 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
     await server.psql('postgres', `CREATE DATABASE ${database} TEMPLATE ${template} STRATEGY FILE_COPY OWNER ${SHOP_LOGINS.owner.user};`);
     return new OneStore(server, shardOf(server, database));
   }
+
+  /** As a keyspace names it. */
+  get shard(): Shard {
+    const by = (identity: Identity) => ({ user: SHOP_LOGINS[identity].user, password: `env:${identity.toUpperCase()}` });
+    return { ...this.#shard, gateway: by('gateway'), player: by('player'), owner: by('owner') };
+  }
+
+  readonly env = { GATEWAY: SHOP_LOGINS.gateway.password, PLAYER: SHOP_LOGINS.player.password, OWNER: SHOP_LOGINS.owner.password };
 
   openData(options: Partial<StoreOptions> = {}): DataStore {
     return openDataStore({ ...this.#options('gateway'), ...options });

@@ -234,7 +234,7 @@ test('asleep between its two round trips for longer than the store lets a transa
     if (encoded === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_500);
     return Buffer.from(String(results.length));
   };
-  const request = { caller: 'a caller', id: 'asleep', table: 'item', digest: 'same', encode };
+  const request = { caller: 'a caller', id: 'asleep', table: 'item', digest: 'same', encode, answer: { form: 'mutate' as const, maxBytes: 1_000 } };
   expect(await store.writeOnce(schemas, addOne, request, never())).toEqual({ result: Buffer.from('1'), repeated: false });
   expect(encoded).toBe(2);
   expect(await amount()).toBe(1);

@@ -49,7 +49,16 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
       const ofA = seen.find((each) => each.events.some((event) => event.kind === 'request'));
       if (has.transactionsInLog) expect(ofA?.events.map((event) => event.kind).sort()).toEqual(['insert', 'request']);
       const records = await held(stores.source);
-      expect(records).toEqual([{ caller: 'teller', id: 'a', table: 'item', digest: expect.any(String), result: 'true:1', recordedAtMicros: expect.any(BigInt) }]);
+      expect(records).toEqual([
+        {
+          caller: 'teller',
+          id: 'a',
+          table: 'item',
+          digest: expect.any(String),
+          result: has.ownEncoding === false ? expect.any(String) : 'true:1',
+          recordedAtMicros: expect.any(BigInt),
+        },
+      ]);
       expect(Math.abs(Number(records[0]?.recordedAtMicros) / 1_000 - Date.now())).toBeLessThan(60_000);
       expect(streamed(seen)).toEqual(records);
       expect(await held(stores.target, ['item', 'line', 'elsewhere'])).toEqual(records);

@@ -10,7 +10,7 @@ import { openReplicationStore } from '../../backends/sqlite/player/replication-s
 import { ReadFence } from '../../backends/sqlite/read-fence.ts';
 import { storeOptions } from './data-store-harness.ts';
 import type { MoveDialect } from './move-dialect.ts';
-import { type MoveStores, type RawSession, type StoreUnderTest, TABLES } from './move-stores.ts';
+import { type MoveStores, type NamedStore, type RawSession, TABLES } from './move-stores.ts';
 import type { StoresSource } from './armed-stores.ts';
 
 const TABLES_TEXT = `
@@ -84,7 +84,7 @@ export class SqliteFiles implements StoresSource {
   }
 
   /** The source with these tables, the target empty. */
-  async fresh(tables = TABLES_TEXT): Promise<MoveStores> {
+  async fresh(tables = TABLES_TEXT): Promise<MoveStores & { readonly source: NamedStore; readonly target: NamedStore }> {
     this.#files += 1;
     const [source, target] = [new OneStore(join(this.#folder, `source_${this.#files}.db`)), new OneStore(join(this.#folder, `target_${this.#files}.db`))];
     await source.sql(tables);
@@ -102,7 +102,7 @@ export class SqliteFiles implements StoresSource {
   }
 }
 
-class OneStore implements StoreUnderTest, AsyncDisposable {
+class OneStore implements NamedStore, AsyncDisposable {
   readonly owner;
   readonly player;
   readonly path: string;
@@ -114,6 +114,12 @@ class OneStore implements StoreUnderTest, AsyncDisposable {
     this.owner = openOwnerStore(this.#options);
     this.player = openReplicationStore(this.#options);
   }
+
+  get shard() {
+    return this.#options.shard;
+  }
+
+  readonly env = {};
 
   openData(options: Partial<StoreOptions> = {}): DataStore {
     return openDataStore({ ...this.#options, ...options });

@@ -15,6 +15,7 @@ interface Field {
   readonly default?: unknown;
   readonly description?: string;
   readonly properties?: Readonly<Record<string, Field>>;
+  readonly items?: Field;
 }
 
 /** docs/configuration.md as the schemas make it. */
@@ -101,11 +102,15 @@ const table = (fields: readonly Named[]): string =>
     }),
   ].join('\n');
 
-function takenBy({ type, anyOf, enum: words, const: word, minimum = 0, maximum = Number.MAX_SAFE_INTEGER }: Field): string {
+function takenBy({ type, items, anyOf, enum: words, const: word, minimum = 0, maximum = Number.MAX_SAFE_INTEGER }: Field): string {
   if (anyOf !== undefined) return anyOf.map(takenBy).join(', ');
   if (words !== undefined) return words.map((each) => `\`${each}\``).join(', ');
   if (word !== undefined) return `\`${word}\``;
   if (type === 'integer' || type === 'number')
     return `${type === 'integer' ? 'whole number' : 'number'}, ${minimum} ${maximum === Number.MAX_SAFE_INTEGER ? 'or more' : `to ${maximum.toLocaleString('en-US')}`}`;
+  if (items?.properties !== undefined)
+    return `list of mappings with ${Object.keys(items.properties)
+      .map((name) => `\`${name}\``)
+      .join(', ')}`;
   return type === 'array' ? 'list of texts' : type === 'string' ? 'text' : (type ?? '');
 }

@@ -77,7 +77,7 @@ export async function findRecords(session: Session, { caller, id }: Pick<OnceReq
   return recordsFromRows((await step(session, { text: findText, values: [caller, id], form: 'kept' }, recordError, signal)).rows);
 }
 
-export const recordStatement = ({ caller, id, table, digest }: Omit<OnceRequest, 'encode'>, result: Uint8Array): Statement => ({
+export const recordStatement = ({ caller, id, table, digest }: Omit<OnceRequest, 'encode' | 'answer'>, result: Uint8Array): Statement => ({
   text: recordText,
   values: [caller, id, table, digest, bufferOf(result)],
   form: 'kept',

@@ -86,7 +86,7 @@ class MariaDbOwnerStore implements OwnerStore {
     return defineTables(this.#client, tables, signal);
   }
 
-  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  async planTables(definitions: readonly TableDefinition[]): Promise<readonly string[]> {
     return planTables(definitions);
   }
 

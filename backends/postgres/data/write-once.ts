@@ -67,7 +67,7 @@ async function writeAndRecord(
 /** Looks for a request's records, whatever their tables. */
 export const findStatement = ({ caller, id }: Pick<OnceRequest, 'caller' | 'id'>): Statement => ({ text: findText, values: [caller, id], prepared: true });
 
-export const recordStatement = ({ caller, id, table, digest }: Omit<OnceRequest, 'encode'>, result: Uint8Array): Statement => ({
+export const recordStatement = ({ caller, id, table, digest }: Omit<OnceRequest, 'encode' | 'answer'>, result: Uint8Array): Statement => ({
   text: recordText,
   values: [caller, id, table, digest, bufferOf(result)],
   prepared: true,

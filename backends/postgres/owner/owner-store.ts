@@ -105,7 +105,7 @@ class PostgresOwnerStore implements OwnerStore {
     return defineTables(this.#client, tables, signal);
   }
 
-  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  async planTables(definitions: readonly TableDefinition[]): Promise<readonly string[]> {
     return planTables(definitions);
   }
 

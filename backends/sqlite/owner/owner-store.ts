@@ -86,7 +86,7 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#client.read(signal, (transaction) => defineTables(transaction, tables));
   }
 
-  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  async planTables(definitions: readonly TableDefinition[]): Promise<readonly string[]> {
     return planTables(definitions);
   }
 

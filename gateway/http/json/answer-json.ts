@@ -3,7 +3,7 @@ import type { AggregateRequest, AggregateResponseSchema } from '../../../gen/swi
 import type { Row, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
 import { columnsOfGroups, decodeGrouping } from '../../codec/validate-aggregate.ts';
-import { jsonFromValue } from './cell-json.ts';
+import { jsonFromValue } from '../../../runtime/json/cell-json.ts';
 
 const rowType = 'switchyard.data.v1.Row';
 const valueType = 'switchyard.data.v1.Value';

@@ -7,8 +7,8 @@ import { columnOf } from '../../codec/columns.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
 import { mostValues } from '../../codec/validate-filter.ts';
 import { mostKeys } from '../../codec/validate-reads.ts';
-import { valueFromJson } from './cell-json.ts';
-import { type JsonNode, shownNode } from './json-node.ts';
+import { valueFromJson } from '../../../runtime/json/cell-json.ts';
+import { type JsonNode, shownNode } from '../../../runtime/json/json-node.ts';
 import { amountsFromJson, changesFromJson, objectOf, rowFromJson } from './row-json.ts';
 
 /* Requests from plain JSON, driven by the messages' descriptors. Only five messages have a form of their own: a Row is an object of columns, the values of comparisons are plain, and a list of filters is an array. */

@@ -4,9 +4,9 @@ import type { ColumnSchema } from '../../../core/table-schema.ts';
 import type { Row as WireRow, Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
 import { columnOf } from '../../codec/columns.ts';
 import type { TableHandle } from '../../codec/table-handle.ts';
-import { amountFromJson, jsonFromValue, valueFromJson, valueFromText } from './cell-json.ts';
-import { type JsonNode, type JsonObject, shownNode } from './json-node.ts';
-import { parseJson } from './json-parser.ts';
+import { amountFromJson, jsonFromValue, valueFromJson, valueFromText } from '../../../runtime/json/cell-json.ts';
+import { type JsonNode, type JsonObject, shownNode } from '../../../runtime/json/json-node.ts';
+import { parseJson } from '../../../runtime/json/json-parser.ts';
 
 /** `{"$add": 5}` in the place of a number column's value adds to what is there. */
 const adder = '$add';

@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, DescMethod } from '@bufbuild/protobuf';
 import type { DataService } from '../../../gen/switchyard/data/v1/data_service_pb.ts';
-import type { HttpBinding } from '../bindings.ts';
+import type { HttpBinding } from '../../../runtime/http/bindings.ts';
 import { fieldSchema, messageSchema, ref, type Schema } from './json-schema.ts';
 import { type DocumentedTable, idOf, rowSchemaOf, tableSchemas } from './table-schemas.ts';
 

@@ -2,7 +2,7 @@ import type { DescEnum, DescField, DescMessage } from '@bufbuild/protobuf';
 import { ScalarType } from '@bufbuild/protobuf';
 import type { ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
-import { jsonForms } from '../json/cell-json.ts';
+import { jsonForms } from '../../../runtime/json/cell-json.ts';
 import { operatorNames } from '../json/request-json.ts';
 
 /** A JSON Schema (2020-12), as OpenAPI 3.1 takes it. */

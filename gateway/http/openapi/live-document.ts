@@ -1,7 +1,7 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { Executor } from '../../flow/executor.ts';
 import type { TableList } from '../../list-tables.ts';
-import type { HttpBinding } from '../bindings.ts';
+import type { HttpBinding } from '../../../runtime/http/bindings.ts';
 import { openApiDocument } from './document.ts';
 import type { DocumentedTable } from './table-schemas.ts';
 

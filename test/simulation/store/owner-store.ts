@@ -84,7 +84,7 @@ export class SimOwnerStore implements OwnerStore {
     );
   }
 
-  planTables(definitions: readonly TableDefinition[]): readonly string[] {
+  async planTables(definitions: readonly TableDefinition[]): Promise<readonly string[]> {
     return definitions.map(({ schema }) => `CREATE TABLE ${schema.name}`);
   }
 

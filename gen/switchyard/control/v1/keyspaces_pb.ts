@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/keyspaces.proto.
  */
 export const file_switchyard_control_v1_keyspaces: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyJEChJXYXRjaFRhYmxlc1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEg4KBnRhYmxlcxgCIAMoCRILCgNvZmYYAyABKAgiJQoTV2F0Y2hUYWJsZXNSZXNwb25zZRIOCgZ0YWJsZXMYASADKAki7wEKBVNoYXJkEhEKBGtpbmQYASABKAlCA+BBAhIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKAUSEAoIZGF0YWJhc2UYBCABKAkSMgoHZ2F0ZXdheRgFIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjEKBnBsYXllchgGIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjAKBW93bmVyGAcgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSDAoEcGF0aBgIIAEoCSIsCgpDcmVkZW50aWFsEgwKBHVzZXIYASABKAkSEAoIcGFzc3dvcmQYAiABKAkiZQoUQXBwbHlLZXlzcGFjZVJlcXVlc3QSNgoIa2V5c3BhY2UYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2VCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIlkKFUFwcGx5S2V5c3BhY2VSZXNwb25zZRIxCghrZXlzcGFjZRgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZRINCgVub3RlcxgCIAMoCSInChJHZXRLZXlzcGFjZVJlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIkgKE0dldEtleXNwYWNlUmVzcG9uc2USMQoIa2V5c3BhY2UYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2UiFgoUTGlzdEtleXNwYWNlc1JlcXVlc3QiSwoVTGlzdEtleXNwYWNlc1Jlc3BvbnNlEjIKCWtleXNwYWNlcxgBIAMoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZSIpChRDaGVja0tleXNwYWNlUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiUQoVQ2hlY2tLZXlzcGFjZVJlc3BvbnNlEjgKCGZpbmRpbmdzGAEgAygLMiYuc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlRmluZGluZyIvCg9LZXlzcGFjZUZpbmRpbmcSDwoHbWVzc2FnZRgBIAEoCRILCgNmaXgYAiABKAkiPQoYR2V0S2V5c3BhY2VHcmFudHNSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZ0YWJsZXMYAiADKAkiKwoZR2V0S2V5c3BhY2VHcmFudHNSZXNwb25zZRIOCgZzY3JpcHQYASABKAky+wYKD0tleXNwYWNlU2VydmljZRKbAQoNQXBwbHlLZXlzcGFjZRIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5BcHBseUtleXNwYWNlUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5BcHBseUtleXNwYWNlUmVzcG9uc2UiL4LT5JMCKToIa2V5c3BhY2UaHS92MS9rZXlzcGFjZXMve2tleXNwYWNlLm5hbWV9EoIBCgtHZXRLZXlzcGFjZRIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZVJlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VSZXNwb25zZSIcgtPkkwIWEhQvdjEva2V5c3BhY2VzL3tuYW1lfRKBAQoNTGlzdEtleXNwYWNlcxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0S2V5c3BhY2VzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0S2V5c3BhY2VzUmVzcG9uc2UiFYLT5JMCDxINL3YxL2tleXNwYWNlcxKOAQoNQ2hlY2tLZXlzcGFjZRIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5DaGVja0tleXNwYWNlUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5DaGVja0tleXNwYWNlUmVzcG9uc2UiIoLT5JMCHBIaL3YxL2tleXNwYWNlcy97bmFtZX0vY2hlY2sSkQEKC1dhdGNoVGFibGVzEikuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoVGFibGVzUmVxdWVzdBoqLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFRhYmxlc1Jlc3BvbnNlIiuC0+STAiU6ASoiIC92MS9rZXlzcGFjZXMve25hbWV9OndhdGNoVGFibGVzEpsBChFHZXRLZXlzcGFjZUdyYW50cxIvLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRLZXlzcGFjZUdyYW50c1JlcXVlc3QaMC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VHcmFudHNSZXNwb25zZSIjgtPkkwIdEhsvdjEva2V5c3BhY2VzL3tuYW1lfS9ncmFudHNiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEva2V5c3BhY2VzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiZgoIS2V5c3BhY2USEQoEbmFtZRgBIAEoCUID4EECEjEKBnNoYXJkcxgCIAMoCzIcLnN3aXRjaHlhcmQuY29udHJvbC52MS5TaGFyZEID4EECEhQKB3Byb2JsZW0YAyABKAlCA+BBAyJEChJXYXRjaFRhYmxlc1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEg4KBnRhYmxlcxgCIAMoCRILCgNvZmYYAyABKAgiJQoTV2F0Y2hUYWJsZXNSZXNwb25zZRIOCgZ0YWJsZXMYASADKAkitQIKBVNoYXJkEhEKBGtpbmQYASABKAlCA+BBAhIMCgRob3N0GAIgASgJEgwKBHBvcnQYAyABKAUSEAoIZGF0YWJhc2UYBCABKAkSMgoHZ2F0ZXdheRgFIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjEKBnBsYXllchgGIAEoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVkZW50aWFsEjAKBW93bmVyGAcgASgLMiEuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWRlbnRpYWwSDAoEcGF0aBgIIAEoCRIQCghnYXRld2F5cxgJIAMoCRIPCgdjb250cm9sGAogAygJEhAKCGtleXNwYWNlGAsgASgJEg8KB21hcHBpbmcYDCABKAkiLAoKQ3JlZGVudGlhbBIMCgR1c2VyGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJImUKFEFwcGx5S2V5c3BhY2VSZXF1ZXN0EjYKCGtleXNwYWNlGAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJZChVBcHBseUtleXNwYWNlUmVzcG9uc2USMQoIa2V5c3BhY2UYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2USDQoFbm90ZXMYAiADKAkiJwoSR2V0S2V5c3BhY2VSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRLZXlzcGFjZVJlc3BvbnNlEjEKCGtleXNwYWNlGAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLktleXNwYWNlIhYKFExpc3RLZXlzcGFjZXNSZXF1ZXN0IksKFUxpc3RLZXlzcGFjZXNSZXNwb25zZRIyCglrZXlzcGFjZXMYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuS2V5c3BhY2UiKQoUQ2hlY2tLZXlzcGFjZVJlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIlEKFUNoZWNrS2V5c3BhY2VSZXNwb25zZRI4CghmaW5kaW5ncxgBIAMoCzImLnN3aXRjaHlhcmQuY29udHJvbC52MS5LZXlzcGFjZUZpbmRpbmciLwoPS2V5c3BhY2VGaW5kaW5nEg8KB21lc3NhZ2UYASABKAkSCwoDZml4GAIgASgJIj0KGEdldEtleXNwYWNlR3JhbnRzUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISDgoGdGFibGVzGAIgAygJIisKGUdldEtleXNwYWNlR3JhbnRzUmVzcG9uc2USDgoGc2NyaXB0GAEgASgJMvsGCg9LZXlzcGFjZVNlcnZpY2USmwEKDUFwcGx5S2V5c3BhY2USKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQXBwbHlLZXlzcGFjZVJlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQXBwbHlLZXlzcGFjZVJlc3BvbnNlIi+C0+STAik6CGtleXNwYWNlGh0vdjEva2V5c3BhY2VzL3trZXlzcGFjZS5uYW1lfRKCAQoLR2V0S2V5c3BhY2USKS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VSZXF1ZXN0Giouc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlUmVzcG9uc2UiHILT5JMCFhIUL3YxL2tleXNwYWNlcy97bmFtZX0SgQEKDUxpc3RLZXlzcGFjZXMSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdEtleXNwYWNlc1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdEtleXNwYWNlc1Jlc3BvbnNlIhWC0+STAg8SDS92MS9rZXlzcGFjZXMSjgEKDUNoZWNrS2V5c3BhY2USKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2hlY2tLZXlzcGFjZVJlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2hlY2tLZXlzcGFjZVJlc3BvbnNlIiKC0+STAhwSGi92MS9rZXlzcGFjZXMve25hbWV9L2NoZWNrEpEBCgtXYXRjaFRhYmxlcxIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFRhYmxlc1JlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hUYWJsZXNSZXNwb25zZSIrgtPkkwIlOgEqIiAvdjEva2V5c3BhY2VzL3tuYW1lfTp3YXRjaFRhYmxlcxKbAQoRR2V0S2V5c3BhY2VHcmFudHMSLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0S2V5c3BhY2VHcmFudHNSZXF1ZXN0GjAuc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldEtleXNwYWNlR3JhbnRzUmVzcG9uc2UiI4LT5JMCHRIbL3YxL2tleXNwYWNlcy97bmFtZX0vZ3JhbnRzYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior]);
 
 /**
  * @generated from message switchyard.control.v1.Keyspace
@@ -100,14 +100,14 @@ export const WatchTablesResponseSchema: GenMessage<WatchTablesResponse> = /*@__P
  */
 export type Shard = Message<"switchyard.control.v1.Shard"> & {
   /**
-   * "postgres" or "sqlite".
+   * "postgres" or "sqlite"; "grpc" or "http": behind another service.
    *
    * @generated from field: string kind = 1;
    */
   kind: string;
 
   /**
-   * A store behind a server: host, port, database and three identities. A store that is a file: path alone.
+   * A store behind a server: host, port, database and three identities. A store that is a file: path alone. A store behind a service: gateways, and of another Switchyard control, keyspace and three identities.
    *
    * @generated from field: string host = 2;
    */
@@ -146,6 +146,34 @@ export type Shard = Message<"switchyard.control.v1.Shard"> & {
    * @generated from field: string path = 8;
    */
   path: string;
+
+  /**
+   * "host:port" of the processes that a service is called at for rows; one or more, which take turns.
+   *
+   * @generated from field: repeated string gateways = 9;
+   */
+  gateways: string[];
+
+  /**
+   * "host:port" of the service's control processes. None: a foreign service, which is read and written, and neither moved nor fenced.
+   *
+   * @generated from field: repeated string control = 10;
+   */
+  control: string[];
+
+  /**
+   * What the service itself calls the keyspace. May be left out of a foreign one.
+   *
+   * @generated from field: string keyspace = 11;
+   */
+  keyspace: string;
+
+  /**
+   * Of a foreign service over HTTP that does not speak Switchyard's own API: absolute path of the mapping file on the machine of every gateway.
+   *
+   * @generated from field: string mapping = 12;
+   */
+  mapping: string;
 };
 
 /**
@@ -160,6 +188,8 @@ export const ShardSchema: GenMessage<Shard> = /*@__PURE__*/
  */
 export type Credential = Message<"switchyard.control.v1.Credential"> & {
   /**
+   * Of a service: as which peer this cluster is known to it.
+   *
    * @generated from field: string user = 1;
    */
   user: string;

@@ -1,5 +1,4 @@
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import { httpLimits } from '../limits.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { JsonNode } from './json-node.ts';
 
 const space = /[ \t\n\r]*/y;
@@ -7,24 +6,29 @@ const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const unicodeEscape = /\\u[0-9a-fA-F]{4}/y;
 const noMembers: ReadonlyMap<string, JsonNode> = new Map();
 
+/** Values in one JSON text of a caller, those in arrays and objects included. */
+export const mostJsonValues = 100_000;
+
 /**
- * Parses one JSON text exactly (RFC 8259). ARGUMENT_INVALID names the place where it is malformed, nested deeper than `deepest`, of more than `httpLimits.jsonValues` values, or has a member twice: which of the two is meant, nobody can know. `field` says what the text is, such as "the body".
+ * Parses one JSON text exactly (RFC 8259). ARGUMENT_INVALID names the place where it is malformed, nested deeper than `deepest`, of more than `mostValues` values, or has a member twice: which of the two is meant, nobody can know. `field` says what the text is, such as "the body".
  */
-export function parseJson(text: string, field: string, deepest: number): JsonNode {
-  return new Parser(text, field, deepest).whole();
+export function parseJson(text: string, field: string, deepest: number, mostValues = mostJsonValues): JsonNode {
+  return new Parser(text, field, deepest, mostValues).whole();
 }
 
 class Parser {
   readonly #text: string;
   readonly #field: string;
   readonly #deepest: number;
+  readonly #mostValues: number;
   #at = 0;
   #values = 0;
 
-  constructor(text: string, field: string, deepest: number) {
+  constructor(text: string, field: string, deepest: number, mostValues: number) {
     this.#text = text;
     this.#field = field;
     this.#deepest = deepest;
+    this.#mostValues = mostValues;
   }
 
   whole(): JsonNode {
@@ -39,7 +43,7 @@ class Parser {
     if (depth > this.#deepest) throw this.#malformed(`nested deeper than ${this.#deepest}`);
     this.#values += 1;
     // A value costs many times its text in memory.
-    if (this.#values > httpLimits.jsonValues) throw new SwitchyardError('ARGUMENT_INVALID', `${this.#field}: more than ${httpLimits.jsonValues} JSON values; send fewer at once`);
+    if (this.#values > this.#mostValues) throw new SwitchyardError('ARGUMENT_INVALID', `${this.#field}: more than ${this.#mostValues} JSON values; send fewer at once`);
     switch (this.#text[this.#at]) {
       case '{':
         return this.#object(depth);

@@ -1,7 +1,7 @@
 import { type CanonicalCode, errorCatalogue, type ErrorReason } from '../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { inJsonWords } from './json-words.ts';
-import { errorDomain, ourError, retryMsOf } from '../../runtime/grpc-error.ts';
+import { inJsonWords } from '../json/json-words.ts';
+import { errorDomain, ourError, retryMsOf } from '../grpc-error.ts';
 
 /** google.rpc.Code to HTTP, as google/rpc/code.proto says. */
 const statusOfCode = {

@@ -1,8 +1,7 @@
 import { type DescField, type DescMethod, type DescService, getOption, hasOption } from '@bufbuild/protobuf';
 import { http } from '../../gen/google/api/annotations_pb.ts';
 import type { HttpRule } from '../../gen/google/api/http_pb.ts';
-import { HttpError } from './http-error.ts';
-import { matchTemplate, type PathTemplate, parseTemplate } from './path-template.ts';
+import { type PathTemplate, parseTemplate } from './path-template.ts';
 
 export type HttpMethod = 'GET' | 'PUT' | 'POST' | 'DELETE' | 'PATCH';
 
@@ -17,12 +16,6 @@ export interface HttpBinding {
   readonly responseBody: DescField | null;
   /** Fields that are query parameters, by both of their names. */
   readonly parameters: ReadonlyMap<string, DescField>;
-}
-
-export interface BoundCall {
-  readonly binding: HttpBinding;
-  /** Still percent-encoded. */
-  readonly variables: ReadonlyMap<string, string>;
 }
 
 /** All bindings of a service; a method without an annotation is not served over HTTP. */
@@ -54,34 +47,4 @@ function bindingOf(method: DescMethod, rule: HttpRule): HttpBinding {
     responseBody: rule.responseBody === '' ? null : field(rule.responseBody, method.output),
     parameters: new Map(free.flatMap((candidate) => [[candidate.jsonName, candidate] as const, [candidate.name, candidate] as const])),
   };
-}
-
-/** Finds the binding of a request's path and method. 404: no such path; 405 with Allow: the path knows other methods. A verb behind the path wins over a name that ends like one: a colon within a name is %3A. */
-export class HttpRoutes {
-  readonly #bindings: readonly HttpBinding[];
-
-  constructor(bindings: readonly HttpBinding[]) {
-    this.#bindings = [...bindings].sort((a, b) => Number(a.template.verb === null) - Number(b.template.verb === null));
-  }
-
-  /** `path` as it was sent, without its query. HEAD is a GET whose answer has no body. */
-  find(httpMethod: string, path: string): BoundCall {
-    const wanted = httpMethod === 'HEAD' ? 'GET' : httpMethod;
-    const matches = this.#bindings.flatMap((binding) => {
-      const variables = matchTemplate(binding.template, path);
-      return variables === null ? [] : [{ binding, variables }];
-    });
-    const [first] = matches;
-    if (first === undefined) throw new HttpError(404, `no such path; GET /openapi.json lists them all`);
-    const alike = matches.filter(({ binding }) => binding.template.verb === first.binding.template.verb);
-    const found = alike.find(({ binding }) => binding.httpMethod === wanted);
-    if (found !== undefined) return found;
-    throw methodNotAllowed(httpMethod, path, [...new Set(alike.map(({ binding }) => binding.httpMethod))]);
-  }
-}
-
-/** 405 with the methods that the path knows. */
-export function methodNotAllowed(httpMethod: string, path: string, allowed: readonly string[]): HttpError {
-  const allow = allowed.flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name])).join(', ');
-  return new HttpError(405, `${httpMethod} is not served at ${path}; use ${allow}`, 'HTTP_REQUEST_INVALID', { allow });
 }

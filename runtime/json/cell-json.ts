@@ -1,13 +1,13 @@
-import { assertNever } from '../../../core/assert-never.ts';
-import type { ScalarKind } from '../../../core/cell.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { ColumnSchema } from '../../../core/table-schema.ts';
-import type { Value } from '../../../gen/switchyard/data/v1/value_pb.ts';
-import { rangeText, typeText } from '../../codec/decode.ts';
-import { encodeCell } from '../../codec/encode-cell.ts';
-import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from '../../codec/number-text.ts';
+import { assertNever } from '../../core/assert-never.ts';
+import type { ScalarKind } from '../../core/cell.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { ColumnSchema } from '../../core/table-schema.ts';
+import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
+import { rangeText, typeText } from '../wire/decode-cell.ts';
+import { encodeCell } from '../wire/encode-cell.ts';
+import { doubleOf, doubleText, exactInteger, mostAddedDigits, plainDecimal } from '../wire/number-text.ts';
 import { type JsonNode, shownNode } from './json-node.ts';
-import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../../core/time-text.ts';
+import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../core/time-text.ts';
 
 /* A cell in plain JSON. Written: integers of 64 bits and decimals as strings, since most JSON parsers round them; 16 and 32 bits and finite floats as numbers. Read: numbers or strings, as long as they are exact. */
 

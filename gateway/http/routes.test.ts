@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { DataService } from '../../gen/switchyard/data/v1/data_service_pb.ts';
-import { bindingsOf, HttpRoutes } from './bindings.ts';
+import { bindingsOf } from '../../runtime/http/bindings.ts';
+import { HttpRoutes } from './routes.ts';
 import { isMatch } from '../row-tag.ts';
 import { packedTag, quotedTag, tagCondition } from './etag.ts';
-import { HttpError } from './http-error.ts';
-import { parseTemplate } from './path-template.ts';
+import { HttpError } from '../../runtime/http/http-error.ts';
+import { parseTemplate } from '../../runtime/http/path-template.ts';
 
 const bindings = bindingsOf(DataService);
 const routes = new HttpRoutes(bindings);

@@ -1,0 +1,133 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { ApplyBatch, ChangeFeed, CopyProgress } from '../../backends/backend.ts';
+import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
+import type { RowChange } from '../../core/change.ts';
+import { attempt, position, streamToken } from '../../core/ids.ts';
+import { PEER_KEY } from '../../core/peer-call.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import type { TableSchema } from '../../core/table-schema.ts';
+import type { ChangeEvent as WireEvent } from '../../gen/switchyard/store/v1/common_pb.ts';
+import type {
+  ApplyRequest,
+  CopyProgress as WireProgress,
+  FollowRequest,
+  FollowResponseSchema,
+  ReplicationStoreService,
+} from '../../gen/switchyard/store/v1/replication_store_pb.ts';
+import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
+import { SchemaMemory } from '../../runtime/peers/schema-memory.ts';
+import { cellsFromMessage, cellsMessage, keyColumnsOf } from '../../runtime/wire/cells.ts';
+import { eventFromMessage, recordFromMessage, recordMessage } from '../../runtime/wire/change-message.ts';
+import { schemaMessage } from '../../runtime/wire/table-schema.ts';
+import { schemaOf } from '../../runtime/wire/write-message.ts';
+import { logPieces } from './log-pieces.ts';
+import { streamOf } from './owner-store-service.ts';
+import type { PeerStores } from './peer-stores.ts';
+
+type Schemas = ReadonlyMap<string, TableSchema>;
+type Followed = MessageInitShape<typeof FollowResponseSchema>;
+
+/** The stores of this cluster as peers' players use them. */
+export function replicationStoreService(stores: PeerStores): RpcImplementation<typeof ReplicationStoreService> {
+  const { player } = stores;
+  const schemas = new SchemaMemory((keyspace, table, signal) => player(keyspace, (store) => store.describe(table, signal)));
+  /** Logs that are followed in this process, by peer and reader. */
+  const feeds = new Map<string, ChangeFeed>();
+
+  async function* follow(request: FollowRequest, { signal, metadata }: RpcContext): AsyncGenerator<Followed> {
+    const shapes = await schemas.findAll(request.keyspace, request.tables, signal);
+    const key = readerKey(metadata, request.reader);
+    using lease = await stores.lease(request.keyspace);
+    await using feed = lease.store.player.follow(streamOf(request.stream), shapes, position(request.from), signal);
+    feeds.set(key, feed);
+    try {
+      for await (const transactions of feed) yield* logPieces(shapes, transactions);
+    } finally {
+      feeds.delete(key);
+    }
+  }
+
+  return {
+    async checkLogin({ keyspace }, { signal }) {
+      await player(keyspace, (store) => store.checkLogin(signal));
+      return {};
+    },
+    async describeTable({ keyspace, table }, { signal }) {
+      using lease = await stores.lease(keyspace);
+      const schema = await schemas.describe(keyspace, table, signal);
+      return schema === null ? {} : { schema: schemaMessage(schema, lease.store.kind) };
+    },
+    follow,
+    async confirm({ reader, position: at }, { metadata }) {
+      feeds.get(readerKey(metadata, reader))?.confirm(position(at));
+      return {};
+    },
+    getVisibility: ({ keyspace }, { signal }) =>
+      player(keyspace, async (store) => {
+        const { next, running } = await store.visibility(signal);
+        return { running: running.map(BigInt), ...(next === null ? {} : { next: BigInt(next) }) };
+      }),
+    async readChunk({ keyspace, table, after, limit }, { signal }) {
+      const schema = await schemas.find(keyspace, table, signal);
+      const place = after === undefined ? null : cellsFromMessage(keyColumnsOf(schema), after, 'after');
+      const rows = await player(keyspace, (store) => store.readChunk(schema, place, limit, signal));
+      return { rows: rows.map((row) => cellsMessage(schema.columns, row)) };
+    },
+    async readRows({ keyspace, table, keys }, { signal }) {
+      const schema = await schemas.find(keyspace, table, signal);
+      const wanted = keys.map((key, index) => cellsFromMessage(keyColumnsOf(schema), key, `keys[${index}]`));
+      const rows = await player(keyspace, (store) => store.readRows(schema, wanted, signal));
+      return { rows: rows.map((row) => cellsMessage(schema.columns, row)) };
+    },
+    readRequests: ({ keyspace, tables, after, limit }, { signal }) =>
+      player(keyspace, async (store) => {
+        const records = await store.readRequests(tables, after.length === 0 ? null : after, limit, signal);
+        return { records: records.map(recordMessage) };
+      }),
+    async writeWatermark({ keyspace, stream, id }, { signal }) {
+      await player(keyspace, (store) => store.writeWatermark(streamOf(stream), Number(id), signal));
+      return {};
+    },
+    estimateRows: ({ keyspace, table }, { signal }) => player(keyspace, async (store) => ({ rows: await store.estimateRows(table, signal) })),
+    takeStream: ({ keyspace, stream }, { signal }) =>
+      player(keyspace, async (store) => {
+        const state = await store.takeStream(streamOf(stream), signal);
+        const copied = Object.fromEntries([...state.copied].map(([table, progress]) => [table, progressMessage(progress)]));
+        return { token: BigInt(state.token), position: state.position, marker: BigInt(state.marker), copied };
+      }),
+    async apply(request, { signal }) {
+      const shapes = await schemas.findAll(request.keyspace, request.tables, signal);
+      const batch = batchOf(shapes, request);
+      await player(request.keyspace, (store) => store.apply(streamOf(request.stream), shapes, streamToken(Number(request.token)), batch, signal));
+      return {};
+    },
+  };
+}
+
+const readerKey = (metadata: RpcContext['metadata'], reader: string): string => JSON.stringify([metadata.get(PEER_KEY)[0]?.toString() ?? '', reader]);
+
+const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });
+
+const progressOf = ({ lastKey, rows, done }: WireProgress): CopyProgress => ({ lastKey: lastKey === undefined ? null : keyFromJson(lastKey), rows: Number(rows), done });
+
+function batchOf(schemas: Schemas, { changes, copied, requests, requestsProgress, position: at, marker }: ApplyRequest): ApplyBatch {
+  return {
+    changes: changes.map((change) => rowChange(schemas, change)),
+    copied: copied === undefined ? null : copiedOf(schemas, copied),
+    requests: { records: requests.map(recordFromMessage), progress: requestsProgress === undefined ? null : progressOf(requestsProgress) },
+    position: at === undefined ? null : position(at),
+    marker: marker === undefined ? null : attempt(Number(marker)),
+  };
+}
+
+function rowChange(schemas: Schemas, message: WireEvent): RowChange {
+  const event = eventFromMessage(schemas, message);
+  if (event.kind === 'marker' || event.kind === 'watermark' || event.kind === 'request') throw new SwitchyardError('ARGUMENT_INVALID', `changes: a ${event.kind} is none of a row`);
+  return event;
+}
+
+function copiedOf(schemas: Schemas, { table, rows, progress }: NonNullable<ApplyRequest['copied']>): NonNullable<ApplyBatch['copied']> {
+  if (progress === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'copied: a chunk without its progress');
+  const { columns } = schemaOf(schemas, table);
+  return { table, rows: rows.map((row, index) => cellsFromMessage(columns, row, `copied.rows[${index}]`)), progress: progressOf(progress) };
+}

@@ -1,0 +1,3 @@
+import { passedOnDataContract } from './passed-on-data.ts';
+
+passedOnDataContract('http');

@@ -1,0 +1,3 @@
+import { passedOnOperationsContract } from './passed-on-operations.ts';
+
+passedOnOperationsContract('http');
