@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import type { Context } from '../context.ts';
 
 // The demo's own: its code is not for the command to import. A test holds them together.
-const storeKinds = ['postgres', 'sqlite'];
+const storeKinds = ['postgres', 'mariadb', 'sqlite'];
 const topologyKinds = ['consul', 'embedded'];
 
 /** `switchyard dev`: the set-up of the demo, left open to play with. What is not given the demo decides. */

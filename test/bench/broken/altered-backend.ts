@@ -115,7 +115,7 @@ export function alteredBackend(backend: Backend, alteration: Alteration): Backen
     altered(owner, {
       install: async (signal) => {
         await owner.install(signal);
-        // An SQLite store's safeguards are in the processes' own code: broken-sqlite.ts.
+        // Those of the other kinds are in what the processes send: broken-statements.ts.
         if (broken === null || options.shard.kind !== 'postgres') return;
         await breakStore(options, broken);
         log(`the store at ${placeOf(options.shard)} has lost its ${broken}`);

@@ -4,7 +4,7 @@ import type { Cluster, ClusterOptions } from '../../support/cluster/cluster.ts';
 import type { CutoverConfig, Safeguard } from './cutover-config.ts';
 
 const testControl = fileURLToPath(new URL('../broken/control-main.ts', import.meta.url));
-const brokenSqlite = new URL('../broken/broken-sqlite.ts', import.meta.url).href;
+const brokenStatements = new URL('../broken/broken-statements.ts', import.meta.url).href;
 /** How long a cut-off gateway stays so after the cutover was answered: what it still believes must not matter. */
 const stillAwayMs = 1_500;
 
@@ -78,11 +78,11 @@ const argumentsFor = (disturbance: Safeguard, broken: Safeguard | null): readonl
 
 /**
  * The disturbance under which a safeguard shows: fence and read-fence, a gateway that Consul cannot reach (the latter with a slow way back); token, a forgotten player that comes back after the switch with what it had in hand; marker, a player that is slow
- * during the hold while that gateway writes on; request-id, connections that are cut (`ConnectionCuts`, for the whole load). What control does for them is in its test build, whose stores are the product's own unless `broken`; SQLite's are broken in the gateways too.
+ * during the hold while that gateway writes on; request-id, connections that are cut (`ConnectionCuts`, for the whole load). What control does for them is in its test build, whose stores are the product's own unless `broken`; SQLite's and MariaDB's are broken in the gateways too.
  */
 export function disturbanceOf({ disturbance, broken }: Pick<CutoverConfig, 'disturbance' | 'broken'>): Disturbance {
   const altered = disturbance === null ? {} : { controlMain: testControl, controlArguments: argumentsFor(disturbance, broken) };
-  const processes = broken === null ? altered : { ...altered, moreEnv: { SWITCHYARD_TEST_BREAK: broken, NODE_OPTIONS: `--import=${brokenSqlite}` } };
+  const processes = broken === null ? altered : { ...altered, moreEnv: { SWITCHYARD_TEST_BREAK: broken, NODE_OPTIONS: `--import=${brokenStatements}` } };
   switch (disturbance) {
     case null:
       return undisturbed;

@@ -5,6 +5,7 @@ import { createRpcClient, type RpcClient } from '../../../client/rpc-client.ts';
 import { GatewayService } from '../../../gen/switchyard/control/v1/gateways_pb.ts';
 import { KeyspaceService } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { findFreePorts } from '../servers/free-port.ts';
+import { startMariaDb } from '../servers/mariadb.ts';
 import { type PostgresOptions, type PostgresServer, startPostgres } from '../servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../servers/shop.ts';
 import { startTopologyServer } from '../servers/start-topology-server.ts';
@@ -12,6 +13,7 @@ import type { TopologyServer, TopologyServerKind } from '../servers/topology-ser
 import { waitUntil } from '../servers/wait-until.ts';
 import { ClusterProcess } from './cluster-process.ts';
 import { FreezableProxy } from './freezable-proxy.ts';
+import { MariaDbStore } from './mariadb-store.ts';
 import { PostgresStore } from './postgres-store.ts';
 import { controlConfig, gatewayConfig, processEnv } from './process-config.ts';
 import { SqliteStore } from './sqlite-store.ts';
@@ -150,8 +152,11 @@ async function startServers(options: ClusterOptions, stack: AsyncDisposableStack
   const scaleOf = (name: 'old' | 'new'): number | null => (name === 'old' ? (options.scale ?? 1) : null);
   const startStore = async (name: 'old' | 'new'): Promise<ClusterStore> => {
     const scale = scaleOf(name);
-    if (options.stores?.[name] === 'sqlite') return stack.use(await SqliteStore.create(name, scale));
-    const server = stack.use(await startPostgres({ name, durable: options.durable ?? false, ...options.postgres, ...log(`postgres-${name}`) }));
+    const kind = options.stores?.[name] ?? 'postgres';
+    const durable = options.durable ?? false;
+    if (kind === 'sqlite') return stack.use(await SqliteStore.create(name, scale));
+    if (kind === 'mariadb') return MariaDbStore.create(stack.use(await startMariaDb({ name, durable, ...log(`mariadb-${name}`) })), database, scale);
+    const server = stack.use(await startPostgres({ name, durable, ...options.postgres, ...log(`postgres-${name}`) }));
     await createShop(server, scale === null ? { tables: false, database } : { tables: true, scale, database });
     return new PostgresStore(server, database);
   };

@@ -1,7 +1,6 @@
 // What the harness tells the processes: the one file that knows their configuration.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ShardSchema } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
-import type { PostgresServer } from '../servers/postgres.ts';
 import { SHOP_LOGINS, type ShopRole } from '../servers/shop.ts';
 
 /** Every key of the cluster lies under `switchyard/<clusterName>/`. */
@@ -24,8 +23,12 @@ export function controlConfig(id: string, address: string, consul: string): Read
   return { id, cluster: clusterName, consul, listen: address, metrics: 'off' };
 }
 
-/** A database of a PostgreSQL server as a shard, with the three logins of `createShop`. */
-export function postgresShard(server: PostgresServer, database: string): MessageInitShape<typeof ShardSchema> {
-  const credential = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
-  return { kind: 'postgres', host: server.host, port: server.port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') };
-}
+/** A database of a server as a shard, with the three logins of the shop. */
+const serverShard =
+  (kind: 'postgres' | 'mariadb') =>
+  ({ host, port }: { readonly host: string; readonly port: number }, database: string): MessageInitShape<typeof ShardSchema> => {
+    const credential = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
+    return { kind, host, port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') };
+  };
+export const postgresShard = serverShard('postgres');
+export const mariadbShard = serverShard('mariadb');

@@ -2,7 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ShardSchema } from '../../../gen/switchyard/control/v1/keyspaces_pb.ts';
 
 /** What can be behind a keyspace of a test's cluster. */
-export const storeKinds = ['postgres', 'sqlite'] as const;
+export const storeKinds = ['postgres', 'mariadb', 'sqlite'] as const;
 export type StoreKind = (typeof storeKinds)[number];
 
 /** A real store with a cluster's tables, seen past Switchyard. */
