@@ -1,4 +1,4 @@
-import { type StoreKind, storeKinds } from '../../support/cluster/store.ts';
+import { allStoreKinds, type StoreKind } from '../../support/cluster/store.ts';
 import { type TopologyServerKind, topologyServerKinds } from '../../support/servers/topology-server.ts';
 import type { BenchOption } from '../bench.ts';
 
@@ -62,8 +62,8 @@ const sizes = {
 const { whole } = sizes;
 
 export const cutoverOptions: readonly BenchOption[] = [
-  { flags: '--source <kind>', summary: 'the store that the tables are in', default: 'postgres', choices: storeKinds },
-  { flags: '--target <kind>', summary: 'the store that they move to', default: 'postgres', choices: storeKinds },
+  { flags: '--source <kind>', summary: 'the store that the tables are in', default: 'postgres', choices: allStoreKinds },
+  { flags: '--target <kind>', summary: 'the store that they move to', default: 'postgres', choices: allStoreKinds },
   { flags: '--topo <kind>', summary: 'what holds the rules', default: 'consul', choices: topologyServerKinds },
   {
     flags: '--workload <kind>',
@@ -103,7 +103,7 @@ export function cutoverConfig(options: Readonly<Record<string, unknown>>): Cutov
   const broken = oneOf(safeguards, options.break);
   const disturbance = broken ?? oneOf(safeguards, options.disturb);
   const killConnections = options.killConnections === true || disturbance === 'request-id';
-  const [source, target] = [oneOf(storeKinds, options.source) ?? 'postgres', oneOf(storeKinds, options.target) ?? 'postgres'];
+  const [source, target] = [oneOf(allStoreKinds, options.source) ?? 'postgres', oneOf(allStoreKinds, options.target) ?? 'postgres'];
   if (killConnections && source !== 'postgres' && target !== 'postgres') throw new Error('--kill-connections needs a store with connections: give --source or --target postgres');
   return {
     source,

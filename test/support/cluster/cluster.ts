@@ -16,6 +16,7 @@ import { FreezableProxy } from './freezable-proxy.ts';
 import { MariaDbStore } from './mariadb-store.ts';
 import { PostgresStore } from './postgres-store.ts';
 import { controlConfig, gatewayConfig, processEnv } from './process-config.ts';
+import { RemoteStore } from './remote-store.ts';
 import { SqliteStore } from './sqlite-store.ts';
 import type { ClusterStore, StoreKind } from './store.ts';
 
@@ -149,11 +150,16 @@ interface Servers {
 export type LogOf = (name: string) => { readonly logFile?: string };
 
 async function startServers(options: ClusterOptions, stack: AsyncDisposableStack, log: LogOf): Promise<Servers> {
+  const directory = options.logDirectory;
   const scaleOf = (name: 'old' | 'new'): number | null => (name === 'old' ? (options.scale ?? 1) : null);
   const startStore = async (name: 'old' | 'new'): Promise<ClusterStore> => {
     const scale = scaleOf(name);
     const kind = options.stores?.[name] ?? 'postgres';
     const durable = options.durable ?? false;
+    if (kind === 'grpc' || kind === 'http') {
+      const logs = directory === undefined ? {} : { logDirectory: join(directory, `remote-${name}`) };
+      return stack.use(await RemoteStore.create(kind, name, { scale: options.scale ?? 1, durable, ...logs }, startCluster));
+    }
     if (kind === 'sqlite') return stack.use(await SqliteStore.create(name, scale));
     if (kind === 'mariadb') return MariaDbStore.create(stack.use(await startMariaDb({ name, durable, ...log(`mariadb-${name}`) })), database, scale);
     const server = stack.use(await startPostgres({ name, durable, ...options.postgres, ...log(`postgres-${name}`) }));

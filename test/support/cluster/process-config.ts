@@ -23,12 +23,14 @@ export function controlConfig(id: string, address: string, consul: string): Read
   return { id, cluster: clusterName, consul, listen: address, metrics: 'off' };
 }
 
+/** How a keyspace names the login of a role: the secret is in the environment of those processes that may have it. */
+export const credentialOf = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
+
 /** A database of a server as a shard, with the three logins of the shop. */
 const serverShard =
   (kind: 'postgres' | 'mariadb') =>
   ({ host, port }: { readonly host: string; readonly port: number }, database: string): MessageInitShape<typeof ShardSchema> => {
-    const credential = (role: ShopRole) => ({ user: SHOP_LOGINS[role].user, password: `env:${variables[role]}` });
-    return { kind, host, port, database, gateway: credential('gateway'), player: credential('player'), owner: credential('owner') };
+    return { kind, host, port, database, gateway: credentialOf('gateway'), player: credentialOf('player'), owner: credentialOf('owner') };
   };
 export const postgresShard = serverShard('postgres');
 export const mariadbShard = serverShard('mariadb');

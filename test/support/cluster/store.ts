@@ -3,7 +3,9 @@ import type { ShardSchema } from '../../../gen/switchyard/control/v1/keyspaces_p
 
 /** What can be behind a keyspace of a test's cluster. */
 export const storeKinds = ['postgres', 'mariadb', 'sqlite'] as const;
-export type StoreKind = (typeof storeKinds)[number];
+/** Behind a service as well: another cluster's PostgreSQL. */
+export const allStoreKinds = [...storeKinds, 'grpc', 'http'] as const;
+export type StoreKind = (typeof allStoreKinds)[number];
 
 /** A real store with a cluster's tables, seen past Switchyard. */
 export interface ClusterStore {
