@@ -100,7 +100,7 @@ export const WatchTablesResponseSchema: GenMessage<WatchTablesResponse> = /*@__P
  */
 export type Shard = Message<"switchyard.control.v1.Shard"> & {
   /**
-   * "postgres" or "sqlite"; "grpc" or "http": behind another service.
+   * "postgres", "mariadb" or "sqlite"; "grpc" or "http": behind another service.
    *
    * @generated from field: string kind = 1;
    */
