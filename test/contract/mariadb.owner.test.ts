@@ -484,6 +484,26 @@ describe('the gateway’s rights', () => {
     await gateway.end();
   });
 
+  test('begin with the fence’s, also of an account that is newer than the fence', async () => {
+    await using here = await place(SHOP);
+    await here.owner.install(never());
+    await server.sql('', `CREATE USER shop_gateway@'127.0.0.1' IDENTIFIED BY '${PASSWORD}'`);
+    try {
+      await here.grants();
+      const gateway = await connected('shop_gateway', here.database);
+      await gateway.query('SELECT * FROM switchyard_fence');
+      await gateway.end();
+      await here.admin(`REVOKE SELECT ON switchyard_fence FROM shop_gateway@'127.0.0.1'`);
+      await here.owner.claim(scope(['item']), 'source', never());
+      await here.owner.saveRights(scope(['item']), new Map([['item', ['SELECT']]]), never());
+      const again = await connected('shop_gateway', here.database);
+      await again.query('SELECT * FROM switchyard_fence');
+      await again.end();
+    } finally {
+      await server.sql('', `DROP USER shop_gateway@'127.0.0.1'`);
+    }
+  });
+
   test('are given to all accounts of its name, in a database with any name, and to named tables alone', async () => {
     await server.sql('', `CREATE USER shop_gateway@'127.0.0.1' IDENTIFIED BY '${PASSWORD}'`);
     const name = 'od`d "na\'me_%s %t\\';

@@ -1,6 +1,6 @@
 import { type ServerShard, type Shard, serverShard } from '../../../core/keyspace.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
-import { OWN_PREFIX } from '../names.ts';
+import { FENCE_TABLE, OWN_PREFIX } from '../names.ts';
 import { readOfAccounts } from './account-rights.ts';
 
 /** What the owner has on its database; with the right to give it on to gateway and player. */
@@ -61,6 +61,11 @@ ${forAccounts(player.user, [[`GRANT ${PLAYER_SERVER_RIGHTS.join(', ')} ON *.* TO
   -- A column of JSON is known by its check, and checks are shown only to who has some right on the whole database: this one lets nobody at any row.
 ${[gateway, player].map(({ user }) => forAccounts(user, [[`GRANT SHOW VIEW ON ${database}.* TO `, ACCOUNT]])).join('\n')}
 
+  -- An account that is newer than Switchyard's own tables must not read past the fence: that right comes first.
+  FOR each_table IN (SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(shard.database)} AND TABLE_NAME = ${quoteText(FENCE_TABLE)}) DO
+${forAccounts(gateway.user, [onTable(shard, 'SELECT')], '    ')}
+  END FOR;
+
   -- Rows of the tables, and of nothing else: the gateway has no right on Switchyard's own tables but those that the owner gives it.
   FOR each_table IN (SELECT TABLE_NAME AS name FROM information_schema.TABLES WHERE TABLE_SCHEMA = ${quoteText(shard.database)} AND TABLE_TYPE = 'BASE TABLE' AND ${selection(tables)} ORDER BY TABLE_NAME) DO
 ${forAccounts(player.user, [rowsOf(shard)], '    ')}
@@ -91,7 +96,8 @@ const partText = (part: Part): string => {
   return part === TABLE ? "CONCAT('`', REPLACE(each_table.name, '`', '``'), '`')" : quoteText(part);
 };
 
-const rowsOf = ({ database }: ServerShard): readonly Part[] => [`GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE ${quoteIdentifier(database)}.`, TABLE, ' TO ', ACCOUNT];
+const onTable = ({ database }: ServerShard, rights: string): readonly Part[] => [`GRANT ${rights} ON TABLE ${quoteIdentifier(database)}.`, TABLE, ' TO ', ACCOUNT];
+const rowsOf = (shard: ServerShard): readonly Part[] => onTable(shard, 'SELECT, INSERT, UPDATE, DELETE');
 
 function selection(tables: readonly string[]): string {
   if (tables.length === 0) return `LEFT(TABLE_NAME, ${OWN_PREFIX.length}) <> ${quoteText(OWN_PREFIX)}`;

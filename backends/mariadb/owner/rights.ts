@@ -1,6 +1,7 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
 import { quoteIdentifier } from '../connection.ts';
+import { FENCE_TABLE } from '../names.ts';
 import { type AccountRights, type Grantee, readAccountRights } from './account-rights.ts';
 import { type Preparing, presentTables, requireOwned } from './claims.ts';
 import { RIGHTS_TABLE } from './store-sql.ts';
@@ -26,6 +27,9 @@ export async function saveRights(preparing: Preparing, scope: FenceScope, saved:
   await requireOwned(client, { ...scope, tables: [...saved.keys()] }, 'any', signal);
   const rights = await readAccountRights(client, signal);
   const present = await presentTables(client, [...saved.keys()], signal);
+  // First: an account that may read a table and not its fence row would read past the fence.
+  for (const account of rights.accounts(shard.gateway.user))
+    if (!mayDo(rights, account, FENCE_TABLE, 'SELECT')) await client.command(`GRANT SELECT ON ${FENCE_TABLE} TO ${account.text}`, signal);
   for (const [table, names] of saved) {
     const put = `INSERT INTO ${RIGHTS_TABLE} (table_name, privileges) VALUES (?, ?) ON DUPLICATE KEY UPDATE privileges = VALUES(privileges)`;
     await client.query(put, [table, names.join(',')], signal);
