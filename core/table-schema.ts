@@ -1,4 +1,5 @@
 import type { ColumnKind, ScalarKind } from './cell.ts';
+import type { ColumnLimits } from './column-limits.ts';
 import { SwitchyardError } from './switchyard-error.ts';
 
 export interface ColumnSchema {
@@ -22,6 +23,8 @@ export interface ColumnSchema {
    * speaks against it.
    */
   readonly ownWay?: string;
+  /** What the column does not hold of its kind. Without meaning between stores of one kind. Left out: it holds everything. */
+  readonly limits?: ColumnLimits;
 }
 
 /** Whether only the store gives the column its values, as callers see it. */

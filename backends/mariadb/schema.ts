@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema, UniqueKey } from '../../core/table-schema.ts';
+import { limitsOf } from './limits.ts';
 import { isOwnTable, OWN_PREFIX } from './names.ts';
 import { ownWay } from './own-way.ts';
 import type { ValueRow } from './session.ts';
@@ -90,7 +91,10 @@ function tableFromFacts(table: string, columnRows: readonly ValueRow[], keyRows:
   const inKeys = new Set(keys.flatMap((key) => key.columns));
   return {
     ...shape,
-    columns: columns.map((column) => ({ ...column, ...ownWay(table, column, inKeys.has(column.name)) })),
+    columns: columns.map((column) => {
+      const limits = limitsOf(column);
+      return { ...column, ...ownWay(table, column, inKeys.has(column.name)), ...(limits === null ? {} : { limits }) };
+    }),
     fingerprint: createHash('sha256').update(JSON.stringify(shape)).digest('hex').slice(0, 32),
   };
 }

@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { ScalarKind } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema, UniqueKey } from '../../core/table-schema.ts';
+import { limitsOf } from './limits.ts';
 import { ownWay } from './own-way.ts';
 
 /** Names of the tables that could be served, in order: ordinary or partitioned, in `public`, with a primary key. One text column. */
@@ -148,6 +149,7 @@ export function tableFromFacts(table: string, json: string): TableSchema {
     ...shape,
     columns: columns.map((column, at) => ({
       ...column,
+      ...limits(columnFacts[at]?.stored ?? column.nativeType),
       ...storedType(columnFacts[at]?.stored ?? null),
       ...ownWay(table, column, { domain: columnFacts[at]?.domain === true, base: columnFacts[at]?.base ?? 0, inKey: inKeys.has(column.name) }),
     })),
@@ -156,6 +158,11 @@ export function tableFromFacts(table: string, json: string): TableSchema {
       .digest('hex')
       .slice(0, 32),
   };
+}
+
+function limits(stored: string): Pick<ColumnSchema, 'limits'> {
+  const found = limitsOf(stored);
+  return found === null ? {} : { limits: found };
 }
 
 const storedType = (stored: string | null): Pick<ColumnSchema, 'storedType'> => (stored === null ? {} : { storedType: stored });

@@ -3,6 +3,7 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema, UniqueKey } from '../../core/table-schema.ts';
 import { betterType, declaredType } from './column-types.ts';
 import type { Connection, SqlRow } from './connection.ts';
+import { limitsOf } from './limits.ts';
 
 /** Tables of our own, in the same file. */
 export const OWN_PREFIX = 'switchyard_';
@@ -82,7 +83,7 @@ export function describeFully(connection: Connection, table: string): DescribedT
     .update(JSON.stringify([shape, rowidColumn, withoutRowid, strict, keyCollations, uniqueIndexes.map((index) => index.columns)]))
     .digest('hex')
     .slice(0, 32);
-  const marked = columns.map((column) => withOwnWay(column, indexes));
+  const marked = columns.map((column) => withLimits(withOwnWay(column, indexes)));
   return { schema: { ...shape, columns: marked, fingerprint }, rowidColumn, withoutRowid, strict, keyCollations };
 }
 
@@ -128,6 +129,11 @@ function withOwnWay(column: ColumnSchema, indexes: readonly IndexFacts[]): Colum
   const collation = parts.find((part) => part.name === column.name && part.collation !== 'BINARY')?.collation;
   if (collation === undefined) return column;
   return { ...column, ownWay: `is part of a key with the collation ${collation}, which takes different texts for equal: make the key anew with COLLATE BINARY` };
+}
+
+function withLimits(column: ColumnSchema): ColumnSchema {
+  const limits = limitsOf(column, (declaredType(column.nativeType)?.modifiers.length ?? 0) > 0);
+  return limits === null ? column : { ...column, limits };
 }
 
 function refuseType(connection: Connection, table: string, [type]: SqlRow): void {

@@ -1,8 +1,9 @@
 import type { ScalarKind } from '../../core/cell.ts';
+import type { ColumnLimits, Length } from '../../core/column-limits.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { type ColumnSchema, isGiven, type TableSchema, type UniqueKey } from '../../core/table-schema.ts';
 import { type Column as WireColumn, ColumnKind as WireKind, type UniqueKey as WireUniqueKey } from '../../gen/switchyard/data/v1/value_pb.ts';
-import type { TableSchema as WireSchema, TableShape } from '../../gen/switchyard/store/v1/common_pb.ts';
+import type { ColumnLimits as WireLimits, Length as WireLength, TableSchema as WireSchema, TableShape } from '../../gen/switchyard/store/v1/common_pb.ts';
 import { kindOfWire, wireKinds } from './column-kind.ts';
 
 /** A column as callers of the data API see it. */
@@ -29,6 +30,7 @@ export const schemaMessage = (schema: TableSchema, storeKind: string): WireSchem
     storedType: column.storedType ?? '',
     ownWay: column.ownWay ?? '',
     numbered: column.numbered === true,
+    ...(column.limits === undefined ? {} : { limits: limitsMessage(column.limits) }),
   })),
   primaryKey: [...schema.primaryKey],
   uniqueKeys: schema.uniqueKeys.map(uniqueKeyMessage),
@@ -52,7 +54,7 @@ export function schemaFromMessage(message: WireSchema): TableSchema {
 export function columnFromMessage(
   table: string,
   column: WireColumn | undefined,
-  more: { readonly storedType: string; readonly ownWay: string; readonly numbered: boolean },
+  more: { readonly storedType: string; readonly ownWay: string; readonly numbered: boolean; readonly limits?: WireLimits | undefined },
 ): ColumnSchema {
   const kind = column === undefined ? null : kindOfWire(column.kind);
   const elementKind = kind === 'array' && column !== undefined ? kindOfWire(column.elementKind) : undefined;
@@ -73,6 +75,34 @@ export function columnFromMessage(
     ...(elementKind === undefined ? {} : { elementKind: elementKind satisfies ScalarKind }),
     ...(more.storedType === '' ? {} : { storedType: more.storedType }),
     ...(more.ownWay === '' ? {} : { ownWay: more.ownWay }),
+    ...(more.limits === undefined ? {} : { limits: limitsFromMessage(more.limits) }),
+  };
+}
+
+const lengthMessage = ({ most, exactly }: Length): WireLength => ({ $typeName: 'switchyard.store.v1.Length', most: BigInt(most), exactly });
+const lengthFromMessage = ({ most, exactly }: WireLength): Length => ({ most: Number(most), exactly });
+
+const limitsMessage = ({ characters, bytes, noBlankAtEnd, least, most, without = [] }: ColumnLimits): WireLimits => ({
+  $typeName: 'switchyard.store.v1.ColumnLimits',
+  ...(characters === undefined ? {} : { characters: lengthMessage(characters) }),
+  ...(bytes === undefined ? {} : { bytes: lengthMessage(bytes) }),
+  noBlankAtEnd: noBlankAtEnd === true,
+  least: least ?? '',
+  most: most ?? '',
+  withoutNan: without.includes('NaN'),
+  withoutNegativeZero: without.includes('-0'),
+  withoutInfinity: without.includes('infinity'),
+});
+
+function limitsFromMessage({ characters, bytes, noBlankAtEnd, least, most, withoutNan, withoutNegativeZero, withoutInfinity }: WireLimits): ColumnLimits {
+  const without = [withoutNan ? (['NaN'] as const) : [], withoutNegativeZero ? (['-0'] as const) : [], withoutInfinity ? (['infinity'] as const) : []].flat();
+  return {
+    ...(characters === undefined ? {} : { characters: lengthFromMessage(characters) }),
+    ...(bytes === undefined ? {} : { bytes: lengthFromMessage(bytes) }),
+    ...(noBlankAtEnd ? { noBlankAtEnd } : {}),
+    ...(least === '' ? {} : { least }),
+    ...(most === '' ? {} : { most }),
+    ...(without.length === 0 ? {} : { without }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ScalarKind } from '../../../core/cell.ts';
+import { limitCondition, type LimitWords } from '../../../core/column-limits.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { decimalModifiers, isNumbered, requirePortable, requireUnfilled, unlike } from '../../portable-table.ts';
@@ -46,7 +47,7 @@ export function portableStatement(definition: Pick<TableDefinition, 'schema' | '
   const keys = [
     `PRIMARY KEY ${list(table.primaryKey)}`,
     ...table.uniqueKeys.map((unique) => `UNIQUE KEY ${quoteIdentifier(unique.name)} ${list(unique.columns)}`),
-    ...table.columns.flatMap(lengthCheck),
+    ...table.columns.flatMap(valueCheck),
   ];
   return `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin`;
 }
@@ -116,16 +117,20 @@ const fixedBytes = (column: ColumnSchema): number =>
 
 const unit = ({ kind }: ColumnSchema): number => (kind === 'text' ? CHARACTER_BYTES : 1);
 
-/** PostgreSQL's, which is one of characters and is kept; to SQLite the length of a type means nothing. */
-function ownLength({ kind, nativeType }: ColumnSchema): number | null {
-  const [, length] = /^(?:character|character varying)\((\d+)\)$/.exec(nativeType) ?? [];
-  return kind === 'text' && length !== undefined ? Number(length) : null;
+/** In characters; of a type whose length is one of bytes there is none. */
+const ownLength = ({ kind, limits }: ColumnSchema): number | null => (kind === 'text' ? limits?.characters : limits?.bytes)?.most ?? null;
+
+/** Keeps out what the other kind could not take back: else a write that nobody refuses would end the way back. */
+function valueCheck(column: ColumnSchema, at: number): readonly string[] {
+  const condition = limitCondition(column, quoteIdentifier(column.name), words);
+  return condition === null ? [] : [`CONSTRAINT ${quoteIdentifier(`${CHECK_PREFIX}${at + 1}`)} CHECK (${condition})`];
 }
 
-/** A text that the other engine would pad or refuse is refused here already: else the way back would not bring the same rows. */
-function lengthCheck(column: ColumnSchema, at: number): readonly string[] {
-  const length = ownLength(column);
-  if (length === null) return [];
-  const operator = column.nativeType.startsWith('character(') ? '=' : '<=';
-  return [`CONSTRAINT ${quoteIdentifier(`${CHECK_PREFIX}${at + 1}`)} CHECK (char_length(${quoteIdentifier(column.name)}) ${operator} ${length})`];
-}
+/** There is no NaN, no infinity and no −0, and days and times reach no further than those of any other kind. */
+const words: LimitWords = {
+  length: (unit, _, name) => (unit === 'characters' ? `char_length(${name})` : `octet_length(${name})`),
+  noBlankAtEnd: (name) => `right(${name}, 1) <> ' '`,
+  bound: ({ kind }, text) => (kind === 'date' || kind === 'timestamp' || kind === 'timestamptz' ? null : text),
+  isInfinite: () => null,
+  without: () => null,
+};

@@ -1,4 +1,5 @@
 import type { ScalarKind } from '../../../core/cell.ts';
+import { limitCondition, type LimitWords, type NoNumber } from '../../../core/column-limits.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { decimalModifiers, isNumbered, requirePortable, requireUnfilled, unlike } from '../../portable-table.ts';
@@ -49,28 +50,21 @@ export const CHECK_PREFIX = 'switchyard_exact_';
 
 /** Keeps out what the other kind could not take back: else a write that nobody refuses would end the way back. */
 function valueCheck(column: ColumnSchema, at: number): readonly string[] {
-  const name = quoteIdentifier(column.name);
-  const condition = exactValues(column, name);
+  const condition = limitCondition(column, quoteIdentifier(column.name), words);
   return condition === null ? [] : [`CONSTRAINT ${quoteIdentifier(`${CHECK_PREFIX}${at + 1}`)} CHECK (${condition})`];
 }
 
-/** Years are 0000 (1 BC) to 9999 there. */
-function exactValues(column: ColumnSchema, name: string): string | null {
-  const within = (type: string, zone: string): string =>
-    `${name} IN ('-infinity', 'infinity') OR ${name} >= ${type} '0001-01-01${zone} BC' AND ${name} < ${type} '10000-01-01${zone}'`;
-  switch (column.kind) {
-    case 'float32':
-    case 'float64':
-      return `${name}::text NOT IN ('NaN', '-0')`;
-    case 'decimal':
-      return decimalModifiers(column) === '' ? null : `${name}::text NOT IN ('NaN', 'Infinity', '-Infinity')`;
-    case 'date':
-      return within('date', '');
-    case 'timestamp':
-      return within('timestamp', ' 00:00:00');
-    case 'timestamptz':
-      return within('timestamptz', ' 00:00:00+00');
-    default:
-      return null;
-  }
-}
+const noNumbers: Readonly<Record<NoNumber, readonly string[]>> = { NaN: ["'NaN'"], '-0': ["'-0'"], infinity: ["'Infinity'", "'-Infinity'"] };
+
+const words: LimitWords = {
+  length: (unit, _, name) => (unit === 'characters' ? `char_length(${name})` : `octet_length(${name})`),
+  noBlankAtEnd: (name) => `right(${name}, 1) <> ' '`,
+  bound: ({ kind }, text) => {
+    if (kind !== 'date' && kind !== 'timestamp' && kind !== 'timestamptz') return text;
+    // The year 0000 is 1 BC here.
+    const [day, era] = text.startsWith('0000-') ? [`0001${text.slice(4)}`, ' BC'] : [text, ''];
+    return `${kind} '${day}${kind === 'timestamptz' ? '+00' : ''}${era}'`;
+  },
+  isInfinite: (_, name) => `${name} IN ('-infinity', 'infinity')`,
+  without: (_, name, without) => `${name}::text NOT IN (${without.flatMap((each) => noNumbers[each]).join(', ')})`,
+};

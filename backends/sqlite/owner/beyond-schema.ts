@@ -1,4 +1,5 @@
 import type { Connection } from '../connection.ts';
+import { CHECK_PREFIX } from './portable.ts';
 
 /** What the file keeps of a table's rows beside their columns and keys; see `TableDefinition.more`. */
 export function beyondSchema(connection: Connection, table: string): readonly string[] {
@@ -21,13 +22,18 @@ export function beyondSchema(connection: Connection, table: string): readonly st
 /** Names in quotes, texts and comments: whatever stands in them is no word of the definition. */
 const quotedParts = /'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g;
 
+/** Before a CHECK that a move has made. */
+const isExactCheck = new RegExp(`CONSTRAINT "${CHECK_PREFIX}\\d+" $`);
+
 /** The CHECKs of a CREATE TABLE statement, each with its condition. */
 export function checksOf(sql: string): readonly string[] {
   const masked = sql.replaceAll(quotedParts, (part) => '_'.repeat(part.length));
-  return [...masked.matchAll(/(?<![\w$])CHECK\s*\(/gi)].map(({ index, 0: begin }) => {
-    let depth = 1;
-    let at = index + begin.length;
-    for (; at < masked.length && depth > 0; at += 1) depth += masked[at] === '(' ? 1 : masked[at] === ')' ? -1 : 0;
-    return sql.slice(index, at).replaceAll(/\s+/g, ' ');
-  });
+  return [...masked.matchAll(/(?<![\w$])CHECK\s*\(/gi)]
+    .filter(({ index }) => !isExactCheck.test(sql.slice(0, index)))
+    .map(({ index, 0: begin }) => {
+      let depth = 1;
+      let at = index + begin.length;
+      for (; at < masked.length && depth > 0; at += 1) depth += masked[at] === '(' ? 1 : masked[at] === ')' ? -1 : 0;
+      return sql.slice(index, at).replaceAll(/\s+/g, ' ');
+    });
 }

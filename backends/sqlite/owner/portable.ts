@@ -1,4 +1,5 @@
 import type { ScalarKind } from '../../../core/cell.ts';
+import { limitCondition, type LimitWords } from '../../../core/column-limits.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { decimalModifiers, isNumbered, requirePortable, requireUnfilled, unlike } from '../../portable-table.ts';
@@ -38,6 +39,7 @@ export function portableStatement(definition: Pick<TableDefinition, 'schema' | '
   const keys = [
     ...(table.columns.some((column) => isNumbered(table, column)) ? [] : [`PRIMARY KEY ${list(table.primaryKey)}`]),
     ...table.uniqueKeys.map((unique) => `CONSTRAINT ${quoteIdentifier(unique.name)} UNIQUE ${list(unique.columns)}`),
+    ...table.columns.flatMap(valueCheck),
   ];
   return `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n)`;
 }
@@ -45,12 +47,23 @@ export function portableStatement(definition: Pick<TableDefinition, 'schema' | '
 function columnText(table: TableSchema, column: ColumnSchema): string {
   if (column.kind === 'array') throw unlike(table, column, 'is an array, which SQLite has not');
   requireUnfilled(table, column);
-  return `${quoteIdentifier(column.name)} ${declaredTypes[column.kind]}${decimalModifiers(column)}${column.nullable ? '' : ' NOT NULL'}${lengthCheck(column)}`;
+  return `${quoteIdentifier(column.name)} ${declaredTypes[column.kind]}${decimalModifiers(column)}${column.nullable ? '' : ' NOT NULL'}`;
 }
 
-/** A text that the other engine would pad or refuse is refused here already: else the way back would not bring the same rows. */
-function lengthCheck({ name, kind, nativeType }: ColumnSchema): string {
-  const [, type, length] = /^(character|character varying)\((\d+)\)$/.exec(nativeType) ?? [];
-  if (kind !== 'text' || length === undefined) return '';
-  return ` CHECK (length(${quoteIdentifier(name)}) ${type === 'character' ? '=' : '<='} ${length})`;
+/** Begins the names of checks that are no rules of the application's. */
+export const CHECK_PREFIX = 'switchyard_exact_';
+
+/** Keeps out what the other kind could not take back: else a write that nobody refuses would end the way back. */
+function valueCheck(column: ColumnSchema, at: number): readonly string[] {
+  const condition = limitCondition(column, quoteIdentifier(column.name), words);
+  return condition === null ? [] : [`CONSTRAINT ${quoteIdentifier(`${CHECK_PREFIX}${at + 1}`)} CHECK (${condition})`];
 }
+
+/** Texts of days and times are in the order of their values, with "-infinity" in front and "infinity" behind. There is no NaN and no −0, and a decimal of a size is a number. */
+const words: LimitWords = {
+  length: (unit, { kind }, name) => (unit === 'characters' || kind === 'bytes' ? `length(${name})` : `length(CAST(${name} AS BLOB))`),
+  noBlankAtEnd: (name) => `substr(${name}, -1) <> ' '`,
+  bound: ({ kind }, text) => (kind === 'date' || kind === 'timestamp' || kind === 'timestamptz' ? `'${text}${kind === 'timestamptz' ? 'Z' : ''}'` : text),
+  isInfinite: (_, name) => `${name} IN ('-infinity', 'infinity')`,
+  without: ({ kind }, name, without) => (kind !== 'decimal' && without.includes('infinity') ? `abs(${name}) < 9e999` : null),
+};

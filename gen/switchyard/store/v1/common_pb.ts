@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/store/v1/common.proto.
  */
 export const file_switchyard_store_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("CiBzd2l0Y2h5YXJkL3N0b3JlL3YxL2NvbW1vbi5wcm90bxITc3dpdGNoeWFyZC5zdG9yZS52MSIwCgpUYWJsZVNoYXBlEg0KBXRhYmxlGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIrsBCgtUYWJsZVNjaGVtYRIMCgRuYW1lGAEgASgJEiwKB2NvbHVtbnMYAiADKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbhITCgtwcmltYXJ5X2tleRgDIAMoCRIyCgt1bmlxdWVfa2V5cxgEIAMoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5VbmlxdWVLZXkSEwoLZmluZ2VycHJpbnQYBSABKAkSEgoKc3RvcmVfa2luZBgGIAEoCSJsCgZDb2x1bW4SKgoGY29sdW1uGAEgASgLMhouc3dpdGNoeWFyZC5kYXRhLnYxLkNvbHVtbhITCgtzdG9yZWRfdHlwZRgCIAEoCRIPCgdvd25fd2F5GAMgASgJEhAKCG51bWJlcmVkGAQgASgIIjIKBUNlbGxzEikKBnZhbHVlcxgBIAMoCzIZLnN3aXRjaHlhcmQuZGF0YS52MS5WYWx1ZSJICgpOYW1lZENlbGxzEg8KB2NvbHVtbnMYASADKAkSKQoGdmFsdWVzGAIgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIowBCghGZW5jZVJvdxINCgV0YWJsZRgBIAEoCRIuCgVzdGF0ZRgCIAEoDjIfLnN3aXRjaHlhcmQuc3RvcmUudjEuRmVuY2VTdGF0ZRIPCgdhdHRlbXB0GAMgASgDEgwKBHBlZXIYBCABKAkSFQoId29ya2Zsb3cYBSABKAlIAIgBAUILCglfd29ya2Zsb3ciOgoKU3RyZWFtU3BlYxIKCgJpZBgBIAEoCRIQCgh3b3JrZmxvdxgCIAEoCRIOCgZ0YWJsZXMYAyADKAkidgoNUmVxdWVzdFJlY29yZBIOCgZjYWxsZXIYASABKAkSCgoCaWQYAiABKAkSDQoFdGFibGUYAyABKAkSDgoGZGlnZXN0GAQgASgJEg4KBnJlc3VsdBgFIAEoDBIaChJyZWNvcmRlZF9hdF9taWNyb3MYBiABKAMi8gQKC0NoYW5nZUV2ZW50EjkKBmluc2VydBgBIAEoCzInLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2hhbmdlRXZlbnQuSW5zZXJ0SAASOQoGdXBkYXRlGAIgASgLMicuc3dpdGNoeWFyZC5zdG9yZS52MS5DaGFuZ2VFdmVudC5VcGRhdGVIABI5CgZkZWxldGUYAyABKAsyJy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LkRlbGV0ZUgAEj0KCHRydW5jYXRlGAQgASgLMikuc3dpdGNoeWFyZC5zdG9yZS52MS5DaGFuZ2VFdmVudC5UcnVuY2F0ZUgAEhAKBm1hcmtlchgFIAEoA0gAEhMKCXdhdGVybWFyaxgGIAEoA0gAEjUKB3JlcXVlc3QYByABKAsyIi5zd2l0Y2h5YXJkLnN0b3JlLnYxLlJlcXVlc3RSZWNvcmRIABpACgZJbnNlcnQSDQoFdGFibGUYASABKAkSJwoDcm93GAIgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxptCgZVcGRhdGUSDQoFdGFibGUYASABKAkSJwoDcm93GAIgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxIrCgdvbGRfa2V5GAMgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxpACgZEZWxldGUSDQoFdGFibGUYASABKAkSJwoDa2V5GAIgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxoaCghUcnVuY2F0ZRIOCgZ0YWJsZXMYASADKAlCBgoEa2luZCJ9Cg9UYWJsZURlZmluaXRpb24SMAoGc2NoZW1hGAEgASgLMiAuc3dpdGNoeWFyZC5zdG9yZS52MS5UYWJsZVNjaGVtYRIMCgRtb3JlGAIgAygJEhMKC25hdGl2ZV9raW5kGAMgASgJEhUKDW5hdGl2ZV9kZXRhaWwYBCABKAkiuAYKDldyaXRlT3BlcmF0aW9uEg0KBXRhYmxlGAEgASgJEjwKBmluc2VydBgCIAEoCzIqLnN3aXRjaHlhcmQuc3RvcmUudjEuV3JpdGVPcGVyYXRpb24uSW5zZXJ0SAASPAoGdXBzZXJ0GAMgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5VcHNlcnRIABI8CgZ1cGRhdGUYBCABKAsyKi5zd2l0Y2h5YXJkLnN0b3JlLnYxLldyaXRlT3BlcmF0aW9uLlVwZGF0ZUgAEjwKBmRlbGV0ZRgFIAEoCzIqLnN3aXRjaHlhcmQuc3RvcmUudjEuV3JpdGVPcGVyYXRpb24uRGVsZXRlSAAaSQoGSW5zZXJ0EiwKA3JvdxgBIAEoCzIfLnN3aXRjaHlhcmQuc3RvcmUudjEuTmFtZWRDZWxscxIRCglyZXR1cm5pbmcYAiADKAkaewoGVXBzZXJ0EiwKA3JvdxgBIAEoCzIfLnN3aXRjaHlhcmQuc3RvcmUudjEuTmFtZWRDZWxscxIwCgxwcmVjb25kaXRpb24YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhEKCXJldHVybmluZxgDIAMoCRrSAQoGVXBkYXRlEicKA2tleRgBIAEoCzIaLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2VsbHMSLAoDc2V0GAIgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEiwKA2FkZBgDIAEoCzIfLnN3aXRjaHlhcmQuc3RvcmUudjEuTmFtZWRDZWxscxIwCgxwcmVjb25kaXRpb24YBCABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhEKCXJldHVybmluZxgFIAMoCRp6CgZEZWxldGUSJwoDa2V5GAEgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxIwCgxwcmVjb25kaXRpb24YAiABKAsyGi5zd2l0Y2h5YXJkLmRhdGEudjEuRmlsdGVyEhUKDWFsbG93X21pc3NpbmcYAyABKAhCBgoEa2luZCJFCgtXcml0ZVJlc3VsdBINCgVmb3VuZBgBIAEoCBInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzKqEBCgpGZW5jZVN0YXRlEhsKF0ZFTkNFX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQRkVOQ0VfU1RBVEVfT1BFThABEhYKEkZFTkNFX1NUQVRFX0ZST1pFThACEhYKEkZFTkNFX1NUQVRFX1NFQUxFRBADEhYKEkZFTkNFX1NUQVRFX0NMT1NFRBAEEhgKFEZFTkNFX1NUQVRFX1JFQURBQkxFEAUqvgEKCkFuc3dlckZvcm0SGwoXQU5TV0VSX0ZPUk1fVU5TUEVDSUZJRUQQABIWChJBTlNXRVJfRk9STV9JTlNFUlQQARIbChdBTlNXRVJfRk9STV9JTlNFUlRfTUFOWRACEhYKEkFOU1dFUl9GT1JNX1VQU0VSVBADEhYKEkFOU1dFUl9GT1JNX1VQREFURRAEEhYKEkFOU1dFUl9GT1JNX0RFTEVURRAFEhYKEkFOU1dFUl9GT1JNX01VVEFURRAGYgZwcm90bzM", [file_switchyard_data_v1_data_service, file_switchyard_data_v1_value]);
+  fileDesc("CiBzd2l0Y2h5YXJkL3N0b3JlL3YxL2NvbW1vbi5wcm90bxITc3dpdGNoeWFyZC5zdG9yZS52MSIwCgpUYWJsZVNoYXBlEg0KBXRhYmxlGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIrsBCgtUYWJsZVNjaGVtYRIMCgRuYW1lGAEgASgJEiwKB2NvbHVtbnMYAiADKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbhITCgtwcmltYXJ5X2tleRgDIAMoCRIyCgt1bmlxdWVfa2V5cxgEIAMoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5VbmlxdWVLZXkSEwoLZmluZ2VycHJpbnQYBSABKAkSEgoKc3RvcmVfa2luZBgGIAEoCSKfAQoGQ29sdW1uEioKBmNvbHVtbhgBIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5Db2x1bW4SEwoLc3RvcmVkX3R5cGUYAiABKAkSDwoHb3duX3dheRgDIAEoCRIQCghudW1iZXJlZBgEIAEoCBIxCgZsaW1pdHMYBSABKAsyIS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbkxpbWl0cyLvAQoMQ29sdW1uTGltaXRzEi8KCmNoYXJhY3RlcnMYASABKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkxlbmd0aBIqCgVieXRlcxgCIAEoCzIbLnN3aXRjaHlhcmQuc3RvcmUudjEuTGVuZ3RoEhcKD25vX2JsYW5rX2F0X2VuZBgDIAEoCBINCgVsZWFzdBgEIAEoCRIMCgRtb3N0GAUgASgJEhMKC3dpdGhvdXRfbmFuGAYgASgIEh0KFXdpdGhvdXRfbmVnYXRpdmVfemVybxgHIAEoCBIYChB3aXRob3V0X2luZmluaXR5GAggASgIIicKBkxlbmd0aBIMCgRtb3N0GAEgASgDEg8KB2V4YWN0bHkYAiABKAgiMgoFQ2VsbHMSKQoGdmFsdWVzGAEgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIkgKCk5hbWVkQ2VsbHMSDwoHY29sdW1ucxgBIAMoCRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUijAEKCEZlbmNlUm93Eg0KBXRhYmxlGAEgASgJEi4KBXN0YXRlGAIgASgOMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5GZW5jZVN0YXRlEg8KB2F0dGVtcHQYAyABKAMSDAoEcGVlchgEIAEoCRIVCgh3b3JrZmxvdxgFIAEoCUgAiAEBQgsKCV93b3JrZmxvdyI6CgpTdHJlYW1TcGVjEgoKAmlkGAEgASgJEhAKCHdvcmtmbG93GAIgASgJEg4KBnRhYmxlcxgDIAMoCSJ2Cg1SZXF1ZXN0UmVjb3JkEg4KBmNhbGxlchgBIAEoCRIKCgJpZBgCIAEoCRINCgV0YWJsZRgDIAEoCRIOCgZkaWdlc3QYBCABKAkSDgoGcmVzdWx0GAUgASgMEhoKEnJlY29yZGVkX2F0X21pY3JvcxgGIAEoAyLyBAoLQ2hhbmdlRXZlbnQSOQoGaW5zZXJ0GAEgASgLMicuc3dpdGNoeWFyZC5zdG9yZS52MS5DaGFuZ2VFdmVudC5JbnNlcnRIABI5CgZ1cGRhdGUYAiABKAsyJy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlVwZGF0ZUgAEjkKBmRlbGV0ZRgDIAEoCzInLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2hhbmdlRXZlbnQuRGVsZXRlSAASPQoIdHJ1bmNhdGUYBCABKAsyKS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlRydW5jYXRlSAASEAoGbWFya2VyGAUgASgDSAASEwoJd2F0ZXJtYXJrGAYgASgDSAASNQoHcmVxdWVzdBgHIAEoCzIiLnN3aXRjaHlhcmQuc3RvcmUudjEuUmVxdWVzdFJlY29yZEgAGkAKBkluc2VydBINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGm0KBlVwZGF0ZRINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEisKB29sZF9rZXkYAyABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGkAKBkRlbGV0ZRINCgV0YWJsZRgBIAEoCRInCgNrZXkYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGhoKCFRydW5jYXRlEg4KBnRhYmxlcxgBIAMoCUIGCgRraW5kIn0KD1RhYmxlRGVmaW5pdGlvbhIwCgZzY2hlbWEYASABKAsyIC5zd2l0Y2h5YXJkLnN0b3JlLnYxLlRhYmxlU2NoZW1hEgwKBG1vcmUYAiADKAkSEwoLbmF0aXZlX2tpbmQYAyABKAkSFQoNbmF0aXZlX2RldGFpbBgEIAEoCSK4BgoOV3JpdGVPcGVyYXRpb24SDQoFdGFibGUYASABKAkSPAoGaW5zZXJ0GAIgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5JbnNlcnRIABI8CgZ1cHNlcnQYAyABKAsyKi5zd2l0Y2h5YXJkLnN0b3JlLnYxLldyaXRlT3BlcmF0aW9uLlVwc2VydEgAEjwKBnVwZGF0ZRgEIAEoCzIqLnN3aXRjaHlhcmQuc3RvcmUudjEuV3JpdGVPcGVyYXRpb24uVXBkYXRlSAASPAoGZGVsZXRlGAUgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5EZWxldGVIABpJCgZJbnNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEhEKCXJldHVybmluZxgCIAMoCRp7CgZVcHNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAMgAygJGtIBCgZVcGRhdGUSJwoDa2V5GAEgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxIsCgNzZXQYAiABKAsyHy5zd2l0Y2h5YXJkLnN0b3JlLnYxLk5hbWVkQ2VsbHMSLAoDYWRkGAMgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAUgAygJGnoKBkRlbGV0ZRInCgNrZXkYASABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgDIAEoCEIGCgRraW5kIkUKC1dyaXRlUmVzdWx0Eg0KBWZvdW5kGAEgASgIEicKA3JvdxgCIAEoCzIaLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2VsbHMqoQEKCkZlbmNlU3RhdGUSGwoXRkVOQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBGRU5DRV9TVEFURV9PUEVOEAESFgoSRkVOQ0VfU1RBVEVfRlJPWkVOEAISFgoSRkVOQ0VfU1RBVEVfU0VBTEVEEAMSFgoSRkVOQ0VfU1RBVEVfQ0xPU0VEEAQSGAoURkVOQ0VfU1RBVEVfUkVBREFCTEUQBSq+AQoKQW5zd2VyRm9ybRIbChdBTlNXRVJfRk9STV9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNX0lOU0VSVBABEhsKF0FOU1dFUl9GT1JNX0lOU0VSVF9NQU5ZEAISFgoSQU5TV0VSX0ZPUk1fVVBTRVJUEAMSFgoSQU5TV0VSX0ZPUk1fVVBEQVRFEAQSFgoSQU5TV0VSX0ZPUk1fREVMRVRFEAUSFgoSQU5TV0VSX0ZPUk1fTVVUQVRFEAZiBnByb3RvMw", [file_switchyard_data_v1_data_service, file_switchyard_data_v1_value]);
 
 /**
  * Names a table's shape, which both ends have from the serving one's description: rows travel as cells in the order of its columns.
@@ -121,6 +121,13 @@ export type Column = Message<"switchyard.store.v1.Column"> & {
    * @generated from field: bool numbered = 4;
    */
   numbered: boolean;
+
+  /**
+   * What the column does not hold of its kind.
+   *
+   * @generated from field: switchyard.store.v1.ColumnLimits limits = 5;
+   */
+  limits?: ColumnLimits | undefined;
 };
 
 /**
@@ -129,6 +136,90 @@ export type Column = Message<"switchyard.store.v1.Column"> & {
  */
 export const ColumnSchema: GenMessage<Column> = /*@__PURE__*/
   messageDesc(file_switchyard_store_v1_common, 2);
+
+/**
+ * In terms that a store of any kind can check.
+ *
+ * @generated from message switchyard.store.v1.ColumnLimits
+ */
+export type ColumnLimits = Message<"switchyard.store.v1.ColumnLimits"> & {
+  /**
+   * Of a text, in code points.
+   *
+   * @generated from field: switchyard.store.v1.Length characters = 1;
+   */
+  characters?: Length | undefined;
+
+  /**
+   * Of bytes, or of a text in UTF-8.
+   *
+   * @generated from field: switchyard.store.v1.Length bytes = 2;
+   */
+  bytes?: Length | undefined;
+
+  /**
+   * A text must not end with a blank.
+   *
+   * @generated from field: bool no_blank_at_end = 3;
+   */
+  noBlankAtEnd: boolean;
+
+  /**
+   * Smallest and largest value, as a text; empty: none. "YYYY-MM-DD" of a date, "YYYY-MM-DD HH:MM:SS.ffffff" of a timestamp.
+   *
+   * @generated from field: string least = 4;
+   */
+  least: string;
+
+  /**
+   * @generated from field: string most = 5;
+   */
+  most: string;
+
+  /**
+   * @generated from field: bool without_nan = 6;
+   */
+  withoutNan: boolean;
+
+  /**
+   * @generated from field: bool without_negative_zero = 7;
+   */
+  withoutNegativeZero: boolean;
+
+  /**
+   * @generated from field: bool without_infinity = 8;
+   */
+  withoutInfinity: boolean;
+};
+
+/**
+ * Describes the message switchyard.store.v1.ColumnLimits.
+ * Use `create(ColumnLimitsSchema)` to create a new message.
+ */
+export const ColumnLimitsSchema: GenMessage<ColumnLimits> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 3);
+
+/**
+ * @generated from message switchyard.store.v1.Length
+ */
+export type Length = Message<"switchyard.store.v1.Length"> & {
+  /**
+   * @generated from field: int64 most = 1;
+   */
+  most: bigint;
+
+  /**
+   * @generated from field: bool exactly = 2;
+   */
+  exactly: boolean;
+};
+
+/**
+ * Describes the message switchyard.store.v1.Length.
+ * Use `create(LengthSchema)` to create a new message.
+ */
+export const LengthSchema: GenMessage<Length> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 4);
 
 /**
  * Cells by position.
@@ -149,7 +240,7 @@ export type Cells = Message<"switchyard.store.v1.Cells"> & {
  * Use `create(CellsSchema)` to create a new message.
  */
 export const CellsSchema: GenMessage<Cells> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 3);
+  messageDesc(file_switchyard_store_v1_common, 5);
 
 /**
  * Cells with the names of their columns, in the same order.
@@ -173,7 +264,7 @@ export type NamedCells = Message<"switchyard.store.v1.NamedCells"> & {
  * Use `create(NamedCellsSchema)` to create a new message.
  */
 export const NamedCellsSchema: GenMessage<NamedCells> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 4);
+  messageDesc(file_switchyard_store_v1_common, 6);
 
 /**
  * One row of a store's fence.
@@ -216,7 +307,7 @@ export type FenceRow = Message<"switchyard.store.v1.FenceRow"> & {
  * Use `create(FenceRowSchema)` to create a new message.
  */
 export const FenceRowSchema: GenMessage<FenceRow> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 5);
+  messageDesc(file_switchyard_store_v1_common, 7);
 
 /**
  * One stream: one direction of one workflow.
@@ -245,7 +336,7 @@ export type StreamSpec = Message<"switchyard.store.v1.StreamSpec"> & {
  * Use `create(StreamSpecSchema)` to create a new message.
  */
 export const StreamSpecSchema: GenMessage<StreamSpec> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 6);
+  messageDesc(file_switchyard_store_v1_common, 8);
 
 /**
  * The record of a write that is done once.
@@ -289,7 +380,7 @@ export type RequestRecord = Message<"switchyard.store.v1.RequestRecord"> & {
  * Use `create(RequestRecordSchema)` to create a new message.
  */
 export const RequestRecordSchema: GenMessage<RequestRecord> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 7);
+  messageDesc(file_switchyard_store_v1_common, 9);
 
 /**
  * One change of one row, or another word of a source's log.
@@ -352,7 +443,7 @@ export type ChangeEvent = Message<"switchyard.store.v1.ChangeEvent"> & {
  * Use `create(ChangeEventSchema)` to create a new message.
  */
 export const ChangeEventSchema: GenMessage<ChangeEvent> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 8);
+  messageDesc(file_switchyard_store_v1_common, 10);
 
 /**
  * @generated from message switchyard.store.v1.ChangeEvent.Insert
@@ -374,7 +465,7 @@ export type ChangeEvent_Insert = Message<"switchyard.store.v1.ChangeEvent.Insert
  * Use `create(ChangeEvent_InsertSchema)` to create a new message.
  */
 export const ChangeEvent_InsertSchema: GenMessage<ChangeEvent_Insert> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 8, 0);
+  messageDesc(file_switchyard_store_v1_common, 10, 0);
 
 /**
  * @generated from message switchyard.store.v1.ChangeEvent.Update
@@ -403,7 +494,7 @@ export type ChangeEvent_Update = Message<"switchyard.store.v1.ChangeEvent.Update
  * Use `create(ChangeEvent_UpdateSchema)` to create a new message.
  */
 export const ChangeEvent_UpdateSchema: GenMessage<ChangeEvent_Update> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 8, 1);
+  messageDesc(file_switchyard_store_v1_common, 10, 1);
 
 /**
  * @generated from message switchyard.store.v1.ChangeEvent.Delete
@@ -425,7 +516,7 @@ export type ChangeEvent_Delete = Message<"switchyard.store.v1.ChangeEvent.Delete
  * Use `create(ChangeEvent_DeleteSchema)` to create a new message.
  */
 export const ChangeEvent_DeleteSchema: GenMessage<ChangeEvent_Delete> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 8, 2);
+  messageDesc(file_switchyard_store_v1_common, 10, 2);
 
 /**
  * @generated from message switchyard.store.v1.ChangeEvent.Truncate
@@ -442,7 +533,7 @@ export type ChangeEvent_Truncate = Message<"switchyard.store.v1.ChangeEvent.Trun
  * Use `create(ChangeEvent_TruncateSchema)` to create a new message.
  */
 export const ChangeEvent_TruncateSchema: GenMessage<ChangeEvent_Truncate> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 8, 3);
+  messageDesc(file_switchyard_store_v1_common, 10, 3);
 
 /**
  * What one store makes of a table to be made anew in another.
@@ -480,7 +571,7 @@ export type TableDefinition = Message<"switchyard.store.v1.TableDefinition"> & {
  * Use `create(TableDefinitionSchema)` to create a new message.
  */
 export const TableDefinitionSchema: GenMessage<TableDefinition> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 9);
+  messageDesc(file_switchyard_store_v1_common, 11);
 
 /**
  * One write, validated against the shape of its table.
@@ -528,7 +619,7 @@ export type WriteOperation = Message<"switchyard.store.v1.WriteOperation"> & {
  * Use `create(WriteOperationSchema)` to create a new message.
  */
 export const WriteOperationSchema: GenMessage<WriteOperation> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 10);
+  messageDesc(file_switchyard_store_v1_common, 12);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Insert
@@ -550,7 +641,7 @@ export type WriteOperation_Insert = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_InsertSchema)` to create a new message.
  */
 export const WriteOperation_InsertSchema: GenMessage<WriteOperation_Insert> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 10, 0);
+  messageDesc(file_switchyard_store_v1_common, 12, 0);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Upsert
@@ -577,7 +668,7 @@ export type WriteOperation_Upsert = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_UpsertSchema)` to create a new message.
  */
 export const WriteOperation_UpsertSchema: GenMessage<WriteOperation_Upsert> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 10, 1);
+  messageDesc(file_switchyard_store_v1_common, 12, 1);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Update
@@ -616,7 +707,7 @@ export type WriteOperation_Update = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_UpdateSchema)` to create a new message.
  */
 export const WriteOperation_UpdateSchema: GenMessage<WriteOperation_Update> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 10, 2);
+  messageDesc(file_switchyard_store_v1_common, 12, 2);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Delete
@@ -643,7 +734,7 @@ export type WriteOperation_Delete = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_DeleteSchema)` to create a new message.
  */
 export const WriteOperation_DeleteSchema: GenMessage<WriteOperation_Delete> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 10, 3);
+  messageDesc(file_switchyard_store_v1_common, 12, 3);
 
 /**
  * @generated from message switchyard.store.v1.WriteResult
@@ -669,7 +760,7 @@ export type WriteResult = Message<"switchyard.store.v1.WriteResult"> & {
  * Use `create(WriteResultSchema)` to create a new message.
  */
 export const WriteResultSchema: GenMessage<WriteResult> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 11);
+  messageDesc(file_switchyard_store_v1_common, 13);
 
 /**
  * What a table's fence lets happen in one store.
