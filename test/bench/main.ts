@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Bench, BenchOption, BenchResult } from './bench.ts';
 import { apiBench } from './api/api-bench.ts';
+import { copyBench } from './copy/copy-bench.ts';
 import { cutoverBench } from './cutover/cutover-bench.ts';
 import { fencesBench } from './fences/fences-bench.ts';
 import { httpBench } from './http/http-bench.ts';
@@ -9,7 +10,7 @@ import { overheadBench } from './overhead/overhead-bench.ts';
 import { verifyBench } from './verify/verify-bench.ts';
 import { renderResult } from './render.ts';
 
-const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, apiBench, fencesBench, verifyBench];
+const benches: readonly Bench[] = [cutoverBench, overheadBench, httpBench, apiBench, fencesBench, verifyBench, copyBench];
 const shownViolations = 20;
 
 function wholeNumber(text: string): number {

@@ -125,6 +125,14 @@ export class PostgresServer implements AsyncDisposable {
     await this.pgbench(database, ['--initialize', '--quiet', `--scale=${scale}`], { timeoutMs: 60_000 + scale * 5_000, ...options });
   }
 
+  /** Pours what pg_dump says of a database, with these arguments, into a database of another server, through psql. */
+  async pourInto(target: PostgresServer, databases: { readonly from: string; readonly to: string }, args: readonly string[], timeoutMs: number): Promise<void> {
+    const { folder, env } = this.#programs;
+    const pipe = `set -o pipefail; ${JSON.stringify(join(folder, 'pg_dump'))} "$@" "$SOURCE" | ${JSON.stringify(join(folder, 'psql'))} -X -q -v ON_ERROR_STOP=1 "$TARGET"`;
+    const urls = { SOURCE: this.url(databases.from), TARGET: target.url(databases.to) };
+    await runCommand('bash', ['-c', pipe, 'pour', ...args], { env: { ...env, ...urls }, timeoutMs });
+  }
+
   /** Rejects when there is one of this name. */
   async createDatabase(name: string, owner: string = this.superuser.user): Promise<void> {
     await this.psql('postgres', `CREATE DATABASE ${quoteIdentifier(name)} OWNER ${quoteIdentifier(owner)};`);
