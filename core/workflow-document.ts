@@ -19,6 +19,9 @@ export const cutoverLimitsSchema = z.strictObject({
   verificationAgeS: z.number().int().min(1).max(INT32_MOST).default(86_400),
   /** Longest running transaction at which a hold may begin. */
   transactionAgeMs: z.number().int().min(10).max(INT32_MOST).default(1_000),
+  /** Percent of the time that copying takes, at least and at most: in between it makes room for whoever else needs the stores. 100 at least: it never rests. */
+  leastCopyShare: z.number().int().min(1).max(100).default(5),
+  mostCopyShare: z.number().int().min(1).max(100).default(100),
 });
 
 const sampleSchema = z

@@ -11,6 +11,7 @@ import {
   RepairWorkflowResponseSchema,
   ReverseTrafficResponseSchema,
   SwitchTrafficResponseSchema,
+  UpdateLimitsResponseSchema,
   VerifyWorkflowResponseSchema,
   type Workflow,
   WorkflowService,
@@ -18,7 +19,7 @@ import {
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
 import { moment } from '../render/figures.ts';
-import { cutoverText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
+import { cutoverText, limitsText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
 const longMs = 24 * 3_600_000;
@@ -57,43 +58,72 @@ function progressOf(context: Context): (workflow: Workflow) => void {
   };
 }
 
+const limitOptions = [
+  ['--hold-budget-ms <n>', 'longest hold of writes before an attempt is given up (default 250)'],
+  ['--attempts <n>', 'attempts of one cutover (default 5)'],
+  ['--lag-ms <n>', 'largest lag at which a hold may begin (default 20)'],
+  ['--verification-age-s <n>', 'oldest verification that counts (default 86400)'],
+  ['--transaction-age-ms <n>', 'longest running transaction at which a hold may begin (default 1000)'],
+  ['--least-copy-share <n>', 'percent of the time that the copy takes at least, however busy the stores are; 100: it never rests (default 5)'],
+  ['--most-copy-share <n>', 'percent of the time that the copy takes at most (default 100)'],
+] as const;
+
+type LimitName = 'holdBudgetMs' | 'attempts' | 'lagMs' | 'verificationAgeS' | 'transactionAgeMs' | 'leastCopyShare' | 'mostCopyShare';
+type LimitOptions = { readonly [name in LimitName]?: number };
+
+const withLimits = (command: Command): Command => limitOptions.reduce((all, [flags, summary]) => all.option(flags, summary, wholeNumber), command);
+
+/** Zeros are not given. */
+const limitsOf = ({ holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0, leastCopyShare = 0, mostCopyShare = 0 }: LimitOptions) => ({
+  holdBudgetMs,
+  attempts,
+  lagMs,
+  verificationAgeS,
+  transactionAgeMs,
+  leastCopyShare,
+  mostCopyShare,
+});
+
+function addLimits(movetables: Command, context: Context): void {
+  withLimits(movetables.command('limits'))
+    .description('show the limits of a workflow, or change them while it runs')
+    .argument('<workflow>')
+    .addHelpText('after', '\nExample: the copy is to be fast, whatever else the stores have to do:\n  switchyard movetables limits orders-move --least-copy-share 100')
+    .action(async (name: string, options: LimitOptions) => {
+      using client = context.client(WorkflowService);
+      const isAsked = Object.keys(options).length === 0;
+      const answer = isAsked ? await client.getWorkflow({ name }) : await client.updateLimits({ name, limits: limitsOf(options) });
+      context.print(isAsked ? GetWorkflowResponseSchema : UpdateLimitsResponseSchema, answer, ({ workflow }) =>
+        workflow?.limits === undefined ? '' : limitsText(workflow.limits),
+      );
+    });
+}
+
 function addCreate(movetables: Command, context: Context): void {
-  movetables
-    .command('create')
+  withLimits(movetables.command('create'))
     .description('claim the tables, copy them and follow their changes; returns when the copy is done')
     .argument('<workflow>', 'a name for the move')
     .requiredOption('--source <keyspace>', 'where the tables are')
     .requiredOption('--target <keyspace>', 'where they go')
     .requiredOption('--tables <list>', 'table names, separated by commas')
-    .option('--hold-budget-ms <n>', 'longest hold of writes before an attempt is given up (default 250)', wholeNumber)
-    .option('--attempts <n>', 'attempts of one cutover (default 5)', wholeNumber)
-    .option('--lag-ms <n>', 'largest lag at which a hold may begin (default 20)', wholeNumber)
-    .option('--verification-age-s <n>', 'oldest verification that counts (default 86400)', wholeNumber)
-    .option('--transaction-age-ms <n>', 'longest running transaction at which a hold may begin (default 1000)', wholeNumber)
     .option('--dry-run', 'run the checks and show what would be done')
     .option('--no-wait', 'return as soon as the copy has begun')
     .addHelpText('after', '\nExample:\n  switchyard movetables create orders-move --source old --target new --tables orders,order_lines')
     .action(
       async (
         name: string,
-        options: {
+        options: LimitOptions & {
           source: string;
           target: string;
           tables: string;
-          holdBudgetMs?: number;
-          attempts?: number;
-          lagMs?: number;
-          verificationAgeS?: number;
-          transactionAgeMs?: number;
           dryRun?: boolean;
           wait: boolean;
         },
       ) => {
         using client = context.client(WorkflowService, 120_000);
-        const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0 } = options;
         const tables = options.tables.split(',').map((table) => table.trim());
-        const limits = { holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs };
-        const response = await client.createWorkflow({ workflow: { name, source: options.source, target: options.target, tables, limits }, validateOnly: options.dryRun ?? false });
+        const workflow = { name, source: options.source, target: options.target, tables, limits: limitsOf(options) };
+        const response = await client.createWorkflow({ workflow, validateOnly: options.dryRun ?? false });
         if (options.dryRun) {
           context.print(CreateWorkflowResponseSchema, response, (answer) => `the checks passed; nothing was done\n${answer.workflow?.message ?? ''}`);
           return;
@@ -239,6 +269,7 @@ export function addMoveTablesCommands(program: Command, context: Context): void 
   const movetables = program.command('movetables').description('move tables from one keyspace to another while they are in use');
   addCreate(movetables, context);
   addStatus(movetables, context);
+  addLimits(movetables, context);
   addSwitch(movetables, context);
   addEndings(movetables, context);
 }

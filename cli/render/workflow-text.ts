@@ -1,4 +1,12 @@
-import { type Cutover, type TableComparison, type Verification, type Verifying, type Workflow, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import {
+  type Cutover,
+  type CutoverLimits,
+  type TableComparison,
+  type Verification,
+  type Verifying,
+  type Workflow,
+  WorkflowState,
+} from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { duration, moment, percent, thousands } from './figures.ts';
 import { textTable } from './text-table.ts';
 
@@ -44,6 +52,20 @@ export function cutoverText(cutover: Cutover): string {
   if (cutover.traceId !== '') lines.push(`trace ${cutover.traceId}`);
   const rows = cutover.steps.map((step) => [step.name, duration(step.startMs), duration(step.durationMs), step.detail]);
   return `${lines.join('\n')}\n${textTable([{ title: 'STEP' }, { title: 'BEGAN', align: 'right' }, { title: 'TOOK', align: 'right' }, { title: '' }], rows, '')}`;
+}
+
+export function limitsText(limits: CutoverLimits): string {
+  const { holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs, leastCopyShare, mostCopyShare } = limits;
+  const rows = [
+    ['--hold-budget-ms', String(holdBudgetMs), 'longest hold of writes before an attempt is given up'],
+    ['--attempts', String(attempts), 'attempts of one cutover'],
+    ['--lag-ms', String(lagMs), 'largest lag at which a hold may begin'],
+    ['--verification-age-s', String(verificationAgeS), 'oldest verification that counts'],
+    ['--transaction-age-ms', String(transactionAgeMs), 'longest running transaction at which a hold may begin'],
+    ['--least-copy-share', String(leastCopyShare), 'percent of the time that the copy takes at least'],
+    ['--most-copy-share', String(mostCopyShare), 'percent of the time that the copy takes at most'],
+  ];
+  return textTable([{ title: 'LIMIT' }, { title: 'IS', align: 'right' }, { title: 'MEANS' }], rows);
 }
 
 /** Everything about one workflow. */

@@ -1,13 +1,14 @@
 import type { Problem } from '../../backends/backend.ts';
 import { workflowNameSchema } from '../../core/rules-document.ts';
 import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
-import { type CutoverLimits, cutoverLimitsSchema, type WorkflowDocument } from '../../core/workflow-document.ts';
-import type { CutoverLimits as LimitsMessage, Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import type { WorkflowDocument } from '../../core/workflow-document.ts';
+import type { Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import { numberingFix } from '../cutover/precheck.ts';
 import type { Move, Side } from '../move.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
+import { limitsWith } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
 
 /** Checks everything, then claims the tables in the rules and writes the workflow's document in one transaction. With `validateOnly` nothing is written, and the document's message says what would be done. */
@@ -57,7 +58,7 @@ function newDocument({ deps }: ServiceContext, message: Workflow | undefined): W
     source,
     target,
     tables,
-    limits: limitsOf(message.limits),
+    limits: limitsWith(message.limits),
     state: 'created',
     message: '',
     createdAt: new Date(deps.clock.now()).toISOString(),
@@ -66,16 +67,6 @@ function newDocument({ deps }: ServiceContext, message: Workflow | undefined): W
     progress: [],
     cutovers: [],
   };
-}
-
-/** Zeros are defaults. */
-function limitsOf(message: LimitsMessage | undefined): CutoverLimits {
-  const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0 } = message ?? {};
-  const given = Object.entries({ holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs }).filter(([, value]) => value !== 0);
-  const parsed = cutoverLimitsSchema.safeParse(Object.fromEntries(given));
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
-  throw new SwitchyardError('ARGUMENT_INVALID', `workflow.limits.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
 }
 
 /**

@@ -7,6 +7,7 @@ import { within } from '../time-limit.ts';
 import { isArmed } from '../workflow/armed-moves.ts';
 import { createWorkflow } from './create-workflow.ts';
 import { encodeWorkflow, type PlacedFenceRow } from './encode-workflow.ts';
+import { updateLimits } from './limits.ts';
 import { pageLimit } from './paging.ts';
 import { requireWorkflow, type ServiceContext } from './service-context.ts';
 import { type Switched, switchTo } from './traffic.ts';
@@ -32,6 +33,8 @@ export function workflowsService(context: ServiceContext): RpcImplementation<typ
       const page = later.toSorted((a, b) => (a.name < b.name ? -1 : 1)).slice(0, limit);
       return { workflows: page.map((document) => encodeWorkflow(document)), nextPageToken: page.length < later.length ? (page.at(-1)?.name ?? '') : '' };
     },
+
+    updateLimits: async ({ name, limits }, { signal }) => ({ workflow: encodeWorkflow(await updateLimits(context, name, limits, signal)) }),
 
     async *watchWorkflow({ name }, { signal }) {
       let shown = '';

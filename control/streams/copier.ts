@@ -4,13 +4,14 @@ import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
-import { WorkShare } from './work-share.ts';
+import { type ShareBounds, WorkShare } from './work-share.ts';
 
 export interface CopierOptions {
   readonly tables: readonly TableSchema[];
   readonly from: ReplicationStore;
   readonly player: Player;
   readonly clock: Clock;
+  readonly share: () => ShareBounds;
   /** Told of every chunk that is committed on the target. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
 }
@@ -29,7 +30,7 @@ export async function copyTables(options: CopierOptions, signal: AbortSignal): P
 async function copyTable(options: CopierOptions, table: TableSchema, from: CopyProgress, signal: AbortSignal): Promise<void> {
   const { player, clock } = options;
   const size = new ChunkSize();
-  const share = new WorkShare();
+  const share = new WorkShare(options.share);
   let progress = from;
   let before: Promise<CopiedChunk> | null = null;
   while (!progress.done) {

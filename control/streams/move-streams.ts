@@ -4,12 +4,15 @@ import { type Move, type MoveStreams, otherSide, type SideName, streamFrom } fro
 import type { ControlDeps } from '../move.ts';
 import { compareKeys } from '../verify/compare-keys.ts';
 import { type StreamStatus, StreamSupervisor } from './stream-supervisor.ts';
+import type { ShareBounds } from './work-share.ts';
 
 export interface MoveStreamsOptions {
   readonly move: Move;
   readonly deps: ControlDeps;
   /** Whether the forward stream is to copy what was there before it. */
   readonly copies: () => boolean;
+  /** How much of the time the copy may take, now. */
+  readonly share: () => ShareBounds;
   readonly onProgress: (table: string, progress: CopyProgress) => void;
 }
 
@@ -18,7 +21,7 @@ export class RunningStreams implements MoveStreams, AsyncDisposable {
   readonly #move: Move;
   readonly #streams: Readonly<Record<SideName, StreamSupervisor>>;
 
-  constructor({ move, deps, copies, onProgress }: MoveStreamsOptions) {
+  constructor({ move, deps, copies, share, onProgress }: MoveStreamsOptions) {
     this.#move = move;
     const stream = (from: SideName): StreamSupervisor =>
       new StreamSupervisor({
@@ -26,6 +29,7 @@ export class RunningStreams implements MoveStreams, AsyncDisposable {
         from: move[from],
         to: move[otherSide(from)],
         copies: () => from === 'source' && copies(),
+        share,
         onProgress,
         clock: deps.clock,
         log: deps.log,

@@ -4,13 +4,14 @@ import { REQUESTS, REQUESTS_CHUNK_BYTES } from '../../core/request-record.ts';
 import { recordBytes } from './cell-bytes.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
-import { WorkShare } from './work-share.ts';
+import { type ShareBounds, WorkShare } from './work-share.ts';
 
 export interface RequestCopierOptions {
   readonly tables: readonly string[];
   readonly from: ReplicationStore;
   readonly player: Pick<Player, 'state' | 'applyRequests'>;
   readonly clock: Clock;
+  readonly share: () => ShareBounds;
   /** Told, under the name `REQUESTS`, of every chunk that is committed on the target. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
 }
@@ -19,9 +20,9 @@ export interface RequestCopierOptions {
  * Copies the records of requests for the tables in chunks by their key. They never change, so no window is needed: one that is written behind the place that the copy has come to is in the log. Goes on from what the stream has
  * recorded; resolves when the last chunk is committed on the target. Rests as the copier of the tables does.
  */
-export async function copyRequests({ tables, from, player, clock, onProgress }: RequestCopierOptions, signal: AbortSignal): Promise<void> {
+export async function copyRequests({ tables, from, player, clock, share: bounds, onProgress }: RequestCopierOptions, signal: AbortSignal): Promise<void> {
   const size = new ChunkSize();
-  const share = new WorkShare();
+  const share = new WorkShare(bounds);
   let progress = player.state.copied.get(REQUESTS) ?? { lastKey: null, rows: 0, done: false };
   while (!progress.done) {
     const startedAt = clock.monotonic();

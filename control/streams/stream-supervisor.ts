@@ -11,6 +11,7 @@ import { Player } from './player.ts';
 import { RecentKeys } from './recent-keys.ts';
 import { copyRequests } from './request-copier.ts';
 import { readSchemas, type StreamSchemas } from './stream-schemas.ts';
+import type { ShareBounds } from './work-share.ts';
 
 const firstPauseMs = 100;
 const longestPauseMs = 5_000;
@@ -26,6 +27,8 @@ export interface StreamOptions {
   readonly copies: () => boolean;
   /** Told of the records under the name `REQUESTS`. */
   readonly onProgress: (table: string, progress: CopyProgress) => void;
+  /** How much of the time the copy may take, now. */
+  readonly share: () => ShareBounds;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -183,14 +186,14 @@ export class StreamSupervisor {
   }
 
   async #copy(player: Player, signal: AbortSignal): Promise<void> {
-    const { from, clock, copies, onProgress, stream } = this.#options;
+    const { from, clock, share, copies, onProgress, stream } = this.#options;
     if (!copies()) return;
     for (const [table, progress] of player.state.copied) onProgress(table, progress);
     player.copying = true;
     const tables = stream.tables.flatMap((table) => this.#schemas.from.get(table) ?? []);
-    await copyTables({ tables, from: from.player, player, clock, onProgress }, signal);
+    await copyTables({ tables, from: from.player, player, clock, share, onProgress }, signal);
     player.copying = false;
-    await copyRequests({ tables: stream.tables, from: from.player, player, clock, onProgress }, signal);
+    await copyRequests({ tables: stream.tables, from: from.player, player, clock, share, onProgress }, signal);
   }
 
   #set(status: StreamStatus): void {

@@ -36,6 +36,18 @@ test('what is slow for good is the new best after a while, and a rest has its li
   expect(new WorkShare().restMs(10, 5_000)).toBe(2_000);
 });
 
+test('what an operator bounds it by counts at once, either way', () => {
+  const bounds = { leastCopyShare: 5, mostCopyShare: 20 };
+  const work = new WorkShare(() => bounds);
+  expect(shareAfter(work, 60, 1_000, 50)).toBeCloseTo(0.2);
+  bounds.mostCopyShare = 100;
+  bounds.leastCopyShare = 100;
+  expect(shareAfter(work, 1, 1_000, 500)).toBe(1);
+  bounds.leastCopyShare = 5;
+  bounds.mostCopyShare = 10;
+  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.1);
+});
+
 test('larger pieces are not slower ones', () => {
   const work = new WorkShare();
   for (let rows = 100; rows < 100_000; rows *= 2) work.restMs(rows, rows / 20);

@@ -1,4 +1,8 @@
-const leastShare = 0.05;
+import type { CutoverLimits } from '../../core/workflow-document.ts';
+
+/** See the limits of a workflow. */
+export type ShareBounds = Pick<CutoverLimits, 'leastCopyShare' | 'mostCopyShare'>;
+const defaultBounds: ShareBounds = { leastCopyShare: 5, mostCopyShare: 100 };
 const step = 0.02;
 /** Work that takes this many times as long as at its best competes with somebody. */
 const busyFactor = 2;
@@ -13,16 +17,24 @@ const longestRestMs = 2_000;
  * its best, and is halved when rows take much longer: then somebody else needs what it takes. (Additive increase, multiplicative decrease on delay, as TCP Vegas does: Brakmo and Peterson, 1995.)
  */
 export class WorkShare {
-  #share = leastShare;
+  readonly #bounds: () => ShareBounds;
+  #share = 0;
   #msPerRow: number | null = null;
   #bestMsPerRow = Number.POSITIVE_INFINITY;
+
+  /** `bounds` may change while it works. */
+  constructor(bounds: () => ShareBounds = () => defaultBounds) {
+    this.#bounds = bounds;
+  }
 
   /** Learns from a piece of work, and says how long to rest before the next one. */
   restMs(rows: number, tookMs: number): number {
     const newest = tookMs / Math.max(1, rows);
     this.#msPerRow = this.#msPerRow === null ? newest : this.#msPerRow + (newest - this.#msPerRow) * learning;
     this.#bestMsPerRow = Math.min(this.#bestMsPerRow * forgetting, this.#msPerRow);
-    this.#share = this.#msPerRow > this.#bestMsPerRow * busyFactor ? Math.max(leastShare, this.#share / 2) : Math.min(1, this.#share + step);
+    const { leastCopyShare, mostCopyShare } = this.#bounds();
+    const asked = this.#msPerRow > this.#bestMsPerRow * busyFactor ? this.#share / 2 : Math.max(this.#share, leastCopyShare / 100) + step;
+    this.#share = Math.min(mostCopyShare / 100, Math.max(leastCopyShare / 100, asked));
     return Math.min(longestRestMs, tookMs * (1 / this.#share - 1));
   }
 }

@@ -1,5 +1,5 @@
 import type { SwitchyardError } from '../../core/switchyard-error.ts';
-import { isActive, type WorkflowDocument } from '../../core/workflow-document.ts';
+import { type CutoverLimits, isActive, type WorkflowDocument } from '../../core/workflow-document.ts';
 import type { TopologySession } from '../../topo/topology.ts';
 import { runCutover } from '../cutover/cutover.ts';
 import { changeNote } from '../cutover/rules-write.ts';
@@ -44,6 +44,7 @@ export class WorkflowLeader implements AsyncDisposable {
   readonly #journal: WorkflowJournal;
   readonly #tally: CopyTally;
   #copies = false;
+  #limits: CutoverLimits;
   /** The side for which everything that follows a switch has been done. */
   #settled: SideName | null = null;
   /** Whether the other side may still have a log that nobody wants. */
@@ -56,12 +57,14 @@ export class WorkflowLeader implements AsyncDisposable {
     this.#context = context;
     this.#move = move;
     this.#session = session;
+    this.#limits = document.limits;
     this.#journal = new WorkflowJournal(context.deps, move.name);
     this.#tally = new CopyTally(document);
     this.#streams = new RunningStreams({
       move,
       deps: context.deps,
       copies: () => this.#copies,
+      share: () => this.#limits,
       onProgress: (table, progress) => {
         this.#tally.record(table, progress);
         context.metrics.rowsCopied.set({ workflow: move.name, table }, progress.rows);
@@ -149,6 +152,7 @@ export class WorkflowLeader implements AsyncDisposable {
     const { topology } = this.#context.deps;
     const [stored, rules, serving] = await Promise.all([topology.workflow(this.#move.name, signal), topology.readRules(signal), readServing(this.#move, signal)]);
     if (stored === null) return null;
+    this.#limits = stored.value.limits;
     const want = rules.kind === 'valid' ? wantOf(rules.document, this.#move.name, openSide(serving) ?? 'source') : null;
     return { document: stored.value, serving, want, copied: this.#tally.done };
   }

@@ -106,6 +106,7 @@ async function start(copies: boolean): Promise<Running> {
     from: side('source'),
     to: side('target'),
     copies: () => copies,
+    share: () => ({ leastCopyShare: 5, mostCopyShare: 100 }),
     onProgress: (table, progress) => void (progress.done && copied.add(table)),
     clock: systemClock,
     log,

@@ -104,7 +104,10 @@ export function requestReplicationContract(dialect: MoveDialect, start: () => Pr
       const state = await player.takeStream(FORWARD, never());
       const chunks: (readonly string[])[] = [];
       const applyRequests = async (records: readonly RequestRecord[]): Promise<void> => void chunks.push(records.map(({ id }) => id));
-      await copyRequests({ tables: ['item'], from: player, player: { state, applyRequests }, clock: systemClock, onProgress: () => {} }, never());
+      await copyRequests(
+        { tables: ['item'], from: player, player: { state, applyRequests }, clock: systemClock, share: () => ({ leastCopyShare: 5, mostCopyShare: 100 }), onProgress: () => {} },
+        never(),
+      );
       expect(chunks).toEqual([['a', 'b'], ['c']]);
     });
 

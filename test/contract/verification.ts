@@ -57,6 +57,7 @@ export function describeVerification(dialect: MoveDialect, start: () => Promise<
         from: side('source'),
         to: side('target'),
         copies: () => true,
+        share: () => ({ leastCopyShare: 5, mostCopyShare: 100 }),
         onProgress: (table, { done }) => void (done && copied.add(table)),
         clock: systemClock,
         log,

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
-import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { type CutoverLimitsSchema, type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { editRules, getRules } from '../bench/cutover/consul-rules.ts';
 import { type Cluster, startCluster } from '../support/cluster/cluster.ts';
 import { changeDocs, createDocs, docsTable } from '../support/moves/docs-table.ts';
@@ -96,6 +97,17 @@ test('a planted difference of each sort is found and named', async () => {
   );
   expect((await verify('equal')).differences).toBe(0n);
 }, 60_000);
+
+test('limits are changed one by one while it runs', async () => {
+  const limitsAfter = async (limits: MessageInitShape<typeof CutoverLimitsSchema>) => (await workflows.updateLimits({ name: 'equal', limits })).workflow?.limits;
+  const before = (await get('equal')).limits;
+  expect(await limitsAfter({ mostCopyShare: 50, holdBudgetMs: 300 })).toEqual({ ...before, mostCopyShare: 50, holdBudgetMs: 300 });
+  expect(await limitsAfter({ holdBudgetMs: before?.holdBudgetMs ?? 0 })).toEqual({ ...before, mostCopyShare: 50 });
+  for (const wrong of [{ holdBudgetMs: 10 }, { leastCopyShare: 101 }, { leastCopyShare: 51 }])
+    await expect(limitsAfter(wrong)).rejects.toMatchObject({ reason: 'ARGUMENT_INVALID', message: expect.stringContaining(`limits.${Object.keys(wrong)[0]}`) });
+  await expect(workflows.updateLimits({ name: 'none', limits: { attempts: 1 } })).rejects.toMatchObject({ reason: 'WORKFLOW_UNKNOWN' });
+  expect((await get('equal')).limits).toEqual({ ...before, mostCopyShare: 50 });
+});
 
 test('a table has at most one workflow, and the refusal names it', async () => {
   const second = workflows.createWorkflow({ workflow: { name: 'second', source: 'old', target: 'new', tables: ['pgbench_tellers'] } });

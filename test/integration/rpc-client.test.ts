@@ -36,6 +36,7 @@ const workflows: RpcImplementation<typeof WorkflowService> = {
   completeWorkflow: unserved,
   cancelWorkflow: unserved,
   repairWorkflow: unserved,
+  updateLimits: unserved,
 };
 
 describe('the RPC client', () => {

@@ -129,6 +129,7 @@ export class CutoverStage implements AsyncDisposable {
       move: opened.move,
       deps: this.deps,
       copies: () => true,
+      share: () => document.limits,
       onProgress: (table, progress) => {
         if (progress.done) done.add(table);
       },

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/workflows.proto.
  */
 export const file_switchyard_control_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEi9QQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBAxI4Cgl2ZXJpZnlpbmcYDyABKAsyIC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5aW5nQgPgQQNCCQoHX2xhZ19tcyKBAQoNQ3V0b3ZlckxpbWl0cxIWCg5ob2xkX2J1ZGdldF9tcxgBIAEoBRIQCghhdHRlbXB0cxgCIAEoBRIOCgZsYWdfbXMYAyABKAUSGgoSdmVyaWZpY2F0aW9uX2FnZV9zGAQgASgFEhoKEnRyYW5zYWN0aW9uX2FnZV9tcxgFIAEoBSJVCg1UYWJsZVByb2dyZXNzEg0KBXRhYmxlGAEgASgJEhMKC3Jvd3NfY29waWVkGAIgASgDEhIKCnJvd3NfdG90YWwYAyABKAMSDAoEZG9uZRgEIAEoCCLUAQoMVmVyaWZpY2F0aW9uEi8KC2ZpbmlzaGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEjEKBnNhbXBsZRgEIAMoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5EaWZmZXJlbmNlEhMKC2R1cmF0aW9uX21zGAUgASgDEg0KBWVycm9yGAYgASgJEhAKCHJlcGFpcmVkGAcgASgDInMKCVZlcmlmeWluZxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2CgZ0YWJsZXMYAiADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVGFibGVDb21wYXJpc29uImwKD1RhYmxlQ29tcGFyaXNvbhINCgV0YWJsZRgBIAEoCRIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEhAKCHJlcGFpcmVkGAQgASgDEgwKBGRvbmUYBSABKAgidAoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJEhAKCHJlcGFpcmVkGAYgASgIIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciOgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZyZXBhaXIYAiABKAgiSwoWVmVyaWZ5V29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJAChRTd2l0Y2hUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJdChVTd2l0Y2hUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkEKFVJldmVyc2VUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJeChZSZXZlcnNlVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJDChdDb21wbGV0ZVdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJNChhDb21wbGV0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciVAoVQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIRCglrZWVwX2RhdGEYAiABKAgSFQoNdmFsaWRhdGVfb25seRgDIAEoCCJLChZDYW5jZWxXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IioKFVJlcGFpcldvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiXAoWUmVwYWlyV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIPCgdhY3Rpb25zGAIgAygJKvcBCg1Xb3JrZmxvd1N0YXRlEh4KGldPUktGTE9XX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0ZMT1dfU1RBVEVfQ1JFQVRFRBABEhoKFldPUktGTE9XX1NUQVRFX0NPUFlJTkcQAhIaChZXT1JLRkxPV19TVEFURV9SVU5OSU5HEAMSGwoXV09SS0ZMT1dfU1RBVEVfU1dJVENIRUQQBBIcChhXT1JLRkxPV19TVEFURV9DT01QTEVURUQQBRIcChhXT1JLRkxPV19TVEFURV9DQU5DRUxMRUQQBhIZChVXT1JLRkxPV19TVEFURV9GQUlMRUQQBzLbCwoPV29ya2Zsb3dTZXJ2aWNlEocBCg5DcmVhdGVXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIYgtPkkwISOgEqIg0vdjEvd29ya2Zsb3dzEoIBCgtHZXRXb3JrZmxvdxIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1JlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXNwb25zZSIcgtPkkwIWEhQvdjEvd29ya2Zsb3dzL3tuYW1lfRKBAQoNTGlzdFdvcmtmbG93cxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiFYLT5JMCDxINL3YxL3dvcmtmbG93cxKQAQoNV2F0Y2hXb3JrZmxvdxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFdvcmtmbG93UmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5XYXRjaFdvcmtmbG93UmVzcG9uc2UiIoLT5JMCHBIaL3YxL3dvcmtmbG93cy97bmFtZX06d2F0Y2gwARKVAQoOVmVyaWZ5V29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlZlcmlmeVdvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06dmVyaWZ5EpkBCg1Td2l0Y2hUcmFmZmljEisuc3dpdGNoeWFyZC5jb250cm9sLnYxLlN3aXRjaFRyYWZmaWNSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlN3aXRjaFRyYWZmaWNSZXNwb25zZSItgtPkkwInOgEqIiIvdjEvd29ya2Zsb3dzL3tuYW1lfTpzd2l0Y2hUcmFmZmljEp0BCg5SZXZlcnNlVHJhZmZpYxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXZlcnNlVHJhZmZpY1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmV2ZXJzZVRyYWZmaWNSZXNwb25zZSIugtPkkwIoOgEqIiMvdjEvd29ya2Zsb3dzL3tuYW1lfTpyZXZlcnNlVHJhZmZpYxKdAQoQQ29tcGxldGVXb3JrZmxvdxIuLnN3aXRjaHlhcmQuY29udHJvbC52MS5Db21wbGV0ZVdvcmtmbG93UmVxdWVzdBovLnN3aXRjaHlhcmQuY29udHJvbC52MS5Db21wbGV0ZVdvcmtmbG93UmVzcG9uc2UiKILT5JMCIjoBKiIdL3YxL3dvcmtmbG93cy97bmFtZX06Y29tcGxldGUSlQEKDkNhbmNlbFdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLkNhbmNlbFdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5DYW5jZWxXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OmNhbmNlbBKVAQoOUmVwYWlyV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmVwYWlyV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlcGFpcldvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06cmVwYWlyYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEi9QQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBAxI4Cgl2ZXJpZnlpbmcYDyABKAsyIC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5aW5nQgPgQQNCCQoHX2xhZ19tcyK0AQoNQ3V0b3ZlckxpbWl0cxIWCg5ob2xkX2J1ZGdldF9tcxgBIAEoBRIQCghhdHRlbXB0cxgCIAEoBRIOCgZsYWdfbXMYAyABKAUSGgoSdmVyaWZpY2F0aW9uX2FnZV9zGAQgASgFEhoKEnRyYW5zYWN0aW9uX2FnZV9tcxgFIAEoBRIYChBsZWFzdF9jb3B5X3NoYXJlGAYgASgFEhcKD21vc3RfY29weV9zaGFyZRgHIAEoBSJVCg1UYWJsZVByb2dyZXNzEg0KBXRhYmxlGAEgASgJEhMKC3Jvd3NfY29waWVkGAIgASgDEhIKCnJvd3NfdG90YWwYAyABKAMSDAoEZG9uZRgEIAEoCCLUAQoMVmVyaWZpY2F0aW9uEi8KC2ZpbmlzaGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEjEKBnNhbXBsZRgEIAMoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5EaWZmZXJlbmNlEhMKC2R1cmF0aW9uX21zGAUgASgDEg0KBWVycm9yGAYgASgJEhAKCHJlcGFpcmVkGAcgASgDInMKCVZlcmlmeWluZxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2CgZ0YWJsZXMYAiADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVGFibGVDb21wYXJpc29uImwKD1RhYmxlQ29tcGFyaXNvbhINCgV0YWJsZRgBIAEoCRIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEhAKCHJlcGFpcmVkGAQgASgDEgwKBGRvbmUYBSABKAgidAoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJEhAKCHJlcGFpcmVkGAYgASgIIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciXgoTVXBkYXRlTGltaXRzUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISNAoGbGltaXRzGAIgASgLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLkN1dG92ZXJMaW1pdHMiSQoUVXBkYXRlTGltaXRzUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciOgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZyZXBhaXIYAiABKAgiSwoWVmVyaWZ5V29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJAChRTd2l0Y2hUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJdChVTd2l0Y2hUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkEKFVJldmVyc2VUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJeChZSZXZlcnNlVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJDChdDb21wbGV0ZVdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJNChhDb21wbGV0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciVAoVQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIRCglrZWVwX2RhdGEYAiABKAgSFQoNdmFsaWRhdGVfb25seRgDIAEoCCJLChZDYW5jZWxXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IioKFVJlcGFpcldvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiXAoWUmVwYWlyV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIPCgdhY3Rpb25zGAIgAygJKvcBCg1Xb3JrZmxvd1N0YXRlEh4KGldPUktGTE9XX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0ZMT1dfU1RBVEVfQ1JFQVRFRBABEhoKFldPUktGTE9XX1NUQVRFX0NPUFlJTkcQAhIaChZXT1JLRkxPV19TVEFURV9SVU5OSU5HEAMSGwoXV09SS0ZMT1dfU1RBVEVfU1dJVENIRUQQBBIcChhXT1JLRkxPV19TVEFURV9DT01QTEVURUQQBRIcChhXT1JLRkxPV19TVEFURV9DQU5DRUxMRUQQBhIZChVXT1JLRkxPV19TVEFURV9GQUlMRUQQBzLyDAoPV29ya2Zsb3dTZXJ2aWNlEocBCg5DcmVhdGVXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIYgtPkkwISOgEqIg0vdjEvd29ya2Zsb3dzEoIBCgtHZXRXb3JrZmxvdxIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1JlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXNwb25zZSIcgtPkkwIWEhQvdjEvd29ya2Zsb3dzL3tuYW1lfRKBAQoNTGlzdFdvcmtmbG93cxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiFYLT5JMCDxINL3YxL3dvcmtmbG93cxKUAQoMVXBkYXRlTGltaXRzEiouc3dpdGNoeWFyZC5jb250cm9sLnYxLlVwZGF0ZUxpbWl0c1JlcXVlc3QaKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVXBkYXRlTGltaXRzUmVzcG9uc2UiK4LT5JMCJToGbGltaXRzMhsvdjEvd29ya2Zsb3dzL3tuYW1lfS9saW1pdHMSkAEKDVdhdGNoV29ya2Zsb3cSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1Jlc3BvbnNlIiKC0+STAhwSGi92MS93b3JrZmxvd3Mve25hbWV9OndhdGNoMAESlQEKDlZlcmlmeVdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlZlcmlmeVdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnZlcmlmeRKZAQoNU3dpdGNoVHJhZmZpYxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YxL3dvcmtmbG93cy97bmFtZX06c3dpdGNoVHJhZmZpYxKdAQoOUmV2ZXJzZVRyYWZmaWMSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmV2ZXJzZVRyYWZmaWNSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVzcG9uc2UiLoLT5JMCKDoBKiIjL3YxL3dvcmtmbG93cy97bmFtZX06cmV2ZXJzZVRyYWZmaWMSnQEKEENvbXBsZXRlV29ya2Zsb3cSLi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1JlcXVlc3QaLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1Jlc3BvbnNlIiiC0+STAiI6ASoiHS92MS93b3JrZmxvd3Mve25hbWV9OmNvbXBsZXRlEpUBCg5DYW5jZWxXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DYW5jZWxXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpjYW5jZWwSlQEKDlJlcGFpcldvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlcGFpcldvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnJlcGFpcmIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
 
 /**
  * @generated from message switchyard.control.v1.Workflow
@@ -157,6 +157,18 @@ export type CutoverLimits = Message<"switchyard.control.v1.CutoverLimits"> & {
    * @generated from field: int32 transaction_age_ms = 5;
    */
   transactionAgeMs: number;
+
+  /**
+   * Percent of the time that the copy takes at least, default 5, and at most, default 100. In between it makes room for whoever else needs the stores; 100 at least: it never rests.
+   *
+   * @generated from field: int32 least_copy_share = 6;
+   */
+  leastCopyShare: number;
+
+  /**
+   * @generated from field: int32 most_copy_share = 7;
+   */
+  mostCopyShare: number;
 };
 
 /**
@@ -580,6 +592,47 @@ export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = 
   messageDesc(file_switchyard_control_v1_workflows, 12);
 
 /**
+ * @generated from message switchyard.control.v1.UpdateLimitsRequest
+ */
+export type UpdateLimitsRequest = Message<"switchyard.control.v1.UpdateLimitsRequest"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Those that are not 0 are set.
+   *
+   * @generated from field: switchyard.control.v1.CutoverLimits limits = 2;
+   */
+  limits?: CutoverLimits | undefined;
+};
+
+/**
+ * Describes the message switchyard.control.v1.UpdateLimitsRequest.
+ * Use `create(UpdateLimitsRequestSchema)` to create a new message.
+ */
+export const UpdateLimitsRequestSchema: GenMessage<UpdateLimitsRequest> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 13);
+
+/**
+ * @generated from message switchyard.control.v1.UpdateLimitsResponse
+ */
+export type UpdateLimitsResponse = Message<"switchyard.control.v1.UpdateLimitsResponse"> & {
+  /**
+   * @generated from field: switchyard.control.v1.Workflow workflow = 1;
+   */
+  workflow?: Workflow | undefined;
+};
+
+/**
+ * Describes the message switchyard.control.v1.UpdateLimitsResponse.
+ * Use `create(UpdateLimitsResponseSchema)` to create a new message.
+ */
+export const UpdateLimitsResponseSchema: GenMessage<UpdateLimitsResponse> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 14);
+
+/**
  * @generated from message switchyard.control.v1.GetWorkflowRequest
  */
 export type GetWorkflowRequest = Message<"switchyard.control.v1.GetWorkflowRequest"> & {
@@ -594,7 +647,7 @@ export type GetWorkflowRequest = Message<"switchyard.control.v1.GetWorkflowReque
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 13);
+  messageDesc(file_switchyard_control_v1_workflows, 15);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowResponse
@@ -611,7 +664,7 @@ export type GetWorkflowResponse = Message<"switchyard.control.v1.GetWorkflowResp
  * Use `create(GetWorkflowResponseSchema)` to create a new message.
  */
 export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 14);
+  messageDesc(file_switchyard_control_v1_workflows, 16);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsRequest
@@ -633,7 +686,7 @@ export type ListWorkflowsRequest = Message<"switchyard.control.v1.ListWorkflowsR
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 15);
+  messageDesc(file_switchyard_control_v1_workflows, 17);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsResponse
@@ -655,7 +708,7 @@ export type ListWorkflowsResponse = Message<"switchyard.control.v1.ListWorkflows
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 16);
+  messageDesc(file_switchyard_control_v1_workflows, 18);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowRequest
@@ -672,7 +725,7 @@ export type WatchWorkflowRequest = Message<"switchyard.control.v1.WatchWorkflowR
  * Use `create(WatchWorkflowRequestSchema)` to create a new message.
  */
 export const WatchWorkflowRequestSchema: GenMessage<WatchWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 17);
+  messageDesc(file_switchyard_control_v1_workflows, 19);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowResponse
@@ -689,7 +742,7 @@ export type WatchWorkflowResponse = Message<"switchyard.control.v1.WatchWorkflow
  * Use `create(WatchWorkflowResponseSchema)` to create a new message.
  */
 export const WatchWorkflowResponseSchema: GenMessage<WatchWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 18);
+  messageDesc(file_switchyard_control_v1_workflows, 20);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowRequest
@@ -713,7 +766,7 @@ export type VerifyWorkflowRequest = Message<"switchyard.control.v1.VerifyWorkflo
  * Use `create(VerifyWorkflowRequestSchema)` to create a new message.
  */
 export const VerifyWorkflowRequestSchema: GenMessage<VerifyWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 19);
+  messageDesc(file_switchyard_control_v1_workflows, 21);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowResponse
@@ -730,7 +783,7 @@ export type VerifyWorkflowResponse = Message<"switchyard.control.v1.VerifyWorkfl
  * Use `create(VerifyWorkflowResponseSchema)` to create a new message.
  */
 export const VerifyWorkflowResponseSchema: GenMessage<VerifyWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 20);
+  messageDesc(file_switchyard_control_v1_workflows, 22);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficRequest
@@ -754,7 +807,7 @@ export type SwitchTrafficRequest = Message<"switchyard.control.v1.SwitchTrafficR
  * Use `create(SwitchTrafficRequestSchema)` to create a new message.
  */
 export const SwitchTrafficRequestSchema: GenMessage<SwitchTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 21);
+  messageDesc(file_switchyard_control_v1_workflows, 23);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficResponse
@@ -778,7 +831,7 @@ export type SwitchTrafficResponse = Message<"switchyard.control.v1.SwitchTraffic
  * Use `create(SwitchTrafficResponseSchema)` to create a new message.
  */
 export const SwitchTrafficResponseSchema: GenMessage<SwitchTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 22);
+  messageDesc(file_switchyard_control_v1_workflows, 24);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficRequest
@@ -800,7 +853,7 @@ export type ReverseTrafficRequest = Message<"switchyard.control.v1.ReverseTraffi
  * Use `create(ReverseTrafficRequestSchema)` to create a new message.
  */
 export const ReverseTrafficRequestSchema: GenMessage<ReverseTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 23);
+  messageDesc(file_switchyard_control_v1_workflows, 25);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficResponse
@@ -824,7 +877,7 @@ export type ReverseTrafficResponse = Message<"switchyard.control.v1.ReverseTraff
  * Use `create(ReverseTrafficResponseSchema)` to create a new message.
  */
 export const ReverseTrafficResponseSchema: GenMessage<ReverseTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 24);
+  messageDesc(file_switchyard_control_v1_workflows, 26);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowRequest
@@ -846,7 +899,7 @@ export type CompleteWorkflowRequest = Message<"switchyard.control.v1.CompleteWor
  * Use `create(CompleteWorkflowRequestSchema)` to create a new message.
  */
 export const CompleteWorkflowRequestSchema: GenMessage<CompleteWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 25);
+  messageDesc(file_switchyard_control_v1_workflows, 27);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowResponse
@@ -863,7 +916,7 @@ export type CompleteWorkflowResponse = Message<"switchyard.control.v1.CompleteWo
  * Use `create(CompleteWorkflowResponseSchema)` to create a new message.
  */
 export const CompleteWorkflowResponseSchema: GenMessage<CompleteWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 26);
+  messageDesc(file_switchyard_control_v1_workflows, 28);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowRequest
@@ -892,7 +945,7 @@ export type CancelWorkflowRequest = Message<"switchyard.control.v1.CancelWorkflo
  * Use `create(CancelWorkflowRequestSchema)` to create a new message.
  */
 export const CancelWorkflowRequestSchema: GenMessage<CancelWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 27);
+  messageDesc(file_switchyard_control_v1_workflows, 29);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowResponse
@@ -909,7 +962,7 @@ export type CancelWorkflowResponse = Message<"switchyard.control.v1.CancelWorkfl
  * Use `create(CancelWorkflowResponseSchema)` to create a new message.
  */
 export const CancelWorkflowResponseSchema: GenMessage<CancelWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 28);
+  messageDesc(file_switchyard_control_v1_workflows, 30);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowRequest
@@ -926,7 +979,7 @@ export type RepairWorkflowRequest = Message<"switchyard.control.v1.RepairWorkflo
  * Use `create(RepairWorkflowRequestSchema)` to create a new message.
  */
 export const RepairWorkflowRequestSchema: GenMessage<RepairWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 29);
+  messageDesc(file_switchyard_control_v1_workflows, 31);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowResponse
@@ -950,7 +1003,7 @@ export type RepairWorkflowResponse = Message<"switchyard.control.v1.RepairWorkfl
  * Use `create(RepairWorkflowResponseSchema)` to create a new message.
  */
 export const RepairWorkflowResponseSchema: GenMessage<RepairWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 30);
+  messageDesc(file_switchyard_control_v1_workflows, 32);
 
 /**
  * @generated from enum switchyard.control.v1.WorkflowState
@@ -1039,6 +1092,16 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof ListWorkflowsRequestSchema;
     output: typeof ListWorkflowsResponseSchema;
+  },
+  /**
+   * Changes limits of a workflow that has not ended, at any time: the next attempt of a cutover has them, and a copy under way at once.
+   *
+   * @generated from rpc switchyard.control.v1.WorkflowService.UpdateLimits
+   */
+  updateLimits: {
+    methodKind: "unary";
+    input: typeof UpdateLimitsRequestSchema;
+    output: typeof UpdateLimitsResponseSchema;
   },
   /**
    * The workflow now and whenever it changes, until the caller leaves.
