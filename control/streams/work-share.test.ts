@@ -10,8 +10,9 @@ function shareAfter(work: WorkShare, pieces: number, rows: number, tookMs: numbe
 
 test('undisturbed work takes all the time in the end, and little in the beginning', () => {
   const work = new WorkShare();
-  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.07);
-  expect(shareAfter(work, 60, 1_000, 50)).toBe(1);
+  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.05);
+  expect(shareAfter(work, 1, 1_000, 50)).toBeCloseTo(0.1);
+  expect(shareAfter(work, 6, 1_000, 50)).toBe(1);
 });
 
 test('work that becomes slow makes room, and takes it back', () => {

@@ -13,12 +13,14 @@ const forgetting = 1.01;
 const longestRestMs = 2_000;
 
 /**
- * How large a share of the time work in the background takes, so that the calls of services, which share the stores with it, come first. It begins small and grows step by step while a row takes about as long as it did at
- * its best, and is halved when rows take much longer: then somebody else needs what it takes. (Additive increase, multiplicative decrease on delay, as TCP Vegas does: Brakmo and Peterson, 1995.)
+ * How large a share of the time work in the background takes, so that the calls of services, which share the stores with it, come first. It begins small, doubles, and is halved when rows take much longer than at their best: then somebody
+ * else needs what it takes. From the first time on it grows step by step. (Slow start, additive increase, multiplicative decrease on delay, as TCP Vegas has them: Brakmo and Peterson, 1995.)
  */
 export class WorkShare {
   readonly #bounds: () => ShareBounds;
   #share = 0;
+  /** Nothing has been in its way yet: it doubles. */
+  #isStarting = true;
   #msPerRow: number | null = null;
   #bestMsPerRow = Number.POSITIVE_INFINITY;
 
@@ -33,7 +35,10 @@ export class WorkShare {
     this.#msPerRow = this.#msPerRow === null ? newest : this.#msPerRow + (newest - this.#msPerRow) * learning;
     this.#bestMsPerRow = Math.min(this.#bestMsPerRow * forgetting, this.#msPerRow);
     const { leastCopyShare, mostCopyShare } = this.#bounds();
-    const asked = this.#msPerRow > this.#bestMsPerRow * busyFactor ? this.#share / 2 : Math.max(this.#share, leastCopyShare / 100) + step;
+    const isBusy = this.#msPerRow > this.#bestMsPerRow * busyFactor;
+    this.#isStarting &&= !isBusy;
+    const more = this.#isStarting ? 2 * this.#share : this.#share + step;
+    const asked = isBusy ? this.#share / 2 : more;
     this.#share = Math.min(mostCopyShare / 100, Math.max(leastCopyShare / 100, asked));
     return Math.min(longestRestMs, tookMs * (1 / this.#share - 1));
   }
