@@ -1,5 +1,6 @@
 import { assertNever } from '../../core/assert-never.ts';
 import { type Cell, cellText, type ScalarKind } from '../../core/cell.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { microsOfTime, microsOfTimestamp, timestampText, timeText } from '../../core/time-text.ts';
@@ -162,7 +163,6 @@ function fail(error: Error): never {
   throw error;
 }
 
-const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
 const shown = (value: Value): string => shorten(cellText(value));
 
 function invalid(column: ColumnSchema, cell: Cell): SwitchyardError {

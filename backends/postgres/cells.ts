@@ -1,5 +1,6 @@
 import { assertNever } from '../../core/assert-never.ts';
 import { type Cell, cellText, type ScalarKind } from '../../core/cell.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { elementsFromText, textFromElements } from './array-text.ts';
@@ -173,8 +174,6 @@ export const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer,
 function fail(error: Error): never {
   throw error;
 }
-
-const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
 function invalid(column: ColumnSchema, cell: Cell): SwitchyardError {
   return new SwitchyardError('VALUE_INVALID', `${shorten(cellText(cell))} is no value of column "${column.name}" (${column.nativeType})`, { metadata: { column: column.name } });

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { assertNever } from '../../core/assert-never.ts';
 import { type Cell, cellText, keyText, type ScalarKind } from '../../core/cell.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { declaredType } from './column-types.ts';
@@ -170,8 +171,6 @@ function isJson(text: string): boolean {
     return false;
   }
 }
-
-const shorten = (text: string): string => (text.length > 100 ? `${text.slice(0, 100)}…` : text);
 
 function misfit(column: ColumnSchema, value: Exclude<SqlValue, null>): SwitchyardError {
   const isBytes = value instanceof Uint8Array;

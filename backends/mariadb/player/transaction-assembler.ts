@@ -1,6 +1,7 @@
 import { assertNever } from '../../../core/assert-never.ts';
 import type { ChangeEvent, ChangeTransaction } from '../../../core/change.ts';
 import { attempt } from '../../../core/ids.ts';
+import { shorten } from '../../../core/shorten.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { ByteReader } from './binlog/byte-reader.ts';
 import { type Gtid, type GtidPosition, gtidText } from './binlog/gtid-position.ts';
@@ -162,13 +163,17 @@ export class TransactionAssembler {
         group.events.push({ kind: 'truncate', tables: [meaning.table] });
         break;
       case 'definition':
-        throw new LogFault('SCHEMA_CHANGED', `table "${meaning.table}" was defined anew during the move: ${shorten(text)}. Undo the change and create the workflow anew`, {
+        throw new LogFault('SCHEMA_CHANGED', `table "${meaning.table}" was defined anew during the move: ${shorten(text, 200)}. Undo the change and create the workflow anew`, {
           table: meaning.table,
         });
       case 'unloggedRows':
-        throw new LogFault('LOG_INCOMPLETE', `somebody wrote with binlog_format STATEMENT, so which rows were changed is not known: ${shorten(text)}. Create the workflow anew`, {
-          fix: "let no session but an administrator's set binlog_format (BINLOG ADMIN)",
-        });
+        throw new LogFault(
+          'LOG_INCOMPLETE',
+          `somebody wrote with binlog_format STATEMENT, so which rows were changed is not known: ${shorten(text, 200)}. Create the workflow anew`,
+          {
+            fix: "let no session but an administrator's set binlog_format (BINLOG ADMIN)",
+          },
+        );
       case 'begin':
       case 'other':
         break;
@@ -252,5 +257,3 @@ export class TransactionAssembler {
     return this.#open;
   }
 }
-
-const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text);
