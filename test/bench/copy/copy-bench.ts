@@ -32,7 +32,8 @@ interface CopyRun {
 async function run({ options, say }: BenchContext): Promise<BenchResult> {
   const size = options.short === true ? sizes.short : whole;
   const number = (name: keyof typeof whole): number => Number(options[name] ?? size[name]);
-  const config = { scale: number('scale'), rows: number('rows'), seconds: number('seconds'), changes: number('changes') };
+  const leastCopyShare = Number(options.leastCopyShare ?? 0);
+  const config = { scale: number('scale'), rows: number('rows'), seconds: number('seconds'), changes: number('changes'), leastCopyShare };
   const accounts = config.scale * 100_000;
   const copies: CopyRun[] = [];
   const follows: FollowRun[] = [];
@@ -55,7 +56,7 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
   };
   const moved = async (cluster: Cluster, probe: LatencyProbe, what: string, tables: readonly string[], rows: number): Promise<void> => {
     probe.take();
-    note(what, rows, await copyMove(cluster, tables), probe.take());
+    note(what, rows, await copyMove(cluster, tables, leastCopyShare), probe.take());
   };
 
   await pair('postgres', async (cluster, probe) => {
@@ -105,10 +106,10 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
 }
 
 /** From the order to the moment that all tables are copied and followed, in ms. */
-async function copyMove(cluster: Cluster, tables: readonly string[]): Promise<number> {
+async function copyMove(cluster: Cluster, tables: readonly string[], leastCopyShare: number): Promise<number> {
   const workflows = cluster.control(WorkflowService, 60_000);
   const begunMs = performance.now();
-  await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...tables] } });
+  await workflows.createWorkflow({ workflow: { name: workflowName, source: 'old', target: 'new', tables: [...tables], limits: { leastCopyShare } } });
   await waitUntil('the end of the copy', { limitMs: copyLimitMs, everyMs: 20 }, async () => {
     const { workflow } = await workflows.getWorkflow({ name: workflowName });
     if (workflow?.state === WorkflowState.FAILED) throw new Error(`the workflow failed: ${workflow.message}`);
@@ -126,6 +127,7 @@ export const copyBench: Bench = {
     { flags: '--rows <n>', summary: 'rows of a table of every type', default: whole.rows },
     { flags: '--seconds <n>', summary: 'how long changes are followed, at each rate', default: whole.seconds },
     { flags: '--changes <n>', summary: 'changes a second', default: whole.changes },
+    { flags: '--least-copy-share <n>', summary: 'percent of the time that the copy takes at least', default: 5 },
     { flags: '--short', summary: 'a minute or two' },
   ],
   run,
