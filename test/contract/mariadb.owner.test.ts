@@ -4,6 +4,7 @@ import type { OwnerStore, Problem, StoreOptions, TableDefinition } from '../../b
 import { mariadbBackend } from '../../backends/mariadb/backend.ts';
 import type { Identity, ServerShard } from '../../core/keyspace.ts';
 import { attempt } from '../../core/ids.ts';
+import { noExtras, type TableExtras } from '../../core/table-extras.ts';
 import { shapeDifferenceBetweenKinds } from '../../core/table-schema.ts';
 import { type MariaDbServer, quoteMariaDbName, startMariaDb } from '../support/servers/mariadb.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
@@ -607,7 +608,8 @@ test('between kinds: a table of every kind is one of the same kinds here, keys o
     ],
     fingerprint: '',
   };
-  const definition = { schema, more: [], native: { kind: 'postgres', detail: null } } as unknown as TableDefinition;
+  const extras: TableExtras = { ...noExtras, defaults: new Map([['id', { kind: 'numbered' }]]) };
+  const definition = { schema, extras, more: [], native: { kind: 'postgres', detail: null } } as unknown as TableDefinition;
   await to.owner.install(never());
   await to.owner.claim(scope(['every']), 'target', never());
   await to.owner.createTables(scope(['every']), [definition], never());
