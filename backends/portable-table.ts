@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey } from '../core/table-extras.ts';
-import { type ColumnSchema, ownWayOf, type TableSchema } from '../core/table-schema.ts';
+import { type ColumnSchema, ownWayText, type TableSchema } from '../core/table-schema.ts';
 import type { TableDefinition } from './backend.ts';
 
 /* What every kind asks of a table that is defined for a store of another kind, before it makes the like of it in its own words. */
@@ -17,16 +17,22 @@ export interface PortableTable {
   readonly leftOut: readonly string[];
 }
 
-/** PRECHECK_FAILED, naming it, for what no store of another kind could hold to equality or be told. */
-export function requirePortable({ schema: table, more }: Described): void {
-  const ownWay = ownWayOf(table);
-  if (ownWay !== null) {
-    throw new SwitchyardError('PRECHECK_FAILED', `table "${table.name}" cannot be moved to a store of another kind: ${ownWay}`, { metadata: { table: table.name } });
-  }
-  if (more.length > 0) {
-    const message = `table "${table.name}" has what only its own kind of store can be told: ${more.join('; ')}. Make the table in the target by hand, empty, with what it needs, and try again`;
-    throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table: table.name } });
-  }
+/** What a store makes of each of the table's columns. PRECHECK_FAILED names everything that no store of another kind could hold to equality or be told, and every column that this one refuses. */
+export function portableColumns(definition: Described, make: (column: ColumnSchema) => string): readonly string[] {
+  const { schema: table, more } = definition;
+  const refuse = (why: string): never => {
+    throw new SwitchyardError('PRECHECK_FAILED', `table "${table.name}" ${why}`, { metadata: { table: table.name } });
+  };
+  const ownWays = table.columns.filter(({ ownWay }) => ownWay !== undefined).map(ownWayText);
+  const steps: readonly (() => readonly string[])[] = [
+    () => (ownWays.length > 0 ? refuse(`cannot be moved to a store of another kind: ${ownWays.join('; ')}`) : []),
+    () =>
+      more.length > 0
+        ? refuse(`has what only its own kind of store can be told: ${more.join('; ')}. Make the table in the target by hand, empty, with what it needs, and try again`)
+        : [],
+    ...table.columns.map((column) => () => [make(column)]),
+  ];
+  return allOrRefused(steps, (step) => step()).flat();
 }
 
 /** Makes something of each, or refuses with everything that is refused of any (PRECHECK_FAILED), a line each. */

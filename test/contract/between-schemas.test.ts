@@ -195,3 +195,117 @@ describe('indexes, defaults, numbers, foreign keys and labels', () => {
     await target.run('DROP TABLE child; DROP TABLE parent');
   });
 });
+
+const planned = async (from: Kind, to: Kind, ...tables: readonly string[]): Promise<string> =>
+  (await place(targets, to).owner.planTables(await define(place(sources, from), ...tables), never())).join('\n');
+/** Makes the tables in the target with the statements of the plan; returns it. */
+async function make(from: Kind, to: Kind, ...tables: readonly string[]): Promise<string> {
+  const plan = await planned(from, to, ...tables);
+  await place(targets, to).run(plan);
+  return plan;
+}
+
+test.each([
+  ['postgres', 'sqlite', 'numbered_beside', '(k text PRIMARY KEY, n serial)', 'column "n" (integer) is numbered by its store and not the whole primary key'],
+  ['postgres', 'mariadb', 'two_numbers', '(n serial PRIMARY KEY, m bigserial)', 'column "m" (bigint) is numbered by its store as column "n" is'],
+  ['postgres', 'sqlite', 'steps', '(n integer GENERATED ALWAYS AS IDENTITY (INCREMENT BY 2) PRIMARY KEY)', 'column "n" (integer) has a default of another engine'],
+  ['postgres', 'sqlite', 'made_up', '(n uuid DEFAULT gen_random_uuid() PRIMARY KEY)', 'column "n" (uuid) has a default of another engine'],
+  ['postgres', 'mariadb', 'zoneless', `(n int PRIMARY KEY, at timestamptz DEFAULT '2024-02-29'::date)`, 'column "at" (timestamp with time zone) has a default of another engine'],
+  [
+    'postgres',
+    'mariadb',
+    'early',
+    `(n int PRIMARY KEY, at timestamptz DEFAULT '1969-01-01 00:00+00')`,
+    'column "at" (timestamp with time zone) has a default that MariaDB cannot hold',
+  ],
+  ['postgres', 'sqlite', 'no_number', `(n int PRIMARY KEY, f double precision DEFAULT 'NaN')`, 'column "f" (double precision) has a default that SQLite cannot hold'],
+  ['sqlite', 'postgres', 'seconds', '(n INTEGER PRIMARY KEY, at TIMESTAMP_TEXT DEFAULT CURRENT_TIMESTAMP)', 'column "at" (TIMESTAMP_TEXT) has a default of another engine'],
+  ['sqlite', 'mariadb', 'any_label', '(n INTEGER PRIMARY KEY, mood ENUM_TEXT)', 'column "mood" (ENUM_TEXT) is an enum whose labels are not known'],
+  ['sqlite', 'mariadb', 'blank_label', `(n INTEGER PRIMARY KEY, mood ENUM_TEXT CHECK (mood IN ('a', 'b ')))`, 'has the label "b ", which MariaDB cannot hold'],
+  ['mariadb', 'sqlite', 'drawn', '(n int PRIMARY KEY, k uuid DEFAULT uuid())', 'column "k" (uuid) has a default of another engine'],
+  ['mariadb', 'postgres', 'train', "(n int PRIMARY KEY, mood enum('🚂', 'b'))", 'the characters of four bytes'],
+] as const)('is refused by name from %s to %s: %s', async (from, to, table, columns, why) => {
+  await place(sources, from).run(`CREATE TABLE ${table} ${columns}`);
+  await expect(planned(from, to, table)).rejects.toMatchObject({ reason: 'PRECHECK_FAILED', message: expect.stringContaining(why) });
+  // A move to the same kind goes by its own words.
+  expect(await planned(from, from, table)).toContain(table);
+});
+
+test('everything that has no like is named at once, of all tables', async () => {
+  await place(sources, 'postgres').run(
+    'CREATE TABLE many (n int PRIMARY KEY CHECK (n > 0), doc jsonb, tags text[], k uuid DEFAULT gen_random_uuid()); CREATE TABLE more (n int PRIMARY KEY, twice int GENERATED ALWAYS AS (n * 2) STORED)',
+  );
+  const refusal: unknown = await planned('postgres', 'mariadb', 'many', 'more').catch((error: unknown) => error);
+  for (const name of ['column doc', 'many_n_check', 'column "tags"', 'column "k"', 'column "twice"']) expect(String(refusal)).toContain(name);
+});
+
+test('a foreign key between columns of two types is one in PostgreSQL, and refused for MariaDB', async () => {
+  await place(sources, 'postgres').run(
+    'CREATE TABLE narrow (a int, b int, PRIMARY KEY (a, b)); CREATE TABLE wide (n int PRIMARY KEY, x bigint, y int, FOREIGN KEY (y, x) REFERENCES narrow (b, a))',
+  );
+  await expect(planned('postgres', 'mariadb', 'wide', 'narrow')).rejects.toMatchObject({
+    message: expect.stringContaining('column "x" (bigint) leads to column "a" (integer) of table "narrow"'),
+  });
+  await make('postgres', 'sqlite', 'wide', 'narrow');
+  await place(sources, 'postgres').run('ALTER TABLE wide ALTER x TYPE int');
+  // The key's own order is MariaDB's.
+  expect(await make('postgres', 'mariadb', 'narrow', 'wide')).toContain('FOREIGN KEY (`x`, `y`) REFERENCES `narrow` (`a`, `b`)');
+});
+
+test('a number that is no key has an index in MariaDB, which numbers nothing else', async () => {
+  await place(sources, 'postgres').run('CREATE TABLE counted (k varchar(9) PRIMARY KEY, n smallint GENERATED ALWAYS AS IDENTITY)');
+  expect(await make('postgres', 'mariadb', 'counted')).toContain('KEY (`n`)');
+  await place(targets, 'mariadb').run(`INSERT INTO counted (k) VALUES ('a')`);
+});
+
+describe('an index that has no like', () => {
+  test('of PostgreSQL is left out, and the plan says so', async () => {
+    await place(sources, 'postgres').run(`CREATE TABLE sought (n int PRIMARY KEY, a text, b int[], c int, doc json);
+CREATE INDEX on_lower ON sought (lower(a)); CREATE INDEX on_part ON sought (c) WHERE a = 'two
+lines'; CREATE INDEX covering ON sought (c) INCLUDE (a); CREATE INDEX brin ON sought USING brin (c); CREATE INDEX hashed ON sought USING hash (c); CREATE INDEX patterns ON sought (a text_pattern_ops DESC NULLS LAST);
+ALTER TABLE sought DROP b;`);
+    const plan = await make('postgres', 'sqlite', 'sought');
+    for (const name of ['on_lower', 'on_part', 'covering', 'brin']) expect(plan).toMatch(new RegExp(`^-- table "sought": index "${name}" .*left out.*CREATE INDEX ${name}`, 'm'));
+    expect(plan).toContain('CREATE INDEX "sought.hashed" ON "sought" ("c")');
+    expect(plan).toContain('CREATE INDEX "sought.patterns" ON "sought" ("a" DESC)');
+    expect(await planned('postgres', 'postgres', 'sought')).not.toContain('--');
+    // Names of the file are those that the table had before.
+    const [back] = (await define(place(targets, 'sqlite'), 'sought')) as [TableDefinition];
+    expect(back.extras.indexes.map(({ name }) => name)).toEqual(['hashed', 'patterns']);
+  });
+
+  test('of MariaDB and SQLite is left out as well', async () => {
+    await place(sources, 'mariadb').run('CREATE TABLE sought (n int PRIMARY KEY, a longtext, FULLTEXT words (a), KEY beginnings (a(20)))');
+    const fromMariaDb = await planned('mariadb', 'sqlite', 'sought');
+    expect(fromMariaDb).toContain('-- table "sought": index "words" has no like in another kind of store and is left out, make there by hand what serves instead: FULLTEXT on a');
+    expect(fromMariaDb).toContain('CREATE INDEX "sought.beginnings" ON "sought" ("a")');
+    await place(sources, 'sqlite').run(`CREATE TABLE sought (n INTEGER PRIMARY KEY, a TEXT, doc JSON_TEXT);
+CREATE INDEX folded ON sought (a COLLATE NOCASE); CREATE INDEX on_part ON sought (a) WHERE n > 5; CREATE INDEX on_length ON sought (length(a)); CREATE INDEX on_doc ON sought (doc)`);
+    const plan = await make('sqlite', 'mariadb', 'sought');
+    for (const name of ['folded', 'on_part', 'on_length']) expect(plan).toContain(`-- table "sought": index "${name}" has no like`);
+    expect(plan).toContain('KEY `on_doc` (`doc`(191))');
+  });
+
+  test('of texts that may be long refuses none of them in PostgreSQL', async () => {
+    await place(sources, 'sqlite').run(`CREATE TABLE long (n INTEGER PRIMARY KEY, a TEXT, b BLOB, c INT32, d DECIMAL_TEXT, doc JSON_TEXT);
+CREATE INDEX on_a ON long (a); CREATE INDEX on_b ON long (b, c); CREATE INDEX on_c ON long (c DESC, a); CREATE INDEX on_d ON long (d); CREATE INDEX on_json ON long (doc)`);
+    const plan = await make('sqlite', 'postgres', 'long');
+    expect(plan).toContain('CREATE INDEX ON public."long" USING hash ("a");');
+    expect(plan).toContain('CREATE INDEX ON public."long" ("c" DESC);');
+    expect(plan).toContain('-- table "long": index "on_a" is made for equality alone: it is on "a"');
+    expect(plan).toContain('-- table "long": index "on_b" is made for equality alone and without "c"');
+    expect(plan).toContain('-- table "long": index "on_c" is made without "a"');
+    expect(plan).toContain('-- table "long": index "on_json" on "doc" is left out');
+    await place(targets, 'postgres').run(
+      `INSERT INTO long (a, b, d) SELECT string_agg(md5(g::text), ''), decode(string_agg(md5(g::text), ''), 'hex'), repeat('7', 9000)::numeric FROM generate_series(1, 3000) g`,
+    );
+  });
+});
+
+test('labels may be empty, and a type of that name is taken only if it has them', async () => {
+  await place(sources, 'sqlite').run(`CREATE TABLE moody (n INTEGER PRIMARY KEY, mood ENUM_TEXT DEFAULT '' CHECK ("mood" IN ('', 'a''b', '  two  ')))`);
+  await make('sqlite', 'postgres', 'moody');
+  const target = place(targets, 'postgres');
+  await target.run('INSERT INTO moody DEFAULT VALUES; DROP TABLE moody; ALTER TYPE moody_mood_enum ADD VALUE $$c$$');
+  await expect(make('sqlite', 'postgres', 'moody')).rejects.toThrow(/of another form/);
+});

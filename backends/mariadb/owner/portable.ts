@@ -3,18 +3,7 @@ import { limitCondition, type LimitWords } from '../../../core/column-limits.ts'
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { SecondaryIndex } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import {
-  allOrRefused,
-  decimalModifiers,
-  type Described,
-  isNumbered,
-  keyLike,
-  type PortableTable,
-  portableDefault,
-  portableLabels,
-  requirePortable,
-  unlike,
-} from '../../portable-table.ts';
+import { decimalModifiers, type Described, isNumbered, keyLike, type PortableTable, portableColumns, portableDefault, portableLabels, unlike } from '../../portable-table.ts';
 import { cellToParameter } from '../cells.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
 
@@ -61,18 +50,16 @@ const LAST_TIMESTAMP = 2n ** 31n * 1_000_000n - 1n;
  * naming every column.
  */
 export function portableTable(definition: Described, within: readonly TableSchema[]): PortableTable {
-  requirePortable(definition);
   const { schema: table, extras } = definition;
-  requireOneNumbered(definition);
   const foreignKeys = keysWithin(definition, within);
-  const made = { ...definition, keys: [table.primaryKey, ...table.uniqueKeys.map(({ columns }) => columns), ...foreignKeys.map(({ columns }) => columns)] };
-  const columns = allOrRefused(table.columns, (column) => columnText(made, column));
+  const made = { ...definition, foreignKeys, keys: [table.primaryKey, ...table.uniqueKeys.map(({ columns }) => columns), ...foreignKeys.map(({ columns }) => columns)] };
+  const columns = portableColumns(definition, (column) => columnText(made, column));
   const indexes = indexTexts(made);
   const keys = [
     `PRIMARY KEY ${list(table.primaryKey)}`,
     ...table.uniqueKeys.map((unique) => `UNIQUE KEY ${nameText(unique.name)}${list(unique.columns)}`),
     ...indexes.texts,
-    ...foreignKeys.map(({ columns: from, references, referencedColumns }) => `FOREIGN KEY ${list(from)} REFERENCES ${quoteIdentifier(references)} ${list(referencedColumns)}`),
+    ...foreignKeys.map(({ columns: from, parent, referencedColumns }) => `FOREIGN KEY ${list(from)} REFERENCES ${quoteIdentifier(parent.name)} ${list(referencedColumns)}`),
     ...table.columns.flatMap(valueCheck),
   ];
   const create = `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin`;
@@ -85,6 +72,14 @@ export function portableTable(definition: Described, within: readonly TableSchem
 interface KeyedTable extends Described {
   /** Primary key, unique keys and those columns that lead to other tables: texts in them are whole. */
   readonly keys: readonly (readonly string[])[];
+  readonly foreignKeys: readonly Leading[];
+}
+
+/** A foreign key to a table that is there, in the order of the key that it leads to. */
+interface Leading {
+  readonly columns: readonly string[];
+  readonly parent: TableSchema;
+  readonly referencedColumns: readonly string[];
 }
 
 const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier).join(', ')})`;
@@ -92,7 +87,10 @@ const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier
 /** NULL is said as well: to some servers a timestamp without it is NOT NULL. */
 function columnText(made: KeyedTable, column: ColumnSchema): string {
   const { schema: table } = made;
+  for (const foreignKey of made.foreignKeys) requireLikeParent(table, foreignKey, column);
   const numbered = isNumbered(made, column);
+  const first = table.columns.find((each) => isNumbered(made, each));
+  if (numbered && first !== column) throw unlike(table, column, `is numbered by its store as column "${first?.name}" is, and MariaDB numbers one column of a table`);
   if (numbered && column.nullable) throw unlike(table, column, 'is numbered by its store and may be NULL');
   const filler = numbered ? ' AUTO_INCREMENT' : defaultText(made, column);
   return `${quoteIdentifier(column.name)} ${declaredType(made, column)} ${column.nullable ? 'NULL' : 'NOT NULL'}${filler}`;
@@ -152,34 +150,24 @@ function literalText(table: TableSchema, column: ColumnSchema, cell: Cell): stri
   throw unlike(table, column, 'has a default that MariaDB cannot hold');
 }
 
-/** There is one number at most, and an index begins with it. */
-function requireOneNumbered(definition: Described): void {
-  const [, second] = definition.schema.columns.filter((column) => isNumbered(definition, column));
-  if (second !== undefined) throw unlike(definition.schema, second, 'is the second one that its store numbers, and MariaDB numbers one column of a table');
-}
-
-interface Leading {
-  readonly columns: readonly string[];
-  readonly references: string;
-  readonly referencedColumns: readonly string[];
-}
-
-/** Foreign keys to these tables, in the order of the keys that they lead to. The server does not look whether the columns are alike while tables are made. */
-function keysWithin({ schema: table, extras }: Described, within: readonly TableSchema[]): readonly Leading[] {
+function keysWithin({ extras }: Described, within: readonly TableSchema[]): readonly Leading[] {
   return extras.foreignKeys.flatMap(({ columns, references, referencedColumns }): readonly Leading[] => {
     const parent = within.find(({ name }) => name === references);
+    const key = parent === undefined ? null : keyLike(parent, referencedColumns);
     if (parent === undefined) return [];
-    const [first = ''] = columns;
-    const key = keyLike(parent, referencedColumns);
-    if (key === null) throw unlike(table, columnNamed(table, first), `leads to columns of table "${references}" that are no key there`);
-    const from = key.map((name) => columns[referencedColumns.indexOf(name)] ?? '');
-    for (const [at, name] of from.entries()) {
-      const [column, other] = [columnNamed(table, name), columnNamed(parent, key[at] ?? '')];
-      if (column.kind !== other.kind || decimalModifiers(column) !== decimalModifiers(other))
-        throw unlike(table, column, `leads to column "${other.name}" (${other.nativeType}) of table "${references}", which is of another type: MariaDB wants both to be of one`);
-    }
-    return [{ columns: from, references, referencedColumns: key }];
+    if (key === null) return [{ columns, parent, referencedColumns }];
+    return [{ columns: key.map((name) => columns[referencedColumns.indexOf(name)] ?? ''), parent, referencedColumns: key }];
   });
+}
+
+/** The server itself does not look whether the columns are alike: it makes tables in any order. */
+function requireLikeParent(table: TableSchema, { columns, parent, referencedColumns }: Leading, column: ColumnSchema): void {
+  const at = columns.indexOf(column.name);
+  if (at === -1) return;
+  if (keyLike(parent, referencedColumns) === null) throw unlike(table, column, `leads to columns of table "${parent.name}" that are no key there`);
+  const other = columnNamed(parent, referencedColumns[at] ?? '');
+  if (column.kind === other.kind && decimalModifiers(column) === decimalModifiers(other)) return;
+  throw unlike(table, column, `leads to column "${other.name}" (${other.nativeType}) of table "${parent.name}", and MariaDB wants both to be of one type`);
 }
 
 /** The index's name with a blank behind, where MariaDB has such names; nothing: the server finds one. */

@@ -4,15 +4,14 @@ import { limitCondition, type LimitWords, type NoNumber } from '../../../core/co
 import type { SecondaryIndex } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import {
-  allOrRefused,
   decimalModifiers,
   type Described,
   foreignKeysWithin,
   isNumbered,
   type PortableTable,
+  portableColumns,
   portableDefault,
   portableLabels,
-  requirePortable,
   shortName,
   unlike,
 } from '../../portable-table.ts';
@@ -50,9 +49,8 @@ const FIXED_BYTES = 32;
  * The like of another kind's table, with its indexes; its foreign keys come when all tables are there. PRECHECK_FAILED for what has no like here, naming every column.
  */
 export function portableTable(definition: Described): PortableTable {
-  requirePortable(definition);
   const { schema: table, extras } = definition;
-  const columns = allOrRefused(table.columns, (column) => columnText(definition, column));
+  const columns = portableColumns(definition, (column) => columnText(definition, column));
   const keys = [`PRIMARY KEY ${list(table.primaryKey)}`, ...table.uniqueKeys.map((unique) => `UNIQUE ${list(unique.columns)}`), ...table.columns.flatMap(valueCheck)];
   const indexes = extras.indexes.map((index) => portableIndex(table, index));
   return {
@@ -91,8 +89,8 @@ function columnText(definition: Described, column: ColumnSchema): string {
   const { schema: table } = definition;
   const type = column.kind === 'enum' ? quoteTable(enumName(table, column)) : column.kind === 'array' ? undefined : declaredTypes[column.kind];
   if (type === undefined) throw unlike(table, column, `is of kind ${column.kind}, which has no like`);
-  if (column.kind === 'enum' && !portableLabels(definition, column).every((label) => label !== '' && fitsName(label)))
-    throw unlike(table, column, `has a label that is empty or longer than the ${NAME_BYTES} bytes that PostgreSQL allows`);
+  if (column.kind === 'enum' && !portableLabels(definition, column).every((label) => fitsName(label)))
+    throw unlike(table, column, `has a label that is longer than the ${NAME_BYTES} bytes that PostgreSQL allows`);
   const head = `${quoteIdentifier(column.name)} ${type}${decimalModifiers(column)}${column.nullable ? '' : ' NOT NULL'}`;
   if (!isNumbered(definition, column)) return `${head}${defaultText(definition, column)}`;
   if (column.nullable) throw unlike(table, column, 'is numbered by its store and may be NULL');

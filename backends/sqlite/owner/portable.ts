@@ -3,15 +3,14 @@ import { limitCondition, type LimitWords } from '../../../core/column-limits.ts'
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import {
-  allOrRefused,
   decimalModifiers,
   type Described,
   foreignKeysWithin,
   isNumbered,
   type PortableTable,
+  portableColumns,
   portableDefault,
   portableLabels,
-  requirePortable,
   unlike,
 } from '../../portable-table.ts';
 import { valueFromCell } from '../cells.ts';
@@ -52,9 +51,8 @@ export const OWN_CHECK = new RegExp(`CONSTRAINT "(?:${CHECK_PREFIX}\\d+|switchya
  * The like of another kind's table, with its indexes and its foreign keys to tables named in `within`. PRECHECK_FAILED for what has no like here, naming every column.
  */
 export function portableTable(definition: Described, within: readonly string[]): PortableTable {
-  requirePortable(definition);
   const { schema: table, extras } = definition;
-  const columns = allOrRefused(table.columns, (column) => columnText(definition, column));
+  const columns = portableColumns(definition, (column) => columnText(definition, column));
   const keys = [
     ...(table.columns.some((column) => isNumbered(definition, column)) ? [] : [`PRIMARY KEY ${list(table.primaryKey)}`]),
     ...table.uniqueKeys.map((unique) => `CONSTRAINT ${quoteIdentifier(unique.name)} UNIQUE ${list(unique.columns)}`),
