@@ -78,7 +78,8 @@ export function numberedKeyCheck(kind: 'int16' | 'int32', name: string): string 
 }
 
 /** The reverse: kind of the key that SQLite numbers in a table that was made by this statement. */
-export const numberedKeyKind = (sql: string): ScalarKind => (/CONSTRAINT "switchyard_(int16|int32)" CHECK \(/.exec(sql)?.[1] as ScalarKind | undefined) ?? 'int64';
+export const numberedKeyKind = (sql: string): ScalarKind =>
+  (/CONSTRAINT\s+"?switchyard_(int16|int32)"?\s+CHECK\s*\(/i.exec(sql)?.[1]?.toLowerCase() as ScalarKind | undefined) ?? 'int64';
 
 const parsed = new Map<string, DeclaredType | null>();
 const PARSED_LIMIT = 1_000;

@@ -45,7 +45,7 @@ const CHECK_PREFIX = 'switchyard_exact_';
 const LABELS_PREFIX = 'switchyard_labels_';
 
 /** Before a CHECK of ours: it keeps out what could not go back, or says of which kind a key is. */
-export const OWN_CHECK = new RegExp(`CONSTRAINT "(?:${CHECK_PREFIX}\\d+|switchyard_int(?:16|32))" $`);
+export const OWN_CHECK = new RegExp(`CONSTRAINT\\s+"?(?:${CHECK_PREFIX}\\d+|switchyard_int(?:16|32))"?\\s+$`, 'i');
 
 /**
  * The like of another kind's table, with its indexes and its foreign keys to tables named in `within`. PRECHECK_FAILED for what has no like here, naming every column.
