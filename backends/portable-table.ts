@@ -58,6 +58,15 @@ export function leftOutLines({ name }: TableSchema, leftOut: readonly string[]):
   return leftOut.map((what) => `-- table "${name}": ${what}`.replaceAll(/\s+/g, ' '));
 }
 
+/** What a plan says of the checks with which an earlier move has limited columns to what its other store could hold: their like is not made. */
+export function exactChecksLine(names: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  const them = names.length === 1 ? 'it' : 'them';
+  return [
+    `${names.join(', ')}: made by an earlier move and left out. Drop ${them} in the source when that move is over: a value that only the target takes would end the way back`,
+  ];
+}
+
 /** Whether the store numbers the column. */
 export const isNumbered = ({ extras }: Described, { name }: ColumnSchema): boolean => extras.defaults.get(name)?.kind === 'numbered';
 

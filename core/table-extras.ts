@@ -32,7 +32,7 @@ export interface TableExtras {
   readonly labels: ReadonlyMap<string, readonly string[]>;
   readonly indexes: readonly SecondaryIndex[];
   readonly foreignKeys: readonly ForeignKey[];
-  /** Secondary indexes that no store of another kind can be told, each by name, for people. A like is made without them: that loses no row. */
+  /** Secondary indexes that no store of another kind can be told, and checks that an earlier move has made, by name, for people. A like is made without them: that loses no row. */
   readonly leftOut: readonly string[];
 }
 

@@ -126,7 +126,7 @@ const EXPECTED = {
 
 function expectAlike({ schema, extras, more }: TableDefinition, isOriginal: boolean): void {
   expect(more).toEqual([]);
-  expect(extras.leftOut).toEqual([]);
+  expect(extras.leftOut.filter((line) => isOriginal || !line.startsWith('switchyard_exact_'))).toEqual([]);
   expect(schema.columns.find(({ name }) => name === 'bare')).toMatchObject({ nullable: false, hasDefault: false });
   const defaults = Object.fromEntries(extras.defaults);
   expect(defaults).toMatchObject(EXPECTED);
@@ -262,16 +262,19 @@ describe('an index that has no like', () => {
   test('of PostgreSQL is left out, and the plan says so', async () => {
     await place(sources, 'postgres').run(`CREATE TABLE sought (n int PRIMARY KEY, a text, b int[], c int, doc json);
 CREATE INDEX on_lower ON sought (lower(a)); CREATE INDEX on_part ON sought (c) WHERE a = 'two
-lines'; CREATE INDEX covering ON sought (c) INCLUDE (a); CREATE INDEX brin ON sought USING brin (c); CREATE INDEX hashed ON sought USING hash (c); CREATE INDEX patterns ON sought (a text_pattern_ops DESC NULLS LAST);
+lines'; CREATE INDEX covering ON sought (c) INCLUDE (a); CREATE INDEX brin ON sought USING brin (c); CREATE INDEX hashed ON sought USING hash (c); CREATE INDEX "Hashed" ON sought (c DESC); CREATE INDEX patterns ON sought (a text_pattern_ops DESC NULLS LAST);
 ALTER TABLE sought DROP b;`);
     const plan = await make('postgres', 'sqlite', 'sought');
     for (const name of ['on_lower', 'on_part', 'covering', 'brin']) expect(plan).toMatch(new RegExp(`^-- table "sought": index "${name}" .*left out.*CREATE INDEX ${name}`, 'm'));
-    expect(plan).toContain('CREATE INDEX "sought.hashed" ON "sought" ("c")');
+    // Names that differ only in case are one there.
+    expect(plan).toContain('CREATE INDEX "sought.Hashed" ON "sought" ("c" DESC)');
+    expect(plan).toContain('CREATE INDEX "sought.hashed 2" ON "sought" ("c")');
     expect(plan).toContain('CREATE INDEX "sought.patterns" ON "sought" ("a" DESC)');
+    expect(await make('postgres', 'mariadb', 'sought')).toMatch(/KEY `Hashed` \(`c` DESC\),\n {2}KEY \(`c`\)/);
     expect(await planned('postgres', 'postgres', 'sought')).not.toContain('--');
     // Names of the file are those that the table had before.
     const [back] = (await define(place(targets, 'sqlite'), 'sought')) as [TableDefinition];
-    expect(back.extras.indexes.map(({ name }) => name)).toEqual(['hashed', 'patterns']);
+    expect(back.extras.indexes.map(({ name }) => name)).toEqual(['Hashed', 'hashed 2', 'patterns']);
   });
 
   test('of MariaDB and SQLite is left out as well', async () => {
@@ -281,7 +284,7 @@ ALTER TABLE sought DROP b;`);
     expect(fromMariaDb).toContain('CREATE INDEX "sought.beginnings" ON "sought" ("a")');
     await place(sources, 'sqlite').run(`CREATE TABLE sought (n INTEGER PRIMARY KEY, a TEXT, doc JSON_TEXT);
 CREATE INDEX folded ON sought (a COLLATE NOCASE); CREATE INDEX on_part ON sought (a) WHERE n > 5; CREATE INDEX on_length ON sought (length(a)); CREATE INDEX on_doc ON sought (doc)`);
-    const plan = await make('sqlite', 'mariadb', 'sought');
+    const plan = await planned('sqlite', 'mariadb', 'sought');
     for (const name of ['folded', 'on_part', 'on_length']) expect(plan).toContain(`-- table "sought": index "${name}" has no like`);
     expect(plan).toContain('KEY `on_doc` (`doc`(191))');
   });

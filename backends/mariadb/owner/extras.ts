@@ -1,13 +1,14 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import { isKeyOf } from '../../portable-table.ts';
+import { exactChecksLine, isKeyOf } from '../../portable-table.ts';
 import { cellFromValue } from '../cells.ts';
 import { labelsOf } from '../column-fit.ts';
 import { quoteIdentifier } from '../connection.ts';
 import { named } from '../schema.ts';
 import type { ValueRow } from '../session.ts';
 import { describe, type Statements } from '../store-client.ts';
+import { CHECK_PREFIX } from './portable.ts';
 
 /** See `TableDefinition.extras`. */
 export async function tableExtras(statements: Statements, schema: TableSchema, signal: AbortSignal): Promise<TableExtras> {
@@ -15,10 +16,12 @@ export async function tableExtras(statements: Statements, schema: TableSchema, s
   const labels = new Map(
     schema.columns.flatMap((column) => (column.kind === 'enum' && isWhole(column.nativeType) ? [[column.name, [...labelsOf(column.nativeType)]] as const] : [])),
   );
+  const indexes = indexesOf(await ask(indexesText));
   return {
     defaults: await defaultsOf(statements, schema, labels, await ask(fillersText), signal),
     labels,
-    ...indexesOf(await ask(indexesText)),
+    ...indexes,
+    leftOut: [...indexes.leftOut, ...exactChecksLine((await ask(exactText)).map(([name]) => String(name)))],
     foreignKeys: await foreignKeysOf(statements, await ask(foreignKeysText), signal),
   };
 }
@@ -32,6 +35,7 @@ const fillersText = `SELECT COLUMN_NAME, COLUMN_DEFAULT, EXTRA FROM information_
 const indexesText = `
 SELECT INDEX_NAME, COLUMN_NAME, COLLATION = 'D', INDEX_TYPE FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = DATABASE() AND ${named('TABLE_NAME')} AND NON_UNIQUE = 1 ORDER BY INDEX_NAME, SEQ_IN_INDEX`;
+const exactText = `SELECT CONSTRAINT_NAME FROM information_schema.CHECK_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = DATABASE() AND ${named('TABLE_NAME')} AND LEFT(CONSTRAINT_NAME, ${CHECK_PREFIX.length}) = '${CHECK_PREFIX}' ORDER BY CONSTRAINT_NAME`;
 const foreignKeysText = `
 SELECT r.CONSTRAINT_NAME, k.COLUMN_NAME, r.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME
 FROM information_schema.REFERENTIAL_CONSTRAINTS r

@@ -3,7 +3,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableExtras } from '../../../core/table-extras.ts';
 import type { TableDefinition } from '../../backend.ts';
-import { leftOutLines } from '../../portable-table.ts';
+import { exactChecksLine, leftOutLines } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { tableExtras } from './extras.ts';
@@ -71,7 +71,9 @@ export async function defineTables(statements: Statements, tables: readonly stri
     if (schema === null || row === undefined)
       throw new SwitchyardError('TABLE_UNKNOWN', `the store has no ordinary table "${table}" in its schema public`, { metadata: { table } });
     const detail = JSON.parse(row[0] ?? '') as NativeTable;
-    const extras = await tableExtras(statements, schema, signal);
+    const found = await tableExtras(statements, schema, signal);
+    const exact = detail.constraints.map(({ name }) => name).filter((name) => name.startsWith(CHECK_PREFIX));
+    const extras = { ...found, leftOut: [...found.leftOut, ...exactChecksLine(exact)] };
     definitions.push({ schema, extras, more: beyondSchema(detail, extras), native: { kind: KIND, detail } });
   }
   return definitions;

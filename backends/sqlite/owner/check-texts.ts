@@ -1,6 +1,6 @@
 import type { TableSchema } from '../../../core/table-schema.ts';
 import { foldedName } from './names.ts';
-import { OWN_CHECK } from './portable.ts';
+import { EXACT_CHECK, OWN_CHECK } from './portable.ts';
 
 /* What a CREATE TABLE statement says of rules: SQLite tells of its checks in no other way. */
 
@@ -21,6 +21,9 @@ export function checksOf(table: Pick<TableSchema, 'columns'>, sql: string): read
     .filter((check) => !OWN_CHECK.test(check.before) && labelsIn(table, check) === null)
     .map(({ text }) => text.replaceAll(/\s+/g, ' '));
 }
+
+/** Names of the checks that a move has made to keep out what could not go back. */
+export const exactChecksOf = (sql: string): readonly string[] => checksIn(sql).flatMap(({ before }) => EXACT_CHECK.exec(before)?.[1] ?? []);
 
 /** Labels of the enum columns of which a check says them: `CHECK (mood IN ('sad', 'so so'))`. */
 export function labelsOfChecks(table: TableSchema, sql: string): ReadonlyMap<string, readonly string[]> {

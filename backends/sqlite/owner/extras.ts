@@ -1,20 +1,22 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import { isKeyOf } from '../../portable-table.ts';
+import { exactChecksLine, isKeyOf } from '../../portable-table.ts';
 import { cellFromValue, selectedValue } from '../cells.ts';
 import type { Connection, SqlValue } from '../connection.ts';
 import { type DescribedTable, describeTable } from '../schema.ts';
-import { isDeferrable, labelsOfChecks } from './check-texts.ts';
+import { exactChecksOf, isDeferrable, labelsOfChecks } from './check-texts.ts';
 import { foldedName, indexPrefix } from './names.ts';
 
 /** See `TableDefinition.extras`. */
 export function tableExtras(connection: Connection, { schema, rowidColumn }: DescribedTable): TableExtras {
   const [[sql] = []] = connection.all(`SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, [schema.name]);
+  const indexes = indexesOf(connection, schema);
   return {
     defaults: defaultsOf(connection, schema, rowidColumn),
     labels: labelsOfChecks(schema, String(sql)),
-    ...indexesOf(connection, schema),
+    ...indexes,
+    leftOut: [...indexes.leftOut, ...exactChecksLine(exactChecksOf(String(sql)))],
     foreignKeys: isDeferrable(String(sql)) ? [] : foreignKeysOf(connection, schema),
   };
 }

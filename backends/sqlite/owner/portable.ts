@@ -16,7 +16,7 @@ import {
 import { valueFromCell } from '../cells.ts';
 import { numberedKeyCheck } from '../column-types.ts';
 import { quoteIdentifier } from '../connection.ts';
-import { indexPrefix } from './names.ts';
+import { foldedName, indexPrefix } from './names.ts';
 
 /** How each kind is declared so that SQLite keeps its values exactly and `describe` finds the same kind again. */
 const declaredTypes: Readonly<Record<ScalarKind, string>> = {
@@ -44,6 +44,8 @@ const CHECK_PREFIX = 'switchyard_exact_';
 /** The same of checks that say the labels of an enum. */
 const LABELS_PREFIX = 'switchyard_labels_';
 
+/** Before a CHECK that keeps out what could not go back. */
+export const EXACT_CHECK = new RegExp(`CONSTRAINT "(${CHECK_PREFIX}\\d+)" $`);
 /** Before a CHECK of ours: it keeps out what could not go back, or says of which kind a key is. */
 export const OWN_CHECK = new RegExp(`CONSTRAINT\\s+"?(?:${CHECK_PREFIX}\\d+|switchyard_int(?:16|32))"?\\s+$`, 'i');
 
@@ -61,9 +63,11 @@ export function portableTable(definition: Described, within: readonly string[]):
     ),
     ...table.columns.flatMap((column, at) => [...labelsCheck(definition, column, at), ...valueCheck(column, at)]),
   ];
-  const indexes = extras.indexes.map(({ name, columns: parts }) => {
+  const indexes = extras.indexes.map(({ name, columns: parts }, at) => {
+    // To SQLite names that differ only in case are one.
+    const isTaken = extras.indexes.slice(0, at).some((other) => foldedName(other.name) === foldedName(name));
     const on = parts.map((part) => `${quoteIdentifier(part.name)}${part.descending ? ' DESC' : ''}`).join(', ');
-    return `CREATE INDEX ${quoteIdentifier(`${indexPrefix(table.name)}${name}`)} ON ${quoteIdentifier(table.name)} (${on})`;
+    return `CREATE INDEX ${quoteIdentifier(`${indexPrefix(table.name)}${name}${isTaken ? ` ${at + 1}` : ''}`)} ON ${quoteIdentifier(table.name)} (${on})`;
   });
   return { statements: [`CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n)`, ...indexes], leftOut: extras.leftOut };
 }

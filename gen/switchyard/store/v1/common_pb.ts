@@ -587,7 +587,7 @@ export type TableDefinition = Message<"switchyard.store.v1.TableDefinition"> & {
   foreignKeys: ForeignKey[];
 
   /**
-   * Indexes that no store of another kind can be told, by name.
+   * Of indexes and of checks of earlier moves, what no store of another kind is told, by name.
    *
    * @generated from field: repeated string left_out = 8;
    */
