@@ -58,6 +58,10 @@ export function leftOutLines({ name }: TableSchema, leftOut: readonly string[]):
   return leftOut.map((what) => `-- table "${name}": ${what}`.replaceAll(/\s+/g, ' '));
 }
 
+/** What a plan says of an index for which other kinds have no words; `what`: its definition. */
+export const unlikeIndex = (name: string, what: string): string =>
+  `index "${name}" has no like in another kind of store and is left out, make there by hand what serves instead: ${what}`;
+
 /** What a plan says of the checks with which an earlier move has limited columns to what its other store could hold: their like is not made. */
 export function exactChecksLine(names: readonly string[]): readonly string[] {
   if (names.length === 0) return [];

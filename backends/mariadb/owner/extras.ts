@@ -1,7 +1,7 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import { exactChecksLine, isKeyOf } from '../../portable-table.ts';
+import { exactChecksLine, isKeyOf, unlikeIndex } from '../../portable-table.ts';
 import { cellFromValue } from '../cells.ts';
 import { labelsOf } from '../column-fit.ts';
 import { quoteIdentifier } from '../connection.ts';
@@ -45,7 +45,7 @@ WHERE r.CONSTRAINT_SCHEMA = DATABASE() AND k.TABLE_SCHEMA = DATABASE() AND k.REF
 ORDER BY r.CONSTRAINT_NAME, k.ORDINAL_POSITION`;
 
 /** A constant, as the server describes one. */
-const literal = /^(?:-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|'.*'|x'[0-9a-f]*')$/is;
+const literal = /^(?:-?\d+(?:\.\d+)?(?:e[-+]?\d+)?|'(?:[^'\\]|''|\\.)*'|x'[0-9a-f]*')$/is;
 const nowPatterns: Readonly<Partial<Record<ColumnSchema['kind'], RegExp>>> = {
   timestamptz: /^current_timestamp\(\d?\)$/i,
   timestamp: /^current_timestamp\(\d?\)$/i,
@@ -100,10 +100,7 @@ function indexesOf(rows: readonly ValueRow[]): Pick<TableExtras, 'indexes' | 'le
     const columns = parts.map(([, column, descending]) => ({ name: String(column), descending: Number(descending) === 1 }));
     // A part of a text that is indexed by its beginning is an index on the text to every other kind.
     if (type === 'BTREE' || type === 'HASH') indexes.push({ name, columns });
-    else
-      leftOut.push(
-        `index "${name}" has no like in another kind of store and is left out, make there by hand what serves instead: ${type} on ${columns.map((column) => column.name).join(', ')}`,
-      );
+    else leftOut.push(unlikeIndex(name, `${type} on ${columns.map((column) => column.name).join(', ')}`));
   }
   return { indexes, leftOut };
 }

@@ -2,6 +2,7 @@ import { cellFromText } from '../cells.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
+import { unlikeIndex } from '../../portable-table.ts';
 import { textFromElements } from '../array-text.ts';
 import type { Statements } from '../store-client.ts';
 import { declaredTypes } from './portable.ts';
@@ -72,9 +73,7 @@ export async function tableExtras(statements: Statements, schema: TableSchema, s
     foreignKeys: foreignKeys
       .filter(({ plain }) => plain)
       .map(({ name, columns: names, references, referencedColumns }): ForeignKey => ({ name, columns: names, references, referencedColumns })),
-    leftOut: indexes
-      .filter((index) => !isPlain(index))
-      .map(({ name, definition }) => `index "${name}" has no like in another kind of store and is left out, make there by hand what serves instead: ${definition}`),
+    leftOut: indexes.filter((index) => !isPlain(index)).map(({ name, definition }) => unlikeIndex(name, definition)),
   };
 }
 

@@ -1,7 +1,7 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import { exactChecksLine, isKeyOf } from '../../portable-table.ts';
+import { exactChecksLine, isKeyOf, unlikeIndex } from '../../portable-table.ts';
 import { cellFromValue, selectedValue } from '../cells.ts';
 import type { Connection, SqlValue } from '../connection.ts';
 import { type DescribedTable, describeTable } from '../schema.ts';
@@ -74,7 +74,7 @@ function indexesOf(connection: Connection, { name: table }: TableSchema): Pick<T
     const shown = String(name).startsWith(indexPrefix(table)) ? String(name).slice(indexPrefix(table).length) : String(name);
     if (partial === 0n && parts.every(([column, , collation]) => column !== null && collation === 'BINARY'))
       indexes.push({ name: shown, columns: parts.map(([column, descending]) => ({ name: String(column), descending: descending === 1n })) });
-    else leftOut.push(`index "${shown}" has no like in another kind of store and is left out, make there by hand what serves instead: ${String(sql)}`);
+    else leftOut.push(unlikeIndex(shown, String(sql)));
   }
   return { indexes, leftOut };
 }

@@ -83,7 +83,12 @@ function columnText(definition: Described, column: ColumnSchema): string {
 
 /** SQLite numbers rows, so the number is the whole key. */
 function numberedText(table: TableSchema, column: ColumnSchema): string {
-  if (table.primaryKey.join() !== column.name) throw unlike(table, column, 'is numbered by its store and not the whole primary key, which is all that SQLite numbers');
+  if (table.primaryKey.join() !== column.name)
+    throw unlike(
+      table,
+      column,
+      'is numbered by its store and not the whole primary key, which is all that SQLite numbers: let the application give its numbers, and end the numbering in the source first',
+    );
   if (column.kind !== 'int16' && column.kind !== 'int32' && column.kind !== 'int64')
     throw unlike(table, column, `is numbered by its store and of kind ${column.kind}, and SQLite's own numbers are of 64 bits with a sign`);
   const check = column.kind === 'int64' ? '' : ` ${numberedKeyCheck(column.kind, quoteIdentifier(column.name))}`;
