@@ -211,6 +211,7 @@ test.each([
   ['postgres', 'sqlite', 'steps', '(n integer GENERATED ALWAYS AS IDENTITY (INCREMENT BY 2) PRIMARY KEY)', 'column "n" (integer) has a default of another engine'],
   ['postgres', 'sqlite', 'made_up', '(n uuid DEFAULT gen_random_uuid() PRIMARY KEY)', 'column "n" (uuid) has a default of another engine'],
   ['postgres', 'mariadb', 'zoneless', `(n int PRIMARY KEY, at timestamptz DEFAULT '2024-02-29'::date)`, 'column "at" (timestamp with time zone) has a default of another engine'],
+  ['postgres', 'sqlite', 'refused', `(n int PRIMARY KEY, big bigint DEFAULT 99999999999999999999)`, 'column "big" (bigint) has a default of another engine'],
   [
     'postgres',
     'mariadb',

@@ -1,9 +1,10 @@
 import { cellFromText } from '../cells.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { hasReason } from '../../../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey, SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
 import { unlikeIndex } from '../../portable-table.ts';
 import { textFromElements } from '../array-text.ts';
+import type { TextRow } from '../batch.ts';
 import type { Statements } from '../store-client.ts';
 import { declaredTypes } from './portable.ts';
 import { filledColumns } from './sequences.ts';
@@ -103,19 +104,31 @@ async function defaultsOf(statements: Statements, schema: TableSchema, facts: re
     else if (literal.test(text) && column.kind !== 'array' && (column.kind !== 'timestamptz' || /::timestamp with time zone$|^NULL::/.test(text))) literals.push({ column, text });
   }
   if (literals.length === 0) return found;
-  // As the widest type of the kind: whether the column takes it is seen when a row is inserted, here as there.
-  const [row = []] = await statements.query(`SELECT ${literals.map(({ column, text }) => `(${text})::${wideType(column)}`).join(', ')}`, [], signal);
+  const values = await valuesOf(statements, literals, signal);
   for (const [at, { column }] of literals.entries()) {
-    const value = row[at] ?? null;
-    try {
-      const { exactly = false, most = 0 } = column.limits?.characters ?? {};
-      found.set(column.name, { kind: 'value', cell: cellFromText(column, exactly ? (value?.padEnd(most) ?? null) : value) });
-    } catch (error) {
-      // No value of the column's: inserts that leave it out fail.
-      if (!(error instanceof SwitchyardError)) throw error;
-    }
+    const value = values[at];
+    if (value === undefined) continue;
+    const { exactly = false, most = 0 } = column.limits?.characters ?? {};
+    const cell = await unlessRefused(async () => cellFromText(column, exactly ? (value?.padEnd(most) ?? null) : value));
+    if (cell !== undefined) found.set(column.name, { kind: 'value', cell });
   }
   return found;
+}
+
+/** Of each constant as the widest type of its column's kind: whether the column takes it is seen when a row is inserted, here as there. */
+async function valuesOf(statements: Statements, literals: readonly { readonly column: ColumnSchema; readonly text: string }[], signal: AbortSignal): Promise<TextRow> {
+  const [row = []] = (await unlessRefused(() => statements.query(`SELECT ${literals.map(({ column, text }) => `(${text})::${wideType(column)}`).join(', ')}`, [], signal))) ?? [];
+  return row;
+}
+
+/** Undefined: the constant is no value of its column's, so that inserts that leave it out fail. The store has never looked at it. */
+async function unlessRefused<T>(act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    if (hasReason(error, 'VALUE_INVALID', 'VALUE_UNSUPPORTED', 'CHECK_VIOLATION', 'NOT_NULL_VIOLATION', 'STORE_FAILED')) return undefined;
+    throw error;
+  }
 }
 
 const wideTypes: Readonly<Partial<Record<ColumnSchema['kind'], string>>> = { int16: 'bigint', int32: 'bigint', enum: 'text', json: 'text' };
