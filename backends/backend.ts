@@ -19,6 +19,7 @@ import type {
 } from '../core/operation.ts';
 import type { AnswerBound, OnceAnswer, OnceRequest, RequestRecord } from '../core/request-record.ts';
 import type { EventLine, EventPlace, TableEvents } from '../core/table-event.ts';
+import type { TableExtras } from '../core/table-extras.ts';
 import type { TableSchema } from '../core/table-schema.ts';
 
 /*
@@ -293,12 +294,14 @@ export interface FenceScope {
 /** A table's definition, enough to make the like of it in another store. */
 export interface TableDefinition {
   readonly schema: TableSchema;
+  /** What a store of another kind makes the like of, beside the schema. The same kind goes by `native`. */
+  readonly extras: TableExtras;
   /**
-   * What the store keeps of the table's rows beside that, and a like of another kind would lack, each by name, for people: foreign keys, checks, exclusions, unique indexes on a part of the rows or on expressions, labels of enums. Such a
+   * What the store keeps of the table's rows beside all that, and a like of another kind would lack, each by name, for people: checks, exclusions, unique indexes on a part of the rows or on expressions, foreign keys that change rows. Such a
    * table is made anew only by the same kind; another refuses it (PRECHECK_FAILED), for somebody to make it by hand.
    */
   readonly more: readonly string[];
-  /** Understood by the same kind only: defaults, sequences, indexes, constraints. */
+  /** Understood by the same kind only: everything, in the store's own words. */
   readonly native: { readonly kind: string; readonly detail: unknown };
 }
 
@@ -345,7 +348,7 @@ export interface OwnerStore extends AsyncDisposable {
   /** Problems that would make a hold long or unsafe just now: transactions older than `transactionAgeMs`, prepared transactions. */
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]>;
   define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]>;
-  /** What `createTables` would run, for people. PRECHECK_FAILED names what this store cannot be told. */
+  /** What `createTables` would run, for people, and behind it, as comments, what it would leave out. PRECHECK_FAILED names everything that this store cannot be told. */
   planTables(definitions: readonly TableDefinition[], signal: AbortSignal): Promise<readonly string[]>;
   /** Creates missing tables with keys, sequences, indexes and constraints; PRECHECK_FAILED when an existing table is not alike or, for an unclaimed one, holds rows. Fence triggers are on before anyone has a right on them. */
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void>;

@@ -80,8 +80,11 @@ export function shapeDifferenceBetweenKinds(source: TableSchema, target: TableSc
 /** The first column that only stores of the table's own kind can hold to equality, and why; null for none. */
 export function ownWayOf({ columns }: TableSchema): string | null {
   const column = columns.find(({ ownWay }) => ownWay !== undefined);
-  return column === undefined ? null : `column ${column.name} (${column.nativeType}) ${column.ownWay}`;
+  return column === undefined ? null : ownWayText(column);
 }
+
+/** What speaks against the column in a store of another kind, where anything does. */
+export const ownWayText = ({ name, nativeType, ownWay }: ColumnSchema): string => `column ${name} (${nativeType}) ${ownWay}`;
 
 /** COLUMN_UNKNOWN where the table has none of that name. */
 export function columnNamed(table: TableSchema, name: string): ColumnSchema {

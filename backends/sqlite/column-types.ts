@@ -69,6 +69,18 @@ export interface DeclaredType {
   readonly modifiers: readonly number[];
 }
 
+/**
+ * A key that SQLite numbers can only be declared INTEGER. It is of a narrower kind where a check of this name says so, which is part of the column: `id INTEGER PRIMARY KEY CONSTRAINT "switchyard_int32" CHECK ("id" BETWEEN …)`.
+ */
+export function numberedKeyCheck(kind: 'int16' | 'int32', name: string): string {
+  const end = kind === 'int16' ? 2 ** 15 : 2 ** 31;
+  return `CONSTRAINT "switchyard_${kind}" CHECK (${name} BETWEEN ${-end} AND ${end - 1})`;
+}
+
+/** The reverse: kind of the key that SQLite numbers in a table that was made by this statement. */
+export const numberedKeyKind = (sql: string): ScalarKind =>
+  (/CONSTRAINT\s+"?switchyard_(int16|int32)"?\s+CHECK\s*\(/i.exec(sql)?.[1]?.toLowerCase() as ScalarKind | undefined) ?? 'int64';
+
 const parsed = new Map<string, DeclaredType | null>();
 const PARSED_LIMIT = 1_000;
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema, UniqueKey } from '../../core/table-schema.ts';
-import { betterType, declaredType } from './column-types.ts';
+import { betterType, declaredType, numberedKeyKind } from './column-types.ts';
 import type { Connection, SqlRow } from './connection.ts';
 import { limitsOf } from './limits.ts';
 
@@ -70,7 +70,7 @@ export function describeFully(connection: Connection, table: string): DescribedT
   const keyFacts = columnFacts.filter((column) => column.place > 0).sort((a, b) => a.place - b.place);
   if (keyFacts.length === 0) throw unsupported(table, 'it has no primary key');
   const rowidColumn = withoutRowid || primaryIndex !== undefined ? null : (keyFacts[0]?.name ?? null);
-  const columns = columnFacts.map((column) => columnOf(table, column, column.name === rowidColumn));
+  const columns = columnFacts.map((column) => (column.name === rowidColumn ? numberedColumn(connection, table, column) : columnOf(table, column, false)));
   const primaryKey = keyFacts.map((column) => column.name);
   for (const name of primaryKey) refuseKeyColumn(table, columns, name);
   const uniqueIndexes = indexes.filter((index) => index.unique && !index.partial && index.origin !== 'pk' && index.columns.every((column) => column.name !== null));
@@ -119,6 +119,11 @@ function columnOf(table: string, facts: ColumnFacts, isRowid: boolean): ColumnSc
     generated: facts.generated,
     nativeType: facts.type,
   };
+}
+
+function numberedColumn(connection: Connection, table: string, facts: ColumnFacts): ColumnSchema {
+  const [[sql] = []] = connection.all(`SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?`, [table]);
+  return { ...columnOf(table, facts, true), kind: numberedKeyKind(String(sql)) };
 }
 
 /** Kinds whose values may be any texts; those of the others have one form each, which no collation mixes up. */

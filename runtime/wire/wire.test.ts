@@ -4,13 +4,15 @@ import { type Cell, cellsEqual } from '../../core/cell.ts';
 import { type ChangeEvent, type ChangeTransaction, unchanged } from '../../core/change.ts';
 import { attempt, position } from '../../core/ids.ts';
 import type { Filter, WriteOperation } from '../../core/operation.ts';
+import type { TableExtras } from '../../core/table-extras.ts';
 import type { ColumnSchema, TableSchema } from '../../core/table-schema.ts';
 import { DeleteResponseSchema, FilterSchema, InsertManyResponseSchema, InsertResponseSchema, MutateResponseSchema } from '../../gen/switchyard/data/v1/data_service_pb.ts';
-import { CellsSchema, ChangeEventSchema, FenceRowSchema, type FenceState, TableSchemaSchema } from '../../gen/switchyard/store/v1/common_pb.ts';
+import { CellsSchema, ChangeEventSchema, FenceRowSchema, type FenceState, TableDefinitionSchema, TableSchemaSchema } from '../../gen/switchyard/store/v1/common_pb.ts';
 import { ChangeTransactionSchema, FollowResponseSchema } from '../../gen/switchyard/store/v1/replication_store_pb.ts';
 import { answerBytes } from './answer-bytes.ts';
 import { cellsFromMessage, cellsMessage, orderedCells } from './cells.ts';
 import { eventFromMessage, eventMessage, transactionFromMessage, transactionMessage } from './change-message.ts';
+import { definitionFromMessage, definitionMessage } from './definition-message.ts';
 import { fenceRowFromMessage, fenceRowMessage } from './fence-message.ts';
 import { filterMessage } from './filter-message.ts';
 import { messageFromText, messageToText } from './message-json.ts';
@@ -68,6 +70,32 @@ describe.each([
 
   test('a shape comes with all that whoever moves it must know', () => {
     expect(schemaFromMessage(sent(TableSchemaSchema, schemaMessage(table, 'postgres')))).toEqual({ ...table, storeKind: 'postgres' });
+  });
+
+  test('a definition comes with all that stores of other kinds are told', () => {
+    const extras: TableExtras = {
+      defaults: new Map([
+        ['id', { kind: 'numbered' }],
+        ['z', { kind: 'now' }],
+        ['y', { kind: 'value', cell: new Uint8Array([0, 255]) }],
+        ['s', { kind: 'value', cell: -1 }],
+        ['t', { kind: 'value', cell: null }],
+      ]),
+      labels: new Map([['j', ['b', '', 'a']]]),
+      indexes: [
+        {
+          name: 'by',
+          columns: [
+            { name: 's', descending: true },
+            { name: 'u', descending: false },
+          ],
+        },
+      ],
+      foreignKeys: [{ name: 'to', columns: ['s', 'u'], references: 'other', referencedColumns: ['b', 'a'] }],
+      leftOut: ['an index'],
+    };
+    const definition = { schema: { ...table, storeKind: 'postgres' }, extras, more: ['a check'], native: { kind: 'postgres', detail: { a: [1] } } };
+    expect(definitionFromMessage(sent(TableDefinitionSchema, definitionMessage(definition)))).toEqual(definition);
   });
 
   test('changes come in their order, with what has not changed told from NULL', () => {

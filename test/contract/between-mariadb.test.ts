@@ -88,7 +88,7 @@ test('a table that came from MariaDB refuses what MariaDB could not take back, a
     // Those checks are no rules of the application's: the table may go back as it came.
     const back = await definition(store, 'exact');
     expect(back.more).toEqual([]);
-    expect((await planned(mariadb, back)).length).toBeGreaterThan(0);
+    expect(await planned(mariadb, back)).toMatch(/^-- table "exact": switchyard_exact_.*left out/m);
   }
   for (const [at, isGood] of [
     ['1970-01-01 00:00:00.000001', true],

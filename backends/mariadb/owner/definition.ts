@@ -1,11 +1,13 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
+import { leftOutLines } from '../../portable-table.ts';
 import { quoteIdentifier } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { beyondSchema } from './beyond-schema.ts';
 import { createTableParts, type ForeignKey } from './create-table.ts';
-import { portableStatement } from './portable.ts';
+import { tableExtras } from './extras.ts';
+import { portableTable } from './portable.ts';
 
 /** What the server's own words say about a table. */
 interface NativeTable {
@@ -26,20 +28,26 @@ export async function defineTables(statements: Statements, tables: readonly stri
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
     const [row] = (await statements.command(`SET STATEMENT sql_quote_show_create = 1 FOR SHOW CREATE TABLE ${quoteIdentifier(table)}`, signal)).rows;
     const detail: NativeTable = createTableParts(String(row?.[1]));
-    definitions.push({ schema, more: await beyondSchema(statements, table, detail.foreignKeys, signal), native: { kind: KIND, detail } });
+    const extras = await tableExtras(statements, schema, signal);
+    definitions.push({ schema, extras, more: await beyondSchema(statements, table, detail.foreignKeys, extras, signal), native: { kind: KIND, detail } });
   }
   return definitions;
 }
 
 /**
- * The statement that makes the table. Foreign keys are part of it, those that lead to a table of `within`: where they are not checked, the other table may come later, and no table is ever there without them.
+ * What makes the table. Foreign keys are part of it, those that lead to a table of `within`: where they are not checked, the other table may come later, and no table is ever there without them.
  */
-export function tableStatement(definition: TableDefinition, within: readonly string[]): string {
+export function tableStatements(definition: TableDefinition, within: readonly TableSchema[]): readonly string[] {
   const { schema, native } = definition;
-  if (native.kind !== KIND) return portableStatement(definition);
+  if (native.kind !== KIND) return portableTable(definition, within).statements;
   const { elements, foreignKeys, options } = native.detail as NativeTable;
-  const inner = [...elements, ...foreignKeys.filter(({ references }) => references !== null && within.includes(references)).map(({ text }) => text)];
-  return `CREATE TABLE ${quoteIdentifier(schema.name)} (\n  ${inner.join(',\n  ')}\n)${options === '' ? '' : ` ${options}`}`;
+  const inner = [...elements, ...foreignKeys.filter(({ references }) => within.some(({ name }) => name === references)).map(({ text }) => text)];
+  return [`CREATE TABLE ${quoteIdentifier(schema.name)} (\n  ${inner.join(',\n  ')}\n)${options === '' ? '' : ` ${options}`}`];
+}
+
+/** What of the table these statements do not make, as comments. */
+export function leftOut(definition: TableDefinition, within: readonly TableSchema[]): readonly string[] {
+  return definition.native.kind === KIND ? [] : leftOutLines(definition.schema, portableTable(definition, within).leftOut);
 }
 
 /** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */

@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import type { ScalarKind } from '../../../core/cell.ts';
+import { noExtras, type TableExtras } from '../../../core/table-extras.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
-import { portableStatement } from './portable.ts';
+import { portableTable } from './portable.ts';
 
 const column = (name: string, kind: ScalarKind | 'array', more: Partial<ColumnSchema> = {}): ColumnSchema => ({
   name,
@@ -21,7 +22,10 @@ const table = (columns: readonly ColumnSchema[], uniqueKeys: readonly (readonly 
   fingerprint: '',
 });
 const sized = (most: number, exactly = false) => ({ limits: { characters: { most, exactly } } });
-const statement = (columns: readonly ColumnSchema[], ...uniqueKeys: readonly (readonly string[])[]): string => portableStatement({ schema: table(columns, uniqueKeys), more: [] });
+const extras: TableExtras = { ...noExtras, defaults: new Map([['id', { kind: 'numbered' }]]) };
+const made = (columns: readonly ColumnSchema[], uniqueKeys: readonly (readonly string[])[], more: Partial<TableExtras> = {}) =>
+  portableTable({ schema: table(columns, uniqueKeys), extras: { ...extras, ...more }, more: [] }, []);
+const statement = (columns: readonly ColumnSchema[], ...uniqueKeys: readonly (readonly string[])[]): string => made(columns, uniqueKeys).statements.join(';\n');
 
 test('texts and bytes have the room that the narrowest of their keys leaves', () => {
   const texts = ['a', 'b', 'c'].map((name) => column(name, 'text'));
@@ -31,6 +35,29 @@ test('texts and bytes have the room that the narrowest of their keys leaves', ()
   expect(statement([column('raw', 'bytes')], ['raw'])).toContain('`raw` varbinary(3069) NULL');
   expect(statement([column('sized', 'text', sized(84)), column('free', 'text')], ['sized', 'free'])).toMatch(/`sized` varchar\(84\).*`free` varchar\(682\)/s);
   expect(statement([column('sized', 'text', sized(5, true))])).toMatch(/`sized` longtext.*CHECK \(char_length\(`sized`\) = 5\)/s);
+});
+
+test('an index has as much of a text as is usual, and as there is room for', () => {
+  const index = (...names: readonly string[]) => [{ name: 'by', columns: names.map((name) => ({ name, descending: name === 'n' })) }];
+  const texts = ['a', 'b', 'c', 'd', 'e'].map((name) => column(name, 'text'));
+  const indexed = (columns: readonly ColumnSchema[], ...names: readonly string[]): string => made(columns, [], { indexes: index(...names) }).statements.join();
+  expect(indexed(texts, 'a')).toContain('KEY `by` (`a`(191))');
+  expect(indexed(texts, 'a', 'b', 'c', 'd', 'e')).toContain('KEY `by` (`a`(152), `b`(152), `c`(152), `d`(152), `e`(152))');
+  expect(indexed([column('sized', 'text', sized(84)), column('n', 'int32'), column('raw', 'bytes')], 'sized', 'n', 'raw')).toContain('(`sized`(84), `n` DESC, `raw`(764))');
+  expect(made([column('k', 'text')], [['k']], { indexes: index('k') }).statements.join()).toContain('KEY `by` (`k`)');
+  // A name that MariaDB does not have is one that it finds itself.
+  for (const name of ['x'.repeat(65), '🚂', 'Primary', 'KEY 0'])
+    expect(made(texts, [['a']], { indexes: [{ name, columns: [{ name: 'b', descending: false }] }] }).statements.join()).toContain('  KEY (`b`(191))');
+});
+
+test('a timestamp that must have a value gets none by itself, whatever the server is set to', () => {
+  expect(statement([column('at', 'timestamptz', { nullable: false })])).toMatch(/^SET STATEMENT explicit_defaults_for_timestamp = 1 FOR CREATE TABLE/);
+  expect(statement([column('at', 'timestamptz')])).toMatch(/^CREATE TABLE/);
+});
+
+test('every column that has no like is named', () => {
+  const bad = [column('tags', 'array', { elementKind: 'text' }), column('mood', 'enum')];
+  expect(() => statement(bad)).toThrow(expect.objectContaining({ reason: 'PRECHECK_FAILED', message: expect.stringMatching(/"tags".*\n.*"mood"/), metadata: { problems: '2' } }));
 });
 
 test('what has no like is refused by table and column', () => {

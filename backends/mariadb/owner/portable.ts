@@ -1,24 +1,26 @@
-import type { ScalarKind } from '../../../core/cell.ts';
+import type { Cell, ScalarKind } from '../../../core/cell.ts';
 import { limitCondition, type LimitWords } from '../../../core/column-limits.ts';
+import { hasReason } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import type { TableDefinition } from '../../backend.ts';
-import { decimalModifiers, isNumbered, requirePortable, requireUnfilled, unlike } from '../../portable-table.ts';
-import { quoteIdentifier } from '../connection.ts';
+import { decimalModifiers, type Described, isNumbered, keyLike, type PortableTable, portableColumns, portableDefault, portableLabels, unlike } from '../../portable-table.ts';
+import { cellToParameter } from '../cells.ts';
+import { quoteIdentifier, quoteText } from '../connection.ts';
+import { indexName, type KeyedTable, keyLength, type LeadingKey, portableIndexes } from './portable-keys.ts';
 
-/** How each kind is declared so that MariaDB keeps its values exactly and `describe` finds the same kind again, and how many bytes of a key it takes. Texts, bytes and decimals have a length of their own. */
-const declaredTypes: Readonly<Partial<Record<ScalarKind, readonly [type: string, keyBytes: number]>>> = {
-  bool: ['tinyint(1)', 1],
-  int16: ['smallint', 2],
-  int32: ['int', 4],
-  int64: ['bigint', 8],
-  uint64: ['bigint unsigned', 8],
-  float32: ['float', 4],
-  float64: ['double', 8],
-  uuid: ['uuid', 16],
-  date: ['date', 3],
-  time: ['time(6)', 6],
-  timestamp: ['datetime(6)', 8],
-  timestamptz: ['timestamp(6)', 7],
+/** How each kind is declared so that MariaDB keeps its values exactly and `describe` finds the same kind again. Texts, bytes, decimals and enums depend on more than their kind. */
+const declaredTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
+  bool: 'tinyint(1)',
+  int16: 'smallint',
+  int32: 'int',
+  int64: 'bigint',
+  uint64: 'bigint unsigned',
+  float32: 'float',
+  float64: 'double',
+  uuid: 'uuid',
+  date: 'date',
+  time: 'time(6)',
+  timestamp: 'datetime(6)',
+  timestamptz: 'timestamp(6)',
 };
 
 /** Begins the names of checks that are no rules of the application's. */
@@ -26,55 +28,121 @@ export const CHECK_PREFIX = 'switchyard_exact_';
 
 const LARGEST_PRECISION = 65;
 const LARGEST_SCALE = 38;
-const LARGEST_DECIMAL_BYTES = 30;
-/** Bytes of a key at most, its columns together, and of a character. */
-const KEY_BYTES = 3_072;
-const CHARACTER_BYTES = 4;
-/** For NULL and for a length. */
-const OVERHEAD_BYTES = 3;
-/** A text or bytes of a key are given this much room at least, or there is no like. */
-const LEAST_KEY_LENGTH = 32;
+const LABEL_CHARACTERS = 255;
+/** Microseconds of the first and the last timestamp. */
+const FIRST_TIMESTAMP = 1n;
+const LAST_TIMESTAMP = 2n ** 31n * 1_000_000n - 1n;
 
 /**
- * The like of another kind's table: columns, primary key and unique keys; of its defaults only that of a single int64 key, which becomes AUTO_INCREMENT. A text in a key has as much room as MariaDB's keys allow; one that is longer is
- * refused when it comes. PRECHECK_FAILED for what has no like here, naming the column.
+ * The like of another kind's table, with its indexes and its foreign keys to tables of `within`. A text in a key has as much room as MariaDB's keys allow; one that is longer is refused when it comes. PRECHECK_FAILED for what has no like here,
+ * naming every column.
  */
-export function portableStatement(definition: Pick<TableDefinition, 'schema' | 'more'>): string {
-  requirePortable(definition);
-  const { schema: table } = definition;
-  const columns = table.columns.map((column) => (isNumbered(table, column) ? `${quoteIdentifier(column.name)} bigint NOT NULL AUTO_INCREMENT` : columnText(table, column)));
-  const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier).join(', ')})`;
+export function portableTable(definition: Described, within: readonly TableSchema[]): PortableTable {
+  const { schema: table, extras } = definition;
+  const foreignKeys = keysWithin(definition, within);
+  const made = { ...definition, foreignKeys, keys: [table.primaryKey, ...table.uniqueKeys.map(({ columns }) => columns), ...foreignKeys.map(({ columns }) => columns)] };
+  const columns = portableColumns(definition, (column) => columnText(made, column));
+  const indexes = portableIndexes(made);
   const keys = [
     `PRIMARY KEY ${list(table.primaryKey)}`,
-    ...table.uniqueKeys.map((unique) => `UNIQUE KEY ${quoteIdentifier(unique.name)} ${list(unique.columns)}`),
+    ...table.uniqueKeys.map((unique) => `UNIQUE KEY ${indexName(unique.name)}${list(unique.columns)}`),
+    ...indexes.texts,
+    ...foreignKeys.map(({ columns: from, parent, referencedColumns }) => `FOREIGN KEY ${list(from)} REFERENCES ${quoteIdentifier(parent.name)} ${list(referencedColumns)}`),
     ...table.columns.flatMap(valueCheck),
   ];
-  return `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin`;
+  const create = `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin`;
+  // To some servers the first timestamp that must have a value takes the time of every update, and others a zero.
+  const isBare = table.columns.some((column) => column.kind === 'timestamptz' && !column.nullable && !column.hasDefault);
+  return { statements: [isBare ? `SET STATEMENT explicit_defaults_for_timestamp = 1 FOR ${create}` : create], leftOut: [...extras.leftOut, ...indexes.leftOut] };
 }
 
-/** NULL is said as well: to some servers a timestamp without it is NOT NULL. */
-const columnText = (table: TableSchema, column: ColumnSchema): string => `${quoteIdentifier(column.name)} ${declaredType(table, column)} ${column.nullable ? 'NULL' : 'NOT NULL'}`;
+const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier).join(', ')})`;
 
-function declaredType(table: TableSchema, column: ColumnSchema): string {
-  requireUnfilled(table, column);
-  const inKey = keysOf(table).some((key) => key.includes(column.name));
+/** NULL is said as well: to some servers a timestamp without it is NOT NULL. */
+function columnText(made: KeyedTable, column: ColumnSchema): string {
+  const { schema: table } = made;
+  for (const foreignKey of made.foreignKeys) requireLikeParent(table, foreignKey, column);
+  const numbered = isNumbered(made, column);
+  const first = table.columns.find((each) => isNumbered(made, each));
+  if (numbered && first !== column) throw unlike(table, column, `is numbered by its store as column "${first?.name}" is, and MariaDB numbers one column of a table`);
+  if (numbered && column.nullable) throw unlike(table, column, 'is numbered by its store and may be NULL');
+  const filler = numbered ? ' AUTO_INCREMENT' : defaultText(made, column);
+  return `${quoteIdentifier(column.name)} ${declaredType(made, column)} ${column.nullable ? 'NULL' : 'NOT NULL'}${filler}`;
+}
+
+function declaredType(made: KeyedTable, column: ColumnSchema): string {
+  const { schema: table } = made;
+  const inKey = made.keys.some((key) => key.includes(column.name));
   switch (column.kind) {
     case 'array':
       throw unlike(table, column, 'is an array, which MariaDB has not');
     case 'enum':
-      throw unlike(table, column, 'is an enum whose labels are not known');
+      return enumType(made, column);
     case 'json':
       if (inKey) throw unlike(table, column, 'is part of a key, which a JSON document cannot be');
       return 'json';
     case 'text':
-      return inKey ? `varchar(${keyLength(table, column)})` : 'longtext';
+      return inKey ? `varchar(${keyLength(made, column)})` : 'longtext';
     case 'bytes':
-      return inKey ? `varbinary(${keyLength(table, column)})` : 'longblob';
+      return inKey ? `varbinary(${keyLength(made, column)})` : 'longblob';
     case 'decimal':
       return `decimal${decimalSize(table, column)}`;
     default:
-      return declaredTypes[column.kind]?.[0] ?? 'no type';
+      return declaredTypes[column.kind] ?? 'no type';
   }
+}
+
+/** The order of labels is kept, though callers see another: by their texts. */
+function enumType(made: KeyedTable, column: ColumnSchema): string {
+  const labels = portableLabels(made, column);
+  const bad = labels.find((label) => label.endsWith(' ') || [...label].length > LABEL_CHARACTERS);
+  if (bad !== undefined)
+    throw unlike(
+      made.schema,
+      column,
+      `has the label ${JSON.stringify(bad)}, which MariaDB cannot hold: it drops blanks at the end, and has ${LABEL_CHARACTERS} characters at most`,
+    );
+  return `enum(${labels.map(quoteText).join(', ')})`;
+}
+
+function defaultText(made: KeyedTable, column: ColumnSchema): string {
+  const found = portableDefault(made, column);
+  if (found === null) return '';
+  if (found.kind === 'now') return column.kind === 'date' ? ' DEFAULT (CURRENT_DATE)' : ' DEFAULT CURRENT_TIMESTAMP(6)';
+  return ` DEFAULT ${literalText(made.schema, column, found.cell)}`;
+}
+
+function literalText(table: TableSchema, column: ColumnSchema, cell: Cell): string {
+  const isOutside = column.kind === 'timestamptz' && typeof cell === 'bigint' && (cell < FIRST_TIMESTAMP || cell > LAST_TIMESTAMP);
+  try {
+    const parameter = isOutside ? null : cellToParameter(column, cell);
+    if (Buffer.isBuffer(parameter)) return `x'${parameter.toString('hex')}'`;
+    if (parameter !== null) return quoteText(String(parameter));
+  } catch (error) {
+    if (!hasReason(error, 'VALUE_INVALID')) throw error;
+  }
+  throw unlike(table, column, 'has a default that MariaDB cannot hold');
+}
+
+/** Foreign keys to these tables. */
+function keysWithin({ extras }: Described, within: readonly TableSchema[]): readonly LeadingKey[] {
+  return extras.foreignKeys.flatMap(({ columns, references, referencedColumns }): readonly LeadingKey[] => {
+    const parent = within.find(({ name }) => name === references);
+    const key = parent === undefined ? null : keyLike(parent, referencedColumns);
+    if (parent === undefined) return [];
+    if (key === null) return [{ columns, parent, referencedColumns }];
+    return [{ columns: key.map((name) => columns[referencedColumns.indexOf(name)] ?? ''), parent, referencedColumns: key }];
+  });
+}
+
+/** The server itself does not look whether the columns are alike: it makes tables in any order. */
+function requireLikeParent(table: TableSchema, { columns, parent, referencedColumns }: LeadingKey, column: ColumnSchema): void {
+  const at = columns.indexOf(column.name);
+  if (at === -1) return;
+  if (keyLike(parent, referencedColumns) === null) throw unlike(table, column, `leads to columns of table "${parent.name}" that are no key there`);
+  const other = columnNamed(parent, referencedColumns[at] ?? '');
+  if (column.kind === other.kind && decimalModifiers(column) === decimalModifiers(other)) return;
+  throw unlike(table, column, `leads to column "${other.name}" (${other.nativeType}) of table "${parent.name}", and MariaDB wants both to be of one type`);
 }
 
 function decimalSize(table: TableSchema, column: ColumnSchema): string {
@@ -85,40 +153,6 @@ function decimalSize(table: TableSchema, column: ColumnSchema): string {
     throw unlike(table, column, `is larger than a decimal of MariaDB (${LARGEST_PRECISION} digits, ${LARGEST_SCALE} of them behind the point)`);
   return size;
 }
-
-const keysOf = (table: TableSchema): readonly (readonly string[])[] => [table.primaryKey, ...table.uniqueKeys.map(({ columns }) => columns)];
-
-/** Length of a text or of bytes that is part of keys: its own where it has one, or what is left in the narrowest of the keys. */
-function keyLength(table: TableSchema, column: ColumnSchema): number {
-  const room = Math.min(
-    ...keysOf(table)
-      .filter((key) => key.includes(column.name))
-      .map((key) => roomIn(table, key)),
-  );
-  const length = Math.floor(room / unit(column));
-  const own = ownLength(column);
-  if (own !== null && own <= length) return own;
-  const needed = own ?? LEAST_KEY_LENGTH;
-  if (length < needed) throw unlike(table, column, `is part of a key that would be longer than the ${KEY_BYTES} bytes that MariaDB allows`);
-  return length;
-}
-
-/** Bytes for each column of the key that has no length of its own. */
-function roomIn(table: TableSchema, key: readonly string[]): number {
-  const columns = key.map((name) => columnNamed(table, name));
-  const isFree = (column: ColumnSchema): boolean => (column.kind === 'text' || column.kind === 'bytes') && ownLength(column) === null;
-  const taken = columns.reduce((sum, column) => sum + OVERHEAD_BYTES + (isFree(column) ? 0 : fixedBytes(column)), 0);
-  const free = columns.filter(isFree).length;
-  return free === 0 ? KEY_BYTES : Math.floor((KEY_BYTES - taken) / free);
-}
-
-const fixedBytes = (column: ColumnSchema): number =>
-  column.kind === 'array' ? 0 : (declaredTypes[column.kind]?.[1] ?? (column.kind === 'decimal' ? LARGEST_DECIMAL_BYTES : (ownLength(column) ?? 0) * unit(column)));
-
-const unit = ({ kind }: ColumnSchema): number => (kind === 'text' ? CHARACTER_BYTES : 1);
-
-/** In characters; of a type whose length is one of bytes there is none. */
-const ownLength = ({ kind, limits }: ColumnSchema): number | null => (kind === 'text' ? limits?.characters : limits?.bytes)?.most ?? null;
 
 /** Keeps out what the other kind could not take back: else a write that nobody refuses would end the way back. */
 function valueCheck(column: ColumnSchema, at: number): readonly string[] {

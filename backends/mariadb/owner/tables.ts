@@ -1,11 +1,12 @@
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { allOrRefused } from '../../portable-table.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
 import { FENCE_TABLE } from '../names.ts';
 import { describe } from '../store-client.ts';
 import { fencedTable, grantToPlayer, markGuarded, type Preparing, presentTables, refuseRows, requireOwned, scopeValues, unguardedTables } from './claims.ts';
-import { tableStatement, unlikeness } from './definition.ts';
+import { leftOut, tableStatements, unlikeness } from './definition.ts';
 import { defineAtOnce } from './locking.ts';
 import { putTriggers } from './triggers.ts';
 
@@ -21,10 +22,11 @@ const passedOn: readonly ErrorReason[] = [
   'SERIALIZATION_FAILURE',
 ];
 
-/** All statements, in order, that make the tables in an empty store. */
+/** All statements, in order, that make the tables in an empty store, and what is left out. */
 export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
-  const names = definitions.map((definition) => definition.schema.name);
-  return definitions.map((definition) => `${tableStatement(definition, names)};`);
+  const within = definitions.map(({ schema }) => schema);
+  const statements = allOrRefused(definitions, (definition) => tableStatements(definition, within)).flat();
+  return [...statements.map((statement) => `${statement};`), ...definitions.flatMap((definition) => leftOut(definition, within))];
 }
 
 /**
@@ -33,11 +35,11 @@ export function planTables(definitions: readonly TableDefinition[]): readonly st
 export async function createTables(preparing: Preparing, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
   const { client, clock, shard } = preparing;
   await requireOwned(client, scope, 'CLOSED', signal);
-  const names = definitions.map((definition) => definition.schema.name);
+  const within = definitions.map(({ schema }) => schema);
   for (const definition of definitions) {
     const { name } = definition.schema;
     const [isThere] = await presentTables(client, [name], signal);
-    if (isThere === undefined) await runDefinition(preparing, name, tableStatement(definition, names), signal);
+    if (isThere === undefined) for (const statement of tableStatements(definition, within)) await runDefinition(preparing, name, statement, signal);
     await putTriggers(client, clock, fencedTable(shard, scope, name), signal);
     const unguarded = await unguardedTables(client, { ...scope, tables: [name] }, signal);
     // One that came between the claim and now may be somebody's.

@@ -1,10 +1,13 @@
 import pg from 'pg';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
+import type { TableExtras } from '../../../core/table-extras.ts';
 import type { TableDefinition } from '../../backend.ts';
+import { exactChecksLine, leftOutLines } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
-import { CHECK_PREFIX, portableStatement } from './portable.ts';
+import { tableExtras } from './extras.ts';
+import { CHECK_PREFIX, portableForeignKeys, portableTable } from './portable.ts';
 import { filledColumns } from './sequences.ts';
 
 /** What PostgreSQL's own catalogue says about a table, in its own SQL. */
@@ -68,14 +71,17 @@ export async function defineTables(statements: Statements, tables: readonly stri
     if (schema === null || row === undefined)
       throw new SwitchyardError('TABLE_UNKNOWN', `the store has no ordinary table "${table}" in its schema public`, { metadata: { table } });
     const detail = JSON.parse(row[0] ?? '') as NativeTable;
-    definitions.push({ schema, more: beyondSchema(detail), native: { kind: KIND, detail } });
+    const found = await tableExtras(statements, schema, signal);
+    const exact = detail.constraints.map(({ name }) => name).filter((name) => name.startsWith(CHECK_PREFIX));
+    const extras = { ...found, leftOut: [...found.leftOut, ...exactChecksLine(exact)] };
+    definitions.push({ schema, extras, more: beyondSchema(detail, extras), native: { kind: KIND, detail } });
   }
   return definitions;
 }
 
 /** Statements that make the table without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
 export function tableStatements(definition: TableDefinition): readonly string[] {
-  if (!isNative(definition)) return [portableStatement(definition)];
+  if (!isNative(definition)) return portableTable(definition).statements;
   const native = nativeOf(definition);
   const table = quoteTable(definition.schema.name);
   const inner = [
@@ -92,21 +98,25 @@ export function tableStatements(definition: TableDefinition): readonly string[] 
   ];
 }
 
+/** What of the table these statements do not make, as comments. */
+export const leftOut = (definition: TableDefinition): readonly string[] => (isNative(definition) ? [] : leftOutLines(definition.schema, portableTable(definition).leftOut));
+
 /** The table's foreign keys into tables named in `within`; for when all of them are there. */
 export function foreignKeyStatements(definition: TableDefinition, within: readonly string[]): readonly string[] {
-  if (!isNative(definition)) return [];
+  if (!isNative(definition)) return portableForeignKeys(definition, within);
   return nativeOf(definition)
     .constraints.filter((constraint) => isForeignKey(constraint) && within.includes(constraint.references ?? ''))
     .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
 }
 
 /** See `TableDefinition.more`. */
-function beyondSchema({ constraints, enums, indexes }: NativeTable): readonly string[] {
+function beyondSchema({ constraints, indexes }: NativeTable, { foreignKeys }: TableExtras): readonly string[] {
   const isPlainKey = (definition: string): boolean => /^(PRIMARY KEY|UNIQUE) \(/.test(definition) && !/ DEFERRABLE/.test(definition);
   return [
-    ...constraints.filter(({ name, definition }) => !isPlainKey(definition) && !name.startsWith(CHECK_PREFIX)).map(({ name, definition }) => `"${name}" ${definition}`),
+    ...constraints
+      .filter(({ name, definition }) => !isPlainKey(definition) && !name.startsWith(CHECK_PREFIX) && !foreignKeys.some((key) => key.name === name))
+      .map(({ name, definition }) => `"${name}" ${definition}`),
     ...indexes.filter(({ definition, special }) => special || / NULLS NOT DISTINCT/.test(definition)).map(({ definition }) => definition),
-    ...enums.map(({ name, labels }) => `enum "${name}" of ${labels.join(', ')}`),
   ];
 }
 

@@ -3,20 +3,21 @@ import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
+import { allOrRefused } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
-import { foreignKeyStatements, tableStatements, unlikeness } from './definition.ts';
+import { foreignKeyStatements, leftOut, tableStatements, unlikeness } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
 /** Failures that the definition is not the cause of. */
 const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_LOGIN_REFUSED', 'STORE_DENIED', 'CANCELLED', 'DEADLINE_EXCEEDED', 'SERIALIZATION_FAILURE'];
 
-/** All statements, in order, that make the tables in an empty store. */
+/** All statements, in order, that make the tables in an empty store, and what is left out. */
 export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
   const names = definitions.map((definition) => definition.schema.name);
-  return [...definitions.flatMap(tableStatements), ...definitions.flatMap((definition) => foreignKeyStatements(definition, names))];
+  return [...allOrRefused(definitions, tableStatements).flat(), ...definitions.flatMap((definition) => foreignKeyStatements(definition, names)), ...definitions.flatMap(leftOut)];
 }
 
 /** Makes the missing ones; see `OwnerStore.createTables`. Runs in a locking transaction. */

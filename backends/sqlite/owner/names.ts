@@ -17,5 +17,8 @@ export function namesake(connection: Connection, table: string): { readonly type
   return row === undefined ? null : { type: String(row[0]), name: String(row[1]) };
 }
 
+/** How the name of an index begins that a move has made: names of indexes are those of the whole file. */
+export const indexPrefix = (table: string): string => `${table}.`;
+
 /** The name as SQLite compares it. */
 export const foldedName = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase());

@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { ScalarKind } from '../../../core/cell.ts';
+import { noExtras } from '../../../core/table-extras.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
+import type { Described } from '../../portable-table.ts';
 import { Connection } from '../connection.ts';
 import { describeTable } from '../schema.ts';
-import { portableStatement } from './portable.ts';
+import { portableTable } from './portable.ts';
 
 const kinds = 'bool int16 int32 int64 uint64 float32 float64 decimal text bytes uuid date time timestamp timestamptz json enum'.split(' ') as readonly ScalarKind[];
 const column = (name: string, kind: ScalarKind | 'array', more: Partial<ColumnSchema> = {}): ColumnSchema => ({
@@ -27,6 +29,12 @@ const table = (columns: readonly ColumnSchema[], primaryKey = ['id']): TableSche
   fingerprint: '',
 });
 
+const definition = (schema: TableSchema): Described => ({
+  schema,
+  extras: { ...noExtras, defaults: new Map([['id', { kind: 'numbered' }]]), labels: new Map([['of enum', ["it's", '']]]) },
+  more: [],
+});
+
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'switchyard-portable-'));
@@ -37,7 +45,7 @@ afterAll(async () => {
 
 function made(schema: TableSchema): TableSchema | null {
   using connection = Connection.open({ path: join(folder, 'made.db'), create: true });
-  connection.script(portableStatement({ schema, more: [] }));
+  for (const statement of portableTable(definition(schema), []).statements) connection.script(statement);
   return describeTable(connection, schema.name);
 }
 
@@ -59,9 +67,9 @@ test('what has no like is refused by name', () => {
     [column('twice', 'int32', { generated: true }), 'generated'],
     [column('made', 'timestamptz', { hasDefault: true }), 'default'],
   ] as const) {
-    expect(() => portableStatement({ schema: table([key, text, bad]), more: [] })).toThrow(
+    expect(() => portableTable(definition(table([key, text, bad])), [])).toThrow(
       expect.objectContaining({ reason: 'PRECHECK_FAILED', metadata: { table: 'a "table"', column: bad.name }, message: expect.stringContaining(why) }),
     );
   }
-  expect(() => portableStatement({ schema: table([key, text], ['of text', 'id']), more: [] })).toThrow(expect.objectContaining({ reason: 'PRECHECK_FAILED' }));
+  expect(() => portableTable(definition(table([key, text], ['of text', 'id'])), [])).toThrow(expect.objectContaining({ reason: 'PRECHECK_FAILED' }));
 });

@@ -4,6 +4,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
+import { noExtras } from '../../../core/table-extras.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import { claimTables, createTables, disownTables, dropTables, saveRights } from './claims.ts';
 import { SimFenceSession } from './fence-session.ts';
@@ -79,7 +80,7 @@ export class SimOwnerStore implements OwnerStore {
       tables.map((table) => {
         const schema = transaction.readNewest<TableSchema>('table', table);
         if (schema === undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`);
-        return { schema, more: [], native: { kind: 'simulated', detail: null } };
+        return { schema, extras: noExtras, more: [], native: { kind: 'simulated', detail: null } };
       }),
     );
   }

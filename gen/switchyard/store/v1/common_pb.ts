@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/store/v1/common.proto.
  */
 export const file_switchyard_store_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("CiBzd2l0Y2h5YXJkL3N0b3JlL3YxL2NvbW1vbi5wcm90bxITc3dpdGNoeWFyZC5zdG9yZS52MSIwCgpUYWJsZVNoYXBlEg0KBXRhYmxlGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIrsBCgtUYWJsZVNjaGVtYRIMCgRuYW1lGAEgASgJEiwKB2NvbHVtbnMYAiADKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbhITCgtwcmltYXJ5X2tleRgDIAMoCRIyCgt1bmlxdWVfa2V5cxgEIAMoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5VbmlxdWVLZXkSEwoLZmluZ2VycHJpbnQYBSABKAkSEgoKc3RvcmVfa2luZBgGIAEoCSKfAQoGQ29sdW1uEioKBmNvbHVtbhgBIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5Db2x1bW4SEwoLc3RvcmVkX3R5cGUYAiABKAkSDwoHb3duX3dheRgDIAEoCRIQCghudW1iZXJlZBgEIAEoCBIxCgZsaW1pdHMYBSABKAsyIS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbkxpbWl0cyLvAQoMQ29sdW1uTGltaXRzEi8KCmNoYXJhY3RlcnMYASABKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkxlbmd0aBIqCgVieXRlcxgCIAEoCzIbLnN3aXRjaHlhcmQuc3RvcmUudjEuTGVuZ3RoEhcKD25vX2JsYW5rX2F0X2VuZBgDIAEoCBINCgVsZWFzdBgEIAEoCRIMCgRtb3N0GAUgASgJEhMKC3dpdGhvdXRfbmFuGAYgASgIEh0KFXdpdGhvdXRfbmVnYXRpdmVfemVybxgHIAEoCBIYChB3aXRob3V0X2luZmluaXR5GAggASgIIicKBkxlbmd0aBIMCgRtb3N0GAEgASgDEg8KB2V4YWN0bHkYAiABKAgiMgoFQ2VsbHMSKQoGdmFsdWVzGAEgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIkgKCk5hbWVkQ2VsbHMSDwoHY29sdW1ucxgBIAMoCRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUijAEKCEZlbmNlUm93Eg0KBXRhYmxlGAEgASgJEi4KBXN0YXRlGAIgASgOMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5GZW5jZVN0YXRlEg8KB2F0dGVtcHQYAyABKAMSDAoEcGVlchgEIAEoCRIVCgh3b3JrZmxvdxgFIAEoCUgAiAEBQgsKCV93b3JrZmxvdyI6CgpTdHJlYW1TcGVjEgoKAmlkGAEgASgJEhAKCHdvcmtmbG93GAIgASgJEg4KBnRhYmxlcxgDIAMoCSJ2Cg1SZXF1ZXN0UmVjb3JkEg4KBmNhbGxlchgBIAEoCRIKCgJpZBgCIAEoCRINCgV0YWJsZRgDIAEoCRIOCgZkaWdlc3QYBCABKAkSDgoGcmVzdWx0GAUgASgMEhoKEnJlY29yZGVkX2F0X21pY3JvcxgGIAEoAyLyBAoLQ2hhbmdlRXZlbnQSOQoGaW5zZXJ0GAEgASgLMicuc3dpdGNoeWFyZC5zdG9yZS52MS5DaGFuZ2VFdmVudC5JbnNlcnRIABI5CgZ1cGRhdGUYAiABKAsyJy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlVwZGF0ZUgAEjkKBmRlbGV0ZRgDIAEoCzInLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2hhbmdlRXZlbnQuRGVsZXRlSAASPQoIdHJ1bmNhdGUYBCABKAsyKS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlRydW5jYXRlSAASEAoGbWFya2VyGAUgASgDSAASEwoJd2F0ZXJtYXJrGAYgASgDSAASNQoHcmVxdWVzdBgHIAEoCzIiLnN3aXRjaHlhcmQuc3RvcmUudjEuUmVxdWVzdFJlY29yZEgAGkAKBkluc2VydBINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGm0KBlVwZGF0ZRINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEisKB29sZF9rZXkYAyABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGkAKBkRlbGV0ZRINCgV0YWJsZRgBIAEoCRInCgNrZXkYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGhoKCFRydW5jYXRlEg4KBnRhYmxlcxgBIAMoCUIGCgRraW5kIn0KD1RhYmxlRGVmaW5pdGlvbhIwCgZzY2hlbWEYASABKAsyIC5zd2l0Y2h5YXJkLnN0b3JlLnYxLlRhYmxlU2NoZW1hEgwKBG1vcmUYAiADKAkSEwoLbmF0aXZlX2tpbmQYAyABKAkSFQoNbmF0aXZlX2RldGFpbBgEIAEoCSK4BgoOV3JpdGVPcGVyYXRpb24SDQoFdGFibGUYASABKAkSPAoGaW5zZXJ0GAIgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5JbnNlcnRIABI8CgZ1cHNlcnQYAyABKAsyKi5zd2l0Y2h5YXJkLnN0b3JlLnYxLldyaXRlT3BlcmF0aW9uLlVwc2VydEgAEjwKBnVwZGF0ZRgEIAEoCzIqLnN3aXRjaHlhcmQuc3RvcmUudjEuV3JpdGVPcGVyYXRpb24uVXBkYXRlSAASPAoGZGVsZXRlGAUgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5EZWxldGVIABpJCgZJbnNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEhEKCXJldHVybmluZxgCIAMoCRp7CgZVcHNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAMgAygJGtIBCgZVcGRhdGUSJwoDa2V5GAEgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxIsCgNzZXQYAiABKAsyHy5zd2l0Y2h5YXJkLnN0b3JlLnYxLk5hbWVkQ2VsbHMSLAoDYWRkGAMgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAUgAygJGnoKBkRlbGV0ZRInCgNrZXkYASABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgDIAEoCEIGCgRraW5kIkUKC1dyaXRlUmVzdWx0Eg0KBWZvdW5kGAEgASgIEicKA3JvdxgCIAEoCzIaLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2VsbHMqoQEKCkZlbmNlU3RhdGUSGwoXRkVOQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBGRU5DRV9TVEFURV9PUEVOEAESFgoSRkVOQ0VfU1RBVEVfRlJPWkVOEAISFgoSRkVOQ0VfU1RBVEVfU0VBTEVEEAMSFgoSRkVOQ0VfU1RBVEVfQ0xPU0VEEAQSGAoURkVOQ0VfU1RBVEVfUkVBREFCTEUQBSq+AQoKQW5zd2VyRm9ybRIbChdBTlNXRVJfRk9STV9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNX0lOU0VSVBABEhsKF0FOU1dFUl9GT1JNX0lOU0VSVF9NQU5ZEAISFgoSQU5TV0VSX0ZPUk1fVVBTRVJUEAMSFgoSQU5TV0VSX0ZPUk1fVVBEQVRFEAQSFgoSQU5TV0VSX0ZPUk1fREVMRVRFEAUSFgoSQU5TV0VSX0ZPUk1fTVVUQVRFEAZiBnByb3RvMw", [file_switchyard_data_v1_data_service, file_switchyard_data_v1_value]);
+  fileDesc("CiBzd2l0Y2h5YXJkL3N0b3JlL3YxL2NvbW1vbi5wcm90bxITc3dpdGNoeWFyZC5zdG9yZS52MSIwCgpUYWJsZVNoYXBlEg0KBXRhYmxlGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJIrsBCgtUYWJsZVNjaGVtYRIMCgRuYW1lGAEgASgJEiwKB2NvbHVtbnMYAiADKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbhITCgtwcmltYXJ5X2tleRgDIAMoCRIyCgt1bmlxdWVfa2V5cxgEIAMoCzIdLnN3aXRjaHlhcmQuZGF0YS52MS5VbmlxdWVLZXkSEwoLZmluZ2VycHJpbnQYBSABKAkSEgoKc3RvcmVfa2luZBgGIAEoCSKfAQoGQ29sdW1uEioKBmNvbHVtbhgBIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5Db2x1bW4SEwoLc3RvcmVkX3R5cGUYAiABKAkSDwoHb3duX3dheRgDIAEoCRIQCghudW1iZXJlZBgEIAEoCBIxCgZsaW1pdHMYBSABKAsyIS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNvbHVtbkxpbWl0cyLvAQoMQ29sdW1uTGltaXRzEi8KCmNoYXJhY3RlcnMYASABKAsyGy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkxlbmd0aBIqCgVieXRlcxgCIAEoCzIbLnN3aXRjaHlhcmQuc3RvcmUudjEuTGVuZ3RoEhcKD25vX2JsYW5rX2F0X2VuZBgDIAEoCBINCgVsZWFzdBgEIAEoCRIMCgRtb3N0GAUgASgJEhMKC3dpdGhvdXRfbmFuGAYgASgIEh0KFXdpdGhvdXRfbmVnYXRpdmVfemVybxgHIAEoCBIYChB3aXRob3V0X2luZmluaXR5GAggASgIIicKBkxlbmd0aBIMCgRtb3N0GAEgASgDEg8KB2V4YWN0bHkYAiABKAgiMgoFQ2VsbHMSKQoGdmFsdWVzGAEgAygLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlIkgKCk5hbWVkQ2VsbHMSDwoHY29sdW1ucxgBIAMoCRIpCgZ2YWx1ZXMYAiADKAsyGS5zd2l0Y2h5YXJkLmRhdGEudjEuVmFsdWUijAEKCEZlbmNlUm93Eg0KBXRhYmxlGAEgASgJEi4KBXN0YXRlGAIgASgOMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5GZW5jZVN0YXRlEg8KB2F0dGVtcHQYAyABKAMSDAoEcGVlchgEIAEoCRIVCgh3b3JrZmxvdxgFIAEoCUgAiAEBQgsKCV93b3JrZmxvdyI6CgpTdHJlYW1TcGVjEgoKAmlkGAEgASgJEhAKCHdvcmtmbG93GAIgASgJEg4KBnRhYmxlcxgDIAMoCSJ2Cg1SZXF1ZXN0UmVjb3JkEg4KBmNhbGxlchgBIAEoCRIKCgJpZBgCIAEoCRINCgV0YWJsZRgDIAEoCRIOCgZkaWdlc3QYBCABKAkSDgoGcmVzdWx0GAUgASgMEhoKEnJlY29yZGVkX2F0X21pY3JvcxgGIAEoAyLyBAoLQ2hhbmdlRXZlbnQSOQoGaW5zZXJ0GAEgASgLMicuc3dpdGNoeWFyZC5zdG9yZS52MS5DaGFuZ2VFdmVudC5JbnNlcnRIABI5CgZ1cGRhdGUYAiABKAsyJy5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlVwZGF0ZUgAEjkKBmRlbGV0ZRgDIAEoCzInLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2hhbmdlRXZlbnQuRGVsZXRlSAASPQoIdHJ1bmNhdGUYBCABKAsyKS5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNoYW5nZUV2ZW50LlRydW5jYXRlSAASEAoGbWFya2VyGAUgASgDSAASEwoJd2F0ZXJtYXJrGAYgASgDSAASNQoHcmVxdWVzdBgHIAEoCzIiLnN3aXRjaHlhcmQuc3RvcmUudjEuUmVxdWVzdFJlY29yZEgAGkAKBkluc2VydBINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGm0KBlVwZGF0ZRINCgV0YWJsZRgBIAEoCRInCgNyb3cYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEisKB29sZF9rZXkYAyABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGkAKBkRlbGV0ZRINCgV0YWJsZRgBIAEoCRInCgNrZXkYAiABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzGhoKCFRydW5jYXRlEg4KBnRhYmxlcxgBIAMoCUIGCgRraW5kIrACCg9UYWJsZURlZmluaXRpb24SMAoGc2NoZW1hGAEgASgLMiAuc3dpdGNoeWFyZC5zdG9yZS52MS5UYWJsZVNjaGVtYRIMCgRtb3JlGAIgAygJEhMKC25hdGl2ZV9raW5kGAMgASgJEhUKDW5hdGl2ZV9kZXRhaWwYBCABKAkSMgoHY29sdW1ucxgFIAMoCzIhLnN3aXRjaHlhcmQuc3RvcmUudjEuQ29sdW1uRXh0cmFzEjQKB2luZGV4ZXMYBiADKAsyIy5zd2l0Y2h5YXJkLnN0b3JlLnYxLlNlY29uZGFyeUluZGV4EjUKDGZvcmVpZ25fa2V5cxgHIAMoCzIfLnN3aXRjaHlhcmQuc3RvcmUudjEuRm9yZWlnbktleRIQCghsZWZ0X291dBgIIAMoCSKIAQoMQ29sdW1uRXh0cmFzEg4KBmNvbHVtbhgBIAEoCRISCghudW1iZXJlZBgCIAEoCEgAEioKBXZhbHVlGAMgASgLMhkuc3dpdGNoeWFyZC5kYXRhLnYxLlZhbHVlSAASDQoDbm93GAQgASgISAASDgoGbGFiZWxzGAUgAygJQgkKB2RlZmF1bHQigwEKDlNlY29uZGFyeUluZGV4EgwKBG5hbWUYASABKAkSNwoFcGFydHMYAiADKAsyKC5zd2l0Y2h5YXJkLnN0b3JlLnYxLlNlY29uZGFyeUluZGV4LlBhcnQaKgoEUGFydBIOCgZjb2x1bW4YASABKAkSEgoKZGVzY2VuZGluZxgCIAEoCCJbCgpGb3JlaWduS2V5EgwKBG5hbWUYASABKAkSDwoHY29sdW1ucxgCIAMoCRISCgpyZWZlcmVuY2VzGAMgASgJEhoKEnJlZmVyZW5jZWRfY29sdW1ucxgEIAMoCSK4BgoOV3JpdGVPcGVyYXRpb24SDQoFdGFibGUYASABKAkSPAoGaW5zZXJ0GAIgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5JbnNlcnRIABI8CgZ1cHNlcnQYAyABKAsyKi5zd2l0Y2h5YXJkLnN0b3JlLnYxLldyaXRlT3BlcmF0aW9uLlVwc2VydEgAEjwKBnVwZGF0ZRgEIAEoCzIqLnN3aXRjaHlhcmQuc3RvcmUudjEuV3JpdGVPcGVyYXRpb24uVXBkYXRlSAASPAoGZGVsZXRlGAUgASgLMiouc3dpdGNoeWFyZC5zdG9yZS52MS5Xcml0ZU9wZXJhdGlvbi5EZWxldGVIABpJCgZJbnNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEhEKCXJldHVybmluZxgCIAMoCRp7CgZVcHNlcnQSLAoDcm93GAEgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAMgAygJGtIBCgZVcGRhdGUSJwoDa2V5GAEgASgLMhouc3dpdGNoeWFyZC5zdG9yZS52MS5DZWxscxIsCgNzZXQYAiABKAsyHy5zd2l0Y2h5YXJkLnN0b3JlLnYxLk5hbWVkQ2VsbHMSLAoDYWRkGAMgASgLMh8uc3dpdGNoeWFyZC5zdG9yZS52MS5OYW1lZENlbGxzEjAKDHByZWNvbmRpdGlvbhgEIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISEQoJcmV0dXJuaW5nGAUgAygJGnoKBkRlbGV0ZRInCgNrZXkYASABKAsyGi5zd2l0Y2h5YXJkLnN0b3JlLnYxLkNlbGxzEjAKDHByZWNvbmRpdGlvbhgCIAEoCzIaLnN3aXRjaHlhcmQuZGF0YS52MS5GaWx0ZXISFQoNYWxsb3dfbWlzc2luZxgDIAEoCEIGCgRraW5kIkUKC1dyaXRlUmVzdWx0Eg0KBWZvdW5kGAEgASgIEicKA3JvdxgCIAEoCzIaLnN3aXRjaHlhcmQuc3RvcmUudjEuQ2VsbHMqoQEKCkZlbmNlU3RhdGUSGwoXRkVOQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBGRU5DRV9TVEFURV9PUEVOEAESFgoSRkVOQ0VfU1RBVEVfRlJPWkVOEAISFgoSRkVOQ0VfU1RBVEVfU0VBTEVEEAMSFgoSRkVOQ0VfU1RBVEVfQ0xPU0VEEAQSGAoURkVOQ0VfU1RBVEVfUkVBREFCTEUQBSq+AQoKQW5zd2VyRm9ybRIbChdBTlNXRVJfRk9STV9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNX0lOU0VSVBABEhsKF0FOU1dFUl9GT1JNX0lOU0VSVF9NQU5ZEAISFgoSQU5TV0VSX0ZPUk1fVVBTRVJUEAMSFgoSQU5TV0VSX0ZPUk1fVVBEQVRFEAQSFgoSQU5TV0VSX0ZPUk1fREVMRVRFEAUSFgoSQU5TV0VSX0ZPUk1fTVVUQVRFEAZiBnByb3RvMw", [file_switchyard_data_v1_data_service, file_switchyard_data_v1_value]);
 
 /**
  * Names a table's shape, which both ends have from the serving one's description: rows travel as cells in the order of its columns.
@@ -564,6 +564,34 @@ export type TableDefinition = Message<"switchyard.store.v1.TableDefinition"> & {
    * @generated from field: string native_detail = 4;
    */
   nativeDetail: string;
+
+  /**
+   * In the order of the schema's columns; a column that has nothing to say is left out.
+   *
+   * @generated from field: repeated switchyard.store.v1.ColumnExtras columns = 5;
+   */
+  columns: ColumnExtras[];
+
+  /**
+   * Plain indexes that are no keys.
+   *
+   * @generated from field: repeated switchyard.store.v1.SecondaryIndex indexes = 6;
+   */
+  indexes: SecondaryIndex[];
+
+  /**
+   * Checked at once, and changing no row by themselves.
+   *
+   * @generated from field: repeated switchyard.store.v1.ForeignKey foreign_keys = 7;
+   */
+  foreignKeys: ForeignKey[];
+
+  /**
+   * Of indexes and of checks of earlier moves, what no store of another kind is told, by name.
+   *
+   * @generated from field: repeated string left_out = 8;
+   */
+  leftOut: string[];
 };
 
 /**
@@ -572,6 +600,139 @@ export type TableDefinition = Message<"switchyard.store.v1.TableDefinition"> & {
  */
 export const TableDefinitionSchema: GenMessage<TableDefinition> = /*@__PURE__*/
   messageDesc(file_switchyard_store_v1_common, 11);
+
+/**
+ * What of a column a store of any kind can be told beside its kind.
+ *
+ * @generated from message switchyard.store.v1.ColumnExtras
+ */
+export type ColumnExtras = Message<"switchyard.store.v1.ColumnExtras"> & {
+  /**
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * What fills it when an insert leaves it out. Absent, though the column has a default: what only its own kind of store understands.
+   *
+   * @generated from oneof switchyard.store.v1.ColumnExtras.default
+   */
+  default: {
+    /**
+     * The store's own next number.
+     *
+     * @generated from field: bool numbered = 2;
+     */
+    value: boolean;
+    case: "numbered";
+  } | {
+    /**
+     * @generated from field: switchyard.data.v1.Value value = 3;
+     */
+    value: Value;
+    case: "value";
+  } | {
+    /**
+     * The time of the insert, in UTC.
+     *
+     * @generated from field: bool now = 4;
+     */
+    value: boolean;
+    case: "now";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Of an enum, in its own order.
+   *
+   * @generated from field: repeated string labels = 5;
+   */
+  labels: string[];
+};
+
+/**
+ * Describes the message switchyard.store.v1.ColumnExtras.
+ * Use `create(ColumnExtrasSchema)` to create a new message.
+ */
+export const ColumnExtrasSchema: GenMessage<ColumnExtras> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 12);
+
+/**
+ * @generated from message switchyard.store.v1.SecondaryIndex
+ */
+export type SecondaryIndex = Message<"switchyard.store.v1.SecondaryIndex"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated switchyard.store.v1.SecondaryIndex.Part parts = 2;
+   */
+  parts: SecondaryIndex_Part[];
+};
+
+/**
+ * Describes the message switchyard.store.v1.SecondaryIndex.
+ * Use `create(SecondaryIndexSchema)` to create a new message.
+ */
+export const SecondaryIndexSchema: GenMessage<SecondaryIndex> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 13);
+
+/**
+ * @generated from message switchyard.store.v1.SecondaryIndex.Part
+ */
+export type SecondaryIndex_Part = Message<"switchyard.store.v1.SecondaryIndex.Part"> & {
+  /**
+   * @generated from field: string column = 1;
+   */
+  column: string;
+
+  /**
+   * @generated from field: bool descending = 2;
+   */
+  descending: boolean;
+};
+
+/**
+ * Describes the message switchyard.store.v1.SecondaryIndex.Part.
+ * Use `create(SecondaryIndex_PartSchema)` to create a new message.
+ */
+export const SecondaryIndex_PartSchema: GenMessage<SecondaryIndex_Part> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 13, 0);
+
+/**
+ * @generated from message switchyard.store.v1.ForeignKey
+ */
+export type ForeignKey = Message<"switchyard.store.v1.ForeignKey"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated string columns = 2;
+   */
+  columns: string[];
+
+  /**
+   * @generated from field: string references = 3;
+   */
+  references: string;
+
+  /**
+   * In the order of columns.
+   *
+   * @generated from field: repeated string referenced_columns = 4;
+   */
+  referencedColumns: string[];
+};
+
+/**
+ * Describes the message switchyard.store.v1.ForeignKey.
+ * Use `create(ForeignKeySchema)` to create a new message.
+ */
+export const ForeignKeySchema: GenMessage<ForeignKey> = /*@__PURE__*/
+  messageDesc(file_switchyard_store_v1_common, 14);
 
 /**
  * One write, validated against the shape of its table.
@@ -619,7 +780,7 @@ export type WriteOperation = Message<"switchyard.store.v1.WriteOperation"> & {
  * Use `create(WriteOperationSchema)` to create a new message.
  */
 export const WriteOperationSchema: GenMessage<WriteOperation> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 12);
+  messageDesc(file_switchyard_store_v1_common, 15);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Insert
@@ -641,7 +802,7 @@ export type WriteOperation_Insert = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_InsertSchema)` to create a new message.
  */
 export const WriteOperation_InsertSchema: GenMessage<WriteOperation_Insert> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 12, 0);
+  messageDesc(file_switchyard_store_v1_common, 15, 0);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Upsert
@@ -668,7 +829,7 @@ export type WriteOperation_Upsert = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_UpsertSchema)` to create a new message.
  */
 export const WriteOperation_UpsertSchema: GenMessage<WriteOperation_Upsert> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 12, 1);
+  messageDesc(file_switchyard_store_v1_common, 15, 1);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Update
@@ -707,7 +868,7 @@ export type WriteOperation_Update = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_UpdateSchema)` to create a new message.
  */
 export const WriteOperation_UpdateSchema: GenMessage<WriteOperation_Update> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 12, 2);
+  messageDesc(file_switchyard_store_v1_common, 15, 2);
 
 /**
  * @generated from message switchyard.store.v1.WriteOperation.Delete
@@ -734,7 +895,7 @@ export type WriteOperation_Delete = Message<"switchyard.store.v1.WriteOperation.
  * Use `create(WriteOperation_DeleteSchema)` to create a new message.
  */
 export const WriteOperation_DeleteSchema: GenMessage<WriteOperation_Delete> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 12, 3);
+  messageDesc(file_switchyard_store_v1_common, 15, 3);
 
 /**
  * @generated from message switchyard.store.v1.WriteResult
@@ -760,7 +921,7 @@ export type WriteResult = Message<"switchyard.store.v1.WriteResult"> & {
  * Use `create(WriteResultSchema)` to create a new message.
  */
 export const WriteResultSchema: GenMessage<WriteResult> = /*@__PURE__*/
-  messageDesc(file_switchyard_store_v1_common, 13);
+  messageDesc(file_switchyard_store_v1_common, 16);
 
 /**
  * What a table's fence lets happen in one store.
