@@ -144,7 +144,7 @@ export class HttpTransport implements Transport {
   #cancel(endpoint: Endpoint, call: string): void {
     const method = CallService.method.cancelCall;
     // Whether it arrives, the write's own answer tells.
-    endpoint.pool.request({ method: 'POST', path: pathOf(method, {}), headers: this.#headers, body: messageToText(method.input, { call }) }).then(
+    endpoint.beside.request({ method: 'POST', path: pathOf(method, {}), headers: this.#headers, body: messageToText(method.input, { call }) }).then(
       ({ body }) => void body.dump(),
       () => {},
     );

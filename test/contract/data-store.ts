@@ -596,6 +596,24 @@ export function dataStoreContract(name: string, setup: () => Promise<DataStoreHa
         expect(await amountOf(1n)).toBe(20n);
       });
 
+      test('cancels a waiting write also where every connection waits', async () => {
+        await write(insertItem(1n, 'a'));
+        await using small = harness.open({ poolSize: 1 });
+        const lock = await lockItem(1n);
+        const controller = new AbortController();
+        const late = (signal: AbortSignal) => reasonOf(small.write(schemas, [updateItem(1n, { note: 'late' })], signal));
+        const waiting = late(controller.signal);
+        await untilSomeRun();
+        const rest = new AbortController();
+        const others = Array.from({ length: 9 }, () => late(rest.signal));
+        controller.abort();
+        expect(await waiting).toBe('CANCELLED');
+        rest.abort();
+        await Promise.all(others);
+        await lock[Symbol.asyncDispose]();
+        expect((await get(1n, ['note']))?.cells).toEqual([null]);
+      });
+
       where(skips.cancelRequests)('leaves no connection behind that a late cancel could hit', async () => {
         await write(insertItem(1n, 'a'), insertItem(2n, 'b'));
         await using door = await harness.openDoor();
