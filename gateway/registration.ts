@@ -10,7 +10,7 @@ export interface RegistrarOptions {
   readonly topology: Topology;
   readonly routing: Routing;
   readonly stores: Pick<StoreWatch, 'problems'>;
-  readonly barrier: Pick<Barrier, 'settledVersion' | 'registered'>;
+  readonly barrier: Pick<Barrier, 'settledVersion' | 'registered' | 'settled'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly newId: () => string;
@@ -48,11 +48,13 @@ export class Registrar {
     this.#changed.resolve();
   }
 
-  /** Leaves for good: the registration goes, and the session with it. */
+  /** Leaves for good, once every write to stores that cannot fence has settled: the registration goes, and the session with it. */
   async leave(): Promise<void> {
-    const { topology, id, log } = this.#options;
+    const { topology, barrier, id, log } = this.#options;
     this.#stop.abort();
     await this.#running;
+    // Whoever counts the gateways must count this one for as long as a write of its may still be done.
+    await barrier.settled();
     try {
       await this.#limited((signal) => topology.removeRegistration(id, signal));
       await this.#session?.[Symbol.asyncDispose]();

@@ -1,6 +1,9 @@
 import type { Problem, TableDefinition } from '../../backends/backend.ts';
+import { isForeign, type Keyspace } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
+import type { Stored, Topology } from '../../topo/topology.ts';
+import { finding, type Finding, precheckError } from '../cutover/finding.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
 import type { Departure } from './departure.ts';
 import { OrderedRows, sourcePages, unorderedColumn } from './ordered-rows.ts';
@@ -19,9 +22,29 @@ export async function definitionsOf({ source, tables }: Departure, signal: Abort
   return found.flatMap(({ schema }) => (schema === null ? [] : [{ schema, more: [], native: { kind: source.kind, detail: null } }]));
 }
 
+/** Other keyspaces that lead to the same service: what is called there by their names would pass the barrier by. */
+export function otherNames({ source }: Departure, keyspaces: readonly Stored<Keyspace>[]): readonly Finding[] {
+  const addressesOf = (name: string): readonly string[] =>
+    keyspaces.flatMap(({ value }) => (value.name === name ? value.shards : [])).flatMap((shard) => ('gateways' in shard && isForeign(shard) ? shard.gateways : []));
+  const own = new Set(addressesOf(source.keyspace));
+  return keyspaces.flatMap(({ value: { name } }) =>
+    name !== source.keyspace && addressesOf(name).some((address) => own.has(address))
+      ? [
+          finding(
+            'PRECHECK_FAILED',
+            `keyspace "${name}" names the same service as "${source.keyspace}": callers under its name would not be held`,
+            'apply it anew with another address',
+          ),
+        ]
+      : [],
+  );
+}
+
 /** PRECHECK_FAILED, NOT_SUPPORTED: the target cannot take the tables, or the service cannot list their rows page by page. */
-export async function checkDeparture(departure: Departure, signal: AbortSignal): Promise<void> {
+export async function checkDeparture(departure: Departure, topology: Topology, signal: AbortSignal): Promise<void> {
   const { source, target, tables } = departure;
+  const findings = otherNames(departure, await topology.keyspaces(signal));
+  if (findings.length > 0) throw precheckError(findings);
   const definitions = await definitionsOf(departure, signal);
   for (const { schema } of definitions) await checkPages(departure, schema, signal);
   const problems = await ownerAndPlayer(target, () => target.owner.checkTables(tables, 'target', signal), signal);

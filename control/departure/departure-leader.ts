@@ -33,7 +33,6 @@ export class DepartureLeader implements AsyncDisposable {
   readonly #session: TopologySession;
   readonly #journal: WorkflowJournal;
   #comparison: Comparison | null = null;
-  #lastPassMs: number | null = null;
   #switching = false;
 
   constructor(context: RunnerContext, departure: Departure, session: TopologySession) {
@@ -60,7 +59,9 @@ export class DepartureLeader implements AsyncDisposable {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#context.metrics.lag.remove({ workflow: this.#departure.name });
+  }
 
   async #guardedPass(signal: AbortSignal): Promise<Pass> {
     const { deps } = this.#context;
@@ -93,12 +94,11 @@ export class DepartureLeader implements AsyncDisposable {
       case 'created':
         return await this.#prepare(document, signal);
       case 'copying':
-        await this.#compareAll(document, signal);
-        if ((await this.#asked(signal)) === null) await this.#journal.become({ kind: 'copied' }, '', signal);
+        if (await this.#compareAll(document, signal)) await this.#journal.become({ kind: 'copied' }, '', signal);
         return 'again';
       case 'running':
         if (phase.kind === 'torn') throw new SwitchyardError('WORKFLOW_STATE', phase.message);
-        if (wantOf(rules.document, this.#departure.name, 'source') === 'target' && this.#lastPassMs !== null) return await this.#leave(document, signal);
+        if (wantOf(rules.document, this.#departure.name, 'source') === 'target') return await this.#leave(document, signal);
         await this.#compareAll(document, signal);
         await this.#journal.message('', signal);
         return 'idle';
@@ -180,8 +180,8 @@ export class DepartureLeader implements AsyncDisposable {
     }
   }
 
-  /** One pass over every table. It ends early where an operator asks for something. */
-  async #compareAll(document: WorkflowDocument, signal: AbortSignal): Promise<void> {
+  /** One pass over every table; whether it came to its end: it stops where an operator asks for something. */
+  async #compareAll(document: WorkflowDocument, signal: AbortSignal): Promise<boolean> {
     const { deps, metrics } = this.#context;
     const { name, tables } = this.#departure;
     this.#comparison ??= await Comparison.begin(this.#departure, signal);
@@ -195,18 +195,16 @@ export class DepartureLeader implements AsyncDisposable {
           metrics.rowsCopied.set({ workflow: name, table }, seen);
         }));
       } catch (error) {
-        if (error instanceof Interrupted) return;
+        if (error instanceof Interrupted) return false;
         throw error;
       }
       progress.set(table, { table, rowsCopied: rows, rowsTotal: rows, done: true });
     }
-    this.#lastPassMs = deps.clock.monotonic() - begunAt;
-    metrics.lag.set({ workflow: name }, this.#lastPassMs / 1_000);
-    await this.#journal.update((current) => withProgress(current, [...progress.values()], this.#lastPassMs), signal);
-  }
-
-  async #asked(signal: AbortSignal): Promise<WorkflowRequest | null> {
-    return (await this.#context.deps.topology.workflow(this.#departure.name, signal))?.value.request ?? null;
+    // The oldest change that the target may lack is as old as the pass.
+    const lagMs = deps.clock.monotonic() - begunAt;
+    metrics.lag.set({ workflow: name }, lagMs / 1_000);
+    await this.#journal.update((current) => withProgress(current, [...progress.values()], lagMs), signal);
+    return true;
   }
 
   async #leave(document: WorkflowDocument, signal: AbortSignal): Promise<Pass> {
@@ -217,7 +215,7 @@ export class DepartureLeader implements AsyncDisposable {
     this.#switching = true;
     try {
       this.#comparison ??= await Comparison.begin(this.#departure, signal);
-      const record = await leave({ departure: this.#departure, document, comparison: this.#comparison, lastPassMs: this.#lastPassMs, deps, signal });
+      const record = await leave({ departure: this.#departure, document, comparison: this.#comparison, deps, signal });
       metrics.cutovers.inc({ workflow: name, to: 'target', outcome: record.outcome, reason: record.reason ?? '' });
       if (record.outcome === 'switched') metrics.hold.observe({ to: 'target' }, record.holdMs / 1_000);
       if (record.outcome === 'aborted' && !signal.aborted) {

@@ -10,7 +10,7 @@ const lookEveryMs = 5;
 /** What keeps gateways from being waited for, each by name. Whoever is registered counts, for as long as he is. */
 export function gatewayFindings(gateways: readonly Seen[]): readonly Finding[] {
   if (gateways.length === 0) return [finding('PRECHECK_FAILED', 'no gateway is registered', 'start one, or check that it uses this cluster')];
-  return gateways.flatMap(({ id, silent, settledVersion, problems }) => {
+  return gateways.flatMap(({ id, silent, settledVersion }) => {
     if (silent)
       return [
         finding(
@@ -27,13 +27,13 @@ export function gatewayFindings(gateways: readonly Seen[]): readonly Finding[] {
           'wait until it has run for its settleMs; one of an earlier release has to be replaced',
         ),
       ];
-    return problems.slice(0, 1).map(({ message }) => finding('GATEWAY_NOT_READY', `gateway "${id}" refuses rules: ${message}`, 'see its log'));
+    return [];
   });
 }
 
 /** Whether every gateway has settled this version: no write that an older one routed is under way, and what it says of reads holds as well. One consistent look. */
 export async function haveSettled(deps: ControlDeps, version: number, signal: AbortSignal): Promise<{ readonly all: boolean; readonly late: readonly string[] }> {
-  const gateways = await deps.topology.registrations(signal);
+  const gateways = await deps.topology.everyRegistration(signal);
   const late = gateways.filter(({ settledVersion }) => settledVersion < version).map(({ id }) => id);
   return { all: late.length === 0, late };
 }
@@ -41,7 +41,7 @@ export async function haveSettled(deps: ControlDeps, version: number, signal: Ab
 /** Waits until every gateway has settled this version. HOLD_BUDGET names those that have not in time; PRECHECK_FAILED those that are silent. */
 export async function untilSettled(deps: ControlDeps, version: number, deadlineMs: number, signal: AbortSignal): Promise<void> {
   for (;;) {
-    const gateways = await deps.topology.registrations(signal);
+    const gateways = await deps.topology.everyRegistration(signal);
     const late = gateways.filter(({ settledVersion }) => settledVersion < version);
     if (late.length === 0) return;
     const silent = late.filter((gateway) => gateway.silent).map(({ id }) => id);

@@ -35,7 +35,7 @@ export async function createWorkflow(context: ServiceContext, message: Workflow 
   };
   const rules = await topology.readRules(signal);
   if (rules.kind === 'valid') claimTables(rules.document, claim);
-  const planned = departing === null ? await checkedMove(context, (opened as OpenedMove).move, signal) : await checkedDeparture(departing.departure, signal);
+  const planned = departing === null ? await checkedMove(context, (opened as OpenedMove).move, signal) : await checkedDeparture(context, departing.departure, signal);
   if (validateOnly) return { ...document, message: planned };
   const note = changeNote(context.deps, `workflow ${document.name}: ${document.tables.join(', ')} from ${document.source} to ${document.target}`);
   await topology.updateRules(note, (current) => claimTables(current, claim), signal, [{ document, index: 0 }]);
@@ -50,8 +50,8 @@ async function checkedMove({ stores }: ServiceContext, move: Move, signal: Abort
   return await plan(move, signal);
 }
 
-async function checkedDeparture(departure: Departure, signal: AbortSignal): Promise<string> {
-  await checkDeparture(departure, signal);
+async function checkedDeparture({ deps }: ServiceContext, departure: Departure, signal: AbortSignal): Promise<string> {
+  await checkDeparture(departure, deps.topology, signal);
   return await planDeparture(departure, signal);
 }
 

@@ -52,7 +52,7 @@ async function check({ deps, stores }: ServiceContext, document: WorkflowDocumen
 
 async function checkDeparting(deps: ControlDeps, { source }: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<string> {
   if (to === 'source') throw new SwitchyardError('NOT_SUPPORTED', `there is no way back to "${source}": its store cannot fence, and has not been kept current since the switch`);
-  const problems = gatewayFindings(await deps.topology.registrations(signal));
+  const problems = gatewayFindings(await deps.topology.everyRegistration(signal));
   if (problems.length > 0) throw precheckError(problems);
   return '';
 }

@@ -28,6 +28,7 @@ const firstEveryMs = 20;
 /** Longest wait of a call for a lease, or for the gateway to be registered. */
 const patienceMs = 1_500;
 const lookEveryMs = 5;
+const lastLookEveryMs = 50;
 
 const isSource = ({ primary, movement }: TableRule): boolean => movement?.barrier === true && primary === movement.source;
 
@@ -121,6 +122,11 @@ export class Barrier {
       if (settlesLate) this.#options.clock.after(this.#options.settleMs, () => this.#leave(version));
       else this.#leave(version);
     }
+  }
+
+  /** Resolves when every write has settled. No more may be sent. */
+  async settled(): Promise<void> {
+    while (this.#writes.total > 0) await this.#options.clock.sleep(lastLookEveryMs);
   }
 
   close(): void {
