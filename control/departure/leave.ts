@@ -14,6 +14,7 @@ import type { Comparison } from './comparison.ts';
 import { type Departure, streamOf, targetScope } from './departure.ts';
 import { otherNames } from './checks.ts';
 import { gatewayFindings, haveSettled, untilSettled } from './gateways-settled.ts';
+import type { DepartureStepName } from './steps.ts';
 import { doneRules, heldRules, movedRules, phaseOf, servingRules } from './phases.ts';
 
 export interface LeaveInput {
@@ -77,7 +78,7 @@ export async function takeBack(departure: Departure, made: number, deps: Control
   return phase.kind === 'moved' || phase.kind === 'done' ? 'moved' : 'serving';
 }
 
-type Step = <T>(name: string, act: () => Promise<T>) => Promise<T>;
+type Step = <T>(name: DepartureStepName, act: () => Promise<T>) => Promise<T>;
 
 async function unlessPassed(session: FenceSession, made: Attempt, transition: () => Promise<void>, signal: AbortSignal): Promise<void> {
   try {
@@ -244,7 +245,7 @@ class Leaving {
     return record;
   }
 
-  async #step<T>(name: string, act: () => Promise<T>): Promise<T> {
+  async #step<T>(name: DepartureStepName, act: () => Promise<T>): Promise<T> {
     const { deps, departure } = this.#input;
     const startMs = deps.clock.monotonic();
     let result: T;

@@ -24,6 +24,8 @@ export interface RunnerContext {
   readonly stores: Stores;
   readonly view: TopologyView;
   readonly metrics: ControlMetrics;
+  /** Told that the runner of the workflow seems to be gone. Must not throw. */
+  readonly takeOver: (workflow: string) => void;
 }
 
 const lookEveryMs = 1_000;

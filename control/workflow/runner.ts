@@ -1,5 +1,6 @@
 import { hasReason } from '../../core/switchyard-error.ts';
 import type { Lock, TopologySession } from '../../topo/topology.ts';
+import { StandingHold } from '../departure/standing-hold.ts';
 import { DepartureLeader } from '../departure/departure-leader.ts';
 import { Gate } from '../gate.ts';
 import type { OpenedMove } from '../stores.ts';
@@ -57,10 +58,13 @@ export class WorkflowRunner {
 
   /** Tries the lock until the workflow has ended; rejects when the signal aborts. */
   async #contend(session: TopologySession, signal: AbortSignal): Promise<boolean> {
+    const standing = new StandingHold(this.#context.deps, this.#name);
     for (;;) {
       const lock = await this.#tryLock(session, signal);
-      if (lock === null) await this.#pause(signal);
-      else {
+      if (lock === null) {
+        if (await standing.stands(signal)) this.#context.takeOver(this.#name);
+        await this.#pause(signal);
+      } else {
         await using held = lock;
         await this.#lead(session, AbortSignal.any([signal, held.lost]));
         return true;
