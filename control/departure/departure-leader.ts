@@ -123,6 +123,12 @@ export class DepartureLeader implements AsyncDisposable {
       return 'again';
     }
     if (phase.kind === 'done' && (document.state === 'running' || document.cutovers.at(-1)?.outcome === 'running')) {
+      const rows = await this.#departure.target.owner.fenceRows(this.#departure.tables, signal);
+      if (!rows.every(({ state, workflow }) => state === 'OPEN' && workflow === name))
+        throw new SwitchyardError(
+          'WORKFLOW_STATE',
+          'the rules point to the target, which has not been opened: somebody has changed them by hand; give them back what their history has',
+        );
       await this.#closeRecord('target', signal);
       await this.#journal.become({ kind: 'primary', side: 'target' }, '', signal);
       return 'again';

@@ -70,12 +70,13 @@ export async function goForward(departure: Departure, made: Attempt, decidedAtMs
   });
 }
 
-/** The other decision, where it is not taken yet. `moved`: it is. */
-export async function takeBack(departure: Departure, made: number, deps: ControlDeps, signal: AbortSignal): Promise<'serving' | 'moved'> {
+/** The other decision, where none is taken yet. `moved`: it was decided for this attempt; `elsewhere`: for another one, whose coordinator goes on with it. */
+export async function takeBack(departure: Departure, made: number, deps: ControlDeps, signal: AbortSignal): Promise<'serving' | 'moved' | 'elsewhere'> {
   const note = changeNote(deps, `${departure.name}: attempt ${made} aborted`);
   const document = await deps.topology.updateRules(note, (rules) => servingRules(rules, departure, made), signal);
   const phase = phaseOf(document, departure);
-  return phase.kind === 'moved' || phase.kind === 'done' ? 'moved' : 'serving';
+  if (phase.kind === 'moved' || phase.kind === 'done') return phase.attempt === made ? 'moved' : 'elsewhere';
+  return phase.kind === 'torn' ? 'elsewhere' : 'serving';
 }
 
 type Step = <T>(name: DepartureStepName, act: () => Promise<T>) => Promise<T>;
@@ -219,7 +220,7 @@ class Leaving {
   }
 
   /** As often as it takes, with a limit of its own: the caller's signal may be what ended the attempt. */
-  async #takeBack(): Promise<'serving' | 'moved' | 'unknown'> {
+  async #takeBack(): Promise<'serving' | 'moved' | 'elsewhere' | 'unknown'> {
     const { departure, deps } = this.#input;
     const deadline = deps.clock.monotonic() + takeBackLimitMs;
     const { signal } = new AbortController();

@@ -9,7 +9,7 @@ import type { Departure } from './departure.ts';
  * The source is *serving*. For attempt a it is *holding*: writes wait in every gateway. Then either it is serving again, or *moved*: decided, the target is read, and writes wait until nobody can read the source any more. *Done*: the target takes
  * writes. Every hold has an attempt of its own: rules that are held for one have been held ever since it began.
  */
-export type Phase = { readonly kind: 'serving' | 'done' } | { readonly kind: 'holding' | 'moved'; readonly attempt: number } | { readonly kind: 'torn'; readonly message: string };
+export type Phase = { readonly kind: 'serving' } | { readonly kind: 'holding' | 'moved' | 'done'; readonly attempt: number } | { readonly kind: 'torn'; readonly message: string };
 
 export function phaseOf(document: RulesDocument, departure: Pick<Departure, 'name' | 'tables' | 'source' | 'target'>): Phase {
   const rules = ownRules(document, departure.name);
@@ -22,7 +22,7 @@ export function phaseOf(document: RulesDocument, departure: Pick<Departure, 'nam
   }
   const isSource = primary === departure.source.keyspace;
   if (!isSource && primary !== departure.target.keyspace) return torn(`the rules name "${primary}"`);
-  if (hold === undefined) return { kind: isSource ? 'serving' : 'done' };
+  if (hold === undefined) return isSource ? { kind: 'serving' } : { kind: 'done', attempt: first.attempt };
   return { kind: isSource ? 'holding' : 'moved', attempt: hold.attempt };
 }
 

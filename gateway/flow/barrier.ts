@@ -26,7 +26,7 @@ const renewEveryMs = 250;
 /** The first answer is waited for by calls. */
 const firstEveryMs = 20;
 /** Longest wait of a call for a lease, or for the gateway to be registered. */
-const patienceMs = 1_500;
+const patienceMs = 5_000;
 const lookEveryMs = 5;
 const lastLookEveryMs = 50;
 

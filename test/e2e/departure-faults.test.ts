@@ -72,8 +72,8 @@ test.each(cases)(
     const table = `ticket_${step.replace('-', '_')}`;
     await using desk = await Desk.start(table, 120);
     await cluster.control(KeyspaceService).applyKeyspace({ keyspace: desk.keyspace });
-    await using callers = new DeskCallers(cluster, table);
-    const [workflows] = [cluster.control(WorkflowService, 30_000)];
+    await using callers = new DeskCallers(cluster, `desk_${table}.${table}`);
+    const workflows = cluster.control(WorkflowService, 30_000);
     await workflows.createWorkflow({ workflow: { name: table, source: `desk_${table}`, target: 'own', tables: [table], limits: { holdBudgetMs: 1_000, attempts: 20 } } });
     await untilState(cluster, table, WorkflowState.RUNNING);
 
