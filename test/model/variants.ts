@@ -78,7 +78,7 @@ export const subjects: readonly Subject[] = [
   {
     ...small,
     model: 'tier-b',
-    weaknesses: ['NO_BARRIER', 'EARLY_ACK', 'SESSION_REGISTERS', 'LATE_REGISTRATION', 'BLIND_DECISION', 'BLIND_ABORT', 'NO_LEASE_WAIT', 'LEASE_FROM_ANSWER', 'NO_CATCH_UP'],
+    weaknesses: ['NO_BARRIER', 'EARLY_ACK', 'SESSION_REGISTERS', 'LATE_REGISTRATION', 'BLIND_DECISION', 'BLIND_ABORT', 'NO_LEASE_WAIT', 'LEASE_FROM_ANSWER', 'NO_CATCH_UP', 'READS_BY_LEASE'],
   },
   { ...full, model: 'cutover', sizes: { ATTEMPTS: 3 }, weaknesses: ['OPEN_ANY_ATTEMPT'] },
   { ...full, model: 'cutover', sizes: { GATEWAYS: 2, OPERATIONS: 1 } },
