@@ -34,14 +34,15 @@ export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'reques
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
   const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours, watchedHours: config.watch.keptHours });
-  const runners = new WorkflowRunners({ deps: parts, stores, view, metrics });
+  const takeOver = (workflow: string): void => {
+    runners.takeOver(workflow, ending.signal).catch((error: unknown) => log.warn({ err: error, workflow }, 'the workflow could not be taken over yet'));
+  };
+  const runners: WorkflowRunners = new WorkflowRunners({ deps: parts, stores, view, metrics, takeOver });
   const watch = new RepairWatch({
     deps: parts,
     moves: () => armed.list(),
     isSwitching: (workflow) => runners.isSwitching(workflow),
-    takeOver: (workflow) => {
-      runners.takeOver(workflow, ending.signal).catch((error: unknown) => log.warn({ err: error, workflow }, 'the workflow could not be taken over yet'));
-    },
+    takeOver,
   });
 
   const ending = new AbortController();

@@ -13,6 +13,7 @@ import type { ControlConfig } from './config.ts';
 import { type ControlParts, startControlPlane } from './control-plane.ts';
 import { ControlMetrics } from './metrics.ts';
 import { formatHostPort } from '../runtime/host-port.ts';
+import { PeerMeter, unobserved } from '../runtime/peers/observer.ts';
 import type { PeerHttpDoor } from '../runtime/peers/http-door.ts';
 import { addPeerServices, type PeerServices, peerServices, servePeerServices } from './peers/serve-peers.ts';
 import { gatewaysService } from './services/gateways-service.ts';
@@ -55,7 +56,8 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   );
   addService(server, GatewayService, gatewaysService(parts), short);
   addService(server, WorkflowService, workflowsService({ deps: parts, stores, view }), { ...short, defaultDeadlineMs: longCallMs });
-  const peers = starting.use(peerServices({ keyspaces: () => view.keyspaces, stores, clock, log }, access, clock));
+  const observer = access.isEmpty ? unobserved : new PeerMeter({ registry, clock, tracing: config.otlpEndpoint !== null });
+  const peers = starting.use(peerServices({ keyspaces: () => view.keyspaces, stores, clock, log }, access, clock, observer));
   if (!access.isEmpty) addPeerServices(server, peers, { clock, onFault });
   const peersDoor = await openPeersHttp(config, peers, access, { clock, onFault });
   starting.defer(async () => peersDoor?.close(drainMs));

@@ -1,11 +1,12 @@
-import { APPLICATION_PREFIX, type Backend, type Capabilities, type OwnerStore, type ReplicationStore, type StoreOptions } from '../backends/backend.ts';
+import { APPLICATION_PREFIX, type Backend, type Capabilities, type DataStore, type OwnerStore, type ReplicationStore, type StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { credentialOf, type Identity, type Keyspace, requireForm, type Shard } from '../core/keyspace.ts';
+import { credentialOf, type Identity, isForeign, type Keyspace, requireForm, type Shard } from '../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { WorkflowDocument } from '../core/workflow-document.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
 import type { Topology } from '../topo/topology.ts';
+import type { Departure } from './departure/departure.ts';
 import type { Move, Side, SideName } from './move.ts';
 import { limitedOwner, limitedPlayer } from './store-limits.ts';
 
@@ -37,6 +38,11 @@ export interface OpenedMove extends AsyncDisposable {
   readonly move: Move;
 }
 
+/** A departure with its stores open until it is disposed. */
+export interface OpenedDeparture extends AsyncDisposable {
+  readonly departure: Departure;
+}
+
 /** Opens stores by the keyspaces' names. Each call opens a set of its own: what is slow or broken for one caller is not for another. Opening connects lazily. */
 export class Stores {
   readonly #options: StoresOptions;
@@ -47,9 +53,21 @@ export class Stores {
 
   /** KEYSPACE_UNKNOWN; otherwise as `open`. */
   async openKeyspace(name: string, signal: AbortSignal): Promise<OpenedKeyspace> {
-    const stored = (await this.#options.topology.keyspaces(signal)).find((entry) => entry.value.name === name);
-    if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
-    return this.open(stored.value);
+    return this.open(await this.#find(name, signal));
+  }
+
+  /** Both ends of a workflow whose source is a foreign service; null: it is none. */
+  async openDeparture(document: Pick<WorkflowDocument, 'name' | 'source' | 'target' | 'tables'>, signal: AbortSignal): Promise<OpenedDeparture | null> {
+    const { name, source, target, tables } = document;
+    const shard = (await this.#find(source, signal)).shards[0];
+    if (shard === undefined || !isForeign(shard)) return null;
+    await using opening = new AsyncDisposableStack();
+    const { kind, owner, player } = opening.use(await this.openKeyspace(target, signal));
+    const backend = this.backendOf(shard, source);
+    const store: DataStore = opening.use(backend.openData(await this.#storeOptions(source, shard, 'gateway')));
+    const departure: Departure = { name, tables, source: { keyspace: source, kind: backend.kind, store }, target: { name: 'target', keyspace: target, kind, owner, player } };
+    const opened = opening.move();
+    return { departure, [Symbol.asyncDispose]: () => opened.disposeAsync() };
   }
 
   /** Both ends of a workflow. */
@@ -106,6 +124,12 @@ export class Stores {
       }
     }
     return missing;
+  }
+
+  async #find(name: string, signal: AbortSignal): Promise<Keyspace> {
+    const stored = (await this.#options.topology.keyspaces(signal)).find((entry) => entry.value.name === name);
+    if (stored === undefined) throw new SwitchyardError('KEYSPACE_UNKNOWN', `there is no keyspace "${name}"`, { metadata: { keyspace: name } });
+    return stored.value;
   }
 
   async #storeOptions(keyspace: string, shard: Shard, identity: Identity): Promise<StoreOptions> {

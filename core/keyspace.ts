@@ -143,6 +143,9 @@ export function requirePeerOf({ kind, gateways, control, keyspace, gateway, play
 /** Whether the store is another Switchyard's, whose own processes keep it prepared and free of old records. */
 export const isPeer = (shard: Shard): boolean => 'gateways' in shard && shard.control !== undefined;
 
+/** Whether the store is a foreign service's, which cannot fence. */
+export const isForeign = (shard: Shard): boolean => 'gateways' in shard && shard.control === undefined;
+
 /** The credential of an identity; null for a store that knows no logins. */
 export const credentialOf = (shard: Shard, identity: Identity): Credential | null => ('path' in shard ? null : (shard[identity] ?? null));
 

@@ -23,6 +23,8 @@ export const registrationSchema = z.strictObject({
   session: z.string(),
   /** Version of the rules that every request is routed by from now on; 0 before the first. */
   appliedVersion: z.number().int().nonnegative(),
+  /** No write that an older version routed is under way in a store that cannot fence. 0: not known yet, or a gateway of before. */
+  settledVersion: z.number().int().nonnegative().default(0),
   updatedAt: z.string(),
   /** What the gateway refuses of the newest document that it has seen; at most 50. */
   problems: z.array(ruleProblemSchema).max(50),

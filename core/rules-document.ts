@@ -19,11 +19,13 @@ export const movementSchema = z.strictObject({
   target: name,
   /** Which of the two should be primary. Setting it by CAS makes control run the cutover. */
   want: z.enum(['source', 'target']),
+  /** The source's store cannot fence: every gateway keeps its writes and reads in order itself, under a lease. */
+  barrier: z.literal(true).exactOptional(),
 });
 
 export const holdSchema = z.strictObject({
-  /** At most 1,000; counted on each gateway's monotonic clock from its first sight of the version. */
-  holdMs: z.number().int().min(1).max(1_000),
+  /** At most 1,000; counted on each gateway's monotonic clock from its first sight of the version. Left out only behind a barrier: until the rules say otherwise, for no store would refuse what is let go too early. */
+  holdMs: z.number().int().min(1).max(1_000).exactOptional(),
   /** The attempt that the hold is for: an OPEN row of this attempt in the source means that it was aborted. */
   attempt: count,
   /** W3C trace context of the cutover; held requests link to it. */
@@ -42,7 +44,8 @@ export const tableRuleSchema = z
     /** Other names that lead to this rule, for ever: the keyspace-qualified ones. */
     names: z.array(tableName).max(16).default([]),
   })
-  .refine((rule) => (rule.writes === 'held') === (rule.hold !== undefined), 'hold must be given exactly when writes is "held"');
+  .refine((rule) => (rule.writes === 'held') === (rule.hold !== undefined), 'hold must be given exactly when writes is "held"')
+  .refine((rule) => rule.hold === undefined || rule.hold.holdMs !== undefined || rule.movement?.barrier === true, 'hold.holdMs must be given, unless movement.barrier is true');
 
 /** The document under `switchyard/<cluster>/rules`. Unknown fields are refused: a typing error must not pass for a rule. */
 export const rulesDocumentSchema = z.strictObject({

@@ -53,6 +53,12 @@ export const gatewayConfigSchema = z.strictObject({
     .prefault({}),
   peers: gatewayPeersSchema,
   peersHttp: peersHttpSchema,
+  settleMs: count
+    .max(3_600_000)
+    .default(30_000)
+    .describe(
+      'How long a foreign service may still do a write after its connection broke: so long no table leaves it. After a start as well, for what the process before has sent.',
+    ),
   defaultDeadlineMs: count.default(10_000).describe('Deadline of callers that give none.'),
   streamDeadlineMs: count.default(3_600_000).describe('Deadline of callers that give none, of calls that answer with a stream.'),
   drainLimitMs: count.default(10_000).describe('How long calls under way may take to finish when the gateway stops.'),

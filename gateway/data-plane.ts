@@ -9,6 +9,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { Topology } from '../topo/topology.ts';
 import type { GatewayConfig } from './config.ts';
 import { dataService } from './data-service.ts';
+import { Barrier } from './flow/barrier.ts';
 import { WriteBuffer } from './flow/buffer.ts';
 import { Executor } from './flow/executor.ts';
 import { type HoldEnd, Holds } from './flow/hold.ts';
@@ -86,8 +87,9 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
   let onChange = (): void => {};
   const saved = new SavedRulesKeeper(disk, (error) => log.error({ err: error }, 'the last good rules could not be saved; this gateway could not start while Consul is away'));
   const follower = new RulesFollower({ topology, stores, routing, fenceView, holds, saved, clock, log, onChange: () => onChange() });
+  const barrier = new Barrier({ topology, routing, stores, clock, log, settleMs: config.settleMs, onSettled: () => registrar?.update() });
   const warmUp = new WarmUp({ routing, schemas, stores, fenceView, clock, log, connections: Math.min(warmConnections, poolSize) });
-  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, clock, onFenced });
+  const executor = new Executor({ routing, fenceView, holds, buffer, schemas, stores, inFlight, barrier, clock, onFenced });
   const transactions = new Transactions({ routing, fenceView, holds, buffer, schemas, stores, clock, limits: config.transactions, onFenced });
   const observer = new CallObserver({ clock, metrics, routing, schemas, tracing: config.otlpEndpoint !== null });
   const tables = new TableList(stores, routing, fenceView);
@@ -107,10 +109,11 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
     buffer,
     stop: () => stopping.abort(new SwitchyardError('GATEWAY_NOT_READY', 'the gateway is shutting down: go on at another one')),
     async start(identity, onRules) {
-      const registering = new Registrar({ topology, routing, stores: storeWatch, clock, log, newId, ...identity });
+      const registering = new Registrar({ topology, routing, stores: storeWatch, barrier, clock, log, newId, ...identity });
       registrar = registering;
       onChange = () => {
         onRules();
+        barrier.rulesApplied();
         registering.update();
         warmUp.rulesApplied();
       };
@@ -124,6 +127,7 @@ export function openDataPlane(config: GatewayConfig, deps: GatewayDeps, registry
       buffer.close();
       await storeWatch.close();
       await registrar?.leave();
+      barrier.close();
       warmUp.close();
       await follower[Symbol.asyncDispose]();
       holds.close();

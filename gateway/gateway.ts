@@ -1,4 +1,5 @@
 import type { Server } from '@grpc/grpc-js';
+import type { Registry } from 'prom-client';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Clock } from '../core/clock.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
@@ -20,6 +21,7 @@ import { JsonApi } from './http/json-api.ts';
 import { openApiSource } from './http/openapi/live-document.ts';
 import { maxMessageBytes } from '../core/message-limit.ts';
 import { PeerAccess } from '../runtime/peers/access.ts';
+import { PeerMeter, unobserved } from '../runtime/peers/observer.ts';
 import type { PeerHttpDoor } from '../runtime/peers/http-door.ts';
 import { addPeerServices, peerServices, servePeerServices } from './peers/serve-peers.ts';
 import { rulesDirectory } from './rules/rules-directory.ts';
@@ -48,7 +50,7 @@ export async function startGateway(config: GatewayConfig, deps: GatewayDeps): Pr
   const registry = createMetrics();
   const plane = openDataPlane(config, deps, registry, config.stateDir === undefined ? null : rulesDirectory(config.stateDir));
   const { routing } = plane;
-  const { health, server, http, peers } = protocols(config, plane, access, clock, log);
+  const { health, server, http, peers } = protocols(config, plane, access, clock, log, registry);
   await using starting = new AsyncDisposableStack();
   const { address, shared } = await openGrpc(config, server);
   starting.defer(() => {
@@ -128,12 +130,13 @@ function unusable(cause: unknown): never {
 }
 
 /** The data API over gRPC, not yet listening, and what serves it over HTTP. */
-function protocols(config: GatewayConfig, { executor, observer, routing, service, stores, tables }: DataPlane, access: PeerAccess, clock: Clock, log: Logger) {
+function protocols(config: GatewayConfig, { executor, observer, routing, service, stores, tables }: DataPlane, access: PeerAccess, clock: Clock, log: Logger, registry: Registry) {
   const server = createGrpcServer(maxMessageBytes, { 'grpc.enable_channelz': 0 });
   const { defaultDeadlineMs, streamDeadlineMs } = config;
   const onFault = (method: string, error: unknown): void => log.error({ method, err: error }, 'a call failed by a fault of the gateway');
   addService(server, DataService, service, { clock, defaultDeadlineMs, streamDeadlineMs, maxAnswerBytes: maxMessageBytes, onFault });
-  const peers = { services: peerServices(stores, access, clock), clock, onFault };
+  const meter = access.isEmpty ? unobserved : new PeerMeter({ registry, clock, tracing: config.otlpEndpoint !== null });
+  const peers = { services: peerServices(stores, access, clock, meter), clock, onFault };
   if (!access.isEmpty) addPeerServices(server, peers.services, peers);
   const bindings = bindingsOf(DataService);
   const openApi = openApiSource({ bindings, tables, executor });

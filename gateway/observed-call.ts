@@ -1,9 +1,10 @@
-import { isSpanContextValid, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace, TraceFlags, type Tracer } from '@opentelemetry/api';
+import { context, ROOT_CONTEXT, type Span, SpanKind, SpanStatusCode, trace, type Tracer } from '@opentelemetry/api';
 import type { Clock } from '../core/clock.ts';
 import { CALLER_KEY } from '../core/request-record.ts';
 import type { Hold } from '../core/rules-document.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { RpcContext } from '../runtime/grpc-server.ts';
+import { parseTraceparent, TRACEPARENT_KEY } from '../runtime/trace-context.ts';
 import type { Call } from './flow/call.ts';
 import type { GatewayMetrics } from './metrics.ts';
 import type { Routing } from './rules/routing.ts';
@@ -21,12 +22,12 @@ export interface CallObserverOptions {
 /** A call that is measured: exactly one of `succeeded` and `failed`, then `end`. */
 interface ObservedCall {
   readonly call: Call;
+  readonly span: Span | null;
   readonly succeeded: () => void;
   readonly failed: (error: unknown) => void;
   readonly end: () => void;
 }
 
-const traceparentPattern = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 const serviceName = 'switchyard.data.v1.DataService';
 
 /** Measures and traces every call of the data API. */
@@ -40,10 +41,11 @@ export class CallObserver {
   }
 
   /** Runs one call. `table` is the name that the caller gave. An answer that cannot be sent is a failure. */
-  async observe<T extends object>(method: string, table: string, context: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
-    const observed = this.#begin(method, table, context);
+  async observe<T extends object>(method: string, table: string, rpc: RpcContext, act: (call: Call) => Promise<T>): Promise<T> {
+    const observed = this.#begin(method, table, rpc);
     try {
-      const answer = await act(observed.call);
+      const { span } = observed;
+      const answer = span === null ? await act(observed.call) : await context.with(trace.setSpan(ROOT_CONTEXT, span), act, undefined, observed.call);
       observed.call.checkAnswer(answer);
       observed.succeeded();
       return answer;
@@ -56,8 +58,8 @@ export class CallObserver {
   }
 
   /** The same of a call whose answer comes in pieces; measured to the end of the last. */
-  async *observeStream<T extends object>(method: string, table: string, context: RpcContext, act: (call: Call) => AsyncIterable<T>): AsyncGenerator<T> {
-    const observed = this.#begin(method, table, context);
+  async *observeStream<T extends object>(method: string, table: string, rpc: RpcContext, act: (call: Call) => AsyncIterable<T>): AsyncGenerator<T> {
+    const observed = this.#begin(method, table, rpc);
     let isOver = false;
     try {
       for await (const answer of act(observed.call)) {
@@ -72,23 +74,23 @@ export class CallObserver {
       throw error;
     } finally {
       // Left by its reader.
-      if (!isOver) observed.failed(context.signal.aborted ? context.signal.reason : new SwitchyardError('CANCELLED', 'the caller left the stream'));
+      if (!isOver) observed.failed(rpc.signal.aborted ? rpc.signal.reason : new SwitchyardError('CANCELLED', 'the caller left the stream'));
       observed.end();
     }
   }
 
-  #begin(method: string, table: string, context: RpcContext): ObservedCall {
+  #begin(method: string, table: string, rpc: RpcContext): ObservedCall {
     const { clock, metrics } = this.#options;
     const startedAt = clock.monotonic();
-    const protocol = context.protocol ?? 'grpc';
-    const span = this.#tracer === null ? null : this.#startSpan(this.#tracer, method, table, context);
+    const protocol = rpc.protocol ?? 'grpc';
+    const span = this.#tracer === null ? null : this.#startSpan(this.#tracer, method, table, rpc);
     const call: Call = {
-      signal: context.signal,
-      deadline: context.deadline,
-      caller: context.metadata.get(CALLER_KEY)[0]?.toString() ?? '',
+      signal: rpc.signal,
+      deadline: rpc.deadline,
+      caller: rpc.metadata.get(CALLER_KEY)[0]?.toString() ?? '',
       onRepeated: () => metrics.repeated(protocol),
-      onUnfit: (error) => context.onUnfit?.(error),
-      checkAnswer: (answer) => context.checkAnswer?.(answer),
+      onUnfit: (error) => rpc.onUnfit?.(error),
+      checkAnswer: (answer) => rpc.checkAnswer?.(answer),
       onHeld: (waitedMs, hold) => {
         metrics.waited(waitedMs);
         if (span !== null) recordHold(span, waitedMs, hold);
@@ -96,6 +98,7 @@ export class CallObserver {
     };
     return {
       call,
+      span,
       succeeded: () => metrics.called(protocol, method, this.#label(table), 'OK', '', clock.monotonic() - startedAt),
       failed: (error) => {
         const { code, reason } = error instanceof SwitchyardError ? error : { code: 'INTERNAL', reason: 'INTERNAL' };
@@ -118,10 +121,10 @@ export class CallObserver {
     }
   }
 
-  #startSpan(tracer: Tracer, method: string, table: string, context: RpcContext): Span {
-    const parent = parseTraceparent(context.metadata.get('traceparent')[0]?.toString());
+  #startSpan(tracer: Tracer, method: string, table: string, rpc: RpcContext): Span {
+    const parent = parseTraceparent(rpc.metadata.get(TRACEPARENT_KEY)[0]?.toString());
     const parentContext = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent);
-    const attributes = { 'rpc.system.name': context.protocol ?? 'grpc', 'rpc.method': `${serviceName}/${method}`, ...(table === '' ? {} : { 'db.collection.name': table }) };
+    const attributes = { 'rpc.system.name': rpc.protocol ?? 'grpc', 'rpc.method': `${serviceName}/${method}`, ...(table === '' ? {} : { 'db.collection.name': table }) };
     return tracer.startSpan(`${serviceName}/${method}`, { kind: SpanKind.SERVER, attributes }, parentContext);
   }
 }
@@ -137,10 +140,4 @@ function recordFailure(span: Span, code: string, reason: string, error: unknown)
   span.setAttribute('rpc.status_code', code);
   span.setAttribute('error.type', reason);
   span.setStatus({ code: SpanStatusCode.ERROR, message: error instanceof Error ? error.message : String(error) });
-}
-
-function parseTraceparent(text: string | undefined) {
-  const [, traceId = '', spanId = '', flags = ''] = traceparentPattern.exec(text ?? '') ?? [];
-  const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & TraceFlags.SAMPLED, isRemote: true };
-  return traceId !== '' && isSpanContextValid(context) ? context : null;
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Topology, TopologySession } from '../topo/topology.ts';
+import type { Barrier } from './flow/barrier.ts';
 import type { Routing } from './rules/routing.ts';
 import type { StoreWatch } from './store-watch.ts';
 
@@ -9,6 +10,7 @@ export interface RegistrarOptions {
   readonly topology: Topology;
   readonly routing: Routing;
   readonly stores: Pick<StoreWatch, 'problems'>;
+  readonly barrier: Pick<Barrier, 'settledVersion' | 'registered' | 'settled'>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly newId: () => string;
@@ -46,11 +48,13 @@ export class Registrar {
     this.#changed.resolve();
   }
 
-  /** Leaves for good: the registration goes, and the session with it. */
+  /** Leaves for good, once every write to stores that cannot fence has settled: the registration goes, and the session with it. */
   async leave(): Promise<void> {
-    const { topology, id, log } = this.#options;
+    const { topology, barrier, id, log } = this.#options;
     this.#stop.abort();
     await this.#running;
+    // Whoever counts the gateways must count this one for as long as a write of its may still be done.
+    await barrier.settled();
     try {
       await this.#limited((signal) => topology.removeRegistration(id, signal));
       await this.#session?.[Symbol.asyncDispose]();
@@ -79,7 +83,7 @@ export class Registrar {
   }
 
   async #register(): Promise<void> {
-    const { topology, routing, stores, clock, id, address, newId } = this.#options;
+    const { topology, routing, stores, barrier, clock, id, address, newId } = this.#options;
     if (this.#session === null || this.#session.lost.aborted) {
       this.#session = await this.#limited((signal) => topology.openSession(`switchyard gateway ${id}`, signal));
       this.#session.lost.addEventListener('abort', () => this.update(), { once: true });
@@ -96,11 +100,13 @@ export class Registrar {
         address,
         session,
         appliedVersion: routing.appliedVersion,
+        settledVersion: barrier.settledVersion,
         updatedAt,
         problems: [...routing.problems],
         storeProblems: [...stores.problems],
       };
       await this.#limited((signal) => topology.putRegistration(registration, signal));
+      barrier.registered();
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Backend, Capabilities, DataStore, PoolStatus, StoreOptions } from '../backends/backend.ts';
 import type { Clock } from '../core/clock.ts';
-import { credentialOf, type Keyspace } from '../core/keyspace.ts';
+import { credentialOf, isForeign, type Keyspace } from '../core/keyspace.ts';
 import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { resolveSecret } from '../runtime/secret.ts';
@@ -30,6 +30,7 @@ interface OpenStore {
   readonly kindOfStore: string;
   /** It is behind a service, not this gateway's own. */
   readonly isBehindService: boolean;
+  readonly isForeign: boolean;
   readonly capabilities: Capabilities;
   readonly data: DataStore;
   readonly lookUps: DataStore;
@@ -65,6 +66,16 @@ export class Stores implements AsyncDisposable {
   /** Names of all keyspaces seen so far. */
   known(): ReadonlySet<string> {
     return new Set(this.#stores.keys());
+  }
+
+  /** Whether the keyspace's store is a foreign service's, which cannot fence. */
+  isForeign(keyspace: string): boolean {
+    const found = this.#stores.get(keyspace);
+    return found?.kind === 'open' && found.isForeign;
+  }
+
+  hasForeign(): boolean {
+    return [...this.#stores.values()].some((store) => store.kind === 'open' && store.isForeign);
   }
 
   /** Each keyspace's definition, as a text that differs whenever it does. */
@@ -180,7 +191,17 @@ export class Stores implements AsyncDisposable {
       const options: StoreOptions = { keyspace: keyspace.name, openedBy: process, shard, password, poolSize, acquireTimeoutMs, applicationName, clock, onBackgroundError };
       const lookUps = backend.openData({ ...options, poolSize: lookUpConnections, applicationName: `${applicationName} look-ups` });
       const { kind: kindOfStore, capabilities } = backend;
-      return { kind: 'open', definition, kindOfStore, isBehindService: 'gateways' in shard, capabilities, data: backend.openData(options), lookUps, callsUnderWay: 0 };
+      return {
+        kind: 'open',
+        definition,
+        kindOfStore,
+        isBehindService: 'gateways' in shard,
+        isForeign: isForeign(shard),
+        capabilities,
+        data: backend.openData(options),
+        lookUps,
+        callsUnderWay: 0,
+      };
     } catch (error) {
       if (!(error instanceof SwitchyardError)) throw error;
       log.error({ keyspace: keyspace.name, err: error }, 'the keyspace cannot be used by this gateway');

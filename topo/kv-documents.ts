@@ -56,6 +56,16 @@ export class KvDocuments<T> {
     return this.#valid(items);
   }
 
+  /** The same of all documents. TOPOLOGY_INVALID names one that cannot be read. */
+  async listEvery(signal: AbortSignal): Promise<readonly Stored<T>[]> {
+    const { items } = await this.#context.client.list(this.#kind.prefix, CONSISTENT, signal);
+    return items.map((item) => {
+      const decoded = this.#decode(item);
+      if (typeof decoded === 'string') throw new SwitchyardError('TOPOLOGY_INVALID', `${item.key}: ${decoded}`, { metadata: { key: item.key } });
+      return decoded;
+    });
+  }
+
   async *watch(signal: AbortSignal, onFault: ((error: Error) => void) | undefined): AsyncGenerator<readonly Stored<T>[], void, undefined> {
     const { client } = this.#context;
     for await (const items of watchItems(this.#context, (mode, limited) => client.list(this.#kind.prefix, mode, limited), signal, onFault)) yield this.#valid(items);

@@ -137,6 +137,10 @@ class KvTopology implements Topology {
     return this.#registrations.list(signal);
   }
 
+  everyRegistration(signal: AbortSignal): Promise<readonly (Registration & { readonly silent: boolean })[]> {
+    return this.#registrations.listEvery(signal);
+  }
+
   watchRegistrations(signal: AbortSignal, onFault?: (error: Error) => void): AsyncIterable<readonly Registration[]> {
     return this.#registrations.watch(this.#untilClosed(signal), onFault);
   }

@@ -91,6 +91,8 @@ export interface Topology extends AsyncDisposable {
   putRegistration(registration: Registration, signal: AbortSignal): Promise<void>;
   /** All registrations; `silent` when the session no longer exists. */
   registrations(signal: AbortSignal): Promise<readonly (Registration & { readonly silent: boolean })[]>;
+  /** The same, for whoever has to count every one. TOPOLOGY_INVALID: one cannot be read, such as that of another release. */
+  everyRegistration(signal: AbortSignal): Promise<readonly (Registration & { readonly silent: boolean })[]>;
   /** Registrations whenever one changes, without the question whether they are silent. Stale reads allowed. */
   watchRegistrations(signal: AbortSignal, onFault?: (error: Error) => void): AsyncIterable<readonly Registration[]>;
   removeRegistration(id: string, signal: AbortSignal): Promise<void>;

@@ -2,6 +2,7 @@ import { Client, connectivityState, credentials, Metadata } from '@grpc/grpc-js'
 import type { Clock } from '../../core/clock.ts';
 import { maxStoreMessageBytes } from '../../core/message-limit.ts';
 import { peerHeaders } from '../../core/peer-call.ts';
+import { activeTraceparent, TRACEPARENT_KEY } from '../../runtime/trace-context.ts';
 
 /** Connections come back within this time, and nobody waits longer for one that was refused. */
 const firstReconnectMs = 50;
@@ -68,7 +69,10 @@ export class Endpoints {
 
   /** What every call carries. */
   metadata(): Metadata {
-    return this.#metadata.clone();
+    const metadata = this.#metadata.clone();
+    const traceparent = activeTraceparent();
+    if (traceparent !== undefined) metadata.set(TRACEPARENT_KEY, traceparent);
+    return metadata;
   }
 
   get first(): string {

@@ -3,6 +3,7 @@ import type { PoolStatus } from '../backend.ts';
 import { abortError, type Callee, lost, unknownAfterAbort, unreachable } from '../service/failures.ts';
 import type { CallOptions } from '../service/transport.ts';
 import { Endpoints, type EndpointsOptions } from './endpoints.ts';
+import { traceHeaders } from './trace-headers.ts';
 import { isUnsent } from './unsent.ts';
 
 export interface CallerOptions extends EndpointsOptions {
@@ -51,7 +52,7 @@ export class HttpCaller implements AsyncDisposable {
     if (this.#closing.signal.aborted) throw abortError(this.#closing.signal);
     using _place = await this.#endpoints.enter(signal).catch((error: unknown) => Promise.reject(signal.aborted ? abortError(signal) : error));
     const { keyspace } = this.#options;
-    const headers = { ...this.#options.headers, ...more, ...(body === null ? {} : { 'content-type': 'application/json' }) };
+    const headers = { ...this.#options.headers, ...traceHeaders(), ...more, ...(body === null ? {} : { 'content-type': 'application/json' }) };
     const ending = AbortSignal.any([signal, this.#closing.signal]);
     let refused: SwitchyardError | null = null;
     for (const endpoint of this.#endpoints.inTurn()) {

@@ -21,20 +21,17 @@ const longestRestMs = 2_000;
 export class Endpoint {
   readonly address: string;
   readonly pool: Pool;
+  /** For what must not queue behind the calls that it is about. */
+  readonly beside: Pool;
   restsUntil = 0;
   restMs = firstRestMs;
 
   constructor(address: string, { poolSize, acquireTimeoutMs }: EndpointsOptions) {
     this.address = address;
     // Calls end by their signals: how long one may take, only its caller knows.
-    this.pool = new Pool(`http://${address}`, {
-      connections: poolSize,
-      pipelining: 1,
-      connectTimeout: acquireTimeoutMs,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: 30_000,
-    });
+    const options = { pipelining: 1, connectTimeout: acquireTimeoutMs, headersTimeout: 0, bodyTimeout: 0, keepAliveTimeout: 30_000 };
+    this.pool = new Pool(`http://${address}`, { ...options, connections: poolSize });
+    this.beside = new Pool(`http://${address}`, { ...options, connections: 1 });
   }
 }
 
@@ -118,6 +115,6 @@ export class Endpoints {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#endpoints.map(({ pool }) => pool.destroy()));
+    await Promise.all(this.#endpoints.flatMap(({ pool, beside }) => [pool.destroy(), beside.destroy()]));
   }
 }

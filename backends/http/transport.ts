@@ -10,6 +10,7 @@ import type { CallOptions, Conversation, Effect, Transport } from '../service/tr
 import { type Endpoint, Endpoints, type EndpointsOptions } from './endpoints.ts';
 import { linesOf } from './lines.ts';
 import { fromProblem } from './problem.ts';
+import { traceHeaders } from './trace-headers.ts';
 import { isUnsent } from './unsent.ts';
 
 export interface HttpTransportOptions extends EndpointsOptions {
@@ -144,7 +145,7 @@ export class HttpTransport implements Transport {
   #cancel(endpoint: Endpoint, call: string): void {
     const method = CallService.method.cancelCall;
     // Whether it arrives, the write's own answer tells.
-    endpoint.pool.request({ method: 'POST', path: pathOf(method, {}), headers: this.#headers, body: messageToText(method.input, { call }) }).then(
+    endpoint.beside.request({ method: 'POST', path: pathOf(method, {}), headers: this.#headers, body: messageToText(method.input, { call }) }).then(
       ({ body }) => void body.dump(),
       () => {},
     );
@@ -165,7 +166,13 @@ export class HttpTransport implements Transport {
     for (const endpoint of this.#endpoints.inTurn()) {
       onTry(endpoint);
       try {
-        const { statusCode, body: answer } = await endpoint.pool.request({ method: 'POST', path, headers: { ...this.#headers, ...headers }, body, signal: ending });
+        const { statusCode, body: answer } = await endpoint.pool.request({
+          method: 'POST',
+          path,
+          headers: { ...this.#headers, ...traceHeaders(), ...headers },
+          body,
+          signal: ending,
+        });
         this.#endpoints.served(endpoint);
         return { endpoint, status: statusCode, body: answer };
       } catch (error) {

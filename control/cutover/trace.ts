@@ -1,6 +1,7 @@
 import { type Context, context, isSpanContextValid, ROOT_CONTEXT, type Span, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Clock } from '../../core/clock.ts';
 import type { CutoverStep } from '../../core/workflow-document.ts';
+import { traceparentOf } from '../../runtime/trace-context.ts';
 import { type CutoverStepName, cutoverSteps } from './steps.ts';
 import { asSwitchyardError } from '../time-limit.ts';
 
@@ -117,9 +118,7 @@ export class CutoverTrace {
 
   /** W3C trace context of the hold while it lasts, else of the cutover. */
   get traceparent(): string | undefined {
-    const spanContext = (this.#hold?.span ?? this.#root).spanContext();
-    if (!isSpanContextValid(spanContext)) return undefined;
-    return `00-${spanContext.traceId}-${spanContext.spanId}-${spanContext.traceFlags.toString(16).padStart(2, '0')}`;
+    return traceparentOf((this.#hold?.span ?? this.#root).spanContext());
   }
 
   #elapsed(): number {

@@ -9,6 +9,7 @@ import type { HostPort } from '../../runtime/host-port.ts';
 import type { PeerAccess } from '../../runtime/peers/access.ts';
 import { callService, guarded, PeerCalls } from '../../runtime/peers/guarded.ts';
 import { httpService, type PeerHttpDoor, servePeersHttp } from '../../runtime/peers/http-door.ts';
+import type { PeerObserver } from '../../runtime/peers/observer.ts';
 import { ownerStoreService } from './owner-store-service.ts';
 import { PeerStores, type PeerStoresOptions } from './peer-stores.ts';
 import { replicationStoreService } from './replication-store-service.ts';
@@ -25,13 +26,13 @@ export interface PeerServices extends AsyncDisposable {
   readonly calls: RpcImplementation<typeof CallService>;
 }
 
-export function peerServices(options: PeerStoresOptions, access: PeerAccess, clock: Clock): PeerServices {
+export function peerServices(options: PeerStoresOptions, access: PeerAccess, clock: Clock, observer?: PeerObserver): PeerServices {
   const calls = new PeerCalls();
   const stores = new PeerStores(options);
   const fences = new WarmFences(stores, clock);
   return {
-    owner: guarded(OwnerStoreService, ownerStoreService(stores, fences), access, 'owner', calls),
-    player: guarded(ReplicationStoreService, replicationStoreService(stores), access, 'player', calls),
+    owner: guarded(OwnerStoreService, ownerStoreService(stores, fences), access, 'owner', calls, observer),
+    player: guarded(ReplicationStoreService, replicationStoreService(stores), access, 'player', calls, observer),
     calls: callService(access, ['player', 'owner'], calls),
     async [Symbol.asyncDispose]() {
       await fences[Symbol.asyncDispose]();

@@ -5,7 +5,10 @@ import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { Workflow } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { changeNote } from '../cutover/rules-write.ts';
 import { numberingFix } from '../cutover/precheck.ts';
+import { checkDeparture, planDeparture } from '../departure/checks.ts';
+import type { Departure } from '../departure/departure.ts';
 import type { Move, Side } from '../move.ts';
+import type { OpenedMove } from '../stores.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
 import { limitsWith } from './limits.ts';
@@ -21,24 +24,36 @@ export async function createWorkflow(context: ServiceContext, message: Workflow 
       metadata: { workflow: document.name },
     });
   }
-  await using opened = await context.stores.openMove(document, signal);
+  await using departing = await context.stores.openDeparture(document, signal);
+  await using opened = departing === null ? await context.stores.openMove(document, signal) : null;
   const claim: Claim = {
     workflow: document.name,
     source: document.source,
     target: document.target,
     tables: document.tables,
     bareElsewhere: await bareNamesElsewhere(context, document, signal),
+    ...(departing === null ? {} : { barrier: true }),
   };
   const rules = await topology.readRules(signal);
   if (rules.kind === 'valid') claimTables(rules.document, claim);
-  await checkTables(opened.move, signal);
-  if (!context.stores.capabilitiesOf(opened.move.target.kind).watching) await checkUnwatched(opened.move, signal);
-  const planned = await plan(opened.move, signal);
+  const planned = departing === null ? await checkedMove(context, (opened as OpenedMove).move, signal) : await checkedDeparture(context, departing.departure, signal);
   if (validateOnly) return { ...document, message: planned };
   const note = changeNote(context.deps, `workflow ${document.name}: ${document.tables.join(', ')} from ${document.source} to ${document.target}`);
   await topology.updateRules(note, (current) => claimTables(current, claim), signal, [{ document, index: 0 }]);
   const stored = await topology.workflow(document.name, signal);
   return stored?.value ?? document;
+}
+
+/** What would be done, once everything is well. */
+async function checkedMove({ stores }: ServiceContext, move: Move, signal: AbortSignal): Promise<string> {
+  await checkTables(move, signal);
+  if (!stores.capabilitiesOf(move.target.kind).watching) await checkUnwatched(move, signal);
+  return await plan(move, signal);
+}
+
+async function checkedDeparture({ deps }: ServiceContext, departure: Departure, signal: AbortSignal): Promise<string> {
+  await checkDeparture(departure, deps.topology, signal);
+  return await planDeparture(departure, signal);
 }
 
 function newDocument({ deps }: ServiceContext, message: Workflow | undefined): WorkflowDocument {

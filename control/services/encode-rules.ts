@@ -34,8 +34,12 @@ function encodeRule(rule: TableRule): RuleMessage {
     primary: rule.primary,
     attempt: BigInt(rule.attempt),
     names: rule.names,
-    ...(hold === undefined ? {} : { hold: { holdMs: hold.holdMs, attempt: BigInt(hold.attempt) } }),
-    ...(movement === undefined ? {} : { movement: { workflow: movement.workflow, source: movement.source, target: movement.target, want: encodeSide(movement.want) } }),
+    ...(hold === undefined ? {} : { hold: { holdMs: hold.holdMs ?? 0, attempt: BigInt(hold.attempt) } }),
+    ...(movement === undefined
+      ? {}
+      : {
+          movement: { workflow: movement.workflow, source: movement.source, target: movement.target, want: encodeSide(movement.want), barrier: movement.barrier === true },
+        }),
   };
   return create(TableRuleSchema, message);
 }
@@ -62,9 +66,17 @@ function plainRule(rule: RuleMessage): unknown {
     attempt: Number(rule.attempt),
     writes: hold === undefined ? 'open' : 'held',
     names: rule.names,
-    ...(hold === undefined ? {} : { hold: { holdMs: hold.holdMs, attempt: Number(hold.attempt) } }),
+    ...(hold === undefined ? {} : { hold: { ...(hold.holdMs === 0 ? {} : { holdMs: hold.holdMs }), attempt: Number(hold.attempt) } }),
     ...(movement === undefined
       ? {}
-      : { movement: { workflow: movement.workflow, source: movement.source, target: movement.target, want: movement.want === Movement_Side.TARGET ? 'target' : 'source' } }),
+      : {
+          movement: {
+            workflow: movement.workflow,
+            source: movement.source,
+            target: movement.target,
+            want: movement.want === Movement_Side.TARGET ? 'target' : 'source',
+            ...(movement.barrier ? { barrier: true } : {}),
+          },
+        }),
   };
 }

@@ -4,7 +4,8 @@ import type { CutoverRecord, WorkflowDocument } from '../../core/workflow-docume
 import { precheckError } from '../cutover/finding.ts';
 import { precheck } from '../cutover/precheck.ts';
 import { changeNote } from '../cutover/rules-write.ts';
-import type { SideName } from '../move.ts';
+import { gatewayFindings } from '../departure/gateways-settled.ts';
+import type { ControlDeps, SideName } from '../move.ts';
 import { wantOf, wantSide } from '../workflow/claims.ts';
 import { requireWorkflow, type ServiceContext, waitForWorkflow, whenReadable } from './service-context.ts';
 
@@ -41,10 +42,19 @@ export async function switchTo(context: ServiceContext, name: string, to: SideNa
 }
 
 async function check({ deps, stores }: ServiceContext, document: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<string> {
+  await using departing = await stores.openDeparture(document, signal);
+  if (departing !== null) return await checkDeparting(deps, document, to, signal);
   await using opened = await stores.openMove(document, signal);
   const { problems, warnings } = await precheck(opened.move, document, to, null, deps, signal);
   if (problems.length > 0) throw precheckError(problems);
   return warnings.map(({ message, fix }) => `${message} (${fix})`).join('\n');
+}
+
+async function checkDeparting(deps: ControlDeps, { source }: WorkflowDocument, to: SideName, signal: AbortSignal): Promise<string> {
+  if (to === 'source') throw new SwitchyardError('NOT_SUPPORTED', `there is no way back to "${source}": its store cannot fence, and has not been kept current since the switch`);
+  const problems = gatewayFindings(await deps.topology.everyRegistration(signal));
+  if (problems.length > 0) throw precheckError(problems);
+  return '';
 }
 
 /** The document when the cutover is over; throws its failure; undefined while it goes on. */

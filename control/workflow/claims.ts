@@ -11,6 +11,8 @@ export interface Claim {
   readonly tables: readonly string[];
   /** Tables whose bare name belongs to another keyspace's table: their rule is kept under the source-qualified name. */
   readonly bareElsewhere: ReadonlySet<string>;
+  /** The source cannot fence; left out: it can. */
+  readonly barrier?: true;
 }
 
 /** The qualified names under which a table is known while a workflow owns it and after. */
@@ -38,7 +40,7 @@ export function claimTables(document: RulesDocument, claim: Claim): RulesChange 
     const { key, rule } = ruleFor(document, claim, table);
     const names = [...new Set([...(rule?.names ?? []), ...qualifiedNames(claim, table)])].filter((name) => name !== key);
     if (names.length > 16) throw new SwitchyardError('PRECHECK_FAILED', `table ${table} has ${names.length} names by now; remove old ones from the names of its rule "${key}"`);
-    const movement: Movement = { workflow: claim.workflow, source, target: claim.target, want: 'source' };
+    const movement: Movement = { workflow: claim.workflow, source, target: claim.target, want: 'source', ...(claim.barrier === undefined ? {} : { barrier: true }) };
     tables[key] = { attempt: rule?.attempt ?? 0, primary: source, writes: 'open', movement, names };
   }
   return { defaultKeyspace: document.defaultKeyspace, keyspaces: document.keyspaces, tables };

@@ -24,6 +24,8 @@ export interface RunnerContext {
   readonly stores: Stores;
   readonly view: TopologyView;
   readonly metrics: ControlMetrics;
+  /** Told that the runner of the workflow seems to be gone. Must not throw. */
+  readonly takeOver: (workflow: string) => void;
 }
 
 const lookEveryMs = 1_000;
@@ -142,8 +144,15 @@ export class WorkflowLeader implements AsyncDisposable {
         return this.#follow(view.document, action.primary, signal);
       case 'switch':
         return this.#switch(view.document, action, signal);
-      case 'request':
+      case 'request': {
+        // A new leader may find a comparison asked for before it has run the stream that this needs.
+        const side = openSide(view.serving);
+        if (action.request.kind === 'verify' && side !== null && this.#settled !== side) {
+          await this.#follow(view.document, side, signal);
+          return 'again';
+        }
         return runRequest(this.#requestContext(view), action.request, signal);
+      }
     }
   }
 

@@ -1,6 +1,9 @@
 import { hasReason } from '../../core/switchyard-error.ts';
 import type { Lock, TopologySession } from '../../topo/topology.ts';
+import { StandingHold } from '../departure/standing-hold.ts';
+import { DepartureLeader } from '../departure/departure-leader.ts';
 import { Gate } from '../gate.ts';
+import type { OpenedMove } from '../stores.ts';
 import { type RunnerContext, WorkflowLeader } from './leader.ts';
 
 const tryEveryMs = 1_000;
@@ -13,7 +16,7 @@ export class WorkflowRunner {
   readonly #context: RunnerContext;
   readonly #name: string;
   readonly #poke = new Gate();
-  #leader: WorkflowLeader | null = null;
+  #leader: WorkflowLeader | DepartureLeader | null = null;
   #session: string | null = null;
 
   constructor(context: RunnerContext, name: string) {
@@ -55,10 +58,13 @@ export class WorkflowRunner {
 
   /** Tries the lock until the workflow has ended; rejects when the signal aborts. */
   async #contend(session: TopologySession, signal: AbortSignal): Promise<boolean> {
+    const standing = new StandingHold(this.#context.deps, this.#name);
     for (;;) {
       const lock = await this.#tryLock(session, signal);
-      if (lock === null) await this.#pause(signal);
-      else {
+      if (lock === null) {
+        if (await standing.stands(signal)) this.#context.takeOver(this.#name);
+        await this.#pause(signal);
+      } else {
         await using held = lock;
         await this.#lead(session, AbortSignal.any([signal, held.lost]));
         return true;
@@ -81,8 +87,10 @@ export class WorkflowRunner {
     const stored = await deps.topology.workflow(this.#name, signal);
     if (stored === null) return;
     deps.log.info({ workflow: this.#name, state: stored.value.state }, 'this process runs the workflow');
-    await using opened = await stores.openMove(stored.value, signal);
-    await using leader = new WorkflowLeader(this.#context, opened.move, stored.value, session);
+    await using departing = await stores.openDeparture(stored.value, signal);
+    await using opened = departing === null ? await stores.openMove(stored.value, signal) : null;
+    await using leader =
+      departing === null ? new WorkflowLeader(this.#context, (opened as OpenedMove).move, stored.value, session) : new DepartureLeader(this.#context, departing.departure, session);
     metrics.leading.set({ workflow: this.#name }, 1);
     this.#leader = leader;
     try {

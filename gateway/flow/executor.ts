@@ -9,6 +9,7 @@ import type { FenceView } from '../rules/fence-view.ts';
 import type { Routing } from '../rules/routing.ts';
 import type { Schemas } from '../schemas.ts';
 import type { Stores } from '../stores.ts';
+import type { Barrier } from './barrier.ts';
 import { type Bounce, Bounces, isBounce } from './bounces.ts';
 import type { Ticket, WriteBuffer } from './buffer.ts';
 import type { Call } from './call.ts';
@@ -24,6 +25,7 @@ export interface ExecutorOptions {
   readonly schemas: Schemas;
   readonly stores: Stores;
   readonly inFlight: InFlight;
+  readonly barrier: Barrier;
   readonly clock: Clock;
   /** Told of every rejection by a fence. */
   readonly onFenced: (key: string, operation: 'read' | 'write') => void;
@@ -89,9 +91,10 @@ export class Executor {
 
   /** Runs a read of one table where it is served. `run` may be called again, elsewhere or with another shape; it must only read. */
   async read<T>(call: Call, name: string, run: (store: DataStore, handle: TableHandle, ref: TableRef) => Promise<T>): Promise<T> {
-    const { routing, fenceView, stores, inFlight, onFenced } = this.#options;
+    const { routing, fenceView, stores, inFlight, barrier, clock, onFenced } = this.#options;
     let last: Bounce | null = null;
     let reshaped = false;
+    let barredSince: number | null = null;
     for (;;) {
       call.signal.throwIfAborted();
       const table = routing.current();
@@ -102,6 +105,11 @@ export class Executor {
       try {
         handle = this.#options.schemas.peek(keyspace, ref.table) ?? (await this.#options.schemas.get(keyspace, ref.table, call.signal));
         const shape = handle;
+        if (barrier.bars(ref, keyspace)) {
+          barredSince ??= clock.monotonic();
+          await barrier.pause(ref, barredSince, call.signal);
+          continue;
+        }
         return await stores.use(keyspace, (store) => run(store, shape, ref));
       } catch (error) {
         const failure: unknown = reshaped || handle === null ? error : await this.#withNewShapes(error, [handle], call.signal);
@@ -129,6 +137,8 @@ export class Executor {
     let plan: Plan | null = null;
     let last: Bounce | null = null;
     let reshaped = false;
+    let barredSince: number | null = null;
+    const { barrier, clock } = this.#options;
     try {
       for (;;) {
         const route = await this.#routeWrite(call, names);
@@ -140,6 +150,14 @@ export class Executor {
           const waitFor = this.#mustWaitFor(route, plan.prepared, ticket);
           if (waitFor !== null) {
             ticket = await this.#wait(call, waitFor, route, plan.prepared, ticket);
+            continue;
+          }
+          // The look at what is held was one by the names of that version.
+          if (barrier.isBehind(route.keyspace, route.version)) continue;
+          const barred = route.list.find((ref) => barrier.bars(ref, route.keyspace));
+          if (barred !== undefined) {
+            barredSince ??= clock.monotonic();
+            await barrier.pause(barred, barredSince, call.signal);
             continue;
           }
           return await this.#send(call, route, plan.prepared, place, send);
@@ -279,11 +297,11 @@ export class Executor {
   }
 
   async #send<T>(call: Call, route: WriteRoute, prepared: PreparedWrites, place: WritePlace, send: WriteCall<T>['send']): Promise<T> {
-    const { inFlight, stores } = this.#options;
+    const { inFlight, stores, barrier } = this.#options;
     call.signal.throwIfAborted();
     inFlight.enter(route.version);
     try {
-      return await stores.use(route.keyspace, (store) => send(store, prepared, place));
+      return await barrier.send(route.keyspace, route.version, () => stores.use(route.keyspace, (store) => send(store, prepared, place)));
     } finally {
       inFlight.leave(route.version);
     }

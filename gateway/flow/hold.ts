@@ -23,7 +23,7 @@ export type HoldEnd = 'rows' | 'expired' | 'rules' | 'unused';
 
 type HoldState =
   | { readonly kind: 'open' }
-  | { readonly kind: 'by-rule'; readonly attempt: number; readonly since: number; readonly stopTimer: () => void }
+  | { readonly kind: 'by-rule'; readonly attempt: number; readonly since: number; readonly lasts: boolean; readonly stopTimer: () => void }
   | { readonly kind: 'by-fence'; readonly since: number };
 
 interface Group {
@@ -43,7 +43,7 @@ const lookLimitMs = 50;
 const firstGuessMs = 30;
 
 /**
- * Decides, per workflow, whether writes are held. A group is *open*; *held by rule* from the first sight of a rule that says so, until that rule's time is over on the monotonic clock; *held by fence* from a write that bounced off a store whose row is
+ * Decides, per workflow, whether writes are held. A group is *open*; *held by rule* from the first sight of a rule that says so, until that rule's time is over on the monotonic clock, or without one (behind a barrier: no store would refuse the writes) until the rules or rows say otherwise; *held by fence* from a write that bounced off a store whose row is
  * not OPEN, for as long as the rows say so and somebody waits. Both end as soon as the rows of all its tables show an OPEN one that counts: of the hold's attempt or a higher one (aborted: the source; switched: the target). A hold by rule whose time is
  * over, or that newer rules take back, becomes a hold by fence if the rows known by then contradict, else it ends. While entries wait the rows are looked at every few ms, one look for all, so that neither Consul nor a
  * coordinator is needed to go on.
@@ -117,8 +117,9 @@ export class Holds {
     group.seenRule = hold;
     if (group.state.kind === 'by-rule') group.state.stopTimer();
     const since = group.state.kind === 'open' ? clock.monotonic() : group.state.since;
-    const stopTimer = clock.after(hold.holdMs, () => this.#ruleIsOver(group, 'expired'));
-    group.state = { kind: 'by-rule', attempt: hold.attempt, since, stopTimer };
+    const { attempt, holdMs } = hold;
+    const stopTimer = holdMs === undefined ? () => {} : clock.after(holdMs, () => this.#ruleIsOver(group, 'expired'));
+    group.state = { kind: 'by-rule', attempt, since, lasts: holdMs === undefined, stopTimer };
     buffer.hold(group.name);
     this.#options.onBegin(group.name);
     this.watch(group.name);
@@ -133,7 +134,8 @@ export class Holds {
     const { state } = group;
     if (state.kind !== 'by-rule') return;
     state.stopTimer();
-    const contradicted = this.#fencedTables(group).some((fenced) => fenced.openRow === null);
+    // Behind a barrier the rules decide: the source has no row that could say more.
+    const contradicted = !state.lasts && this.#fencedTables(group).some((fenced) => fenced.openRow === null);
     if (contradicted && this.#options.buffer.waiting(group.name) > 0) group.state = { kind: 'by-fence', since: state.since };
     else this.#end(group, how);
   }

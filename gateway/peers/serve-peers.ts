@@ -8,6 +8,7 @@ import type { HostPort } from '../../runtime/host-port.ts';
 import type { PeerAccess } from '../../runtime/peers/access.ts';
 import { callService, guarded, PeerCalls } from '../../runtime/peers/guarded.ts';
 import { httpService, type PeerHttpDoor, servePeersHttp } from '../../runtime/peers/http-door.ts';
+import type { PeerObserver } from '../../runtime/peers/observer.ts';
 import type { Stores } from '../stores.ts';
 import { dataStoreService } from './data-store-service.ts';
 
@@ -20,9 +21,9 @@ export interface PeerServices {
 }
 
 /** What a gateway serves to its peers, to whom else it says no. */
-export function peerServices(stores: Stores, access: PeerAccess, clock: Clock): PeerServices {
+export function peerServices(stores: Stores, access: PeerAccess, clock: Clock, observer?: PeerObserver): PeerServices {
   const calls = new PeerCalls();
-  return { data: guarded(DataStoreService, dataStoreService(stores, clock), access, 'gateway', calls), calls: callService(access, ['gateway'], calls) };
+  return { data: guarded(DataStoreService, dataStoreService(stores, clock), access, 'gateway', calls, observer), calls: callService(access, ['gateway'], calls) };
 }
 
 /** Serves it over gRPC. */

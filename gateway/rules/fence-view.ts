@@ -63,9 +63,11 @@ export class FenceView {
     return this.#byPlace.has(place);
   }
 
-  /** Keyspace that serves a table: what its fence rows say, else what the rules say. */
+  /** Keyspace that serves a table: what its fence rows say, else what the rules say. A source that cannot fence has no rows: until the target's lead there, the rules decide. */
   homeOf(ref: TableRef): string {
-    return this.find(ref)?.home ?? ref.keyspace;
+    const home = this.find(ref)?.home;
+    const movement = ref.rule?.movement;
+    return home === undefined || (movement?.barrier === true && home !== movement.target) ? ref.keyspace : home;
   }
 
   /** What to look up for these tables: every end that rules or rows name. */

@@ -52,6 +52,8 @@ export function answersOf(questions: Questions, look: Look | null, fenceView: Fe
  */
 function isPending(ref: TableRef, look: Look | null, fenceView: FenceView): boolean {
   if (fenceView.find(ref) !== null || look === null) return false;
+  // What was decided behind a barrier is in the rules alone, and to go on as before would be to go on in a store that is left.
+  if (ref.rule?.movement?.barrier === true && ref.keyspace === ref.rule.movement.target) return false;
   if (!look.answered.has(ref.keyspace)) return true;
   const others = fenceView.subjectOf([ref]).keyspaces.filter((keyspace) => keyspace !== ref.keyspace && !look.answered.has(keyspace));
   return others.some((keyspace) => ref.rule?.movement !== undefined || !isAway(look.failed.get(keyspace)));
@@ -68,7 +70,7 @@ export function fenceProblems(next: RoutingTable, questions: Questions, answers:
     const fenced = fenceView.find(ref);
     if (answers.pending.has(ref.key))
       refuse(ref.key, `the fence rows of table "${ref.key}" have not been read yet, because a store does not answer: it goes on where it was until they are`);
-    else if (fenced !== null && fenced.home !== ref.keyspace) {
+    else if (fenced !== null && fenceView.homeOf(ref) !== ref.keyspace) {
       const row = fenced.row(ref.keyspace);
       const there = row === null || row === undefined ? 'has no fence row of it' : `has it ${row.state} at attempt ${row.attempt}`;
       refuse(

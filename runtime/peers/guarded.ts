@@ -4,6 +4,7 @@ import { CALL_KEY } from '../../core/peer-call.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../grpc-server.ts';
 import type { PeerAccess } from './access.ts';
+import { type PeerObserver, unobserved } from './observer.ts';
 import type { CallService } from '../../gen/switchyard/store/v1/calls_pb.ts';
 
 /** Calls of peers that are under way in this process and that another call may cancel. */
@@ -35,19 +36,27 @@ const keyOf = (peer: string, id: string): string => JSON.stringify([peer, id]);
 
 type Handler = (request: unknown, context: RpcContext) => unknown;
 
-/** The service for peers alone: every call says who it is before anything is done, and unary ones may be cancelled by their id. */
-export function guarded<S extends DescService>(service: S, implementation: RpcImplementation<S>, access: PeerAccess, identity: Identity, calls: PeerCalls): RpcImplementation<S> {
+/** The service for peers alone: every call says who it is before anything is done, and unary ones may be cancelled by their id. `observer` is told of those that are let in. */
+export function guarded<S extends DescService>(
+  service: S,
+  implementation: RpcImplementation<S>,
+  access: PeerAccess,
+  identity: Identity,
+  calls: PeerCalls,
+  observer: PeerObserver = unobserved,
+): RpcImplementation<S> {
   const handlers = implementation as unknown as Readonly<Record<string, Handler>>;
-  const wrapped = service.methods.map(({ localName, methodKind }) => {
+  const wrapped = service.methods.map(({ localName, name: method, methodKind }) => {
     const handler = handlers[localName]?.bind(implementation);
     if (handler === undefined) throw new Error(`${service.typeName}.${localName} has no handler`);
     const unary = async (request: unknown, context: RpcContext): Promise<unknown> => {
-      using call = calls.enter(access.authorize(context.metadata, identity), context);
-      return await handler(request, call.context);
+      const peer = access.authorize(context.metadata, identity);
+      using call = calls.enter(peer, context);
+      return await observer.observe({ service: service.typeName, method, peer, context }, async () => await handler(request, call.context));
     };
     const stream = async function* (request: unknown, context: RpcContext): AsyncGenerator<unknown> {
-      access.authorize(context.metadata, identity);
-      yield* handler(request, context) as AsyncIterable<unknown>;
+      const peer = access.authorize(context.metadata, identity);
+      yield* observer.observeStream({ service: service.typeName, method, peer, context }, () => handler(request, context) as AsyncIterable<unknown>);
     };
     return [localName, methodKind === 'unary' ? unary : stream] as const;
   });

@@ -12,6 +12,7 @@ import { bindingsOf, type HttpBinding } from '../http/bindings.ts';
 import { problemAnswer } from '../http/http-error.ts';
 import { matchTemplate } from '../http/path-template.ts';
 import { listen } from '../listen.ts';
+import { TRACEPARENT_KEY } from '../trace-context.ts';
 import { messageFromText, messageToText } from '../wire/message-json.ts';
 import type { CallFacts } from './access.ts';
 
@@ -170,7 +171,7 @@ const carriable = /^[ -~]*$/;
 
 function metadataOf({ headers }: IncomingMessage): Metadata {
   const metadata = new Metadata();
-  for (const name of [PEER_KEY, AUTHORIZATION_KEY, CALL_KEY, 'traceparent']) {
+  for (const name of [PEER_KEY, AUTHORIZATION_KEY, CALL_KEY, TRACEPARENT_KEY]) {
     const value = headers[name];
     if (typeof value === 'string' && carriable.test(value)) metadata.set(name, value);
   }

@@ -45,6 +45,8 @@ export interface DataStoreHarness extends AsyncDisposable {
 export interface ContractSkips {
   /** Locks that keep a reader of one table or row waiting. */
   readonly readLocks?: string;
+  /** Reads of single rows that come at once go to the store as one. */
+  readonly jointReads?: string;
   /** Requests to cancel that travel beside the statement. */
   readonly cancelRequests?: string;
   /** A pool of which every call takes one connection for itself. */

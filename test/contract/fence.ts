@@ -431,7 +431,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
       },
     );
 
-    testWhere(has.preparedTransactions, 'a gateway has no transactions there')(
+    testWhere(has.preparedTransactions && has.ownConnections !== false, 'a gateway has no transactions there of its own name')(
       "a caller's transaction in a gateway is not named: it ends by itself when the hold begins",
       async () => {
         const quiet = () => stores.source.owner.checkQuiet(TABLES, 30, never());

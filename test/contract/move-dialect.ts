@@ -57,6 +57,8 @@ export interface MoveDialect {
     readonly autovacuum: boolean;
     /** A caller's own function makes what a record keeps, within the transaction; left out: it does. */
     readonly ownEncoding?: false;
+    /** Connections of a gateway's own, with the name that it goes by; left out: it does. */
+    readonly ownConnections?: false;
   };
 }
 

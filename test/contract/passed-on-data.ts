@@ -32,6 +32,7 @@ export function passedOnDataContract(kind: string): void {
   dataStoreContract(`PostgreSQL passed on over ${kind}`, setup, {
     ownConnections: elsewhere,
     lostConnections: elsewhere,
+    ...(kind === 'http' ? { jointReads: 'each is a call on a connection of its own, and comes there when it comes' } : {}),
     cancelRequests: elsewhere,
     ownPool: elsewhere,
     refusedAnswers: 'the writes are committed there when their answer comes here; the bound on it is held to there',

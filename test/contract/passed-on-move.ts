@@ -164,5 +164,5 @@ function readingAnswers(store: DataStore): DataStore {
 export const passedOn = (dialect: MoveDialect, kind: string): MoveDialect => ({
   ...dialect,
   name: `${dialect.name} passed on over ${kind}`,
-  has: { ...dialect.has, ownEncoding: false },
+  has: { ...dialect.has, ownEncoding: false, ownConnections: false },
 });

@@ -4,9 +4,12 @@ import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableHandle } from '../../gateway/codec/table-handle.ts';
 import type { Call } from '../../gateway/flow/call.ts';
 import { Executor, type PreparedWrites, type PrepareWrites, type WriteCall } from '../../gateway/flow/executor.ts';
+import { Barrier } from '../../gateway/flow/barrier.ts';
 import { InFlight } from '../../gateway/flow/in-flight.ts';
 import type { Schemas } from '../../gateway/schemas.ts';
 import type { Stores } from '../../gateway/stores.ts';
+import { createLogger } from '../../runtime/logger.ts';
+import type { Topology } from '../../topo/topology.ts';
 import { GatewayRig, movement, routingOf, row } from './support/gateway-rig.ts';
 import { settled, whileTimePasses } from './support/hand-clock.ts';
 import { reasonOf } from './support/reasons.ts';
@@ -69,6 +72,15 @@ class ExecutorRig {
       schemas,
       stores,
       inFlight: this.inFlight,
+      barrier: new Barrier({
+        topology: {} as Topology,
+        routing,
+        stores: { isForeign: () => false, hasForeign: () => false },
+        clock,
+        log: createLogger('test', 'silent'),
+        settleMs: 0,
+        onSettled: () => {},
+      }),
       clock,
       onFenced: (key, operation) => this.fencedCalls.push(`${operation} ${key}`),
     });

@@ -1,5 +1,5 @@
 /*
- * Tier B: leaving a store that cannot refuse anything. A barrier of acknowledgements for writes, leases for reads. The product does not offer it yet; this is what it would have to be.
+ * Tier B: leaving a store that cannot refuse anything. A barrier of acknowledgements for writes, leases for reads (control/departure, gateway/flow/barrier.ts).
  *
  * Store 0 is the foreign service: it takes every read and write. Store 1 is ours. One register, as in cutover.pml. The decision is a compare-and-set of the rules.
  *
@@ -11,6 +11,7 @@
  *
  * Gateways register before they read rules, and the registration outlives their session. One acknowledges a version when no write of an older one is under way in it. It reads store 0 only under a lease: of a renewal that read
  * rules which send reads there, counted from before that was asked for. A gateway that is cut off acknowledges nothing: then the cutover is aborted before the decision, and waits out the leases after it.
+ * One that has acknowledged the decision begins no read of store 0 any more, whatever lease it holds: where all have, nobody waits for leases.
  *
  * Held to: no lost update · no stale read · a decision is taken once.
  */
@@ -25,6 +26,7 @@
 #define NO_LEASE_WAIT       7   /* store 1 takes writes while leases for store 0 may be held */
 #define LEASE_FROM_ANSWER   8   /* a lease counts from the answer to its renewal */
 #define NO_CATCH_UP         9   /* the decision does not wait for the last change */
+#define READS_BY_LEASE     10   /* a gateway reads store 0 for as long as it has a lease, whatever rules it knows */
 
 #ifndef GATEWAYS
 #define GATEWAYS 1
@@ -62,7 +64,7 @@ proctype Gateway(byte me) {
   :: atomic { !asked[me] && !lease[me] && (phase == SERVING || phase == HOLDING) -> asked[me] = 1; late[me] = 0; printf("@ gateway %d: asks for a lease\n", me) }
   :: atomic { asked[me] -> asked[me] = 0; lease[me] = (late[me] && !WEAKENED(LEASE_FROM_ANSWER) -> 0 : 1); printf("@ gateway %d: has its answer\n", me) }
   /* A read: by lease from store 0, or from store 1 once rules say so. */
-  :: atomic { n < OPERATIONS && lease[me] -> n++; floor = committed; printf("@ gateway %d: a read arrives after write %d\n", me, floor) };
+  :: atomic { n < OPERATIONS && lease[me] && (known == SERVING || known == HOLDING || WEAKENED(READS_BY_LEASE)) -> n++; floor = committed; printf("@ gateway %d: a read arrives after write %d\n", me, floor) };
      if :: atomic { lease[me] -> printf("@ gateway %d: store 0 answers with %d\n", me, val[0]); assert(val[0] >= floor) } :: atomic { !lease[me] -> true } fi; floor = 0
   :: atomic { n < OPERATIONS && (known == MOVED || known == DONE) -> n++; printf("@ gateway %d: store 1 answers with %d\n", me, val[1]); assert(val[1] >= committed) }
   od
@@ -105,7 +107,7 @@ proctype Coordinator(byte me) {
   :: mine != 0 ->
 undo: if :: atomic { version == mine || WEAKENED(BLIND_ABORT) -> assert(phase == HOLDING); phase = SERVING; version++; printf("@ coordinator %d: rules %d, aborted\n", me, version) } :: atomic { version != mine -> true } fi;
      atomic { mine = 0; barrier = 0 }
-  :: atomic { phase == MOVED && (LEASES_OVER || WEAKENED(NO_LEASE_WAIT)) -> phase = DONE; version++; printf("@ coordinator %d: rules %d, store 1 serves\n", me, version) }
+  :: atomic { phase == MOVED && (LEASES_OVER || ALL_ACKED(version) || WEAKENED(NO_LEASE_WAIT)) -> phase = DONE; version++; printf("@ coordinator %d: rules %d, store 1 serves\n", me, version) }
   od
 }
 

@@ -78,8 +78,10 @@ export const subjects: readonly Subject[] = [
   {
     ...small,
     model: 'tier-b',
-    weaknesses: ['NO_BARRIER', 'EARLY_ACK', 'SESSION_REGISTERS', 'LATE_REGISTRATION', 'BLIND_DECISION', 'BLIND_ABORT', 'NO_LEASE_WAIT', 'LEASE_FROM_ANSWER', 'NO_CATCH_UP'],
+    weaknesses: ['NO_BARRIER', 'EARLY_ACK', 'SESSION_REGISTERS', 'LATE_REGISTRATION', 'BLIND_DECISION', 'BLIND_ABORT', 'NO_CATCH_UP', 'READS_BY_LEASE'],
   },
+  // One gateway writes to the target while another one, which has not heard of the decision, reads.
+  { ...small, model: 'tier-b', sizes: { GATEWAYS: 2, OPERATIONS: 1 }, weaknesses: ['NO_LEASE_WAIT', 'LEASE_FROM_ANSWER'] },
   { ...full, model: 'cutover', sizes: { ATTEMPTS: 3 }, weaknesses: ['OPEN_ANY_ATTEMPT'] },
   { ...full, model: 'cutover', sizes: { GATEWAYS: 2, OPERATIONS: 1 } },
   { ...full, model: 'streams' },
@@ -87,7 +89,6 @@ export const subjects: readonly Subject[] = [
   { ...full, model: 'rules' },
   { ...full, model: 'rules', sizes: { THIRD: 0 }, property: { ltl: 'served' } },
   { ...full, model: 'rules', sizes: { THIRD: 0 }, property: { ltl: 'settled' } },
-  { ...full, model: 'tier-b', sizes: { GATEWAYS: 2, OPERATIONS: 1 } },
   { ...full, model: 'rows', sizes: { ATTEMPTS: 3 } },
   { ...full, model: 'rows', sizes: { ...again, ATTEMPTS: 3 } },
   { ...full, model: 'rows', property: { ltl: 'flows' } },

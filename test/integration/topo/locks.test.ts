@@ -107,7 +107,17 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
   test('a registration is silent when its session is gone', async () => {
     await using topology = open({ cluster: 'silent' });
     const session = await topology.openSession('gw1', never);
-    const registration = { nonce: 'n', id: 'gw1', address: '127.0.0.1:1', session: session.id, appliedVersion: 1, updatedAt: 'now', problems: [], storeProblems: [] };
+    const registration = {
+      nonce: 'n',
+      id: 'gw1',
+      address: '127.0.0.1:1',
+      session: session.id,
+      appliedVersion: 1,
+      settledVersion: 0,
+      updatedAt: 'now',
+      problems: [],
+      storeProblems: [],
+    };
     await topology.putRegistration(registration, never);
     expect(await topology.registrations(never)).toEqual([{ ...registration, silent: false }]);
     await session[Symbol.asyncDispose]();

@@ -176,7 +176,10 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
     test('goes above what a gateway says it applies', async () => {
       const { topology } = await openWithRules();
       await using _ = topology;
-      await topology.putRegistration({ nonce: 'n', id: 'gw1', address: '127.0.0.1:1', session: 's', appliedVersion: 70, updatedAt: 'now', problems: [], storeProblems: [] }, never);
+      await topology.putRegistration(
+        { nonce: 'n', id: 'gw1', address: '127.0.0.1:1', session: 's', appliedVersion: 70, settledVersion: 0, updatedAt: 'now', problems: [], storeProblems: [] },
+        never,
+      );
       expect((await topology.updateRules(note, asIs, never)).version).toBe(71);
     });
 

@@ -221,7 +221,17 @@ describe.each(topologyServerKinds)('on %s:', (kind) => {
         message: expect.stringContaining('shards[0].port'),
       });
       await using gateways = new Follower((signal) => topology.watchRegistrations(signal));
-      const registration = { nonce: 'n', id: 'gw1', address: '127.0.0.1:1', session: 'none', appliedVersion: 3, updatedAt: 'now', problems: [], storeProblems: [] };
+      const registration = {
+        nonce: 'n',
+        id: 'gw1',
+        address: '127.0.0.1:1',
+        session: 'none',
+        appliedVersion: 3,
+        settledVersion: 0,
+        updatedAt: 'now',
+        problems: [],
+        storeProblems: [],
+      };
       await topology.putRegistration(registration, never);
       expect(await gateways.until('one', (state) => state.length === 1)).toEqual([registration]);
       await topology.removeRegistration('gw1', never);

@@ -6,7 +6,8 @@ import { findFreePorts } from '../servers/free-port.ts';
 import { type ClusterGateway, type ClusterOptions, startControl, startGateway, untilGatewaysApply, untilServing } from './cluster.ts';
 import type { ClusterProcess } from './cluster-process.ts';
 
-export interface KeyspaceClusterOptions extends Pick<ClusterOptions, 'gateways' | 'controls' | 'gatewaySettings' | 'controlSettings' | 'moreEnv'> {
+export interface KeyspaceClusterOptions
+  extends Pick<ClusterOptions, 'gateways' | 'controls' | 'gatewaySettings' | 'controlSettings' | 'controlMain' | 'controlArguments' | 'moreEnv'> {
   /** In the order in which they are applied; their stores are there already, with tables and rights. */
   readonly keyspaces: readonly MessageInitShape<typeof KeyspaceSchema>[];
 }

@@ -1,9 +1,10 @@
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type DepartureStepName, departureSteps } from '../../../control/departure/steps.ts';
 import { type CutoverStepName, cutoverSteps } from '../../../control/cutover/steps.ts';
 
-const stepNames = Object.keys(cutoverSteps) as CutoverStepName[];
+const stepNames = [...new Set([...Object.keys(cutoverSteps), ...Object.keys(departureSteps)])] as (CutoverStepName | DepartureStepName)[];
 
 export const faultPlanSchema = z.strictObject({
   /** The step after which it happens. */
