@@ -73,7 +73,7 @@ function newDocument({ deps }: ServiceContext, message: Workflow | undefined): W
     source,
     target,
     tables,
-    limits: limitsWith(message.limits),
+    limits: limitsWith('workflow.limits', message.limits),
     state: 'created',
     message: '',
     createdAt: new Date(deps.clock.now()).toISOString(),

@@ -3,17 +3,17 @@ import { type CutoverLimits, cutoverLimitsSchema, isActive, type WorkflowDocumen
 import type { CutoverLimits as LimitsMessage } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { requireWorkflow, type ServiceContext } from './service-context.ts';
 
-/** The limits with what the message gives in their place; zeros are not given. ARGUMENT_INVALID names the field. */
-export function limitsWith(message: LimitsMessage | undefined, before: Partial<CutoverLimits> = {}): CutoverLimits {
+/** The limits with what the message, the request's `field`, gives in their place; zeros are not given. ARGUMENT_INVALID names the field. */
+export function limitsWith(field: string, message: LimitsMessage | undefined, before: Partial<CutoverLimits> = {}): CutoverLimits {
   const names = Object.keys(cutoverLimitsSchema.shape) as readonly (keyof CutoverLimits)[];
   const given = names.map((name) => [name, message?.[name] ?? 0] as const).filter(([, value]) => value !== 0);
   const parsed = cutoverLimitsSchema.safeParse({ ...before, ...Object.fromEntries(given) });
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new SwitchyardError('ARGUMENT_INVALID', `limits.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+    throw new SwitchyardError('ARGUMENT_INVALID', `${field}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
   }
   const { leastCopyShare, mostCopyShare } = parsed.data;
-  if (leastCopyShare > mostCopyShare) throw new SwitchyardError('ARGUMENT_INVALID', `limits.leastCopyShare: ${leastCopyShare} is more than limits.mostCopyShare, ${mostCopyShare}`);
+  if (leastCopyShare > mostCopyShare) throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare: ${leastCopyShare} is more than ${field}.mostCopyShare, ${mostCopyShare}`);
   return parsed.data;
 }
 
@@ -21,7 +21,7 @@ export function limitsWith(message: LimitsMessage | undefined, before: Partial<C
 export async function updateLimits(context: ServiceContext, name: string, message: LimitsMessage | undefined, signal: AbortSignal): Promise<WorkflowDocument> {
   const changed = ({ state, limits }: WorkflowDocument): CutoverLimits => {
     if (!isActive(state)) throw new SwitchyardError('WORKFLOW_STATE', `the workflow is ${state}: it has ended`);
-    return limitsWith(message, limits);
+    return limitsWith('limits', message, limits);
   };
   changed((await requireWorkflow(context, name, signal)).value);
   await context.deps.topology.updateWorkflow(name, (current) => ({ ...current, limits: changed(current) }), signal);

@@ -42,7 +42,7 @@ export const controlMethods: readonly DescMethod[] = [RulesService, KeyspaceServ
 
 /** What says which field of a request is wrong: its name comes first, or, where a shard has fields of both forms, after what is to be done about it. */
 const fieldFirst =
-  /^(the request's bytes|workflow|keyspace|rules|tables|keyspaces|default_?keyspace|reason|changed_?by|page_size|page_token|base_version|name|id|a store of kind .* give .*(path|host))\b/i;
+  /^(the request's bytes|workflow|limits|keyspace|rules|tables|keyspaces|default_?keyspace|reason|changed_?by|page_size|page_token|base_version|name|id|a store of kind .* give .*(path|host))\b/i;
 
 type Handler = (request: never, context: object) => Promise<unknown> | AsyncIterable<unknown>;
 

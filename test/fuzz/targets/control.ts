@@ -24,7 +24,7 @@ function hintOf(random: Random): Hint {
     random.chance(50)
       ? { kind: 'sqlite', path: some(['/nowhere/at/all.db']) }
       : {
-          kind: some(['postgres', 'sqlite']),
+          kind: some(['postgres', 'mariadb', 'sqlite']),
           host: some(['db']),
           port: random.chance(stray) ? -1 : 5432,
           database: some(['shop']),
@@ -68,7 +68,7 @@ function hintOf(random: Random): Hint {
       case 'default_keyspace':
         return some(keyspaces);
       case 'tables':
-        return field.fieldKind === 'list' ? names() : undefined;
+        return field.fieldKind === 'list' && field.listKind === 'scalar' ? names() : undefined;
       case 'workflow':
         if (field.fieldKind !== 'message') return some(workflowStates);
         return random.chance(70) ? workflow() : undefined;
