@@ -13,7 +13,8 @@ export function limitsWith(field: string, message: LimitsMessage | undefined, be
     throw new SwitchyardError('ARGUMENT_INVALID', `${field}.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
   }
   const { leastCopyShare, mostCopyShare } = parsed.data;
-  if (leastCopyShare > mostCopyShare) throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare: ${leastCopyShare} is more than ${field}.mostCopyShare, ${mostCopyShare}`);
+  if (leastCopyShare > mostCopyShare)
+    throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare: ${leastCopyShare} is more than ${field}.mostCopyShare, ${mostCopyShare}`);
   return parsed.data;
 }
 
