@@ -14,11 +14,13 @@ export interface SafeguardCast {
   readonly processes: NonNullable<WorldOptions['processes']>;
   readonly nemeses: readonly Nemesis[];
   readonly readOnlyGateways: readonly number[];
+  /** The workflow's; null: the product's default. */
+  readonly holdBudgetMs: number | null;
   /** The whole move is ended while a gateway sees nothing of it. */
   readonly ends: boolean;
 }
 
 export function castFor(safeguard: Break, lacksIt: boolean): SafeguardCast {
-  const { processes, readOnlyGateways } = disturbanceOf({ disturbance: safeguard, broken: lacksIt ? safeguard : null });
-  return { lacks: lacksIt ? safeguard : null, processes, readOnlyGateways, nemeses: [cutOff], ends: safeguard === 'tombstone' };
+  const { processes, readOnlyGateways, holdBudgetMs } = disturbanceOf({ disturbance: safeguard, broken: lacksIt ? safeguard : null });
+  return { lacks: lacksIt ? safeguard : null, processes, readOnlyGateways, holdBudgetMs, nemeses: [cutOff], ends: safeguard === 'tombstone' };
 }

@@ -72,7 +72,7 @@ export async function runPiece(options: PieceOptions): Promise<Verdict> {
     say,
   });
   const { cluster } = world;
-  await startMove(cluster);
+  await startMove(cluster, safeguard?.holdBudgetMs ?? null);
   await verifyMove(cluster);
   const shuttle = new Shuttle(cluster);
   const expected = { old: [] as readonly string[], new: [] as readonly string[] };
