@@ -132,7 +132,8 @@ describe('taking back', () => {
     const unseen = frozen();
     unseen.source.trouble.abort = [{ error: conflict() }];
     unseen.source.trouble.fenceRows = [{ error: lost() }];
-    expect((await back(unseen)).decision).toBe('aborted');
+    expect(await back(unseen)).toMatchObject({ decision: 'aborted', notes: [] });
+    expect([unseen.source.state, unseen.source.attempt]).toEqual(['OPEN', 5]);
   });
 });
 

@@ -16,11 +16,6 @@ const keptForEver = 'a row once made is kept for ever: that a look sees none cha
 export const equivalents: Readonly<Record<string, readonly Equivalent[]>> = {
   'control/cutover/decision.ts': [
     {
-      was: "const mayComeLate = found === 'never fenced' && clock.monotonic() - begunMs < LATE_FENCE_MS;",
-      is: "const mayComeLate = found === 'never fenced' && clock.monotonic() - begunMs <= LATE_FENCE_MS;",
-      why: exactly,
-    },
-    {
       was: "if (clock.monotonic() + pauseMs > begunMs + TAKE_BACK_LIMIT_MS) return 'unknown';",
       is: "if (clock.monotonic() + pauseMs >= begunMs + TAKE_BACK_LIMIT_MS) return 'unknown';",
       why: exactly,
