@@ -19,7 +19,15 @@ CREATE TABLE item (
 ) WITH (fillfactor = 80);
 ALTER TABLE item ALTER COLUMN big SET STORAGE EXTERNAL;
 CREATE INDEX item_amount ON item (amount) WHERE amount > 0;
-CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line));`;
+CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line)) PARTITION BY RANGE (item_id);
+CREATE INDEX line_quantity ON line (quantity);
+CREATE TABLE line_few PARTITION OF line FOR VALUES FROM (MINVALUE) TO (3);
+CREATE TABLE line_many PARTITION OF line FOR VALUES FROM (3) TO (1000000) PARTITION BY HASH (line);
+CREATE TABLE line_even PARTITION OF line_many FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE "Line, odd" (quantity integer, gone text, line integer NOT NULL, item_id bigint NOT NULL);
+ALTER TABLE "Line, odd" DROP COLUMN gone;
+ALTER TABLE line_many ATTACH PARTITION "Line, odd" FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE line_rest PARTITION OF line DEFAULT WITH (fillfactor = 70);`;
 
 const insert = (name: string): string => `INSERT INTO item (name) VALUES ('${name}')`;
 
@@ -42,7 +50,7 @@ export const postgresDialect: MoveDialect = {
   warmInsert: { prepare: 'PREPARE add (text) AS INSERT INTO item (name) VALUES ($1)', use: (name) => `EXECUTE add ('${name}')` },
   holdStream: (id, token, position) => `BEGIN; SELECT switchyard.advance('${id}', 'move1', '{item,line}', ${token}, '${position}', NULL)`,
   dropOwn: 'DROP SCHEMA switchyard CASCADE',
-  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation, switchyard.watched, switchyard.event; UPDATE switchyard.installation SET version = 1, digest = ''`,
+  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation, switchyard.watched, switchyard.event, switchyard.partition; UPDATE switchyard.installation SET version = 1, digest = ''`,
   fencedWrites: ['UPDATE item SET amount = 1 WHERE false', `WITH new AS (${insert('z')} RETURNING id) SELECT * FROM new`],
   traps: [
     ['GRANT SELECT ON item TO PUBLIC', /SELECT through PUBLIC/, 'REVOKE ALL ON item FROM PUBLIC'],
