@@ -12,12 +12,11 @@ export function tableChecks(tables: string): readonly string[] {
   const movedAnd = (condition: string): string => joined('', condition);
   const filled = filledColumns(tables);
   return [
-    `SELECT t.relname, format('partition %s is a foreign table, whose changes are in no log here', ${name}), format('DETACH PARTITION %s, or leave the table out', ${name}) FROM ${movedAnd(`m.level > 0 AND c.relkind = 'f'`)}`,
     `SELECT t.relname, format('partition %s is not in the schema public, the only one that is moved', ${name}), format('ALTER TABLE %s SET SCHEMA public', ${name}) FROM ${movedAnd(`m.level > 0 AND c.relnamespace <> 'public'::regnamespace`)}`,
     `SELECT t.relname, format('partition %s is being detached', ${name}), format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', h.inhparent::regclass, ${name})
    FROM pg_class t JOIN pg_partition_tree(t.oid) p ON true JOIN pg_inherits h ON h.inhparent = p.relid AND h.inhdetachpending JOIN pg_class c ON c.oid = h.inhrelid WHERE ${isMoved('t')}`,
-    `SELECT t.relname, ${at} || 'it is unlogged or temporary, so its changes are in no log', format('ALTER TABLE %s SET LOGGED', ${name}) FROM ${movedAnd(`c.relpersistence <> 'p' AND c.relkind IN ('r', 'p')`)}`,
-    `SELECT t.relname, ${at} || 'its replica identity is not the default', format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', ${name}) FROM ${movedAnd(`c.relreplident <> 'd' AND c.relkind IN ('r', 'p')`)}`,
+    `SELECT t.relname, ${at} || 'it is unlogged or temporary, so its changes are in no log', format('ALTER TABLE %s SET LOGGED', ${name}) FROM ${movedAnd(`c.relpersistence <> 'p'`)}`,
+    `SELECT t.relname, ${at} || 'its replica identity is not the default', format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', ${name}) FROM ${movedAnd(`c.relreplident <> 'd'`)}`,
     `SELECT t.relname, ${at} || 'it has row security, which would hide rows from the copy', format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', ${name})
    FROM ${movedAnd('c.relrowsecurity OR c.relforcerowsecurity')}`,
     `SELECT t.relname, format('%sit belongs to role "%s", not to role "%s"', ${at}, pg_get_userbyid(c.relowner), current_user), format('ALTER TABLE %s OWNER TO %I', ${name}, current_user)
