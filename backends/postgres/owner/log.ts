@@ -94,7 +94,7 @@ async function dropPublication({ client, clock }: LogParts, { name, ours }: OwnL
   // Our own tables first, as an apply does. Not the records of requests: the writes of every table add to them, which looks nothing up, and a player comes to them behind its stream's row.
   const members = `
     SELECT ${relationName('c')} FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
-    WHERE p.pubname = $1 AND c.oid <> 'switchyard.request'::regclass ORDER BY c.relnamespace::regnamespace::text DESC, c.relname`;
+    WHERE p.pubname = $1 AND NOT (c.relname = 'request' AND c.relnamespace = to_regnamespace('switchyard')) ORDER BY c.relnamespace::regnamespace::text DESC, c.relname`;
   await lockingTransaction(client, clock, signal, async (transaction) => {
     if ((await transaction.query(`SELECT WHERE ${ours}`, [], signal)).length === 0) return;
     for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);

@@ -51,12 +51,12 @@ export async function checkSlot(statements: Statements, stream: StreamSpec, slot
 }
 
 /**
- * Looks at the partitions of the stream's tables; null where none of them is partitioned. New ones are let in where no row of theirs can be missing in the log. STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): others have come, or
+ * Looks at the partitions of the stream's tables; null where none of them is partitioned, as in a store that a release has prepared which did not move such tables. New ones are let in where no row of theirs can be missing in the log. STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): others have come, or
  * some have gone.
  */
 export async function readPartitions(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<Partitions | null> {
   const tables = textFromElements(stream.tables);
-  const isPartitioned = `SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'p' AND relname = ANY ($1::text[]) LIMIT 1`;
+  const isPartitioned = `SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'p' AND relname = ANY ($1::text[]) AND to_regclass('switchyard.partition') IS NOT NULL LIMIT 1`;
   if ((await statements.query(isPartitioned, [tables], signal)).length === 0) return null;
   const rows = await statements.query('SELECT partition, table_name FROM switchyard.know_partitions($1::text[])', [tables], signal);
   return new Map(rows.map(([partition, table]) => [Number(partition), table ?? '']));
