@@ -172,6 +172,23 @@ describe('a like of it', () => {
       expect(shown).toContain(part);
   });
 
+  test('has the foreign keys that lead to it once, and what single partitions have beside', async () => {
+    await onSource(`CREATE TABLE note (id bigint PRIMARY KEY, item_id bigint, line integer, CONSTRAINT of_line FOREIGN KEY (item_id, line) REFERENCES line);
+      ALTER TABLE line_few ALTER quantity SET DEFAULT 3, ALTER quantity SET NOT NULL, ADD CONSTRAINT few CHECK (quantity > 0); CREATE UNIQUE INDEX few_once ON line_few (quantity)`);
+    const tables = ['item', 'line', 'note'];
+    expect(await stores.source.owner.checkTables([...tables], 'source', never())).toMatchObject([]);
+    expect(await stores.source.owner.checkTables(TABLES, 'source', never())).toMatchObject([
+      { table: 'line', message: expect.stringContaining('foreign key "of_line" of table "note" leads here') },
+    ]);
+    const definitions = await stores.source.owner.define(tables, never());
+    const plan = await stores.source.owner.planTables(definitions, never());
+    expect(plan.filter((statement) => statement.includes('FOREIGN KEY'))).toEqual([expect.stringContaining('line_item_id_fkey'), expect.stringContaining('of_line')]);
+    expect(definitions[1]?.more).toEqual(expect.arrayContaining([expect.stringContaining('of partition "line_few"'), expect.stringContaining('few_once')]));
+    await stores.target.sql('DROP TABLE line, item; DROP TYPE mood', 'owner');
+    await stores.target.sql(plan.join('\n'), 'owner');
+    expect(await stores.target.owner.planTables(await stores.target.owner.define(tables, never()), never())).toEqual(plan);
+  });
+
   test('goes as a whole', async () => {
     await stores.target.owner.dropTables({ workflow: 'move1', peer: 'old', tables: TABLES }, never());
     expect(await stores.target.sql(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')`, 'owner')).toEqual([]);

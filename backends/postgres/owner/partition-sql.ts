@@ -13,17 +13,23 @@ import { relationName } from '../members.ts';
 export const partitionTable = `
 CREATE TABLE switchyard.partition (table_name text NOT NULL, partition oid NOT NULL, name text NOT NULL, joined text NOT NULL, PRIMARY KEY (table_name, partition));`;
 
-/**
- * The partitions of a table now. `born`: it came into being as a partition, by CREATE TABLE … PARTITION OF, and so did those above it: nobody can have written a row before it was one. ATTACH counts up in the catalogue's row of every
- * column that the column is inherited; so one that says it and is as old as the table's system columns, whose rows nothing changes, was born so.
- */
+/** The partitions of a table now. */
 const partitionsOf = `
-CREATE OR REPLACE FUNCTION switchyard.partitions_of(in_table text) RETURNS TABLE (partition oid, name text, joined text, is_leaf boolean, born boolean) LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $function$
-  SELECT c.oid, ${relationName('c')}, h.xmin::text, t.isleaf, NOT EXISTS (
-    SELECT FROM pg_partition_ancestors(c.oid) up JOIN pg_inherits u ON u.inhrelid = up.relid WHERE NOT EXISTS (
+CREATE OR REPLACE FUNCTION switchyard.partitions_of(in_table text) RETURNS TABLE (partition oid, name text, joined text, is_leaf boolean) LANGUAGE sql STABLE AS $function$
+  SELECT c.oid, ${relationName('c')}, h.xmin::text, t.isleaf
+  FROM pg_partition_tree(to_regclass(format('public.%I', in_table))) t JOIN pg_inherits h ON h.inhrelid = t.relid JOIN pg_class c ON c.oid = t.relid WHERE t.level > 0
+$function$;`;
+
+/**
+ * Whether a partition came into being as one, by CREATE TABLE … PARTITION OF, and so did those above it: nobody can have written a row before it was one. ATTACH counts up in the catalogue's row of every column that the column is inherited;
+ * so one that says it and is as old as the table's system columns, whose rows nothing changes, was born so.
+ */
+const bornPartition = `
+CREATE OR REPLACE FUNCTION switchyard.is_born_partition(in_partition oid) RETURNS boolean LANGUAGE sql STABLE AS $function$
+  SELECT NOT EXISTS (
+    SELECT FROM pg_partition_ancestors(in_partition) up JOIN pg_inherits u ON u.inhrelid = up.relid WHERE NOT EXISTS (
       SELECT FROM pg_attribute a JOIN pg_attribute s ON s.attrelid = a.attrelid AND s.attnum = -6
       WHERE a.attrelid = up.relid AND a.attnum > 0 AND a.attinhcount > 0 AND a.xmin::text = s.xmin::text AND a.cmin::text = s.cmin::text))
-  FROM pg_partition_tree(to_regclass(format('public.%I', in_table))) t JOIN pg_inherits h ON h.inhrelid = t.relid JOIN pg_class c ON c.oid = t.relid WHERE t.level > 0
 $function$;`;
 
 /**
@@ -38,18 +44,18 @@ DECLARE
   each_one record;
   holds_rows boolean;
 BEGIN
+  -- One that was detached and attached again has gone and is new.
   FOR each_one IN
-    SELECT k.table_name AS of_table, k.name FROM switchyard.partition k
-    WHERE k.table_name = ANY (in_tables) AND (k.table_name, k.partition, k.joined) NOT IN (SELECT t, p.partition, p.joined FROM unnest(in_tables) t, switchyard.partitions_of(t) p) ORDER BY k.name LIMIT 1
+    SELECT coalesce(k.table_name, p.of_table) AS of_table, coalesce(k.name, p.name) AS name, p.partition, p.joined, p.is_leaf
+    FROM (SELECT * FROM switchyard.partition k WHERE k.table_name = ANY (in_tables)) k
+    FULL JOIN (SELECT t AS of_table, p.* FROM unnest(in_tables) t, switchyard.partitions_of(t) p) p ON p.of_table = k.table_name AND p.partition = k.partition AND p.joined = k.joined
+    WHERE k.partition IS NULL OR p.partition IS NULL ORDER BY p.partition NULLS FIRST, k.name
   LOOP
-    RAISE EXCEPTION 'partition % of table "%" was detached or dropped while a workflow moves the table, and no log says so. Its rows may be in the target still: cancel the workflow and create it anew', each_one.name, each_one.of_table
-    USING ERRCODE = '${PARTITIONS_CHANGED_STATE}', TABLE = each_one.of_table;
-  END LOOP;
-  FOR each_one IN
-    SELECT t AS of_table, p.* FROM unnest(in_tables) t, switchyard.partitions_of(t) p
-    WHERE NOT EXISTS (SELECT FROM switchyard.partition k WHERE k.table_name = t AND k.partition = p.partition) ORDER BY p.partition
-  LOOP
-    IF each_one.is_leaf AND NOT each_one.born THEN
+    IF each_one.partition IS NULL THEN
+      RAISE EXCEPTION 'partition % of table "%" was detached or dropped while a workflow moves the table, and no log says so. Its rows may be in the target still: cancel the workflow and create it anew', each_one.name, each_one.of_table
+      USING ERRCODE = '${PARTITIONS_CHANGED_STATE}', TABLE = each_one.of_table;
+    END IF;
+    IF each_one.is_leaf AND NOT switchyard.is_born_partition(each_one.partition) THEN
       EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', each_one.name);
       EXECUTE format('SELECT EXISTS (SELECT FROM %s)', each_one.name) INTO holds_rows;
       IF holds_rows THEN
@@ -108,4 +114,4 @@ ${readState('TG_ARGV[0]')}
 END $function$;`;
 
 /** Functions that partitioned tables need. `player`: the role as an SQL literal. */
-export const partitionFunctions = (player: string): string => [partitionsOf, putTruncateTrigger, checkTruncate(player), knowPartitions].join('\n');
+export const partitionFunctions = (player: string): string => [partitionsOf, bornPartition, putTruncateTrigger, checkTruncate(player), knowPartitions].join('\n');
