@@ -97,6 +97,30 @@ describe('a partition that comes', () => {
     expect(await reasonOf(onSource('INSERT INTO next_two (item_id, line) VALUES (1000001, 3)'))).toBe('SY001');
   });
 
+  test('while the log is being read goes on by itself, in one go with what follows', async () => {
+    const state = await stores.target.player.takeStream(FORWARD, never());
+    await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
+    const make = async (n: number): Promise<void> => {
+      const id = n * 1_000_000 + 1;
+      await onSource(`${far(id)}; CREATE TABLE late_${n} PARTITION OF line FOR VALUES FROM (${id - 1}) TO (${id + 1}); INSERT INTO line VALUES (${id}, 1, 1)`);
+      await onSource(`UPDATE late_${n} SET quantity = 2; INSERT INTO line_few (item_id, line, quantity) VALUES (2, ${id}, 0)`);
+    };
+    let made = 0;
+    const seen: string[] = [];
+    for await (const transactions of feed) {
+      for (const { events } of transactions) for (const event of events) if ('table' in event && event.table === 'line') seen.push(event.kind);
+      if (made < 3 && transactions.length === 0) await make(++made);
+      // Six lines from before, then three of each partition.
+      if (seen.length >= 6 + 9) break;
+    }
+    expect(seen.slice(6)).toEqual(Array.from({ length: 3 }, () => ['insert', 'update', 'insert']).flat());
+  });
+
+  test('and goes before anybody could look at it ends the stream', async () => {
+    await onSource(`${far(1_000_001)}; CREATE TABLE late PARTITION OF line FOR VALUES FROM (1000000) TO (2000000); INSERT INTO line VALUES (1000001, 1, 1); DROP TABLE late`);
+    await expect(next()).rejects.toMatchObject({ reason: 'STREAM_FAILED', message: expect.stringContaining('public.late'), metadata: { problem: 'SCHEMA_CHANGED' } });
+  });
+
   test('by ATTACH is let in while it is empty', async () => {
     await onSource(`${far(3_000_001)}; CREATE TABLE attached (LIKE line); ALTER TABLE line ATTACH PARTITION attached FOR VALUES FROM (3000000) TO (4000000)`);
     await next();
