@@ -3,7 +3,7 @@ import type { ChangeTransaction } from '../../core/change.ts';
 import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { useArmedStores } from './armed-stores.ts';
-import { allRows, begin, catchUp, FORWARD, type MoveStores, never, reasonOf, SOURCE, TABLES } from './move-stores.ts';
+import { allRows, arm, begin, catchUp, FORWARD, type MoveStores, never, reasonOf, SOURCE, TABLES } from './move-stores.ts';
 import { PostgresPair } from './postgres-move.ts';
 
 /* What becomes of a partitioned table, `line`, whose partitions are written, emptied, made, attached and taken away while it is moved. */
@@ -14,12 +14,13 @@ const far = (id: number): string => `INSERT INTO item (id, name) OVERRIDING SYST
 
 let stores: MoveStores;
 let schemas: ReadonlyMap<string, TableSchema>;
+let fresh: () => Promise<MoveStores>;
 let watermark = 0;
 
 useArmedStores(
   () => PostgresPair.start(),
   async (armed) => {
-    ({ stores, schemas } = armed);
+    ({ stores, schemas, fresh } = armed);
     await stores.source.sql(`${items}; ${lines}`, 'owner');
   },
 );
@@ -216,6 +217,37 @@ describe('a like of it', () => {
   test('goes as a whole', async () => {
     await stores.target.owner.dropTables({ workflow: 'move1', peer: 'old', tables: TABLES }, never());
     expect(await stores.target.sql(`SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')`, 'owner')).toEqual([]);
+  });
+});
+
+describe('a table made by hand in the target', () => {
+  const columns = '(item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line))';
+  const ordinary = `CREATE TABLE line ${columns};`;
+  const byNumber = `CREATE TABLE line ${columns} PARTITION BY HASH (line); CREATE TABLE one PARTITION OF line FOR VALUES WITH (MODULUS 1, REMAINDER 0);`;
+
+  test.each([
+    ['an ordinary one of a partitioned one', '', ordinary],
+    ['one that is partitioned in another way', '', byNumber],
+    ['a partitioned one of an ordinary one', `DROP TABLE line; ${ordinary}`, byNumber],
+  ])('%s takes its rows', async (_, sourceText, targetText) => {
+    await using other = await fresh();
+    if (sourceText !== '') await other.source.sql(sourceText, 'owner');
+    const [item] = await other.source.owner.define(['item'], never());
+    if (item === undefined) throw new Error('no definition');
+    await other.target.sql([...(await other.target.owner.planTables([item], never())), targetText].join('\n'), 'owner');
+    const shapes = await arm(other);
+    try {
+      await other.source.sql(`${items}; ${lines}; UPDATE line SET item_id = 7 - item_id; DELETE FROM line WHERE item_id = 3`, 'owner');
+      await catchUp(other, shapes, 1);
+      await other.source.sql(`TRUNCATE line; ${lines}`, 'owner');
+      await catchUp(other, shapes, 2);
+      const table = shapes.get('line') as TableSchema;
+      const rows = await allRows(other.target, table);
+      expect(rows).toHaveLength(6);
+      expect(rows).toEqual(await allRows(other.source, table));
+    } finally {
+      await other.source.owner.dropLog(FORWARD, null, never());
+    }
   });
 });
 

@@ -200,7 +200,7 @@ export class LogFeed implements ChangeFeed {
     this.#held = [chunk];
     this.#parts.partitions(this.#signal).then(
       (partitions) => {
-        assembler.partitions = partitions;
+        assembler.learn(partitions);
         const held = this.#held ?? [];
         this.#held = null;
         for (const each of held) this.#receive(assembler, each);
@@ -214,9 +214,7 @@ export class LogFeed implements ChangeFeed {
     if (this.#watching) return;
     this.#watching = true;
     const looked = this.#parts.partitions(this.#signal).then(
-      (partitions) => {
-        assembler.partitions = partitions;
-      },
+      (partitions) => assembler.learn(partitions),
       (error: unknown) => {
         if (hasReason(error, 'STREAM_FAILED')) this.#fail(error);
       },

@@ -82,18 +82,18 @@ export class TransactionAssembler {
   readonly #stream: StreamSpec;
   readonly #shapes: ReadonlyMap<string, TableShape>;
   readonly #relations = new Map<number, Relation>();
-  #partitions: Partitions;
+  readonly #partitions = new Map<number, string>();
   #open: OpenTransaction | null = null;
 
   constructor(stream: StreamSpec, shapes: ReadonlyMap<string, TableShape>, partitions: Partitions = new Map()) {
     this.#stream = stream;
     this.#shapes = shapes;
-    this.#partitions = partitions;
+    this.learn(partitions);
   }
 
-  /** The partitions as they are now. A frame that was refused with `UnknownRelation` may be given again then. */
-  set partitions(partitions: Partitions) {
-    this.#partitions = partitions;
+  /** More partitions; one that is known stays known. A frame that was refused with `UnknownRelation` may be given again then. */
+  learn(partitions: Partitions): void {
+    for (const [id, table] of partitions) this.#partitions.set(id, table);
   }
 
   /** Whether nothing of a transaction has arrived that is not finished. */
