@@ -16,3 +16,6 @@ export function logName(stream: StreamSpec, shard: ServerShard): string {
     .slice(0, 10);
   return `switchyard_${readable}_${digest}`;
 }
+
+/** Prefix of the message by which a store's log says that a partitioned table is truncated as a whole; the message is the table's name. The log itself has the partitions only. */
+export const TRUNCATE_MESSAGE = 'switchyard truncate';

@@ -17,6 +17,9 @@ export const TAKEN_STATE = 'SY002';
 export const RIGHTS_REMAIN_STATE = 'SY003';
 /** SQLSTATE of a fence for an attempt after which a later one has begun to prepare. */
 export const PREPARED_LATER_STATE = 'SY004';
+/** SQLSTATE of partitions that have come or gone with rows that no log has. */
+export const PARTITIONS_CHANGED_STATE = 'SY005';
+const CHECK_VIOLATION_STATE = '23514';
 
 /** What a failed statement of the player or the owner means. Unlike for the gateway, a missing right is never the fence's doing. */
 export function identityError(error: unknown, identity: Identity): SwitchyardError {
@@ -28,6 +31,19 @@ export function identityError(error: unknown, identity: Identity): SwitchyardErr
       return new SwitchyardError('PRECHECK_FAILED', ours.message, { cause: error, metadata: ours.metadata });
     case PREPARED_LATER_STATE:
       return new SwitchyardError('LOCK_TAKEN', ours.message, { cause: error });
+    case PARTITIONS_CHANGED_STATE: {
+      if (identity !== 'player') return new SwitchyardError('SCHEMA_CHANGED', ours.message, { cause: error, metadata: ours.metadata });
+      return new SwitchyardError('STREAM_FAILED', ours.message, { cause: error, metadata: { ...ours.metadata, problem: 'SCHEMA_CHANGED' } });
+    }
+    case CHECK_VIOLATION_STATE: {
+      // Of all checks that of a partitioned table is the one without a name.
+      const { table, constraint } = ours.metadata;
+      if (identity !== 'player' || constraint !== undefined || table === undefined) return ours;
+      return new SwitchyardError('CHECK_VIOLATION', `a row has no partition in table "${table}" of this store: make the partition here too, and the stream goes on by itself`, {
+        cause: error,
+        metadata: ours.metadata,
+      });
+    }
     case '42501':
       return new SwitchyardError('STORE_DENIED', `${identity}: ${ours.message}; run the grant script`, { cause: error, metadata: ours.metadata });
     default:

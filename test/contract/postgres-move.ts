@@ -19,7 +19,15 @@ CREATE TABLE item (
 ) WITH (fillfactor = 80);
 ALTER TABLE item ALTER COLUMN big SET STORAGE EXTERNAL;
 CREATE INDEX item_amount ON item (amount) WHERE amount > 0;
-CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line));`;
+CREATE TABLE line (item_id bigint NOT NULL REFERENCES item, line serial, quantity integer, PRIMARY KEY (item_id, line)) PARTITION BY RANGE (item_id);
+CREATE INDEX line_quantity ON line (quantity);
+CREATE TABLE line_few PARTITION OF line FOR VALUES FROM (MINVALUE) TO (3);
+CREATE TABLE line_many PARTITION OF line FOR VALUES FROM (3) TO (1000000) PARTITION BY HASH (line);
+CREATE TABLE line_even PARTITION OF line_many FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE "Line, odd" (quantity integer, gone text, line integer NOT NULL, item_id bigint NOT NULL);
+ALTER TABLE "Line, odd" DROP COLUMN gone;
+ALTER TABLE line_many ATTACH PARTITION "Line, odd" FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE TABLE line_rest PARTITION OF line DEFAULT WITH (fillfactor = 70);`;
 
 const insert = (name: string): string => `INSERT INTO item (name) VALUES ('${name}')`;
 
@@ -42,7 +50,7 @@ export const postgresDialect: MoveDialect = {
   warmInsert: { prepare: 'PREPARE add (text) AS INSERT INTO item (name) VALUES ($1)', use: (name) => `EXECUTE add ('${name}')` },
   holdStream: (id, token, position) => `BEGIN; SELECT switchyard.advance('${id}', 'move1', '{item,line}', ${token}, '${position}', NULL)`,
   dropOwn: 'DROP SCHEMA switchyard CASCADE',
-  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation, switchyard.watched, switchyard.event; UPDATE switchyard.installation SET version = 1, digest = ''`,
+  withoutRequests: `DROP TABLE switchyard.request, switchyard.log, switchyard.preparation, switchyard.watched, switchyard.event, switchyard.partition; UPDATE switchyard.installation SET version = 1, digest = ''`,
   fencedWrites: ['UPDATE item SET amount = 1 WHERE false', `WITH new AS (${insert('z')} RETURNING id) SELECT * FROM new`],
   traps: [
     ['GRANT SELECT ON item TO PUBLIC', /SELECT through PUBLIC/, 'REVOKE ALL ON item FROM PUBLIC'],
@@ -64,6 +72,24 @@ export const postgresDialect: MoveDialect = {
     ['ALTER TABLE item ENABLE ROW LEVEL SECURITY', /row security/, 'ALTER TABLE item DISABLE ROW LEVEL SECURITY'],
     ['CREATE TRIGGER mine BEFORE INSERT ON item EXECUTE FUNCTION suppress_redundant_updates_trigger()', /trigger "mine"/, 'DROP TRIGGER mine ON item'],
     ['CREATE RULE mine AS ON DELETE TO item DO ALSO NOTHING', /rule "mine"/, 'DROP RULE mine ON item'],
+    ['GRANT SELECT ON line_few TO shop_gateway', /SELECT on its partition public\.line_few/, 'REVOKE ALL ON line_few FROM shop_gateway'],
+    ['GRANT SELECT ON line_even TO PUBLIC', /SELECT on its partition public\.line_even through PUBLIC/, 'REVOKE ALL ON line_even FROM PUBLIC'],
+    ['CREATE ROLE app; GRANT INSERT ON line_few TO app', /"app" may write its partition public\.line_few/, 'REVOKE ALL ON line_few FROM app; DROP ROLE app'],
+    ['ALTER TABLE line_few REPLICA IDENTITY FULL', /partition public\.line_few: its replica identity/, 'ALTER TABLE line_few REPLICA IDENTITY DEFAULT'],
+    ['ALTER TABLE "Line, odd" ENABLE ROW LEVEL SECURITY', /partition public\."Line, odd": it has row security/, 'ALTER TABLE "Line, odd" DISABLE ROW LEVEL SECURITY'],
+    ['ALTER TABLE line_rest SET UNLOGGED', /partition public\.line_rest: it is unlogged/, 'ALTER TABLE line_rest SET LOGGED'],
+    ['ALTER TABLE line_rest OWNER TO postgres', /partition public\.line_rest: it belongs to role "postgres"/, 'ALTER TABLE line_rest OWNER TO shop_owner'],
+    ['CREATE RULE mine AS ON DELETE TO line_few DO ALSO NOTHING', /partition public\.line_few: rule "mine"/, 'DROP RULE mine ON line_few'],
+    [
+      'CREATE TRIGGER mine BEFORE INSERT ON line_few EXECUTE FUNCTION suppress_redundant_updates_trigger()',
+      /partition public\.line_few: trigger "mine"/,
+      'DROP TRIGGER mine ON line_few',
+    ],
+    [
+      'CREATE SCHEMA beside; ALTER TABLE line_few SET SCHEMA beside',
+      /partition beside\.line_few is not in the schema public/,
+      'ALTER TABLE beside.line_few SET SCHEMA public; DROP SCHEMA beside',
+    ],
     ['ALTER SEQUENCE line_line_seq CYCLE', /sequence "line_line_seq"/, 'ALTER SEQUENCE line_line_seq NO CYCLE'],
   ],
   has: { rights: true, manyWriters: true, preparedTransactions: true, transactionsInLog: true, unchangedCells: true, truncate: true, constraints: true, autovacuum: true },

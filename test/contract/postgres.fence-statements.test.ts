@@ -27,7 +27,7 @@ CREATE TABLE copied (name text);
 CREATE FUNCTION copy_on() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.item (name) VALUES (NEW.name); RETURN NULL; END $$;
 CREATE TRIGGER copy_on AFTER INSERT ON copied FOR EACH ROW EXECUTE FUNCTION copy_on();
 GRANT SELECT, INSERT, UPDATE, DELETE ON parent, seen_item, copied TO shop_gateway, beside;
-GRANT SELECT, INSERT, UPDATE, DELETE ON item, line TO beside;
+GRANT SELECT, INSERT, UPDATE, DELETE ON item, line, line_few TO beside;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO beside;`;
 
 /** Name and text; `n` makes what has to be new new. */
@@ -60,17 +60,32 @@ const byOwners: typeof writes = [
   ['TRUNCATE', () => 'TRUNCATE line'],
   ['TRUNCATE … CASCADE of a table beside', () => 'TRUNCATE parent CASCADE'],
 ];
-const bySuperusers: typeof writes = [['COPY', (n) => `COPY item (name) FROM PROGRAM 'echo ${n}'`]];
+/** By the name of a partition, on which the gateway has no right. A statement that changes no row of it is let through. */
+const intoPartitions: typeof writes = [
+  ['INSERT into a partition', () => 'INSERT INTO line_few (item_id, line) SELECT min(id), 7 FROM item'],
+  ['UPDATE of a partition', () => 'UPDATE line_few SET quantity = 8'],
+  ['UPDATE that leaves a partition', () => 'UPDATE line SET line = 9 WHERE item_id IN (SELECT item_id FROM line_few)'],
+  ['DELETE from a partition', () => 'DELETE FROM line_few'],
+  [
+    'MERGE into a partition',
+    () => 'MERGE INTO line_few USING (VALUES (1)) AS v (id) ON line_few.item_id = v.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT (item_id, line) VALUES (1, 11)',
+  ],
+  ['a writable CTE of a partition', () => 'WITH gone AS (DELETE FROM line_few RETURNING item_id) SELECT 1'],
+];
+const bySuperusers: typeof writes = [
+  ['COPY into a partition', () => `COPY line_few (item_id, line) FROM PROGRAM 'printf "1\\t12\\n"'`],
+  ['COPY', (n) => `COPY item (name) FROM PROGRAM 'echo ${n}'`],
+];
 
 const levels = ['READ COMMITTED', 'REPEATABLE READ', 'SERIALIZABLE'] as const;
 
 /** Who may have a way to the tables. The last three are none of Switchyard's. */
 const writers = [
   { who: 'the gateway', login: 'gateway', first: '', more: [] },
-  { who: 'the owner', login: 'owner', first: '', more: byOwners },
-  { who: 'a login with rights of its own', login: 'admin', first: 'SET SESSION AUTHORIZATION beside', more: [] },
-  { who: 'a superuser', login: 'admin', first: '', more: [...byOwners, ...bySuperusers] },
-  { who: 'a superuser whose session skips ordinary triggers', login: 'admin', first: 'SET session_replication_role = replica', more: bySuperusers },
+  { who: 'the owner', login: 'owner', first: '', more: [...byOwners, ...intoPartitions] },
+  { who: 'a login with rights of its own', login: 'admin', first: 'SET SESSION AUTHORIZATION beside', more: intoPartitions },
+  { who: 'a superuser', login: 'admin', first: '', more: [...byOwners, ...intoPartitions, ...bySuperusers] },
+  { who: 'a superuser whose session skips ordinary triggers', login: 'admin', first: 'SET session_replication_role = replica', more: [...intoPartitions, ...bySuperusers] },
 ] as const;
 /** Nothing of the store's fires for such a session but what is made to fire always: no cascade, no trigger of a user. */
 const isSkippedAsReplica = (what: string): boolean => what.includes('a table beside');
@@ -209,4 +224,19 @@ test('without its trigger the fence lets the write through: it is the trigger th
   await source.fence(attempt(1), 500, never());
   await stores.source.sql('ALTER TABLE item DISABLE TRIGGER switchyard_fence_write', 'owner');
   expect(await reasonOf(stores.source.sql(`INSERT INTO item (name) VALUES ('leak')`))).toBe('none');
+});
+
+test('a partition that is made or attached behind the fence is fenced, too', async () => {
+  await stores.source.sql('CREATE TABLE attached (LIKE line)', 'owner');
+  await source.fence(attempt(1), 500, never());
+  await stores.source.sql(
+    'CREATE TABLE made PARTITION OF line FOR VALUES FROM (1000000) TO (2000000); ALTER TABLE line ATTACH PARTITION attached FOR VALUES FROM (2000000) TO (3000000)',
+    'owner',
+  );
+  for (const [table, id] of [
+    ['made', 1_000_001],
+    ['attached', 2_000_001],
+  ]) {
+    expect(await reasonOf(stores.source.sql(`SET session_replication_role = replica; INSERT INTO ${table} (item_id, line) VALUES (${id}, 1)`, 'admin'))).toBe(FENCED);
+  }
 });

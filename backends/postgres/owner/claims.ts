@@ -1,3 +1,4 @@
+import pg from 'pg';
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { attempt } from '../../../core/ids.ts';
 import type { ServerShard } from '../../../core/keyspace.ts';
@@ -7,7 +8,8 @@ import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { TextRow } from '../batch.ts';
 import type { Statements } from '../store-client.ts';
-import { TRUNCATE_TRIGGER, WRITE_TRIGGER } from './fence-sql.ts';
+import { ROW_TRIGGER, TRUNCATE_TRIGGER, WRITE_TRIGGER } from './fence-sql.ts';
+import { membersOf, relationName } from '../members.ts';
 
 const PLAYER_RIGHTS = 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE';
 
@@ -33,25 +35,44 @@ export async function claimTables(statements: Statements, shard: ServerShard, sc
   await statements.query(take, [textFromElements(scope.tables), scope.workflow, scope.peer], signal);
 }
 
-/** Puts the fence's triggers on a table where they are missing. Off until the first fence, or on from the beginning. */
+/** Puts the fence's triggers on a table where they are missing. Off until the first fence, or on from the beginning. Those of a partitioned table that meet a TRUNCATE are always on. */
 export async function putTriggers(statements: Statements, table: string, on: boolean, signal: AbortSignal): Promise<void> {
+  const members = await membersText(statements, table, signal);
+  const isPartitioned = members[0]?.isPartitioned === true;
   const name = quoteTable(table);
-  const found = await statements.query('SELECT tgname FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname IN ($2, $3)', [name, WRITE_TRIGGER, TRUNCATE_TRIGGER], signal);
-  const events = [
-    [WRITE_TRIGGER, 'INSERT OR UPDATE OR DELETE'],
-    [TRUNCATE_TRIGGER, 'TRUNCATE'],
-  ] as const;
-  for (const [trigger, event] of events) {
+  const found = await statements.query(
+    'SELECT tgname FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname IN ($2, $3, $4)',
+    [name, WRITE_TRIGGER, ROW_TRIGGER, TRUNCATE_TRIGGER],
+    signal,
+  );
+  const ofStatements = 'FOR EACH STATEMENT EXECUTE FUNCTION switchyard.check_write()';
+  const triggers = [
+    { trigger: WRITE_TRIGGER, does: `BEFORE INSERT OR UPDATE OR DELETE ON ${name} ${ofStatements}` },
+    isPartitioned
+      ? { trigger: ROW_TRIGGER, does: `BEFORE INSERT OR UPDATE OR DELETE ON ${name} FOR EACH ROW EXECUTE FUNCTION switchyard.check_row(${pg.escapeLiteral(table)})` }
+      : { trigger: TRUNCATE_TRIGGER, does: `BEFORE TRUNCATE ON ${name} ${ofStatements}` },
+  ];
+  for (const { trigger, does } of triggers) {
     const isThere = found.some(([each]) => each === trigger);
-    if (!isThere) await statements.query(`CREATE TRIGGER ${trigger} BEFORE ${event} ON ${name} FOR EACH STATEMENT EXECUTE FUNCTION switchyard.check_write()`, [], signal);
-    if (on) await statements.query(`ALTER TABLE ${name} ENABLE ALWAYS TRIGGER ${trigger}`, [], signal);
-    else if (!isThere) await statements.query(`ALTER TABLE ${name} DISABLE TRIGGER ${trigger}`, [], signal);
+    if (!isThere) await statements.query(`CREATE TRIGGER ${trigger} ${does}`, [], signal);
+    // Partitions follow their table in what is done for each row.
+    const only = trigger === WRITE_TRIGGER ? 'ONLY ' : '';
+    if (on) await statements.query(`ALTER TABLE ${only}${name} ENABLE ALWAYS TRIGGER ${trigger}`, [], signal);
+    else if (!isThere) await statements.query(`ALTER TABLE ${only}${name} DISABLE TRIGGER ${trigger}`, [], signal);
   }
+  if (isPartitioned) for (const member of members) await statements.query('SELECT switchyard.put_truncate_trigger($1, $2)', [table, member.name], signal);
+}
+
+/** The table and its partitions, the table first. */
+async function membersText(statements: Statements, table: string, signal: AbortSignal): Promise<readonly { readonly name: string; readonly isPartitioned: boolean }[]> {
+  const text = `SELECT ${relationName('c')}, c.relkind = 'p' FROM ${membersOf('$1::regclass::oid')} m JOIN pg_class c ON c.oid = m.member ORDER BY m.level, c.oid`;
+  return (await statements.query(text, [quoteTable(table)], signal)).map(([name, partitioned]) => ({ name: name ?? '', isPartitioned: partitioned === 't' }));
 }
 
 /** What the fence's state CLOSED means for a table that has just come into being: nobody but the player has a right on it, whatever the default privileges are. */
 export async function shutTable(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
-  await statements.query(`REVOKE ALL ON TABLE ${quoteTable(table)} FROM PUBLIC`, [], signal);
+  for (const { name } of await membersText(statements, table, signal))
+    await statements.query(`REVOKE ALL ON TABLE ${name} FROM PUBLIC, ${quoteIdentifier(shard.gateway.user)}`, [], signal);
   await statements.query('SELECT switchyard.revoke_rights($1, $2)', [table, shard.gateway.user], signal);
   await grantToPlayer(statements, shard, table, signal);
 }
@@ -82,7 +103,7 @@ export async function disownTables(statements: Statements, scope: FenceScope, st
   await statements.query(clear, [textFromElements(owned.map((row) => row.table)), scope.workflow], signal);
 }
 
-/** Names of those tables that exist, after taking a lock on each that keeps writers out and lets readers go on. */
+/** Names of those tables that exist, after taking a lock on each, and on all of its partitions, that keeps writers out and lets readers go on. */
 export async function lockTables(statements: Statements, tables: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
   const rows = await statements.query(
     `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname = ANY ($1::text[]) ORDER BY relname`,

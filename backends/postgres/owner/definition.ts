@@ -23,9 +23,52 @@ interface NativeTable {
   readonly indexes: readonly { readonly name: string; readonly definition: string; readonly special: boolean }[];
   /** Storage parameters such as `fillfactor='90'`. */
   readonly options: readonly string[];
+  /** As PARTITION BY takes it; null: not partitioned. */
+  readonly partitionBy: string | null;
+  /** At any depth, each behind the one that it is a part of. */
+  readonly partitions: readonly NativePartition[];
+}
+
+/** What a partition has beside what it gets from its table. */
+interface NativePartition {
+  readonly name: string;
+  /** Table or partition that it is a part of. */
+  readonly of: string;
+  /** FOR VALUES …, or DEFAULT. */
+  readonly bound: string;
+  readonly partitionBy: string | null;
+  /** What ALTER TABLE does for columns whose default or NOT NULL differs from the table's. */
+  readonly columns: readonly string[];
+  readonly constraints: NativeTable['constraints'];
+  readonly indexes: NativeTable['indexes'];
+  readonly options: readonly string[];
 }
 
 const KIND = 'postgres';
+
+// Of the table or partition `c`. What it has from above is made with it.
+const indexesOf = `
+    SELECT coalesce(json_agg(json_build_object('name', x.relname, 'definition', pg_get_indexdef(i.indexrelid),
+      'special', i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)) ORDER BY i.indexrelid), '[]') FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = c.oid AND i.indisvalid AND NOT x.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x'))`;
+const optionsOf = `SELECT coalesce(json_agg(format('%s=%L', o.option_name, o.option_value)), '[]') FROM pg_options_to_table(c.reloptions) o`;
+
+const partitionsText = `
+    SELECT coalesce(json_agg(json_build_object('name', c.relname, 'of', above.relname, 'bound', pg_get_expr(c.relpartbound, c.oid), 'partitionBy', pg_get_partkeydef(c.oid),
+      'columns', (
+        SELECT coalesce(json_agg(e.alter ORDER BY a.attnum), '[]') FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        JOIN pg_attribute b ON b.attrelid = above.oid AND b.attname = a.attname LEFT JOIN pg_attrdef f ON f.adrelid = b.attrelid AND f.adnum = b.attnum
+        CROSS JOIN LATERAL (VALUES
+          (CASE WHEN a.attgenerated = '' AND a.attidentity = '' AND pg_get_expr(d.adbin, d.adrelid) IS DISTINCT FROM pg_get_expr(f.adbin, f.adrelid)
+            THEN format('ALTER COLUMN %I ', a.attname) || coalesce('SET DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), 'DROP DEFAULT') END),
+          (CASE WHEN a.attnotnull AND NOT b.attnotnull THEN format('ALTER COLUMN %I SET NOT NULL', a.attname) END)) AS e (alter)
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND e.alter IS NOT NULL),
+      'constraints', (
+        SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'references', r.relname) ORDER BY position(k.contype IN 'puxcf'), k.conname), '[]')
+        FROM pg_constraint k LEFT JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = 'public'::regnamespace
+        WHERE k.conrelid = c.oid AND k.conparentid = 0 AND k.conislocal AND k.coninhcount = 0 AND k.contype IN ('p', 'u', 'x', 'c', 'f')),
+      'indexes', (${indexesOf}), 'options', (${optionsOf})) ORDER BY t.level, c.relname), '[]')
+    FROM pg_partition_tree(c.oid) t JOIN pg_class c ON c.oid = t.relid JOIN pg_class above ON above.oid = t.parentrelid WHERE t.level > 0`;
 
 const nativeText = `
 SELECT json_build_object(
@@ -53,14 +96,12 @@ SELECT json_build_object(
     SELECT coalesce(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'references', r.relname)
       ORDER BY position(k.contype IN 'puxcf'), k.conname), '[]')
     FROM pg_constraint k LEFT JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = 'public'::regnamespace
-    WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c', 'f')),
-  'indexes', (
-    SELECT coalesce(json_agg(json_build_object('name', x.relname, 'definition', pg_get_indexdef(i.indexrelid),
-      'special', i.indisunique AND (i.indpred IS NOT NULL OR i.indexprs IS NOT NULL)) ORDER BY i.indexrelid), '[]') FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
-    WHERE i.indrelid = c.oid AND i.indisvalid AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x'))),
-  'options', (
-    SELECT coalesce(json_agg(format('%s=%L', o.option_name, o.option_value)), '[]') FROM pg_options_to_table(c.reloptions) o)
-) FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname = ($1::text[])[1]`;
+    WHERE k.conrelid = c.oid AND k.conparentid = 0 AND k.contype IN ('p', 'u', 'x', 'c', 'f')),
+  'indexes', (${indexesOf}),
+  'options', (${optionsOf}),
+  'partitionBy', pg_get_partkeydef(c.oid),
+  'partitions', (${partitionsText})
+) FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ($1::text[])[1]`;
 
 /** The definitions of existing tables. TABLE_UNKNOWN, TABLE_UNSUPPORTED. */
 export async function defineTables(statements: Statements, tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
@@ -68,8 +109,7 @@ export async function defineTables(statements: Statements, tables: readonly stri
   for (const table of tables) {
     const schema = await describe(statements, table, signal);
     const [row] = schema === null ? [] : await statements.query(nativeText, [`{"${table.replace(/["\\]/g, '\\$&')}"}`], signal);
-    if (schema === null || row === undefined)
-      throw new SwitchyardError('TABLE_UNKNOWN', `the store has no ordinary table "${table}" in its schema public`, { metadata: { table } });
+    if (schema === null || row === undefined) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}" in its schema public`, { metadata: { table } });
     const detail = JSON.parse(row[0] ?? '') as NativeTable;
     const found = await tableExtras(statements, schema, signal);
     const exact = detail.constraints.map(({ name }) => name).filter((name) => name.startsWith(CHECK_PREFIX));
@@ -79,44 +119,65 @@ export async function defineTables(statements: Statements, tables: readonly stri
   return definitions;
 }
 
-/** Statements that make the table without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
+/** Statements that make the table, with its partitions and without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
 export function tableStatements(definition: TableDefinition): readonly string[] {
   if (!isNative(definition)) return portableTable(definition).statements;
   const native = nativeOf(definition);
   const table = quoteTable(definition.schema.name);
-  const inner = [
-    ...native.columns,
-    ...native.constraints.filter((constraint) => !isForeignKey(constraint)).map((constraint) => `CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`),
-  ];
-  const options = native.options.length === 0 ? '' : ` WITH (${native.options.join(', ')})`;
+  const inner = [...native.columns, ...constraintTexts(native.constraints)];
   return [
     ...native.enums.map(enumStatement),
     ...native.sequences.map((sequence) => `CREATE SEQUENCE ${quoteTable(sequence.name)} ${sequence.options};`),
-    `CREATE TABLE ${table} (\n  ${inner.join(',\n  ')}\n)${options};`,
+    `CREATE TABLE ${table} (\n  ${inner.join(',\n  ')}\n)${partitionedBy(native)}${withOptions(native)};`,
     ...native.sequences.map((sequence) => `ALTER SEQUENCE ${quoteTable(sequence.name)} OWNED BY ${table}.${quoteIdentifier(sequence.column)};`),
+    // Before the partitions, which get theirs with them.
     ...native.indexes.map((index) => `${index.definition};`),
+    ...native.partitions.flatMap(partitionStatements),
   ];
 }
 
 /** What of the table these statements do not make, as comments. */
 export const leftOut = (definition: TableDefinition): readonly string[] => (isNative(definition) ? [] : leftOutLines(definition.schema, portableTable(definition).leftOut));
 
+function partitionStatements(partition: NativePartition): readonly string[] {
+  const table = quoteTable(partition.name);
+  const constraints = constraintTexts(partition.constraints);
+  return [
+    `CREATE TABLE ${table} PARTITION OF ${quoteTable(partition.of)} ${partition.bound}${partitionedBy(partition)}${withOptions(partition)};`,
+    ...[...partition.columns, ...constraints.map((constraint) => `ADD ${constraint}`)].map((change) => `ALTER TABLE ${table} ${change};`),
+    ...partition.indexes.map((index) => `${index.definition};`),
+  ];
+}
+
+const constraintTexts = (constraints: NativeTable['constraints']): readonly string[] =>
+  constraints.filter((constraint) => !isForeignKey(constraint)).map(({ name, definition }) => `CONSTRAINT ${quoteIdentifier(name)} ${definition}`);
+const partitionedBy = ({ partitionBy }: Pick<NativeTable, 'partitionBy'>): string => (partitionBy === null ? '' : ` PARTITION BY ${partitionBy}`);
+const withOptions = ({ options }: Pick<NativeTable, 'options'>): string => (options.length === 0 ? '' : ` WITH (${options.join(', ')})`);
+
 /** The table's foreign keys into tables named in `within`; for when all of them are there. */
 export function foreignKeyStatements(definition: TableDefinition, within: readonly string[]): readonly string[] {
   if (!isNative(definition)) return portableForeignKeys(definition, within);
-  return nativeOf(definition)
-    .constraints.filter((constraint) => isForeignKey(constraint) && within.includes(constraint.references ?? ''))
-    .map((constraint) => `ALTER TABLE ${quoteTable(definition.schema.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`);
+  const { constraints, partitions } = nativeOf(definition);
+  return [{ name: definition.schema.name, constraints }, ...partitions].flatMap((table) =>
+    table.constraints
+      .filter((constraint) => isForeignKey(constraint) && within.includes(constraint.references ?? ''))
+      .map((constraint) => `ALTER TABLE ${quoteTable(table.name)} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition};`),
+  );
 }
 
 /** See `TableDefinition.more`. */
-function beyondSchema({ constraints, indexes }: NativeTable, { foreignKeys }: TableExtras): readonly string[] {
+function beyondSchema({ constraints, indexes, partitions }: NativeTable, { foreignKeys }: TableExtras): readonly string[] {
   const isPlainKey = (definition: string): boolean => /^(PRIMARY KEY|UNIQUE) \(/.test(definition) && !/ DEFERRABLE/.test(definition);
   return [
     ...constraints
       .filter(({ name, definition }) => !isPlainKey(definition) && !name.startsWith(CHECK_PREFIX) && !foreignKeys.some((key) => key.name === name))
       .map(({ name, definition }) => `"${name}" ${definition}`),
     ...indexes.filter(({ definition, special }) => special || / NULLS NOT DISTINCT/.test(definition)).map(({ definition }) => definition),
+    // Also a unique key that only one partition has.
+    ...partitions.flatMap((partition) => [
+      ...partition.constraints.map(({ name, definition }) => `"${name}" ${definition} of partition "${partition.name}"`),
+      ...partition.indexes.filter(({ definition }) => definition.startsWith('CREATE UNIQUE ')).map(({ definition }) => definition),
+    ]),
   ];
 }
 

@@ -60,7 +60,7 @@ SELECT json_build_object(
     SELECT coalesce(json_agg(json_build_object('name', k.conname, 'columns', ${namesOf('k.conkey', 'k.conrelid')}, 'references', r.relname, 'referencedColumns', ${namesOf('k.confkey', 'k.confrelid')},
       'plain', k.confupdtype IN ('a', 'r') AND k.confdeltype IN ('a', 'r') AND NOT k.condeferrable AND k.convalidated AND (k.confmatchtype = 's' OR cardinality(k.conkey) = 1)) ORDER BY k.conname), '[]')
     FROM pg_constraint k JOIN pg_class r ON r.oid = k.confrelid AND r.relnamespace = 'public'::regnamespace WHERE k.conrelid = c.oid AND k.contype = 'f')
-) FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' AND c.relname = ($1::text[])[1]`;
+) FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ($1::text[])[1]`;
 
 /** See `TableDefinition.extras`. */
 export async function tableExtras(statements: Statements, schema: TableSchema, signal: AbortSignal): Promise<TableExtras> {

@@ -6,12 +6,15 @@
 
 import { FENCED_STATE } from '../errors.ts';
 import { PREPARED_LATER_STATE, RIGHTS_REMAIN_STATE, TAKEN_STATE } from '../store-client.ts';
+import { membersOf, relationName } from '../members.ts';
 
 export const WRITE_TRIGGER = 'switchyard_fence_write';
 export const TRUNCATE_TRIGGER = 'switchyard_fence_truncate';
+/** Of a partitioned table: PostgreSQL gives it to every partition, new and attached ones too. The other trigger of writes sees what names the table itself. */
+export const ROW_TRIGGER = 'switchyard_fence_row';
 
 /** Statements that read the fence row of a table into `found_state`, and keep an OPEN one so. */
-const readState = (table: string): string => `
+export const readState = (table: string): string => `
   -- This read may reject: so that rejected writers do not queue for the row and keep a transition from it. It must not admit: the snapshot of a REPEATABLE READ transaction may be older than the fence.
   SELECT f.state INTO found_state FROM switchyard.fence f WHERE f.table_name = ${table};
   IF found_state = 'OPEN' THEN
@@ -30,6 +33,22 @@ ${readState('TG_TABLE_NAME::text')}
     RAISE EXCEPTION 'table "%" is fenced: %', TG_TABLE_NAME, coalesce(found_state, 'no fence row') USING ERRCODE = '${FENCED_STATE}', TABLE = TG_TABLE_NAME;
   END IF;
   RETURN NULL;
+END $function$;`;
+
+/** The same for each row of a partitioned table, whose name is its argument: a partition can be written by its own name. */
+const checkRow = (player: string): string => `
+CREATE OR REPLACE FUNCTION switchyard.check_row() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $function$
+DECLARE
+  found_state text;
+BEGIN
+  IF session_user <> ${player} THEN
+${readState('TG_ARGV[0]')}
+    IF found_state IS DISTINCT FROM 'OPEN' THEN
+      RAISE EXCEPTION 'table "%" is fenced: %', TG_ARGV[0], coalesce(found_state, 'no fence row') USING ERRCODE = '${FENCED_STATE}', TABLE = TG_ARGV[0];
+    END IF;
+  END IF;
+  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+  RETURN NEW;
 END $function$;`;
 
 /** What a writer's trigger does, for a transaction that only reads but lets nobody change what it has read: it is a writer to a fence. A table that is nobody's is not fenced either. */
@@ -136,6 +155,7 @@ DECLARE
   left_ms integer;
   matching bigint;
   each_table text;
+  on_table text;
   off_trigger name;
 BEGIN
   SELECT count(*) INTO matching FROM switchyard.fence f
@@ -155,20 +175,26 @@ BEGIN
     EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', each_table);
   END LOOP;${lockedRows(`count(*) FILTER (WHERE r.state = 'OPEN' AND r.attempt < in_attempt) INTO matching`)}
   IF matching <> cardinality(in_tables) THEN RETURN false; END IF;
-  -- What close_fence could not take away must be found while the decision is open: after it there is only forward.
-  SELECT c.relname INTO each_table FROM switchyard.installation i JOIN pg_roles g ON g.rolname = i.gateway, pg_class c, aclexplode(c.relacl) a
-  WHERE c.relnamespace = 'public'::regnamespace AND c.relname = ANY (in_tables)
-    AND (a.grantee = 0 OR pg_has_role(g.oid, a.grantee, 'USAGE') AND (a.grantee <> g.oid OR a.grantor <> c.relowner)) LIMIT 1;
+  -- Nobody changes the partitions any more: the locks keep ATTACH and DETACH out, too.
+  PERFORM switchyard.know_partitions(in_tables);
+  -- What close_fence could not take away must be found while the decision is open: after it there is only forward. Of a partition it takes nothing.
+  SELECT c.relname INTO each_table FROM switchyard.installation i JOIN pg_roles g ON g.rolname = i.gateway, pg_class r, ${membersOf('r.oid')} m, pg_class c, aclexplode(c.relacl) a
+  WHERE r.relnamespace = 'public'::regnamespace AND r.relname = ANY (in_tables) AND c.oid = m.member
+    AND (a.grantee = 0 OR pg_has_role(g.oid, a.grantee, 'USAGE') AND (a.grantee <> g.oid OR a.grantor <> c.relowner OR m.level > 0)) LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'the gateway has a right on table "%" that the fence cannot take away', each_table USING ERRCODE = '${RIGHTS_REMAIN_STATE}', TABLE = each_table;
   END IF;
   ${changeRows(`state = 'FROZEN', attempt = in_attempt`)}
   FOREACH each_table IN ARRAY in_tables LOOP
     -- ALWAYS: also for a session that has set session_replication_role to replica.
-    FOR off_trigger IN SELECT expected.name FROM unnest(ARRAY['${WRITE_TRIGGER}', '${TRUNCATE_TRIGGER}']::name[]) AS expected (name) WHERE NOT EXISTS (
-      SELECT FROM pg_trigger t WHERE t.tgrelid = format('public.%I', each_table)::regclass AND t.tgname = expected.name AND t.tgenabled = 'A')
+    FOR on_table, off_trigger IN
+      SELECT DISTINCT CASE WHEN expected.name = '${ROW_TRIGGER}' THEN format('public.%I', each_table) ELSE 'ONLY ' || ${relationName('c')} END, expected.name
+      FROM ${membersOf(`format('public.%I', each_table)::regclass::oid`)} m JOIN pg_class c ON c.oid = m.member
+      CROSS JOIN unnest(ARRAY['${WRITE_TRIGGER}', '${TRUNCATE_TRIGGER}', '${ROW_TRIGGER}']::name[]) AS expected (name)
+      WHERE CASE expected.name WHEN '${WRITE_TRIGGER}' THEN m.level = 0 WHEN '${ROW_TRIGGER}' THEN c.relkind = 'p' OR m.level > 0 ELSE true END
+        AND NOT EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = m.member AND t.tgname = expected.name AND t.tgenabled = 'A')
     LOOP
-      EXECUTE format('ALTER TABLE public.%I ENABLE ALWAYS TRIGGER %I', each_table, off_trigger);
+      EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', on_table, off_trigger);
     END LOOP;
   END LOOP;
   INSERT INTO switchyard.marker (workflow, attempt) VALUES (in_workflow, in_attempt) ON CONFLICT (workflow) DO UPDATE SET attempt = EXCLUDED.attempt;
@@ -229,7 +255,13 @@ BEGIN
   PERFORM set_config('deadlock_timeout', '20ms', true), set_config('lock_timeout', '50', true);
   EXECUTE format('LOCK TABLE public.%I IN SHARE ROW EXCLUSIVE MODE', in_table);
   PERFORM FROM switchyard.fence f WHERE f.table_name = in_table AND f.workflow = in_workflow AND f.peer = in_peer AND f.state = 'OPEN' FOR UPDATE;
-  IF FOUND THEN EXECUTE format('ALTER TABLE public.%I DISABLE TRIGGER ${WRITE_TRIGGER}, DISABLE TRIGGER ${TRUNCATE_TRIGGER}', in_table); END IF;
+  IF NOT FOUND THEN RETURN; END IF;
+  IF EXISTS (SELECT FROM pg_class c WHERE c.oid = format('public.%I', in_table)::regclass AND c.relkind = 'p') THEN
+    EXECUTE format('ALTER TABLE ONLY public.%I DISABLE TRIGGER ${WRITE_TRIGGER}', in_table);
+    EXECUTE format('ALTER TABLE public.%I DISABLE TRIGGER ${ROW_TRIGGER}', in_table);
+  ELSE
+    EXECUTE format('ALTER TABLE public.%I DISABLE TRIGGER ${WRITE_TRIGGER}, DISABLE TRIGGER ${TRUNCATE_TRIGGER}', in_table);
+  END IF;
 END $function$;`;
 
 /** The player's first statement of every apply; without a position that stays. Alone it is a whole transaction, which is how a lone marker is applied. */
@@ -247,4 +279,6 @@ END $function$;`;
 
 /** Every function of the schema. `player` is the role as an SQL literal: the one login whose writes the fence lets through, as they are under the stream's token instead. */
 export const functionScript = (player: string): string =>
-  [checkWrite(player), holdOpen, revokeRights, prepareFence, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join('\n');
+  [checkWrite(player), checkRow(player), holdOpen, revokeRights, prepareFence, fenceTables, commitFence, abortFence, readyFence, closeFence, openFence, relaxFence, advance].join(
+    '\n',
+  );

@@ -52,14 +52,22 @@ COMMIT;
 const rightsOnTables = (shard: ServerShard, tables: readonly string[]): string => `
 DECLARE
   each_table record;
+  each_partition record;
   each_sequence regclass;
   fence_state text;
 BEGIN
   FOR each_table IN
     SELECT c.oid, c.relname, pg_get_userbyid(c.relowner) AS owner FROM pg_class c
-    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND ${selection(shard, tables)}
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND ${selection(shard, tables)}
     ORDER BY c.relname
   LOOP
+    -- Rows of partitions are read and written by way of their table. A right on a partition alone is none that a fence takes away.
+    FOR each_partition IN SELECT p.relid, p.relid::oid::regclass AS name FROM pg_partition_tree(each_table.oid) p WHERE p.level > 0 LOOP
+      IF NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = each_partition.relid AND c.relowner = to_regrole(${literal(quoteIdentifier(shard.owner.user))})) THEN
+        EXECUTE format('ALTER TABLE %s OWNER TO %I', each_partition.name, ${literal(shard.owner.user)});
+      END IF;
+      EXECUTE format('REVOKE ALL ON TABLE %s FROM %I', each_partition.name, ${literal(shard.gateway.user)});
+    END LOOP;
     IF each_table.owner <> ${literal(shard.owner.user)} THEN EXECUTE format('ALTER TABLE public.%I OWNER TO %I', each_table.relname, ${literal(shard.owner.user)}); END IF;
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLE public.%I TO %I', each_table.relname, ${literal(shard.player.user)});
     fence_state := 'OPEN';

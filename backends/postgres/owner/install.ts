@@ -5,10 +5,11 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { Statements, StoreClient } from '../store-client.ts';
 import { functionScript } from './fence-sql.ts';
+import { partitionFunctions, partitionTable } from './partition-sql.ts';
 import { eventTables, recordChange } from './watch-sql.ts';
 
 /** Raised whenever the tables' shape changes; a step of `migrations` leads to it. */
-const VERSION = 5;
+const VERSION = 6;
 
 /** Step n leads from version n − 1 to n. Never edited once released. */
 const migrations: readonly string[] = [
@@ -65,6 +66,7 @@ END $migration$;`,
   // The highest attempt of each workflow that has begun to prepare to leave this store.
   'CREATE TABLE switchyard.preparation (workflow text PRIMARY KEY, attempt bigint NOT NULL);',
   eventTables,
+  partitionTable,
 ];
 
 /** One key for everybody who installs into a database: "switchya" as eight bytes. */
@@ -76,6 +78,8 @@ GRANT SELECT ON switchyard.fence TO ${gateway}, ${player};
 GRANT SELECT ON switchyard.watched, switchyard.event, switchyard.event_number_seq TO ${gateway};
 GRANT SELECT, INSERT ON switchyard.request TO ${gateway};
 GRANT SELECT, UPDATE ON switchyard.stream TO ${player};
+REVOKE ALL ON FUNCTION switchyard.know_partitions(text[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION switchyard.know_partitions(text[]) TO ${player};
 GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark, switchyard.request TO ${player};`;
 
 /**
@@ -83,7 +87,8 @@ GRANT SELECT, INSERT, UPDATE ON switchyard.copy, switchyard.watermark, switchyar
  * newer version is installed.
  */
 export async function install(client: StoreClient, shard: ServerShard, signal: AbortSignal): Promise<void> {
-  const functions = `${functionScript(pg.escapeLiteral(shard.player.user))}\n${recordChange}`;
+  const player = pg.escapeLiteral(shard.player.user);
+  const functions = [functionScript(player), partitionFunctions(player), recordChange].join('\n');
   const digest = createHash('sha256')
     .update(JSON.stringify([VERSION, functions, shard.gateway.user, shard.player.user]))
     .digest('hex');

@@ -4,11 +4,13 @@ import { type Attempt, type Position, position } from '../../../core/ids.ts';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { logBegunLater } from '../../stream-beginning.ts';
 import { logName } from '../log-names.ts';
 import { lockingTransaction } from './locking.ts';
+import { relationName } from '../members.ts';
 import type { StoreClient } from '../store-client.ts';
 
 /** A new slot begins when the transactions that run now have ended. */
@@ -38,6 +40,7 @@ export async function createLog(parts: LogParts, stream: StreamSpec, by: Attempt
   const { client } = parts;
   await claimLog(client, stream, by, signal);
   const log = await ownLog(parts, stream, by, signal);
+  await notePartitions(client, log, signal);
   // Before the slot: the log is read with the catalogue as it was then, and has to find the publication in it.
   await createPublication(parts, log, signal);
   await dropSlot(parts, log, signal);
@@ -52,6 +55,17 @@ export async function dropLog(parts: LogParts, stream: StreamSpec, by: Attempt |
   await dropSlot(parts, log, signal);
   await dropPublication(parts, log, signal);
   if (by === null && (await hasAttempts(parts.client, signal))) await parts.client.query('DELETE FROM switchyard.log WHERE stream = $1', [stream.id], signal);
+}
+
+/** Writes the partitions down as they are before the log begins: what comes or goes later may have rows that are neither copied nor logged. */
+async function notePartitions(client: StoreClient, { stream, ours }: OwnLog, signal: AbortSignal): Promise<void> {
+  const tables = textFromElements(stream.tables);
+  await client.transaction(signal, async (transaction) => {
+    if ((await transaction.query(`SELECT WHERE ${ours}`, [], signal)).length === 0) return;
+    await transaction.query('DELETE FROM switchyard.partition WHERE table_name = ANY ($1::text[])', [tables], signal);
+    const note = 'INSERT INTO switchyard.partition SELECT t, p.partition, p.name, p.joined FROM unnest($1::text[]) t, switchyard.partitions_of(t) p';
+    await transaction.query(note, [tables], signal);
+  });
 }
 
 /** From here on an earlier attempt changes nothing of the log. */
@@ -79,8 +93,8 @@ async function hasAttempts(client: StoreClient, signal: AbortSignal): Promise<bo
 async function dropPublication({ client, clock }: LogParts, { name, ours }: OwnLog, signal: AbortSignal): Promise<void> {
   // Our own tables first, as an apply does. Not the records of requests: the writes of every table add to them, which looks nothing up, and a player comes to them behind its stream's row.
   const members = `
-    SELECT format('%I.%I', schemaname, tablename) FROM pg_publication_tables
-    WHERE pubname = $1 AND NOT (schemaname = 'switchyard' AND tablename = 'request') ORDER BY schemaname DESC, tablename`;
+    SELECT ${relationName('c')} FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid
+    WHERE p.pubname = $1 AND NOT (c.relname = 'request' AND c.relnamespace = to_regnamespace('switchyard')) ORDER BY c.relnamespace::regnamespace::text DESC, c.relname`;
   await lockingTransaction(client, clock, signal, async (transaction) => {
     if ((await transaction.query(`SELECT WHERE ${ours}`, [], signal)).length === 0) return;
     for (const [table] of await transaction.query(members, [name], signal)) await transaction.query(`LOCK TABLE ${table} IN SHARE ROW EXCLUSIVE MODE`, [], signal);
@@ -92,6 +106,7 @@ async function createPublication({ client, clock }: LogParts, { name, stream }: 
   const present = await client.query('SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1', [name], signal);
   // A control of an older release makes one without the records of requests.
   if (present.some(([schema, table]) => schema === 'switchyard' && table === 'request')) return;
+  // The changes of a partitioned table are published as those of its partitions: as the table's own (publish_via_partition_root) they would lack each TRUNCATE of a partition.
   const tables = [...stream.tables.map(quoteTable), 'switchyard.marker', 'switchyard.watermark', 'switchyard.stream', 'switchyard.request'];
   const publication = quoteIdentifier(name);
   const statement = present.length === 0 ? `CREATE PUBLICATION ${publication} FOR TABLE ${tables.join(', ')}` : `ALTER PUBLICATION ${publication} ADD TABLE switchyard.request`;

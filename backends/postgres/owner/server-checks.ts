@@ -36,7 +36,7 @@ export function serverChecks(gateway: string, player: string, keyspace: string):
 export const grantsCheck = (gateway: string, player: string, closed: string, keyspace: string): string => `
 SELECT NULL, format('role "%s" may read none of the %s tables of role "%s"', r, count(*), current_user), ${grantScript(keyspace)}
 FROM pg_class c CROSS JOIN unnest(ARRAY[${gateway}, ${player}]) AS r
-WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND pg_get_userbyid(c.relowner) = current_user AND c.relname <> ALL (${closed})
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_get_userbyid(c.relowner) = current_user AND c.relname <> ALL (${closed})
 GROUP BY r HAVING NOT bool_or(has_table_privilege(r, c.oid, 'SELECT'))`;
 
 const grantScript = (keyspace: string): string => pg.escapeLiteral(`run the grant script: switchyard keyspace grants ${keyspace}`);

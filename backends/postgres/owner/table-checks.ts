@@ -1,30 +1,37 @@
+import { membersOf, relationName } from '../members.ts';
 import { filledColumns } from './sequences.ts';
 
-/** What keeps existing tables from being moved. `tables` is an SQL array of names. Rows: table, message, fix. */
+/** What keeps existing tables from being moved. `tables` is an SQL array of names. Rows: table, message, fix. What is asked of a table is asked of each of its partitions, too. */
 export function tableChecks(tables: string): readonly string[] {
   const isMoved = (relation: string): string => `${relation}.relnamespace = 'public'::regnamespace AND ${relation}.relkind IN ('r', 'p') AND ${relation}.relname = ANY (${tables})`;
-  const movedAnd = (condition: string): string => `pg_class c WHERE ${isMoved('c')} AND ${condition}`;
-  const joined = (join: string, condition: string): string => `pg_class c ${join} WHERE ${isMoved('c')} AND ${condition}`;
+  const name = relationName('c');
+  // `t` is the table that is moved, `c` the table itself or a partition, of which the message begins with what `at` says.
+  const at = `CASE WHEN m.level > 0 THEN format('partition %s: ', ${name}) ELSE '' END`;
+  const joined = (join: string, condition: string): string =>
+    `pg_class t CROSS JOIN ${membersOf('t.oid')} m JOIN pg_class c ON c.oid = m.member ${join} WHERE ${isMoved('t')} AND (${condition})`;
+  const movedAnd = (condition: string): string => joined('', condition);
   const filled = filledColumns(tables);
   return [
-    `SELECT c.relname, 'it is partitioned, which is not served in a move yet', 'leave the table out' FROM ${movedAnd(`c.relkind = 'p'`)}`,
-    `SELECT c.relname, 'it is unlogged or temporary, so its changes are in no log', format('ALTER TABLE public.%I SET LOGGED', c.relname) FROM ${movedAnd(`c.relpersistence <> 'p'`)}`,
-    `SELECT c.relname, 'its replica identity is not the default', format('ALTER TABLE public.%I REPLICA IDENTITY DEFAULT', c.relname) FROM ${movedAnd(`c.relreplident <> 'd'`)}`,
-    `SELECT c.relname, 'it has row security, which would hide rows from the copy', format('ALTER TABLE public.%I DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', c.relname)
-   FROM ${movedAnd('(c.relrowsecurity OR c.relforcerowsecurity)')}`,
-    `SELECT c.relname, format('it belongs to role "%s", not to role "%s"', pg_get_userbyid(c.relowner), current_user), format('ALTER TABLE public.%I OWNER TO %I', c.relname, current_user)
+    `SELECT t.relname, format('partition %s is not in the schema public, the only one that is moved', ${name}), format('ALTER TABLE %s SET SCHEMA public', ${name}) FROM ${movedAnd(`m.level > 0 AND c.relnamespace <> 'public'::regnamespace`)}`,
+    `SELECT t.relname, format('partition %s is being detached', ${name}), format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', h.inhparent::regclass, ${name})
+   FROM pg_class t JOIN pg_partition_tree(t.oid) p ON true JOIN pg_inherits h ON h.inhparent = p.relid AND h.inhdetachpending JOIN pg_class c ON c.oid = h.inhrelid WHERE ${isMoved('t')}`,
+    `SELECT t.relname, ${at} || 'it is unlogged or temporary, so its changes are in no log', format('ALTER TABLE %s SET LOGGED', ${name}) FROM ${movedAnd(`c.relpersistence <> 'p'`)}`,
+    `SELECT t.relname, ${at} || 'its replica identity is not the default', format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', ${name}) FROM ${movedAnd(`c.relreplident <> 'd'`)}`,
+    `SELECT t.relname, ${at} || 'it has row security, which would hide rows from the copy', format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY', ${name})
+   FROM ${movedAnd('c.relrowsecurity OR c.relforcerowsecurity')}`,
+    `SELECT t.relname, format('%sit belongs to role "%s", not to role "%s"', ${at}, pg_get_userbyid(c.relowner), current_user), format('ALTER TABLE %s OWNER TO %I', ${name}, current_user)
    FROM ${movedAnd(`NOT pg_has_role(c.relowner, 'USAGE')`)}`,
-    `SELECT c.relname, format('foreign key "%s" leads to table "%s", which is not part of the move', k.conname, r.relname), format('move "%s" too, or: ALTER TABLE public.%I DROP CONSTRAINT %I', r.relname, c.relname, k.conname)
-   FROM ${joined(`JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' JOIN pg_class r ON r.oid = k.confrelid`, `NOT (${isMoved('r')})`)}`,
-    `SELECT c.relname, format('foreign key "%s" of table "%s" leads here, and that table is not part of the move', k.conname, r.relname), format('move "%s" too, or: ALTER TABLE %s DROP CONSTRAINT %I', r.relname, r.oid::regclass, k.conname)
-   FROM ${joined(`JOIN pg_constraint k ON k.confrelid = c.oid AND k.contype = 'f' JOIN pg_class r ON r.oid = k.conrelid`, `NOT (${isMoved('r')})`)}`,
-    `SELECT c.relname, format('trigger "%s" would not fire for replicated rows and is not made in the target', t.tgname), format('DROP TRIGGER %I ON public.%I', t.tgname, c.relname)
-   FROM ${joined('JOIN pg_trigger t ON t.tgrelid = c.oid', `NOT t.tgisinternal AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = t.tgfoid AND n.nspname = 'switchyard')`)}`,
-    `SELECT c.relname, format('subscription %s writes it past every trigger, and so past the fence', s.srsubid), 'take the table out of the subscription''s publication and refresh the subscription, or leave the table out of the move'
+    `SELECT t.relname, format('%sforeign key "%s" leads to table "%s", which is not part of the move', ${at}, k.conname, r.relname), format('move "%s" too, or: ALTER TABLE %s DROP CONSTRAINT %I', r.relname, ${name}, k.conname)
+   FROM ${joined(`JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 JOIN pg_class r ON r.oid = k.confrelid`, `NOT (${isMoved('r')})`)}`,
+    `SELECT t.relname, format('%sforeign key "%s" of table "%s" leads here, and that table is not part of the move', ${at}, k.conname, r.relname), format('move "%s" too, or: ALTER TABLE %s DROP CONSTRAINT %I', r.relname, r.oid::regclass, k.conname)
+   FROM ${joined(`JOIN pg_constraint k ON k.confrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0 JOIN pg_class r ON r.oid = k.conrelid`, `NOT (r.oid IN (SELECT x.member FROM pg_class y, ${membersOf('y.oid')} x WHERE ${isMoved('y')}))`)}`,
+    `SELECT t.relname, format('%strigger "%s" would not fire for replicated rows and is not made in the target', ${at}, g.tgname), format('DROP TRIGGER %I ON %s', g.tgname, ${name})
+   FROM ${joined('JOIN pg_trigger g ON g.tgrelid = c.oid', `NOT g.tgisinternal AND g.tgparentid = 0 AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = g.tgfoid AND n.nspname = 'switchyard')`)}`,
+    `SELECT t.relname, format('%ssubscription %s writes it past every trigger, and so past the fence', ${at}, s.srsubid), 'take the table out of the subscription''s publication and refresh the subscription, or leave the table out of the move'
    FROM ${joined('JOIN pg_subscription_rel s ON s.srrelid = c.oid', 'true')}`,
-    `SELECT c.relname, format('rule "%s" rewrites its statements', w.rulename), format('DROP RULE %I ON public.%I', w.rulename, c.relname) FROM ${joined('JOIN pg_rewrite w ON w.ev_class = c.oid', 'true')}`,
-    `SELECT c.relname, format('identity column "%s" is GENERATED ALWAYS and no part of the primary key, so it cannot be updated', a.attname), format('ALTER TABLE public.%I ALTER COLUMN %I SET GENERATED BY DEFAULT', c.relname, a.attname)
-   FROM ${joined('JOIN pg_attribute a ON a.attrelid = c.oid', `a.attidentity = 'a' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey))`)}`,
+    `SELECT t.relname, format('%srule "%s" rewrites its statements', ${at}, w.rulename), format('DROP RULE %I ON %s', w.rulename, ${name}) FROM ${joined('JOIN pg_rewrite w ON w.ev_class = c.oid', 'true')}`,
+    `SELECT t.relname, format('identity column "%s" is GENERATED ALWAYS and no part of the primary key, so it cannot be updated', a.attname), format('ALTER TABLE %s ALTER COLUMN %I SET GENERATED BY DEFAULT', ${name}, a.attname)
+   FROM ${joined('JOIN pg_attribute a ON a.attrelid = c.oid', `m.level = 0 AND a.attidentity = 'a' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary AND a.attnum = ANY (i.indkey))`)}`,
     `SELECT f.table_name, format('sequence "%s" of column "%s" counts down or starts again at its end', f.sequence::regclass, f.column_name), format('ALTER SEQUENCE %s INCREMENT BY 1 NO CYCLE', f.sequence::regclass)
    FROM (${filled}) f JOIN pg_sequence q ON q.seqrelid = f.sequence WHERE q.seqincrement < 0 OR q.seqcycle`,
     `SELECT min(f.table_name), format('sequence "%s" fills several columns', f.sequence::regclass), 'give each column a sequence of its own' FROM (${filled}) f GROUP BY f.sequence HAVING count(*) > 1`,

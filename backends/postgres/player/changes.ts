@@ -2,13 +2,13 @@ import type pg from 'pg';
 import type { ChangeTransaction } from '../../../core/change.ts';
 import type { Clock } from '../../../core/clock.ts';
 import { type Position, position } from '../../../core/ids.ts';
-import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { ChangeFeed } from '../../backend.ts';
 import { dropClient } from '../connection.ts';
 import { connectError, sqlState, storeError } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
 import { decodeFrame, encodeStatus, formatLsn, type Lsn, parseLsn } from './pgoutput.ts';
-import type { TransactionAssembler } from './transaction-assembler.ts';
+import { type Partitions, type TransactionAssembler, UnknownRelation } from './transaction-assembler.ts';
 
 declare module 'pg' {
   // Parts of the driver that its types leave out.
@@ -38,8 +38,10 @@ export interface FeedParts {
   readonly slot: string;
   readonly from: Position;
   readonly clock: Clock;
-  /** Checks the slot and the tables' shapes. */
-  readonly prepare: (signal: AbortSignal) => Promise<TransactionAssembler>;
+  /** Checks the slot, the tables' shapes and their partitions, if there are any: then these have to be looked at again and again. */
+  readonly prepare: (signal: AbortSignal) => Promise<{ readonly assembler: TransactionAssembler; readonly watchesPartitions: boolean }>;
+  /** See `readPartitions`. */
+  readonly partitions: (signal: AbortSignal) => Promise<Partitions>;
   /** A connection in replication mode. */
   readonly connect: (signal: AbortSignal, onLost: (error: Error) => void) => Promise<pg.Client>;
   /** Ends a reader of the slot that was left behind; its server process may outlive a player that was cut off. */
@@ -71,6 +73,10 @@ export class LogFeed implements ChangeFeed {
   #failure: SwitchyardError | null = null;
   #wake: (() => void) | null = null;
   #begun = false;
+  /** What has come while a relation is looked up that was not known; null while there is none. */
+  #held: Buffer[] | null = null;
+  #lookedUp: number | null = null;
+  #watching = false;
 
   constructor(parts: FeedParts, signal: AbortSignal) {
     this.#parts = parts;
@@ -92,8 +98,9 @@ export class LogFeed implements ChangeFeed {
     this.#signal.addEventListener('abort', onAbort, { once: true });
     let stopBeat = (): void => {};
     try {
-      await this.#start();
-      stopBeat = this.#beat();
+      const prepared = await this.#parts.prepare(this.#signal);
+      await this.#start(prepared.assembler);
+      stopBeat = this.#beat(prepared.watchesPartitions ? prepared.assembler : null);
       for (;;) {
         if (this.#end.signal.aborted) return;
         if (this.#signal.aborted) throw abortError(this.#signal);
@@ -116,9 +123,8 @@ export class LogFeed implements ChangeFeed {
     this.#close();
   }
 
-  async #start(): Promise<void> {
+  async #start(assembler: TransactionAssembler): Promise<void> {
     const parts = this.#parts;
-    const assembler = await parts.prepare(this.#signal);
     const deadline = parts.clock.monotonic() + BUSY_SLOT_LIMIT_MS;
     let ended = false;
     for (;;) {
@@ -152,7 +158,7 @@ export class LogFeed implements ChangeFeed {
     });
     client.connection.on('copyData', ({ chunk }: { chunk: Buffer }) => this.#receive(assembler, chunk));
     const slot = this.#parts.slot;
-    const command = `START_REPLICATION SLOT "${slot}" LOGICAL ${this.#parts.from} (proto_version '1', publication_names '"${slot}"')`;
+    const command = `START_REPLICATION SLOT "${slot}" LOGICAL ${this.#parts.from} (proto_version '1', publication_names '"${slot}"', messages 'true')`;
     client.query(command).then(
       () => onFailure(new Error('the server ended the replication')),
       (error: unknown) => onFailure(error instanceof Error ? error : new Error(String(error))),
@@ -169,6 +175,10 @@ export class LogFeed implements ChangeFeed {
   #receive(assembler: TransactionAssembler, chunk: Buffer): void {
     if (this.#failure !== null) return;
     this.#lastHeardMs = this.#parts.clock.monotonic();
+    if (this.#held !== null) {
+      this.#held.push(chunk);
+      return;
+    }
     try {
       const frame = decodeFrame(chunk);
       if (frame.kind === 'data') {
@@ -179,8 +189,39 @@ export class LogFeed implements ChangeFeed {
         if (frame.replyRequested) this.#tell(false);
       }
     } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      if (error instanceof UnknownRelation && error.relationId !== this.#lookedUp) this.#lookUp(assembler, error.relationId, chunk);
+      else this.#fail(error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** A partition that is newer than our last look: what has come goes on from this chunk when it is known. */
+  #lookUp(assembler: TransactionAssembler, relationId: number, chunk: Buffer): void {
+    this.#lookedUp = relationId;
+    this.#held = [chunk];
+    this.#parts.partitions(this.#signal).then(
+      (partitions) => {
+        assembler.learn(partitions);
+        const held = this.#held ?? [];
+        this.#held = null;
+        for (const each of held) this.#receive(assembler, each);
+      },
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  /** Partitions come and go beside the log. A look that fails otherwise is made again; the fence looks, too. */
+  #watch(assembler: TransactionAssembler): void {
+    if (this.#watching) return;
+    this.#watching = true;
+    const looked = this.#parts.partitions(this.#signal).then(
+      (partitions) => assembler.learn(partitions),
+      (error: unknown) => {
+        if (hasReason(error, 'STREAM_FAILED')) this.#fail(error);
+      },
+    );
+    void looked.finally(() => {
+      this.#watching = false;
+    });
   }
 
   #push(entry: Entry): void {
@@ -218,13 +259,15 @@ export class LogFeed implements ChangeFeed {
     stop();
   }
 
-  #beat(): () => void {
+  /** `watched`: whose partitions are looked at. */
+  #beat(watched: TransactionAssembler | null): () => void {
     let stop = (): void => {};
     const beat = (): void => {
       const silentMs = this.#parts.clock.monotonic() - this.#lastHeardMs;
       if (!this.#paused && silentMs > SILENCE_LIMIT_MS) this.#fail(new Error(`the server has been silent for ${Math.round(silentMs)} ms`));
       else {
         this.#tell(true);
+        if (watched !== null) this.#watch(watched);
         stop = this.#parts.clock.after(BEAT_MS, beat);
       }
     };

@@ -1,9 +1,10 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { textFromElements } from '../array-text.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { type Lsn, formatLsn, parseLsn } from './pgoutput.ts';
-import type { TableShape } from './transaction-assembler.ts';
+import type { Partitions, TableShape } from './transaction-assembler.ts';
 
 /** The shapes that the stream's tables have now. STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): not those of `schemas`. */
 export async function readShapes(
@@ -47,4 +48,16 @@ export async function checkSlot(statements: Statements, stream: StreamSpec, slot
   const [status, confirmed] = row;
   if (status === 'lost') throw lost(`replication slot "${slot}" exceeded max_slot_wal_keep_size`);
   if (confirmed !== null && confirmed !== undefined && parseLsn(confirmed) > from) throw lost(`replication slot "${slot}" begins at ${confirmed}`);
+}
+
+/**
+ * Looks at the partitions of the stream's tables; null where none of them is partitioned, as in a store that a release has prepared which did not move such tables. New ones are let in where no row of theirs can be missing in the log. STREAM_FAILED (metadata `problem` SCHEMA_CHANGED): others have come, or
+ * some have gone.
+ */
+export async function readPartitions(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<Partitions | null> {
+  const tables = textFromElements(stream.tables);
+  const isPartitioned = `SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'p' AND relname = ANY ($1::text[]) AND to_regclass('switchyard.partition') IS NOT NULL LIMIT 1`;
+  if ((await statements.query(isPartitioned, [tables], signal)).length === 0) return null;
+  const rows = await statements.query('SELECT partition, table_name FROM switchyard.know_partitions($1::text[])', [tables], signal);
+  return new Map(rows.map(([partition, table]) => [Number(partition), table ?? '']));
 }

@@ -53,7 +53,8 @@ describe('pgoutput', () => {
     });
     expect(decodeMessage(bytes('D', u32(1), 'K', u16(1), t('1')))).toEqual({ kind: 'delete', relationId: 1, oldKey: ['1'] });
     expect(decodeMessage(bytes('T', u32(2), u8(1), u32(5), u32(6)))).toEqual({ kind: 'truncate', relationIds: [5, 6] });
-    for (const tag of ['O', 'Y', 'M']) expect(decodeMessage(bytes(tag, 'whatever'))).toEqual({ kind: 'ignored' });
+    expect(decodeMessage(bytes('M', u8(1), u64(9n), z('a prefix'), u32(2), 'tx'))).toEqual({ kind: 'message', prefix: 'a prefix', text: 'tx' });
+    for (const tag of ['O', 'Y']) expect(decodeMessage(bytes(tag, 'whatever'))).toEqual({ kind: 'ignored' });
   });
 
   test('what is cut off or unknown is an error, never a shorter row', () => {

@@ -41,7 +41,9 @@ export type Message =
   | { readonly kind: 'update'; readonly relationId: number; readonly oldKey: Tuple | null; readonly row: Tuple }
   | { readonly kind: 'delete'; readonly relationId: number; readonly oldKey: Tuple }
   | { readonly kind: 'truncate'; readonly relationIds: readonly number[] }
-  /** Origin, type and message frames carry nothing that we need. */
+  /** What somebody has written into the log by pg_logical_emit_message, in a transaction or beside one. */
+  | { readonly kind: 'message'; readonly prefix: string; readonly text: string }
+  /** Origin and type frames carry nothing that we need. */
   | { readonly kind: 'ignored' };
 
 /** The log is not what the protocol says: STREAM_FAILED, for the same bytes would come again. */
@@ -94,9 +96,12 @@ export function decodeMessage(bytes: Buffer): Message {
       reader.uint8();
       return { kind: 'truncate', relationIds: Array.from({ length: count }, () => reader.uint32()) };
     }
+    case 'M':
+      reader.uint8();
+      reader.uint64();
+      return { kind: 'message', prefix: reader.text(), text: reader.sizedText() };
     case 'O':
     case 'Y':
-    case 'M':
       return { kind: 'ignored' };
     default:
       throw new ProtocolFault(`unknown pgoutput message "${tag}"`);

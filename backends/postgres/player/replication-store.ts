@@ -10,6 +10,7 @@ import { connectError } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
 import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
+import { membersOf } from '../members.ts';
 import type { SilenceWatch } from '../../silence-watch.ts';
 import { silenceWatch } from '../lookout.ts';
 import { StoreClient } from '../store-client.ts';
@@ -17,7 +18,7 @@ import { applyBatch } from './apply.ts';
 import { keyFromJson } from '../../../core/cell-json.ts';
 import { LogFeed } from './changes.ts';
 import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
-import { checkSlot, readShapes } from './log-shape.ts';
+import { checkSlot, readPartitions, readShapes } from './log-shape.ts';
 import { parseLsn } from './pgoutput.ts';
 import { recordFromTexts, requestsStatement } from './requests.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
@@ -68,8 +69,11 @@ class PostgresReplicationStore implements ReplicationStore {
         connect: (each, onLost) => connectClient(config, each, onLost),
         prepare: async (each) => {
           await checkSlot(this.#client, stream, slot, parseLsn(from), each);
-          return new TransactionAssembler(stream, await readShapes(this.#client, stream, schemas, each));
+          const shapes = await readShapes(this.#client, stream, schemas, each);
+          const partitions = await readPartitions(this.#client, stream, each);
+          return { assembler: new TransactionAssembler(stream, shapes, partitions ?? new Map()), watchesPartitions: partitions !== null };
         },
+        partitions: async (each) => (await readPartitions(this.#client, stream, each)) ?? new Map(),
         endReader: async (each) => {
           await this.#client.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active', [slot], each);
         },
@@ -106,7 +110,8 @@ class PostgresReplicationStore implements ReplicationStore {
 
   async estimateRows(table: string, signal: AbortSignal): Promise<number> {
     // A table that was never analyzed says −1; then its size tells a little.
-    const text = `SELECT CASE WHEN reltuples >= 0 THEN reltuples::bigint ELSE pg_relation_size(oid) / 100 END FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = $1`;
+    const text = `SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint ELSE pg_relation_size(c.oid) / 100 END)
+      FROM pg_class t, ${membersOf('t.oid')} m JOIN pg_class c ON c.oid = m.member WHERE t.relnamespace = 'public'::regnamespace AND t.relname = $1 AND c.relkind <> 'p'`;
     const [row] = await this.#client.query(text, [table], signal);
     return Number(row?.[0] ?? 0);
   }

@@ -7,6 +7,7 @@ import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
 import { cellFromText } from '../cells.ts';
 import { unmovable, unreadable } from '../../unreadable-value.ts';
+import { TRUNCATE_MESSAGE } from '../log-names.ts';
 import { recordFromTexts, requestColumns } from './requests.ts';
 import { decodeMessage, formatLsn, type Frame, type Lsn, type Message, ProtocolFault, type RelationColumn, type Tuple, type TupleCell, unsent } from './pgoutput.ts';
 
@@ -16,12 +17,15 @@ export interface TableShape {
   readonly columns: readonly { readonly name: string; readonly typeOid: number; readonly typeModifier: number }[];
 }
 
+/** The partitioned table of each partition, by the partition's relation id. */
+export type Partitions = ReadonlyMap<number, string>;
+
 /** More than this in one transaction of the source is not held in memory. */
 const LARGEST_TRANSACTION_BYTES = 512 * 1024 * 1024;
 
 /** What a relation of the log is to us. Column indexes are those of the tuple. */
 type Relation =
-  | { readonly kind: 'table'; readonly table: StreamTable }
+  | { readonly kind: 'table'; readonly table: StreamTable /** Of a partitioned table: this is the partition of that name. */; readonly partition: string | null }
   | { readonly kind: 'marker' | 'watermark'; readonly owner: number; readonly value: number }
   | { readonly kind: 'request'; readonly places: readonly number[] }
   | { readonly kind: 'stream' };
@@ -38,6 +42,8 @@ interface StreamTable {
 interface OpenTransaction {
   readonly xid: number;
   readonly events: ChangeEvent[];
+  /** Partitioned tables whose next TRUNCATE is one of the whole table. */
+  readonly emptied: Set<string>;
   bytes: number;
   /** A player's own transaction, which must not flow back. */
   isPlayers: boolean;
@@ -52,6 +58,22 @@ export interface Assembled {
   readonly bytes: number;
 }
 
+/** The log has a relation that is no table of the stream and none of the partitions that are known: one that came after they were looked up, or one that has gone. */
+export class UnknownRelation extends SwitchyardError {
+  readonly relationId: number;
+
+  constructor(relationId: number, name: string, stream: StreamSpec) {
+    super(
+      'STREAM_FAILED',
+      `the log holds changes of ${name}, which is no table of the stream and no partition of one: detached or dropped since? Cancel the workflow and create it anew`,
+      {
+        metadata: { stream: stream.id, problem: 'SCHEMA_CHANGED', table: name },
+      },
+    );
+    this.relationId = relationId;
+  }
+}
+
 /**
  * Makes change transactions of a stream out of its log's messages, in order. Pure: no I/O, no time. Fails with STREAM_FAILED when a table's shape in the log is not the expected one
  * (metadata `problem` is SCHEMA_CHANGED), a value has no exact cell (VALUE_UNSUPPORTED) or a transaction is larger than 512 MiB.
@@ -60,11 +82,18 @@ export class TransactionAssembler {
   readonly #stream: StreamSpec;
   readonly #shapes: ReadonlyMap<string, TableShape>;
   readonly #relations = new Map<number, Relation>();
+  readonly #partitions = new Map<number, string>();
   #open: OpenTransaction | null = null;
 
-  constructor(stream: StreamSpec, shapes: ReadonlyMap<string, TableShape>) {
+  constructor(stream: StreamSpec, shapes: ReadonlyMap<string, TableShape>, partitions: Partitions = new Map()) {
     this.#stream = stream;
     this.#shapes = shapes;
+    this.learn(partitions);
+  }
+
+  /** More partitions; one that is known stays known. A frame that was refused with `UnknownRelation` may be given again then. */
+  learn(partitions: Partitions): void {
+    for (const [id, table] of partitions) this.#partitions.set(id, table);
   }
 
   /** Whether nothing of a transaction has arrived that is not finished. */
@@ -77,7 +106,7 @@ export class TransactionAssembler {
     const message = decodeMessage(frame.message);
     switch (message.kind) {
       case 'begin':
-        this.#open = { xid: message.xid, events: [], bytes: 0, isPlayers: false };
+        this.#open = { xid: message.xid, events: [], emptied: new Set(), bytes: 0, isPlayers: false };
         return null;
       case 'commit':
         return this.#finish(message.endLsn, frame.sentAtMicros - message.committedAtMicros);
@@ -89,6 +118,9 @@ export class TransactionAssembler {
       case 'delete':
       case 'truncate':
         this.#add(message, frame.message.length);
+        return null;
+      case 'message':
+        if (message.prefix === TRUNCATE_MESSAGE) this.#open?.emptied.add(message.text);
         return null;
       case 'ignored':
         return null;
@@ -117,8 +149,9 @@ export class TransactionAssembler {
     }
     if (open.isPlayers) return;
     if (message.kind === 'truncate') {
-      const tables = message.relationIds.map((id) => this.#relation(id)).flatMap((found) => (found.kind === 'table' ? [found.table.schema.name] : []));
-      if (tables.length > 0) open.events.push({ kind: 'truncate', tables });
+      const tables = new Set(message.relationIds.flatMap((id) => this.#truncated(open, this.#relation(id))));
+      for (const table of tables) open.emptied.delete(table);
+      if (tables.size > 0) open.events.push({ kind: 'truncate', tables: [...tables] });
       return;
     }
     const found = this.#relation(message.relationId);
@@ -128,6 +161,18 @@ export class TransactionAssembler {
     } else if (found.kind === 'table') open.events.push(this.#rowChange(found.table, message));
     else if (found.kind === 'request') this.#addRequest(open, found.places, message);
     else if (message.kind !== 'delete') this.#addSignal(open, found, message.row);
+  }
+
+  /** The table that a TRUNCATE of this relation empties. */
+  #truncated(open: OpenTransaction, found: Relation): readonly string[] {
+    if (found.kind !== 'table') return [];
+    const { name } = found.table.schema;
+    if (found.partition === null || open.emptied.has(name)) return [name];
+    throw this.#failed(
+      `partition ${found.partition} of table "${name}" was truncated alone during the move, which has no like in the target. Cancel the workflow and create it anew, and DELETE the partition's rows instead until it has ended`,
+      'SCHEMA_CHANGED',
+      name,
+    );
   }
 
   #rowChange(table: StreamTable, message: RowMessage): ChangeEvent {
@@ -166,16 +211,16 @@ export class TransactionAssembler {
       if (message.table === 'marker') return { kind: 'marker', owner: place('workflow'), value: place('attempt') };
       if (message.table === 'watermark') return { kind: 'watermark', owner: place('stream'), value: place('id') };
     }
-    const shape = message.schema === 'public' ? this.#shapes.get(message.table) : undefined;
-    const difference = shape === undefined ? 'the log holds a table that the stream does not know' : shapeDifference(shape, message.columns, message.replicaIdentity);
-    if (shape === undefined || difference !== null) {
-      throw this.#failed(
-        `table "${message.table}" changed its shape during the move: ${difference}. Undo the change and create the workflow anew`,
-        'SCHEMA_CHANGED',
-        message.table,
-      );
+    const root = this.#partitions.get(message.relationId);
+    const shape = this.#shapes.get(root ?? (message.schema === 'public' ? message.table : ''));
+    const relation = `${message.schema}.${message.table}`;
+    if (shape === undefined) throw new UnknownRelation(message.relationId, relation, this.#stream);
+    const difference = shapeDifference(shape, message.columns, message.replicaIdentity);
+    if (difference !== null) {
+      const what = root === undefined ? `table "${message.table}"` : `partition ${relation} of table "${root}"`;
+      throw this.#failed(`${what} changed its shape during the move: ${difference}. Undo the change and create the workflow anew`, 'SCHEMA_CHANGED', root ?? message.table);
     }
-    return { kind: 'table', table: streamTable(shape) };
+    return { kind: 'table', table: streamTable(shape.schema, message.columns), partition: root === undefined ? null : relation };
   }
 
   #transaction(): OpenTransaction {
@@ -194,15 +239,17 @@ export class TransactionAssembler {
   }
 }
 
-function streamTable(shape: TableShape): StreamTable {
-  const places = shape.schema.columns.map((column) => shape.columns.findIndex((sent) => sent.name === column.name));
-  return { schema: shape.schema, keyIndexes: keyIndexes(shape.schema), places, sent: shape.columns.length };
+/** A partition may have the columns in another order than its table. */
+function streamTable(schema: TableSchema, sent: readonly RelationColumn[]): StreamTable {
+  const places = schema.columns.map((column) => sent.findIndex(({ name }) => name === column.name));
+  return { schema, keyIndexes: keyIndexes(schema), places, sent: sent.length };
 }
 
 function shapeDifference(shape: TableShape, columns: readonly RelationColumn[], replicaIdentity: string): string | null {
   if (replicaIdentity !== 'd') return 'its replica identity is no longer the default';
-  const describe = (list: TableShape['columns']): string => list.map((column) => `${column.name}:${column.typeOid}:${column.typeModifier}`).join(', ');
-  if (describe(shape.columns) !== describe(columns)) return `its columns are ${describe(columns)}, expected were ${describe(shape.columns)} (name:type:modifier)`;
+  const described = (list: TableShape['columns']): readonly string[] => list.map((column) => `${column.name}:${column.typeOid}:${column.typeModifier}`);
+  const [expected, found] = [described(shape.columns), described(columns)];
+  if ([...expected].sort().join() !== [...found].sort().join()) return `its columns are ${found.join(', ')}, expected were ${expected.join(', ')} (name:type:modifier)`;
   const key = columns.filter((column) => column.isKey).map((column) => column.name);
   if ([...key].sort().join() !== [...shape.schema.primaryKey].sort().join()) return `its key columns are ${key.join(', ')}, expected were ${shape.schema.primaryKey.join(', ')}`;
   return null;

@@ -1,6 +1,7 @@
 import type { ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { decodeFrame, ProtocolFault } from '../../../backends/postgres/player/pgoutput.ts';
+import { TRUNCATE_MESSAGE } from '../../../backends/postgres/log-names.ts';
 import { type TableShape, TransactionAssembler } from '../../../backends/postgres/player/transaction-assembler.ts';
 import type { Random } from '../random.ts';
 import { type FuzzTarget, must } from '../target.ts';
@@ -50,6 +51,9 @@ function relation(id: number, namespace: string, table: string, names: readonly 
   );
 }
 
+/** Relation id of a partition of `item`, as it may be where that is partitioned. */
+const PARTITION = 6;
+
 const texts = (names: readonly string[]): readonly { readonly name: string; readonly oid: number }[] => names.map((name) => ({ name, oid: 25 }));
 const relations: readonly Buffer[] = [
   relation(
@@ -62,6 +66,12 @@ const relations: readonly Buffer[] = [
   relation(3, 'switchyard', 'marker', texts(['workflow', 'attempt'])),
   relation(4, 'switchyard', 'watermark', texts(['stream', 'id'])),
   relation(5, 'switchyard', 'stream', texts(['id'])),
+  relation(
+    PARTITION,
+    'beside',
+    'item_part',
+    shape.columns.map(({ name, typeOid }) => ({ name, oid: typeOid })),
+  ),
 ];
 
 const values: readonly string[][] = [
@@ -92,15 +102,18 @@ const signalCells = [
 ];
 
 function change(random: Random): Buffer {
-  const id = random.pick([1, 1, 1, 1, 2, 3, 4, 5, 9]);
-  const cells = id === 1 ? values : id === 2 ? requestCells : signalCells;
+  const id = random.pick([1, 1, 1, 1, 2, 3, 4, 5, PARTITION, PARTITION, 9]);
+  const cells = id === 1 || id === PARTITION ? values : id === 2 ? requestCells : signalCells;
   const row = (): Buffer => tuple(random, cells);
   const kind = random.below(10);
   if (kind < 5) return all('I', u32(id), 'N', row());
   if (kind < 7) return all('U', u32(id), ...(random.chance(50) ? [random.pick(['K', 'O']), row()] : []), 'N', row());
   if (kind < 9) return all('D', u32(id), random.pick(['K', 'O']), row());
-  return all('T', u32(1), u8(0), u32(id));
+  const truncate = all('T', u32(1), u8(0), u32(id));
+  return random.chance(50) ? truncate : logged(random.pick([TRUNCATE_MESSAGE, 'other', '']), random.pick(['item', 'other', '']));
 }
+
+const logged = (prefix: string, text: string): Buffer => all('M', u8(1), u64(4n), zeroed(prefix), u32(text.length), text);
 
 /** A frame that carries a message, with its length before it so that an input can hold many. */
 const framed = (message: Buffer): Buffer => {
@@ -133,7 +146,7 @@ export const target: FuzzTarget = {
   },
   open: async () => ({
     run: async (input) => {
-      const assembler = new TransactionAssembler(stream, new Map([['item', shape]]));
+      const assembler = new TransactionAssembler(stream, new Map([['item', shape]]), new Map([[PARTITION, 'item']]));
       let transactions = 0;
       const outcome = await outcomeOf(
         () => {

@@ -84,8 +84,8 @@ export class CutoverStage implements AsyncDisposable {
     };
   }
 
-  /** A move of two tables of its own with some rows, copied, verified and followed: ready for its cutover. */
-  async arm(limits: Partial<CutoverLimits> = {}): Promise<StagedMove> {
+  /** A move of two tables of its own with some rows, copied, verified and followed: ready for its cutover. `partitioned`: the second one is. */
+  async arm(limits: Partial<CutoverLimits> = {}, partitioned = false): Promise<StagedMove> {
     this.#moves += 1;
     const name = `move${this.#moves}`;
     const tables = [`orders${this.#moves}`, `lines${this.#moves}`];
@@ -93,7 +93,7 @@ export class CutoverStage implements AsyncDisposable {
     await this.servers.source.psql(
       'shop',
       `CREATE TABLE ${orders} (id bigserial PRIMARY KEY, note text);
-       CREATE TABLE ${lines} (id bigserial PRIMARY KEY, order_id bigint REFERENCES ${orders}, amount numeric(10,2));
+       ${partitioned ? partitionedLines(orders, lines) : `CREATE TABLE ${lines} (id bigserial PRIMARY KEY, order_id bigint REFERENCES ${orders}, amount numeric(10,2));`}
        INSERT INTO ${orders} (note) SELECT 'first ' || n FROM generate_series(1, 50) n;
        INSERT INTO ${lines} (order_id, amount) SELECT n, n * 1.5 FROM generate_series(1, 50) n;`,
       { login: SHOP_LOGINS.owner },
@@ -145,6 +145,14 @@ export class CutoverStage implements AsyncDisposable {
     await Promise.all([this.servers.source[Symbol.asyncDispose](), this.servers.target[Symbol.asyncDispose](), this.consul[Symbol.asyncDispose]()]);
   }
 }
+
+/** By order, those of the later orders once more by their own number. */
+const partitionedLines = (orders: string | undefined, lines: string | undefined): string => `
+CREATE TABLE ${lines} (id bigserial, order_id bigint NOT NULL REFERENCES ${orders}, amount numeric(10,2), PRIMARY KEY (id, order_id)) PARTITION BY RANGE (order_id);
+CREATE TABLE ${lines}_low PARTITION OF ${lines} FOR VALUES FROM (MINVALUE) TO (26);
+CREATE TABLE ${lines}_high PARTITION OF ${lines} FOR VALUES FROM (26) TO (MAXVALUE) PARTITION BY HASH (id);
+CREATE TABLE ${lines}_high_even PARTITION OF ${lines}_high FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE ${lines}_high_odd PARTITION OF ${lines}_high FOR VALUES WITH (MODULUS 2, REMAINDER 1);`;
 
 /** One move with its stores and streams. */
 export class StagedMove implements AsyncDisposable {
