@@ -80,6 +80,7 @@ export class SilenceWatch {
     this.#looking = true;
     let lookout: Lookout | null = null;
     while (this.#suspects.size > 0) {
+      const next = this.#pause(LOOK_EVERY_MS);
       const limit = new AbortController();
       const stop = this.#clock.after(LOOK_LIMIT_MS, () => limit.abort());
       const looked = [...this.#suspects];
@@ -93,7 +94,7 @@ export class SilenceWatch {
       } finally {
         stop();
       }
-      if (this.#suspects.size > 0) await this.#pause(LOOK_EVERY_MS);
+      if (this.#suspects.size > 0) await next;
     }
     this.#looking = false;
     lookout?.drop();

@@ -4,6 +4,7 @@ import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { abortError } from '../abort-error.ts';
 import type { StoreOptions } from '../backend.ts';
+import { type ConnectTry, untilFirstWord } from '../first-word.ts';
 import type { Login } from '../login.ts';
 import { connectError, errorNumber } from './errors.ts';
 
@@ -106,24 +107,38 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
  * Connects, and tells the session its settings. The connection has an error listener from the first moment, so that its loss never ends the process; `onLost` is told, perhaps more than once. Rejects with an error that names store and
  * login, or with the signal's reason as soon as it aborts; nothing is left open then.
  */
-export async function connectClient({ login, clock, options, settings }: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<Client> {
+export async function connectClient(config: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<Client> {
+  return await untilFirstWord(config.clock, CONNECT_LIMIT_MS, (each) => connectOnce(config, each, signal, onLost));
+}
+
+async function connectOnce(
+  { login, clock, options, settings }: LoginConfig,
+  { limitMs, onSilence }: ConnectTry,
+  signal: AbortSignal,
+  onLost: (error: Error) => void,
+): Promise<Client> {
   signal.throwIfAborted();
   const connection = createConnection({ ...options });
   const lost = Promise.withResolvers<never>();
   lost.promise.catch(() => {});
-  connection.on('error', (error: Error) => {
+  let silence: Error | null = null;
+  onSilence(
+    () => socketOf(connection).bytesRead > 0,
+    (error) => {
+      silence = error;
+      lost.reject(error);
+    },
+  );
+  const end = (error: Error): void => {
     lost.reject(error);
-    onLost(error);
-  });
+    if (silence === null) onLost(error);
+  };
+  connection.on('error', end);
   // A connection that ends in peace, such as by a stop of the server, tells of no error.
-  connection.on('end', () => {
-    const error = new Error('the server closed the connection');
-    lost.reject(error);
-    onLost(error);
-  });
+  connection.on('end', () => end(new Error('the server closed the connection')));
   const onAbort = (): void => lost.reject(abortError(signal));
   signal.addEventListener('abort', onAbort, { once: true });
-  const stop = clock.after(CONNECT_LIMIT_MS, () => lost.reject(new Error(`the server did not answer within ${CONNECT_LIMIT_MS} ms`)));
+  const stop = clock.after(limitMs, () => lost.reject(new Error(`the server did not answer within ${CONNECT_LIMIT_MS} ms`)));
   try {
     await Promise.race([lost.promise, connected(connection)]);
     await Promise.race([lost.promise, command(connection, settingsText(settings))]);
@@ -132,7 +147,7 @@ export async function connectClient({ login, clock, options, settings }: LoginCo
   } catch (error) {
     dropConnection(connection);
     signal.throwIfAborted();
-    throw connectError(error, login);
+    throw silence ?? connectError(error, login);
   } finally {
     stop();
     signal.removeEventListener('abort', onAbort);

@@ -1,7 +1,10 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
+import type { Clock } from '../../core/clock.ts';
 import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { StoreOptions } from '../backend.ts';
+import { type ConnectTry, untilFirstWord } from '../first-word.ts';
 import type { Login } from '../login.ts';
 import { connectError } from './errors.ts';
 
@@ -48,6 +51,7 @@ export const rawTypes: pg.CustomTypesConfig = { getTypeParser: () => rawText };
 /** How to connect, and as whom. */
 export interface LoginConfig extends pg.ClientConfig {
   readonly login: Login;
+  readonly clock: Clock;
 }
 
 /** Everything that a `pg` client needs to connect as this identity. `settings` are further session settings, which beat ours. */
@@ -56,6 +60,7 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
   const shard = serverShard(options.shard);
   return {
     login: { keyspace, openedBy, identity, place: placeOf(shard), user: shard[identity].user, secret: shard[identity].password },
+    clock: options.clock,
     host: shard.host,
     port: shard.port,
     database: shard.database,
@@ -65,7 +70,6 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
     application_name: options.applicationName,
     client_encoding: 'UTF8',
     options: startupOptions({ ...sessionSettings, ...(identity === 'gateway' ? {} : durableSettings), ...settings }),
-    connectionTimeoutMillis: CONNECT_LIMIT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     types: rawTypes,
@@ -76,10 +80,30 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
  * Connects. The client has an error listener from the first moment, so that its loss never ends the process; `onLost` is told. Rejects with an error that names store and login, or with the signal's
  * reason as soon as it aborts; nothing is left open then.
  */
-export async function connectClient({ login, ...config }: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<pg.Client> {
+export async function connectClient(config: LoginConfig, signal: AbortSignal, onLost: (error: Error) => void): Promise<pg.Client> {
+  return await untilFirstWord(config.clock, CONNECT_LIMIT_MS, (each) => connectOnce(config, each, signal, onLost));
+}
+
+async function connectOnce(
+  { login, clock: _, ...config }: LoginConfig,
+  { limitMs, onSilence }: ConnectTry,
+  signal: AbortSignal,
+  onLost: (error: Error) => void,
+): Promise<pg.Client> {
   signal.throwIfAborted();
-  const client = new pg.Client(config);
-  client.on('error', onLost);
+  const client = new pg.Client({ ...config, connectionTimeoutMillis: limitMs });
+  const socket = client.connection.stream as Socket;
+  let silence: Error | null = null;
+  onSilence(
+    () => socket.bytesRead > 0,
+    (error) => {
+      silence = error;
+      socket.destroy(error);
+    },
+  );
+  client.on('error', (error) => {
+    if (silence === null) onLost(error);
+  });
   const onAbort = (): void => dropClient(client);
   signal.addEventListener('abort', onAbort, { once: true });
   try {
@@ -88,7 +112,7 @@ export async function connectClient({ login, ...config }: LoginConfig, signal: A
   } catch (error) {
     dropClient(client);
     signal.throwIfAborted();
-    throw connectError(error, login);
+    throw silence ?? connectError(error, login);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

@@ -37,7 +37,7 @@ const probes = tables.flatMap(({ table, key, add }) => [
 /** How long after `sinceMs` (of `performance.now`) all of it flowed through all gateways. */
 export interface Flow {
   readonly ms: number;
-  /** Of the last that flowed, or does not: gateway, call and how it failed last. */
+  /** Of the last that flowed, or does not: gateway, call, how many tries it took and how it failed last. */
   readonly last: string;
   /** False: looked on for 40 s in vain. */
   readonly flows: boolean;
@@ -53,17 +53,19 @@ export async function untilFlowing(gateways: readonly string[], sinceMs: number)
 }
 
 async function untilAnswered(address: string, what: string, call: (data: Data) => Promise<void>, sinceMs: number): Promise<Flow> {
-  let failure = 'at once';
+  let tries = 0;
+  let failure = '';
   for (;;) {
+    tries += 1;
     try {
       using data = createRpcClient(DataService, address, { deadlineMs: callLimitMs });
       await call(data);
-      return { ms: performance.now() - sinceMs, last: `${what} (before: ${failure})`, flows: true };
+      return { ms: performance.now() - sinceMs, last: `${what} at try ${tries}${failure}`, flows: true };
     } catch (error) {
-      failure = String(error);
+      failure = ` (before: ${String(error)})`;
     }
     const ms = performance.now() - sinceMs;
-    if (ms > giveUpMs) return { ms, last: `${what} (${failure})`, flows: false };
+    if (ms > giveUpMs) return { ms, last: `${what} at no one of ${tries} tries${failure}`, flows: false };
     await sleep(againMs);
   }
 }

@@ -63,7 +63,7 @@ export async function strikeFor(world: World, { nemeses, minutes, dice, share, s
     const round = await strikeOnce(world, together, dice, share);
     rounds.push(round);
     say(
-      `${round.what}; flowing after ${Math.round(round.flowMs)} ms${round.flowMs > flowLimitMs ? `, ${round.last},` : ''}${round.slowdown > 1.3 ? ` on a machine ${round.slowdown.toFixed(1)} times slower` : ''}${round.problems.map((problem) => `; PROBLEM ${problem}`).join('')}`,
+      `${round.what}; flowing after ${Math.round(round.flowMs)} ms${round.flowMs > flowLimitMs / 2 ? `, ${round.last},` : ''}${round.slowdown > 1.3 ? ` on a machine ${round.slowdown.toFixed(1)} times slower` : ''}${round.problems.map((problem) => `; PROBLEM ${problem}`).join('')}`,
     );
     await sleep(dice.roll(calmMs));
   } while (performance.now() < endsMs);
