@@ -1,6 +1,7 @@
 import type { Cell } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
+import { withoutTrailingZeros } from '../trailing-zeros.ts';
 
 const MICROS_DIGITS = 6;
 /** Bytes that the types without a length hold. */
@@ -81,8 +82,8 @@ const escapes: Readonly<Record<string, string>> = { n: '\n', r: '\r', 0: '\0' };
 
 /** Digits of the fraction that are not trailing zeros; those of a number with an exponent, as it is written out. */
 function fractionDigits(decimal: string): number {
-  const [, fraction = '', exponent = '0'] = /^[+-]?\d*(?:\.(\d*?)0*)?(?:[eE]([+-]?\d+))?$/.exec(decimal) ?? [];
-  const [, zeros = ''] = /(0*)(?:\.0*)?(?:[eE]|$)/.exec(decimal) ?? [];
-  const digits = fraction.length === 0 ? -zeros.length : fraction.length;
+  const [, whole = '', fraction = '', exponent = '0'] = /^[+-]?(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(decimal) ?? [];
+  const kept = withoutTrailingZeros(fraction).length;
+  const digits = kept === 0 ? withoutTrailingZeros(whole).length - whole.length : kept;
   return Math.max(digits - Number(exponent), 0);
 }

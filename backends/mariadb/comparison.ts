@@ -2,6 +2,7 @@ import type { Cell } from '../../core/cell.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema } from '../../core/table-schema.ts';
 import { quoteIdentifier, SORTED_BYTES } from './connection.ts';
+import { withoutTrailingZeros } from '../trailing-zeros.ts';
 
 /*
  * Both sides of a comparison, as SQL. What texts mean is the API's own: they are equal only bit by bit, no blank is ignored, and their order is that of their code points, whatever collation the column has.
@@ -108,7 +109,7 @@ function scaleFor(column: ColumnSchema, cell: Cell): number {
 /** Digits before the point, and those behind it up to the last that is no zero. */
 function digitsOf(decimal: string): { readonly whole: number; readonly scale: number } {
   const [, wholeText = '', fractionText = '', exponent = '0'] = /^[+-]?(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(decimal) ?? [];
-  const [whole, fraction] = [wholeText.replace(/^0+/, ''), fractionText.replace(/0+$/, '')];
+  const [whole, fraction] = [wholeText.replace(/^0+/, ''), withoutTrailingZeros(fractionText)];
   const shift = Number(exponent);
   return { whole: Math.max(whole.length + shift, 0), scale: Math.max(fraction.length - shift, 0) };
 }

@@ -1,3 +1,5 @@
+import { withoutTrailingZeros } from '../trailing-zeros.ts';
+
 const inputPattern = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,5}))?$/;
 const specials: readonly string[] = ['NaN', 'Infinity', '-Infinity'];
 /** Digits on each side of the point; PostgreSQL's own limit of an unconstrained numeric is of this size. */
@@ -53,7 +55,7 @@ export function decimalOrder(text: string): string | null {
   const parts = partsOf(text);
   if (parts === null) return null;
   const digits = `${parts.whole}${parts.fraction}`;
-  const significant = digits.replace(/^0+/, '').replace(/0+$/, '');
+  const significant = withoutTrailingZeros(digits.replace(/^0+/, ''));
   if (significant === '') return '2';
   const exponent = parts.whole.length - (parts.whole === '' ? digits.length - digits.replace(/^0+/, '').length : 0);
   const magnitude = `${String(exponent + EXPONENT_BIAS).padStart(EXPONENT_WIDTH, '0')}${significant}`;

@@ -17,6 +17,8 @@ const lookEveryInputs = 2_000;
 const pooled = 200;
 const pooledBytes = 16 * 1024;
 const settleMs = 2_000;
+/** Where each try is slow, the smallest input that was found by then will do. */
+const minimiseMs = 20_000;
 
 function heldBytes(): number {
   const { gc } = globalThis;
@@ -156,7 +158,9 @@ class Run {
 
   async #smaller(found: Finding, input: Buffer): Promise<FoundInput> {
     const { minimiseTries } = this.#plan;
+    const endsAt = performance.now() + minimiseMs;
     const fails = async (candidate: Buffer): Promise<boolean> => {
+      if (performance.now() > endsAt) return false;
       if (found.kind === 'state') await this.#reopen();
       const again = (await this.#judge(candidate)) ?? (found.kind === 'state' ? await this.#checkOnly() : null);
       return again?.kind === found.kind;

@@ -9,6 +9,7 @@ import { lockText } from './compiler.ts';
 import type { Read, ReadValues } from './read.ts';
 import { placedRows, rowReader } from './results.ts';
 import { padded, Values } from './values.ts';
+import { withoutTrailingZeros } from '../../trailing-zeros.ts';
 
 /** A read of many rows by their keys. */
 export interface BatchRead {
@@ -78,7 +79,7 @@ function comparable({ kind }: ColumnSchema, cell: Cell): Cell {
 function plainDecimal(text: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? [];
   const digits = `${whole}${fraction}`.replace(/^0+/, '');
-  const significant = digits.replace(/0+$/, '');
+  const significant = withoutTrailingZeros(digits);
   if (significant === '') return '0';
   const scale = fraction.length - Number(exponent) - (digits.length - significant.length);
   return `${sign === '-' ? '-' : ''}${significant}e${-scale}`;

@@ -2,6 +2,7 @@ import type { Cell } from '../../../core/cell.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, storedTypeOf } from '../../../core/table-schema.ts';
 import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '../date-text.ts';
+import { withoutTrailingZeros } from '../../trailing-zeros.ts';
 
 const MICROS_DIGITS = 6;
 
@@ -59,6 +60,6 @@ function modifiersOf(nativeType: string): readonly number[] {
 
 /** Digits of the fraction that are not trailing zeros; an exponent is left to the store. */
 function fractionDigits(decimal: string): number {
-  const [, fraction = ''] = /\.(\d*?)0*$/.exec(decimal) ?? [];
-  return fraction.length;
+  const [, fraction = ''] = /\.(\d*)$/.exec(decimal) ?? [];
+  return withoutTrailingZeros(fraction).length;
 }
