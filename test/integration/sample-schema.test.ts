@@ -26,11 +26,13 @@ async function freePorts(): Promise<ReadonlyMap<string, string>> {
   return new Map(pagePorts.map((port, i) => [port, String(free[i])]));
 }
 
+/** How far the move is, which is told as often as there is time for; and the fences, which are left out where a store is slow to tell them. */
+const occasional = /^(jobs: .*|FENCE OF .*|\S+ +(old|new) +(OPEN|CLOSED) .*|)$/;
 /** What does not differ from run to run. */
 const essence = (text: string): readonly string[] =>
   text
     .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('jobs: '))
+    .filter((line) => !occasional.test(line))
     .map((line) =>
       line
         .replaceAll(/\d[\d.,]*/g, '#')
