@@ -1,10 +1,9 @@
 import type { Problem } from '../../backends/backend.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
-import { shapeDifferenceBetweenKinds, storeKindOf } from '../../core/table-schema.ts';
 import type { WorkflowDocument } from '../../core/workflow-document.ts';
 import type { ControlDeps, Move, MoveStreams, Side, SideName } from '../move.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
-
+import { unlikeness } from '../table-shapes.ts';
 import { behind } from './catch-up.ts';
 import { type Direction, directionTo, isState, sideView, viewText } from './direction.ts';
 import { type Finding, finding } from './finding.ts';
@@ -126,8 +125,7 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     const [there, here] = await Promise.all([from.player.describe(table, signal), to.player.describe(table, signal)]);
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
-    const isOneKind = storeKindOf(there, from.kind) === storeKindOf(here, to.kind);
-    const difference = isOneKind ? (there.fingerprint === here.fingerprint ? null : 'their definitions') : shapeDifferenceBetweenKinds(there, here);
+    const difference = unlikeness(from, there, to, here);
     return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();

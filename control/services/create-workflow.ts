@@ -10,6 +10,7 @@ import type { Departure } from '../departure/departure.ts';
 import type { Move, Side } from '../move.ts';
 import type { OpenedMove } from '../stores.ts';
 import { ownerAndPlayer } from '../store-checks.ts';
+import { unlikeness } from '../table-shapes.ts';
 import { type Claim, claimTables } from '../workflow/claims.ts';
 import { limitsWith } from './limits.ts';
 import type { ServiceContext } from './service-context.ts';
@@ -106,14 +107,31 @@ async function checkTables({ source, target, tables }: Move, signal: AbortSignal
   if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
 }
 
-/** Whoever made a table by hand may have left out what numbers its rows, which would bar the switch. */
-async function checkNumbering(source: Side, target: Side, tables: readonly string[], signal: AbortSignal): Promise<void> {
+/** Tables that somebody has made in the target: with another shape the move would end there, and without what numbers its rows no switch would begin. */
+async function checkMade(source: Side, target: Side, tables: readonly string[], signal: AbortSignal): Promise<void> {
+  const [shapes, numbering] = await Promise.all([shapeProblems(source, target, tables, signal), numberingProblems(source, target, tables, signal)]);
+  const problems = [...shapes, ...numbering];
+  if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
+}
+
+async function shapeProblems(source: Side, target: Side, tables: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
+  const compared = tables.map(async (table): Promise<readonly string[]> => {
+    const [there, here] = await Promise.all([source.player.describe(table, signal), target.player.describe(table, signal)]);
+    const difference = there === null || here === null ? null : unlikeness(source, there, target, here);
+    if (difference === null) return [];
+    return [
+      `${target.keyspace}.${table}: it is there already, and differs from that of ${source.keyspace}: ${difference} (drop it there, or give it the source's columns, types, defaults and unique keys)`,
+    ];
+  });
+  return (await Promise.all(compared)).flat();
+}
+
+async function numberingProblems(source: Side, target: Side, tables: readonly string[], signal: AbortSignal): Promise<readonly string[]> {
   const [numbered, there] = await Promise.all([source.owner.sequences(tables, signal), target.owner.sequences(tables, signal)]);
   const without = numbered.filter(({ table, column }) => !there.some((other) => other.table === table && other.column === column));
-  const problems = without.map(
+  return without.map(
     ({ table, column }) => `${target.keyspace}.${table}: column "${column}" is numbered by the store in ${source.keyspace}, and not here (${numberingFix(table, column)})`,
   );
-  if (problems.length > 0) throw new SwitchyardError('PRECHECK_FAILED', problems.join('\n'), { metadata: { problems: String(problems.length) } });
 }
 
 async function checkUnwatched({ source, target, tables }: Move, signal: AbortSignal): Promise<void> {
@@ -132,7 +150,7 @@ async function plan({ source, target, tables }: Move, signal: AbortSignal): Prom
   const missing: string[] = [];
   for (const table of tables) if (!(await isThere(target, table, signal))) missing.push(table);
   const made = tables.filter((table) => !missing.includes(table));
-  if (made.length > 0) await checkNumbering(source, target, made, signal);
+  if (made.length > 0) await checkMade(source, target, made, signal);
   const statements = await target.owner.planTables(await source.owner.define(missing, signal), signal);
   return [`would claim ${tables.join(', ')}, copy from ${source.keyspace} to ${target.keyspace}, and create where it is missing:`, ...statements].join('\n');
 }

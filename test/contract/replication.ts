@@ -376,6 +376,10 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
         'owner',
       );
       const scope = (table: string) => ({ workflow: 'move4', peer: 'old', tables: [table] });
+      // A dry run is told so, too.
+      const strange = async (...tables: readonly string[]) =>
+        (await stores.target.owner.checkTables(tables, 'target', never())).filter(({ message }) => message.includes('holds rows')).map(({ table, fix }) => `${table}: ${fix}`);
+      expect(await strange('full_one', 'empty_one', 'absent')).toEqual([expect.stringMatching(/^full_one: DROP TABLE .*full_one/)]);
       expect(await reasonOf(stores.target.owner.claim(scope('full_one'), 'target', never()))).toBe('PRECHECK_FAILED');
       if (has.rights) await stores.target.sql('GRANT SELECT ON empty_one TO shop_gateway', 'owner');
       await stores.target.owner.claim(scope('empty_one'), 'target', never());

@@ -66,6 +66,27 @@ const slots = (keyspace: 'old' | 'new'): Promise<string> => sql(keyspace, 'SELEC
 const rightsOfGateway = (keyspace: 'old' | 'new'): Promise<string> =>
   sql(keyspace, `SELECT table_name, privilege_type FROM information_schema.role_table_grants WHERE grantee = 'shop_gateway' AND table_schema = 'public' ORDER BY 1, 2;`);
 
+test('a table that is in the way in the target is found before anything is claimed', async () => {
+  const asOwner = (text: string): Promise<string> => cluster.new.psql(cluster.database, text, { login: cluster.logins.owner });
+  const workflow = { name: 'barred', source: 'old', target: 'new', tables: ['pgbench_branches', 'pgbench_tellers'] };
+  const refusals = async (): Promise<readonly unknown[]> => {
+    const found = await Promise.all([true, false].map((validateOnly) => workflows.createWorkflow({ workflow, validateOnly }).catch((error: unknown) => error)));
+    await expect(get('barred')).rejects.toMatchObject({ reason: 'WORKFLOW_UNKNOWN' });
+    return found;
+  };
+  const refusal = (message: RegExp) => expect.objectContaining({ reason: 'PRECHECK_FAILED', message: expect.stringMatching(message) });
+  await asOwner('CREATE TABLE pgbench_tellers (tid int PRIMARY KEY, bid int); CREATE TABLE pgbench_branches (bid int PRIMARY KEY); INSERT INTO pgbench_branches VALUES (1);');
+  try {
+    const rows = refusal(/^new\.pgbench_branches: it is there already and holds rows [^\n]* \(DROP TABLE [^\n]*\)$/);
+    expect(await refusals()).toEqual([rows, rows]);
+    await asOwner('DROP TABLE pgbench_branches;');
+    const shape = refusal(/^new\.pgbench_tellers: it is there already, and differs from that of old: their definitions \([^\n]*\)$/);
+    expect(await refusals()).toEqual([shape, shape]);
+  } finally {
+    await asOwner('DROP TABLE IF EXISTS pgbench_tellers, pgbench_branches;');
+  }
+});
+
 test('what is copied under changes of cells, keys and large values is equal, also while they go on', async () => {
   const changed = changeDocs(cluster, 8);
   const load = cluster.old.pgbench(cluster.database, ['-n', '-c', '2', '-T', '8', '-R', '200'], { login: cluster.logins.owner });

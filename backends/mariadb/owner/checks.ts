@@ -1,9 +1,11 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { Problem } from '../../backend.ts';
+import { strangeRows } from '../../strange-rows.ts';
 import { quoteIdentifier } from '../connection.ts';
 import type { StoreClient } from '../store-client.ts';
 import { type AccountRights, readAccountRights } from './account-rights.ts';
 import { type CheckedStore, grantScriptFix } from './checked-store.ts';
+import { holdsRows } from './claims.ts';
 import { rightsProblems } from './rights-checks.ts';
 import { grantsProblems, identityProblems, loginProblems, serverProblems } from './server-checks.ts';
 import { tableProblems } from './table-checks.ts';
@@ -59,5 +61,14 @@ async function shapeProblems(client: StoreClient, tables: readonly string[], sid
       problems.push({ table, message: error.message, fix });
     }
   }
+  return problems;
+}
+
+/** Of these tables, which a move would take as its target, those that hold rows. */
+export async function rowProblems(client: StoreClient, tables: readonly string[], signal: AbortSignal): Promise<readonly Problem[]> {
+  const problems: Problem[] = [];
+  const { rows } = await client.query(`SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'BASE TABLE'`, [], signal);
+  const present = new Set(rows.map(([name]) => String(name)));
+  for (const table of tables) if (present.has(table) && (await holdsRows(client, table, signal))) problems.push(strangeRows(table, quoteIdentifier(table)));
   return problems;
 }

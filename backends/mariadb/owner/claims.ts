@@ -157,11 +157,14 @@ export async function presentTables(statements: Statements, tables: readonly str
   return tables.filter((table) => names.has(table));
 }
 
+export async function holdsRows(statements: Statements, table: string, signal: AbortSignal): Promise<boolean> {
+  return (await statements.query(`SELECT 1 FROM ${quoteIdentifier(table)} LIMIT 1`, [], signal)).rows.length > 0;
+}
+
 /** PRECHECK_FAILED when one of the tables holds rows. */
 export async function refuseRows(statements: Statements, tables: readonly string[], signal: AbortSignal): Promise<void> {
   for (const table of tables) {
-    const { rows } = await statements.query(`SELECT 1 FROM ${quoteIdentifier(table)} LIMIT 1`, [], signal);
-    if (rows.length === 0) continue;
+    if (!(await holdsRows(statements, table, signal))) continue;
     const message = `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoteIdentifier(table)}, if nobody needs them, and try again`;
     throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table } });
   }

@@ -3,13 +3,14 @@ import { type Attempt, type Position, type StreamToken, streamToken } from '../.
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import { unownedTables } from '../../strange-rows.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import { errorNumber, sqlState } from '../errors.ts';
 import { FENCE_TABLE, nowMicros, REQUEST_TABLE, STREAM_TABLE } from '../names.ts';
 import { fenceColumns, fenceRow } from '../read-fence.ts';
 import { StoreClient } from '../store-client.ts';
 import type { CheckedStore } from './checked-store.ts';
-import { checkStore, checkTables } from './checks.ts';
+import { checkStore, checkTables, rowProblems } from './checks.ts';
 import { claimTables, disownTables, fenceRowsOf, type Preparing, scopeValues } from './claims.ts';
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
@@ -75,7 +76,11 @@ class MariaDbOwnerStore implements OwnerStore {
   }
 
   checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return this.#anew((client) => checkTables(this.#checked(client), tables, side, signal));
+    return this.#anew(async (client) => {
+      const found = await checkTables(this.#checked(client), tables, side, signal);
+      if (side === 'source') return found;
+      return [...found, ...(await rowProblems(client, unownedTables(tables, await this.fenceRows(tables, signal)), signal))];
+    });
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {

@@ -5,7 +5,9 @@ import { APPLICATION_PREFIX, type Problem } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { TextRow } from '../batch.ts';
+import { strangeRows } from '../../strange-rows.ts';
 import { describe, type StoreClient } from '../store-client.ts';
+import { holdsRows } from './claims.ts';
 import { rightsChecks } from './rights-checks.ts';
 import { grantsCheck, roleChecks, serverChecks } from './server-checks.ts';
 import { tableChecks } from './table-checks.ts';
@@ -51,6 +53,16 @@ async function run(client: StoreClient, checks: readonly string[], signal: Abort
   const found: Problem[] = [];
   for (const check of checks) found.push(...problemsFromRows(await client.query(check, [], signal)));
   return found;
+}
+
+/** Of these tables, which a move would take as its target, those that hold rows. One that the owner may not read is another check's. */
+export async function rowProblems(client: StoreClient, tables: readonly string[], signal: AbortSignal): Promise<readonly Problem[]> {
+  const readable = `SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname = ANY ($1::text[]) AND has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname`;
+  const problems: Problem[] = [];
+  for (const [table = ''] of (await client.query(readable, [textFromElements(tables)], signal)) as readonly string[][]) {
+    if (await holdsRows(client, table, signal)) problems.push(strangeRows(table, quoteTable(table)));
+  }
+  return problems;
 }
 
 /** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. `gateway`: login of the gateways. */

@@ -4,13 +4,14 @@ import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import { unownedTables } from '../../strange-rows.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { StoreClient } from '../store-client.ts';
 import { watchedText } from '../watched.ts';
-import { type CheckedStore, checkQuiet, checkStore, checkTables } from './checks.ts';
+import { type CheckedStore, checkQuiet, checkStore, checkTables, rowProblems } from './checks.ts';
 import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows, lockTables } from './claims.ts';
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
@@ -93,8 +94,10 @@ class PostgresOwnerStore implements OwnerStore {
     return checkStore(this.#checked, closed, signal);
   }
 
-  checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
-    return checkTables(this.#checked, tables, side, signal);
+  async checkTables(tables: readonly string[], side: 'source' | 'target', signal: AbortSignal): Promise<readonly Problem[]> {
+    const found = await checkTables(this.#checked, tables, side, signal);
+    if (side === 'source') return found;
+    return [...found, ...(await rowProblems(this.#client, unownedTables(tables, await this.fenceRows(tables, signal)), signal))];
   }
 
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {

@@ -1,19 +1,22 @@
 import { hasReason } from '../../../core/switchyard-error.ts';
 import type { Problem } from '../../backend.ts';
+import { strangeRows, unownedTables } from '../../strange-rows.ts';
 import { type Connection, quoteIdentifier, quoteTable } from '../connection.ts';
 import { type DescribedTable, describeFully } from '../schema.ts';
 import type { StoreClient, Transaction } from '../store-client.ts';
-import { foldedName, namesake, nameList } from './names.ts';
+import { holdsRows } from './claims.ts';
+import { foldedName, namesake, nameList, tableExists } from './names.ts';
 import { foreignTriggers } from './triggers.ts';
 
 /** A transaction that keeps the write lock longer than this is named, whatever longer age the caller would allow. */
 const LONGEST_LOOK_MS = 1_000;
 
 /** See `OwnerStore.checkTables`. In one snapshot. */
-export function checkTables({ connection }: Transaction, tables: readonly string[], side: 'source' | 'target'): readonly Problem[] {
+export function checkTables({ connection, fence }: Transaction, tables: readonly string[], side: 'source' | 'target'): readonly Problem[] {
   return [
     ...tables.flatMap((table) => shapeProblems(connection, table, side)),
     ...(side === 'target' ? tables.flatMap((table) => nameProblems(connection, table, tables)) : []),
+    ...(side === 'target' ? rowProblems(connection, unownedTables(tables, fence.rows(tables))) : []),
     ...foreignKeyProblems(connection, tables),
     ...foreignTriggers(connection, tables).map(({ name, table }) => ({
       table,
@@ -54,6 +57,11 @@ function shapeProblems(connection: Connection, table: string, side: 'source' | '
   }
   if (described === null) return side === 'source' ? [{ table, message: 'the store has no such table', fix: 'name an existing table' }] : [];
   return [...nullableKeys(connection, table, described), ...expressionKeys(connection, table)];
+}
+
+/** Of these tables, which a move would take as its target, those that hold rows. */
+function rowProblems(connection: Connection, tables: readonly string[]): readonly Problem[] {
+  return tables.filter((table) => tableExists(connection, table) && holdsRows(connection, table)).map((table) => strangeRows(table, quoteTable(table)));
 }
 
 /** To SQLite two names that differ only in case are one: the table could not be made, and what has the name already is somebody else's. */

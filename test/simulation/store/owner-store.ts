@@ -1,4 +1,5 @@
 import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
+import { strangeRows } from '../../../backends/strange-rows.ts';
 import { logBegunLater, requireAsSeen } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, attempt, type Position, position, type StreamToken, streamToken } from '../../../core/ids.ts';
@@ -9,6 +10,7 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import { claimTables, createTables, disownTables, dropTables, saveRights } from './claims.ts';
 import { SimFenceSession } from './fence-session.ts';
 import { fenceRowsOf, sequencesOf } from './owner-reads.ts';
+import { rowsOf } from './rows.ts';
 import type { StoreLink } from './store-link.ts';
 import { type StreamRow, relaxTable } from './transitions.ts';
 import type { Transaction } from './transaction.ts';
@@ -234,5 +236,7 @@ function tableProblems(transaction: Transaction, table: string, moved: readonly 
     if (from === table && !moved.includes(to)) found.push([`foreign key "${from}" leads to table "${to}"`, `move "${to}" together with it`]);
     if (to === table && !moved.includes(from)) found.push([`foreign key "${from}" of table "${from}" leads here`, `move "${from}" together with it`]);
   }
-  return found.map(([message, fix]) => ({ table, message, fix }));
+  const isOwned = fenceRowsOf(transaction, [table]).some(({ workflow }) => workflow !== null);
+  const rows = side === 'target' && !isOwned && transaction.scan(rowsOf(table)).length > 0 ? [strangeRows(table, table)] : [];
+  return [...found.map(([message, fix]) => ({ table, message, fix })), ...rows];
 }

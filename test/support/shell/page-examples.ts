@@ -28,4 +28,5 @@ export const testsOfPages: Readonly<Record<string, string>> = {
   'docs/client.md': 'test/integration/typed-client.test.ts',
   'docs/languages.md': 'test/e2e/languages.test.ts',
   'docs/http.md': 'test/integration/gateway-http.test.ts',
+  'docs/sample-schema.md': 'test/integration/sample-schema.test.ts',
 };

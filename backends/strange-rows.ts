@@ -1,0 +1,14 @@
+import type { FenceRow } from '../core/fence.ts';
+import type { Problem } from './backend.ts';
+
+/** Those of the tables that no workflow owns here: what is in them was brought by nobody. `rows`: their fence rows. */
+export function unownedTables(tables: readonly string[], rows: readonly FenceRow[]): readonly string[] {
+  return tables.filter((table) => !rows.some((row) => row.table === table && row.workflow !== null));
+}
+
+/** A table that a move would take as its target, and that is not empty. `quoted`: its name in the store's SQL. */
+export const strangeRows = (table: string, quoted: string): Problem => ({
+  table,
+  message: 'it is there already and holds rows that no workflow has brought',
+  fix: `DROP TABLE ${quoted}, if nobody needs them`,
+});
