@@ -8,6 +8,7 @@ const names = [
   'config',
   'pgoutput',
   'postgres-text',
+  'mariadb-log',
   'sqlite-values',
   'sqlite-log',
   'page-token',

@@ -12,10 +12,10 @@ export interface CreateTableParts {
   readonly options: string;
 }
 
-/** Names, texts and comments: whatever stands in them is no word and no mark of the statement. */
-const quotedParts = /`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'|"(?:[^"\\]|""|\\.)*"|\/\*[\s\S]*?\*\//g;
+/** Names, texts and comments: whatever stands in them is no word and no mark of the statement. One without an end goes to the statement's: looked for from every place again, it would cost the square of its length. */
+const quotedParts = /`(?:[^`]|``)*(?:`|$)|'(?:[^'\\]|''|\\[\s\S])*(?:'|\\?$)|"(?:[^"\\]|""|\\[\s\S])*(?:"|\\?$)|\/\*[\s\S]*?(?:\*\/|$)/g;
 const name = '`((?:[^`]|``)*)`';
-const foreignKeyPattern = new RegExp(`^CONSTRAINT ${name} FOREIGN KEY \\((?:${name}(?:, )?)+\\) REFERENCES ${name}(\\.)?`, 's');
+const foreignKeyPattern = new RegExp(`^CONSTRAINT ${name} FOREIGN KEY \\(${name}(?:, ${name})*\\) REFERENCES ${name}(\\.)?`, 's');
 
 /** The parts of what SHOW CREATE TABLE answers, with quoted names. The next number of a table and places on a server's disk are no part of its definition. */
 export function createTableParts(sql: string): CreateTableParts {
@@ -43,7 +43,7 @@ export function createTableParts(sql: string): CreateTableParts {
 }
 
 function foreignKey(text: string): ForeignKey {
-  const [, constraint = '', , table = '', point] = foreignKeyPattern.exec(text) ?? [];
+  const [, constraint = '', , , table = '', point] = foreignKeyPattern.exec(text) ?? [];
   return { name: unquoted(constraint), references: point === undefined ? unquoted(table) : null, text };
 }
 

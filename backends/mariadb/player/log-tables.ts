@@ -6,7 +6,7 @@ import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import { unreadable } from '../../unreadable-value.ts';
 import { MARKER_TABLE, REQUEST_TABLE, STREAM_TABLE, WATERMARK_TABLE } from '../names.ts';
 import { LOG_TABLE } from '../owner/store-sql.ts';
-import { cellReader, type ReadCell } from './binlog/log-cells.ts';
+import { cellReader, isCompressed, type ReadCell } from './binlog/log-cells.ts';
 import type { RowsEvent } from './binlog/log-events.ts';
 import { LogFault, protocolFault } from './binlog/log-fault.ts';
 import type { RowImage } from './binlog/row-images.ts';
@@ -30,6 +30,8 @@ export interface StreamTable {
   readonly keyIndexes: readonly number[];
   /** Null for a column that the store computes: the log may have a value that was never computed. */
   readonly readers: readonly (ReadCell | null)[];
+  /** It has columns whose values take less room in the log than in memory. */
+  readonly isCompressed: boolean;
 }
 
 /** Recognizes the tables of a stream's log. */
@@ -90,7 +92,7 @@ export class LogTables {
       );
     }
     const readers = schema.columns.map((column, i) => (column.generated ? null : cellReader(column, columns[i] as MapColumn, charsets)));
-    return { kind: 'table', columns, table: { schema, keyIndexes: keyIndexes(schema), readers } };
+    return { kind: 'table', columns, table: { schema, keyIndexes: keyIndexes(schema), readers, isCompressed: columns.some(isCompressed) } };
   }
 }
 

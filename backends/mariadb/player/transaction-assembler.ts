@@ -1,5 +1,5 @@
 import { assertNever } from '../../../core/assert-never.ts';
-import type { ChangeEvent, ChangeTransaction } from '../../../core/change.ts';
+import type { ChangedCell, ChangeEvent, ChangeTransaction } from '../../../core/change.ts';
 import { attempt } from '../../../core/ids.ts';
 import { shorten } from '../../../core/shorten.ts';
 import type { StreamSpec } from '../../backend.ts';
@@ -154,6 +154,7 @@ export class TransactionAssembler {
         return this.#finish(timestamp);
       case 'savepoint':
         group.savepoints.set(meaning.name, group.events.length);
+        this.#grow(group, EVENT_BYTES + meaning.name.length);
         break;
       case 'rollbackTo':
         // The server writes it only where something that it could not take back was done meanwhile, in a table without transactions.
@@ -161,6 +162,7 @@ export class TransactionAssembler {
         break;
       case 'truncate':
         group.events.push({ kind: 'truncate', tables: [meaning.table] });
+        this.#grow(group, EVENT_BYTES);
         break;
       case 'definition':
         throw new LogFault('SCHEMA_CHANGED', `table "${meaning.table}" was defined anew during the move: ${shorten(text, 200)}. Undo the change and create the workflow anew`, {
@@ -212,11 +214,19 @@ export class TransactionAssembler {
     while (images.left > 0) {
       const image = readImage(relation.columns, images);
       const after = rows.change === 'update' ? readImage(relation.columns, images) : image;
-      if (relation.kind === 'table') group.events.push(rowChange(relation.table, rows.change, image, after));
+      if (relation.kind === 'table') {
+        const change = rowChange(relation.table, rows.change, image, after);
+        group.events.push(change);
+        if (relation.table.isCompressed && 'row' in change) this.#grow(group, cellBytes(change.row));
+      }
       // Of our own tables only what is written is told, not what is removed.
       else if (rows.change !== 'delete') this.#addOwn(group, relation, rows.change, after);
     }
-    group.bytes += rows.images.length + (group.events.length - before) * EVENT_BYTES;
+    this.#grow(group, rows.images.length + (group.events.length - before) * EVENT_BYTES);
+  }
+
+  #grow(group: OpenGroup, bytes: number): void {
+    group.bytes += bytes;
     if (group.bytes > LARGEST_TRANSACTION_BYTES) {
       throw new LogFault(
         'TRANSACTION_TOO_LARGE',
@@ -257,3 +267,7 @@ export class TransactionAssembler {
     return this.#open;
   }
 }
+
+/** Bytes of the cells that have a length of their own. */
+const cellBytes = (cells: readonly ChangedCell[]): number =>
+  cells.reduce<number>((sum, cell) => sum + (typeof cell === 'string' || cell instanceof Uint8Array ? cell.length : 0), 0);

@@ -2,6 +2,7 @@ import { type Cell, cellsEqual, type ScalarKind } from '../../../core/cell.ts';
 import type { ColumnSchema } from '../../../core/table-schema.ts';
 import { cellFromText, cellToText } from '../../../backends/postgres/cells.ts';
 import { elementsFromText, textFromElements } from '../../../backends/postgres/array-text.ts';
+import { fits } from '../inputs/fitting-cell.ts';
 import { type FuzzTarget, must } from '../target.ts';
 import { outcomeOf } from '../verdict.ts';
 
@@ -53,30 +54,6 @@ function columnOf(byte: number): ColumnSchema {
   const scalar = kinds[byte % kinds.length] ?? 'text';
   const common = { name: 'c', nullable: true, hasDefault: false, generated: false, nativeType: scalar };
   return byte >= 128 ? { ...common, kind: 'array', elementKind: scalar } : { ...common, kind: scalar };
-}
-
-/** Cells that are what their column's kind says, so that nothing further on meets what it cannot know. */
-function fits(kind: ScalarKind, cell: Cell): boolean {
-  switch (kind) {
-    case 'int16':
-    case 'int32':
-      return Number.isInteger(cell);
-    case 'int64':
-    case 'uint64':
-    case 'time':
-    case 'timestamp':
-    case 'timestamptz':
-      return typeof cell === 'bigint';
-    case 'float32':
-    case 'float64':
-      return typeof cell === 'number';
-    case 'bool':
-      return typeof cell === 'boolean';
-    case 'bytes':
-      return cell instanceof Uint8Array;
-    default:
-      return typeof cell === 'string';
-  }
 }
 
 /** Texts of PostgreSQL's values. The first byte chooses the kind, from 128 on of an array's elements. A cell's own text means the same cell. */

@@ -1,4 +1,5 @@
 import { type Position, position } from '../../../../core/ids.ts';
+import { shorten } from '../../../../core/shorten.ts';
 import { LogFault } from './log-fault.ts';
 
 /** Name of one transaction (or statement that commits by itself) of a server's log: "domain-server-sequence". */
@@ -26,7 +27,7 @@ export class GtidPosition {
     const last = new Map<number, Gtid>();
     for (const part of text === '' ? [] : text.split(',')) {
       const [, domain = '', server = '', sequence = ''] = gtidPattern.exec(part.trim()) ?? [];
-      if (domain === '') throw new LogFault('POSITION', `"${text}" is no position in a log of MariaDB`);
+      if (domain === '') throw new LogFault('POSITION', `"${shorten(text)}" is no position in a log of MariaDB`);
       last.set(Number(domain), { domain: Number(domain), server: Number(server), sequence: BigInt(sequence) });
     }
     return new GtidPosition(last);

@@ -92,7 +92,7 @@ export const unreadableCharset = ({ name, nativeType }: ColumnSchema, charset: s
     fix: 'ALTER TABLE … MODIFY … CHARACTER SET utf8mb4',
   });
 
-const isCompressed = ({ type }: MapColumn): boolean => type === wire.compressedBlob || type === wire.compressedVarchar;
+export const isCompressed = ({ type }: MapColumn): boolean => type === wire.compressedBlob || type === wire.compressedVarchar;
 
 const stored =
   (map: MapColumn, decode: DecodeText): DecodeText =>

@@ -1,7 +1,8 @@
-import { crc32, inflateSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { SwitchyardError } from '../../../../core/switchyard-error.ts';
 import { ByteReader } from './byte-reader.ts';
 import type { Gtid } from './gtid-position.ts';
+import { inflated } from './inflated.ts';
 import { LogFault, protocolFault } from './log-fault.ts';
 import { decodeTableMap, type TableMap } from './table-map.ts';
 
@@ -185,7 +186,7 @@ function decodeRows({ change, version, compressed }: RowsForm, body: ByteReader)
     endsStatement: (flags & STATEMENT_END_FLAG) !== 0,
     columns,
     isWhole: before && after,
-    images: compressed && images.length > 0 ? inflated(images) : images,
+    images: compressed && images.length > 0 ? wholeOf(images) : images,
   };
 }
 
@@ -195,13 +196,14 @@ function isFull(bitmap: Buffer, columns: number): boolean {
 }
 
 /** What `log_bin_compress` makes smaller: a byte with the length's length, the length with its high byte first, zlib's own form. */
-function inflated(bytes: Buffer): Buffer {
+function wholeOf(bytes: Buffer): Buffer {
   const reader = new ByteReader(bytes);
   const head = reader.uint8();
   const length = reader.piece(head & 0x07);
   if ((head & 0xf0) !== 0x80 || length.length === 0 || length.length > 4) throw protocolFault('a compressed event of an unknown form');
-  const whole = inflateSync(reader.rest());
-  if (whole.length !== length.readUIntBE(0, length.length)) throw protocolFault('a compressed event has another length than it says');
+  const told = length.readUIntBE(0, length.length);
+  const whole = inflated(reader.rest(), { most: told });
+  if (whole.length !== told) throw protocolFault('a compressed event has another length than it says');
   return whole;
 }
 
@@ -221,7 +223,7 @@ function decodeQuery(body: ByteReader, extra: number, compressed: boolean): Quer
   const text = body.rest();
   return {
     database,
-    text: compressed ? inflated(text) : text,
+    text: compressed ? wholeOf(text) : text,
     collation,
     ansiQuotes: (mode & ANSI_QUOTES) !== 0n,
     noBackslashEscapes: (mode & NO_BACKSLASH_ESCAPES) !== 0n,

@@ -72,11 +72,14 @@ class Statement {
   readonly #isCurrent: boolean;
   readonly #database: string;
   readonly #tables: readonly string[];
+  /** Their names without regard to case. */
+  readonly #folded: ReadonlySet<string>;
 
   constructor(words: readonly SqlWord[], currentDatabase: string, database: string, tables: readonly string[]) {
     this.#words = words;
     this.#database = database;
     this.#tables = tables;
+    this.#folded = new Set(tables.map((table) => table.toLowerCase()));
     this.#isCurrent = same(currentDatabase, database);
   }
 
@@ -128,9 +131,14 @@ class Statement {
     return clauses.includes('RENAME') || clauses.includes('EXCHANGE') ? { kind: 'definition', table: named } : other;
   }
 
-  /** A table of the stream that these words name. */
+  /** The first table of the stream that these words name. */
   #named(words: readonly SqlWord[]): string | null {
-    return this.#tables.find((table) => words.some(({ text }, i) => same(text, table) && words[i + 1]?.text !== '.' && this.#isOurs(words, i))) ?? null;
+    const found = new Set<string>();
+    for (const [i, { text }] of words.entries()) {
+      const name = text.toLowerCase();
+      if (this.#folded.has(name) && words[i + 1]?.text !== '.' && this.#isOurs(words, i)) found.add(name);
+    }
+    return this.#tables.find((table) => found.has(table.toLowerCase())) ?? null;
   }
 
   /** Whether a name of a table is one of the stream's database. */

@@ -56,6 +56,8 @@ export interface TableMap {
   readonly description: Buffer;
 }
 
+/** No table has more columns. */
+const MOST_COLUMNS = 4_096;
 /** Collation of what is no text. */
 export const BINARY_COLLATION = 63;
 
@@ -93,6 +95,8 @@ export function decodeTableMap(body: ByteReader): TableMap {
 export function decodeColumns(description: Buffer): readonly MapColumn[] {
   const body = new ByteReader(description);
   const count = body.length();
+  // Each piece of the metadata is about all columns.
+  if (count > MOST_COLUMNS) throw protocolFault(`the description of a table has ${count} columns`);
   const types = body.piece(count);
   const metadataLength = body.length();
   const end = body.at + metadataLength;

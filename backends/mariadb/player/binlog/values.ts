@@ -1,4 +1,4 @@
-import { inflateRawSync, inflateSync } from 'node:zlib';
+import { inflated } from './inflated.ts';
 import { protocolFault } from './log-fault.ts';
 import { decimalBytes, fractionBytes } from './row-images.ts';
 import type { MapColumn } from './table-map.ts';
@@ -102,5 +102,5 @@ export function uncompressed(bytes: Buffer): Buffer {
   if (method === 0) return bytes.subarray(1);
   if (method !== 8) throw protocolFault(`a value that is compressed in the unknown way ${method}`);
   const packed = bytes.subarray(1 + (head & 0x07));
-  return (head & 0x08) === 0 ? inflateSync(packed) : inflateRawSync(packed);
+  return inflated(packed, { raw: (head & 0x08) !== 0 });
 }
