@@ -140,7 +140,7 @@ export function fenceContract(dialect: MoveDialect, start: () => Promise<StoresS
 
     test('whoever begins to prepare finds the fence of an earlier attempt, or keeps it from being set', async () => {
       await using other = await stores.source.owner.openFence(SOURCE, never());
-      for (let number = 1; number < 60; number += 2) {
+      for (let number = 1; number < 800; number += 2) {
         const fencing = reasonOf(source.fence(attempt(number), 2_000, never()));
         await other.prepare(attempt(number + 1), never());
         const seen = await statesOf(other);

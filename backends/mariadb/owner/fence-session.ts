@@ -18,8 +18,8 @@ import { readSequences } from './sequences.ts';
 import { PREPARATION_TABLE } from './store-sql.ts';
 import { missingTriggers } from './triggers.ts';
 
-/** A deadlock, a lock that was not free within the server's own limit: the statement as a whole has done nothing. */
-const raceNumbers: readonly (number | null)[] = [1205, 1213];
+/** A row that somebody changed since the statement's snapshot, a lock that was not free within the server's own limit, a deadlock: the statement as a whole has done nothing. */
+const raceNumbers: readonly (number | null)[] = [1020, 1205, 1213];
 const RACE_RETRIES = 5;
 /** Whoever was in the fence's way goes first. */
 const RETRY_PAUSE_MS = 1;
