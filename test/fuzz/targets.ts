@@ -1,7 +1,10 @@
 const names = [
   'grpc',
   'http',
+  'rest-service',
+  'peer-answer',
   'documents',
+  'definitions',
   'keyspace',
   'workflow',
   'control',
@@ -9,6 +12,7 @@ const names = [
   'pgoutput',
   'postgres-text',
   'mariadb-log',
+  'mariadb-tables',
   'sqlite-values',
   'sqlite-log',
   'page-token',
