@@ -3,6 +3,7 @@ const names = [
   'http',
   'rest-service',
   'peer-answer',
+  'peer-request',
   'documents',
   'definitions',
   'keyspace',
