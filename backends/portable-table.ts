@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Length } from '../core/column-limits.ts';
 import { hasReason, SwitchyardError } from '../core/switchyard-error.ts';
 import type { ColumnDefault, ForeignKey } from '../core/table-extras.ts';
 import { type ColumnSchema, ownWayText, type TableSchema } from '../core/table-schema.ts';
@@ -30,9 +31,28 @@ export function portableColumns(definition: Described, make: (column: ColumnSche
       more.length > 0
         ? refuse(`has what only its own kind of store can be told: ${more.join('; ')}. Make the table in the target by hand, empty, with what it needs, and try again`)
         : [],
-    ...table.columns.map((column) => () => [make(column)]),
+    ...table.columns.map((column) => () => {
+      requireBounds(table, column);
+      return [make(column)];
+    }),
   ];
   return allOrRefused(steps, (step) => step()).flat();
+}
+
+const numberBound = /^-?\d{1,100}(?:\.\d{1,100})?$/;
+const boundPatterns: Readonly<Partial<Record<ColumnSchema['kind'], RegExp>>> = {
+  date: /^\d{4}-\d\d-\d\d$/,
+  timestamp: /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$/,
+  timestamptz: /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$/,
+};
+
+/** Bounds become part of the statement as they are. They come from another store, or from another Switchyard's. */
+function requireBounds(table: TableSchema, column: ColumnSchema): void {
+  const { least, most, characters, bytes } = column.limits ?? {};
+  const isBound = (text: string | undefined): boolean => text === undefined || (boundPatterns[column.kind] ?? numberBound).test(text);
+  const isLength = (length: Length | undefined): boolean => length === undefined || (Number.isSafeInteger(length.most) && length.most >= 0);
+  if (isBound(least) && isBound(most) && isLength(characters) && isLength(bytes)) return;
+  throw unlike(table, column, 'is described with limits that are none of its kind');
 }
 
 /** Makes something of each, or refuses with everything that is refused of any (PRECHECK_FAILED), a line each. */

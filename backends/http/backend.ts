@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Identity, requirePeerOf, serviceShard } from '../../core/keyspace.ts';
+import { isBearer } from '../../core/peer-call.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { Backend, DataStore, StoreOptions } from '../backend.ts';
 import { ServiceDataStore } from '../service/data-store.ts';
 import { ForeignDataStore } from '../service/foreign-store.ts';
@@ -38,6 +40,8 @@ function passedOn(options: StoreOptions, identity: Identity) {
 
 function foreign({ keyspace, shard, password, poolSize, acquireTimeoutMs, clock }: StoreOptions): DataStore {
   const { gateways: addresses, gateway, mapping, keyspace: remoteKeyspace = null } = serviceShard(shard);
+  if (gateway !== undefined && !isBearer(password))
+    throw new SwitchyardError('KEYSPACE_INVALID', `keyspace "${keyspace}": the gateway's secret is not of visible ASCII characters without spaces, and cannot be sent`);
   const headers = { accept: 'application/json', ...(gateway === undefined ? {} : { authorization: `Bearer ${password}` }) };
   const options = { keyspace, addresses, headers, poolSize, acquireTimeoutMs, clock };
   if (mapping === undefined) return new ForeignDataStore({ keyspace, remoteKeyspace, transport: new RowTransport(options) });

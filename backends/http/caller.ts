@@ -1,7 +1,8 @@
-import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { hasReason, SwitchyardError } from '../../core/switchyard-error.ts';
 import type { PoolStatus } from '../backend.ts';
 import { abortError, type Callee, lost, unknownAfterAbort, unreachable } from '../service/failures.ts';
 import type { CallOptions } from '../service/transport.ts';
+import { textOf } from './body-text.ts';
 import { Endpoints, type EndpointsOptions } from './endpoints.ts';
 import { traceHeaders } from './trace-headers.ts';
 import { isUnsent } from './unsent.ts';
@@ -61,9 +62,10 @@ export class HttpCaller implements AsyncDisposable {
       try {
         const reply = await endpoint.pool.request({ method, path, headers, body, signal: ending });
         this.#endpoints.served(endpoint);
-        return { status: reply.statusCode, text: await reply.body.text(), callee };
+        return { status: reply.statusCode, text: await textOf(reply.body), callee };
       } catch (error) {
         if (signal.aborted) throw effect === 'write' ? unknownAfterAbort(signal) : abortError(signal);
+        if (effect === 'read' && hasReason(error, 'RESULT_TOO_LARGE')) throw error;
         if (!isUnsent(error)) throw lost(callee, effect, error);
         this.#endpoints.unreachable(endpoint);
         refused = unreachable(callee, error);

@@ -24,7 +24,11 @@ const kinds = [
   'enum',
 ] as const satisfies readonly ScalarKind[];
 const reasons = Object.keys(errorCatalogue) as [ErrorReason, ...ErrorReason[]];
-const path = z.string().regex(/^\/[^\s?#]*$/, 'must be a path that begins with "/", without a query');
+/** As it is sent, but for columns in braces, whose values are encoded. */
+const path = z.string().regex(/^\/(?:[!"$->@-z|~]|\{[^{}?#\s]*\})*$/, 'must be a path that begins with "/", of visible ASCII characters and without a query');
+/** A call with other headers could not be sent. */
+const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$/, 'must be the name of a header');
+const headerValue = z.string().regex(/^[ -~]*$/, 'must be of visible ASCII characters and blanks');
 const name = z.string().min(1).max(128);
 
 /** One call of a table: where a path has `{column}`, the value of that column of the key stands, percent-encoded. */
@@ -92,7 +96,7 @@ export const mappingSchema = z.strictObject({
   /** Stands before every path. */
   base: path.optional(),
   /** Sent with every call. No secrets: those are the gateway's credential. */
-  headers: z.record(name, z.string()).default({}),
+  headers: z.record(headerName, headerValue).default({}),
   /** What the service's own statuses mean, as a reason of the catalogue. */
   errors: z.record(z.string().regex(/^[45]\d\d$/, 'must be a status such as "409"'), z.enum(reasons)).default({}),
   tables: z.record(name, tableSchema),

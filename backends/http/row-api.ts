@@ -3,7 +3,14 @@ import { aggregateColumn } from '../../core/aggregate-column.ts';
 import { assertNever } from '../../core/assert-never.ts';
 import type { Aggregation } from '../../core/operation.ts';
 import { columnNamed, type ColumnSchema, type TableSchema } from '../../core/table-schema.ts';
-import { type Comparison_Operator, Comparison_OperatorSchema, DataService, type Filter, type Mutation } from '../../gen/switchyard/data/v1/data_service_pb.ts';
+import {
+  type Comparison_Operator,
+  Comparison_OperatorSchema,
+  DataService,
+  type Filter,
+  ListTablesResponseSchema,
+  type Mutation,
+} from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import { type Row, TableSchemaSchema, type Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { jsonFromValue, valueFromJson } from '../../runtime/json/cell-json.ts';
 import type { JsonNode } from '../../runtime/json/json-node.ts';
@@ -77,7 +84,7 @@ export function httpCallOf<I extends DescMessage>(method: DescMethodUnary<I, Des
 /** What an answer's JSON says, as the method's message. ARGUMENT_INVALID, VALUE_INVALID: it is not what the API says. */
 export function answerOf<O extends DescMessage>(method: DescMethodUnary<DescMessage, O>, request: object, shapes: Shapes, json: string): MessageInitShape<O> {
   const is = (other: unknown): boolean => (method as unknown) === other;
-  if (is(data.listTables)) return JSON.parse(json) as MessageInitShape<O>;
+  if (is(data.listTables)) return fromJson(ListTablesResponseSchema, JSON.parse(json) as JsonValue, { ignoreUnknownFields: true }) as unknown as MessageInitShape<O>;
   if (is(data.describeTable)) return { schema: fromJson(TableSchemaSchema, JSON.parse(json) as JsonValue, { ignoreUnknownFields: true }) } as unknown as MessageInitShape<O>;
   const node = parseJson(json, 'the answer', deepest, Number.POSITIVE_INFINITY);
   if (is(data.mutate)) {

@@ -7,6 +7,7 @@ import { messageFromJson, messageFromText, messageToText } from '../../runtime/w
 import type { PoolStatus } from '../backend.ts';
 import { abortError, lost, notServed, told, unknownAfterAbort, unreachable } from '../service/failures.ts';
 import type { CallOptions, Conversation, Effect, Transport } from '../service/transport.ts';
+import { textOf } from './body-text.ts';
 import { type Endpoint, Endpoints, type EndpointsOptions } from './endpoints.ts';
 import { linesOf } from './lines.ts';
 import { fromProblem } from './problem.ts';
@@ -27,7 +28,7 @@ const answerAfterAbortMs = 1_000;
 interface Sent {
   readonly endpoint: Endpoint;
   readonly status: number;
-  readonly body: AsyncIterable<Uint8Array> & { text(): Promise<string> };
+  readonly body: AsyncIterable<Uint8Array>;
 }
 
 /** Calls of a service of Switchyard as JSON over HTTP, by the google.api.http rules of its methods. */
@@ -62,7 +63,7 @@ export class HttpTransport implements Transport {
     const ending = AbortSignal.any([signal, this.#closing.signal, left.signal]);
     try {
       const sent = await this.#send(method, request, {}, ending, 'read');
-      if (sent.status !== 200) throw this.#failure(sent.status, await sent.body.text(), sent.endpoint, 'read');
+      if (sent.status !== 200) throw this.#failure(sent.status, await textOf(sent.body), sent.endpoint, 'read');
       for await (const line of linesOf(sent.body)) {
         const { message, error, end } = JSON.parse(line) as { readonly message?: JsonValue; readonly error?: unknown; readonly end?: unknown };
         if (error !== undefined) throw told(fromProblem(JSON.stringify(error)) ?? lost(this.#callee(sent.endpoint), 'read', line), this.#callee(sent.endpoint), 'read');
@@ -187,8 +188,9 @@ export class HttpTransport implements Transport {
   async #answer<O extends DescMessage>({ output }: { readonly output: O }, { endpoint, status, body }: Sent, effect: Effect): Promise<MessageShape<O>> {
     let text: string;
     try {
-      text = await body.text();
+      text = await textOf(body);
     } catch (error) {
+      if (effect === 'read' && hasReason(error, 'RESULT_TOO_LARGE')) throw error;
       throw lost(this.#callee(endpoint), effect, error);
     }
     if (status !== 200) throw this.#failure(status, text, endpoint, effect);

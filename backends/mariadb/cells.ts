@@ -8,7 +8,7 @@ import { labelsOf } from './column-fit.ts';
 import type { Parameter, Value } from './session.ts';
 
 const integerPattern = /^-?\d+$/;
-const decimalPattern = /^(-?)0*(\d+(?:\.\d+)?)$/;
+const decimalPattern = /^(-?)(\d+(?:\.\d+)?)$/;
 const decimalCellPattern = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?$/;
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const datePattern = /^(\d{4})-(\d\d)-(\d\d)$/;
@@ -57,7 +57,7 @@ function read(column: ColumnSchema, kind: ScalarKind, value: Exclude<Value, null
     case 'decimal': {
       // ZEROFILL, and nothing else, writes zeros in front.
       const [, sign = '', digits] = decimalPattern.exec(textOf(column, value)) ?? [];
-      return digits === undefined ? fail(notUnderstood(column, value)) : `${sign}${digits}`;
+      return digits === undefined ? fail(notUnderstood(column, value)) : `${sign}${digits.replace(/^0+(?=\d)/, '')}`;
     }
     case 'text':
     case 'json': {

@@ -45,7 +45,9 @@ function fitsOf({ kind, nativeType }: ColumnSchema): Fits {
     case 'time':
     case 'timestamp':
     case 'timestamptz': {
-      const unit = 10n ** BigInt(MICROS_DIGITS - (first ?? 0));
+      // A number of digits that no type has is none.
+      const digits = Number.isInteger(first) ? Math.min(first ?? 0, MICROS_DIGITS) : 0;
+      const unit = 10n ** BigInt(MICROS_DIGITS - digits);
       return (cell) => typeof cell !== 'bigint' || cell % unit === 0n;
     }
     case 'enum': {

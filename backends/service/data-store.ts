@@ -26,8 +26,10 @@ import {
   writesMessage,
   writtenFromMessage,
 } from './requests.ts';
+import { soundSchema } from './sound-schema.ts';
 import { beginTransaction } from './transaction.ts';
 import type { Effect, Transport } from './transport.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export interface ServiceStoreOptions {
   /** The keyspace here, for messages. */
@@ -61,7 +63,7 @@ export class ServiceDataStore implements DataStore {
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
     const { schema } = await this.#ask(store.describeTable, { ...this.#remote, table }, signal);
-    return schema === undefined ? null : schemaFromMessage(schema);
+    return schema === undefined ? null : soundSchema(schemaFromMessage(schema));
   }
 
   async get(table: TableSchema, operation: GetOperation, signal: AbortSignal): Promise<Row | null> {
@@ -182,11 +184,11 @@ function eventFromMessage(table: TableSchema, event: WireEvent): TableEvent {
   const kind = eventKinds.get(event.kind);
   if (kind === undefined) throw new Error(`a change of kind ${event.kind}`);
   const row = (message: WireEvent['before']): Row | null => (message === undefined ? null : namedFromMessage(table, message, table.name));
-  return { attempt: attempt(Number(event.attempt)), number: event.number, kind, before: row(event.before), after: row(event.after), changedAtMicros: event.changedAtMicros };
+  return { attempt: attempt(wholeNumber(event.attempt)), number: event.number, kind, before: row(event.before), after: row(event.after), changedAtMicros: event.changedAtMicros };
 }
 
 const unreadableFromMessage = ({ attempt: made, number, message, metadata }: UnreadableEvent): NonNullable<TableEvents['unreadable']> => ({
-  attempt: attempt(Number(made)),
+  attempt: attempt(wholeNumber(made)),
   number,
   error: new SwitchyardError('VALUE_UNSUPPORTED', message, { metadata }),
 });

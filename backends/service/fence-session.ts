@@ -8,7 +8,9 @@ import {
 } from '../../gen/switchyard/store/v1/owner_store_pb.ts';
 import { fenceRowFromMessage } from '../../runtime/wire/fence-message.ts';
 import type { CatchUpState, FenceSession, SequenceState, StreamSpec } from '../backend.ts';
+import { read } from './failures.ts';
 import type { Transport } from './transport.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export interface ServiceFenceOptions {
   readonly transport: Transport;
@@ -28,7 +30,8 @@ export class ServiceFenceSession implements FenceSession {
 
   async highestAttempt(signal: AbortSignal): Promise<Attempt> {
     const { transport, scoped } = this.#options;
-    return attempt(Number((await transport.unary(owner.highestAttempt, scoped, { signal, effect: 'read' })).attempt));
+    const { attempt: highest } = await transport.unary(owner.highestAttempt, scoped, { signal, effect: 'read' });
+    return read(scoped.keyspace, false, () => attempt(wholeNumber(highest)));
   }
 
   prepare(of: Attempt, signal: AbortSignal): Promise<void> {
@@ -62,7 +65,7 @@ export class ServiceFenceSession implements FenceSession {
   async catchUp({ id, workflow, tables }: StreamSpec, signal: AbortSignal): Promise<CatchUpState> {
     const { transport, scoped } = this.#options;
     const { marker, fences } = await transport.unary(owner.catchUp, { ...scoped, stream: { id, workflow, tables: [...tables] } }, { signal, effect: 'read' });
-    return { marker: attempt(Number(marker)), fences: fences.map(fenceRowFromMessage) };
+    return read(scoped.keyspace, false, () => ({ marker: attempt(wholeNumber(marker)), fences: fences.map(fenceRowFromMessage) }));
   }
 
   async sequences(signal: AbortSignal): Promise<readonly SequenceState[]> {

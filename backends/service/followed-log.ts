@@ -21,6 +21,14 @@ export interface FollowedLogOptions {
   readonly onBackgroundError: (error: Error) => void;
 }
 
+/** Throws where a number of it is none that could have been counted up to. */
+function counted(transaction: ChangeTransaction): ChangeTransaction {
+  const numbers = transaction.events.flatMap((event) => (event.kind === 'marker' ? [event.attempt] : event.kind === 'watermark' ? [event.id] : []));
+  const bad = numbers.find((number) => !Number.isSafeInteger(number) || number < 0);
+  if (bad !== undefined || !Number.isFinite(transaction.ageMs)) throw new Error(`a transaction of the number ${bad ?? transaction.ageMs}`);
+  return transaction;
+}
+
 const { follow, confirm } = ReplicationStoreService.method;
 
 /** A log that another Switchyard reads for us. What is confirmed goes in calls of their own, one at a time, the newest position each time. */
@@ -49,7 +57,7 @@ export class FollowedLog implements ChangeFeed {
     try {
       // Where it is let go, or its caller aborts, this rejects.
       for await (const { transactions, goesOn } of transport.stream(follow, request, this.#signal)) {
-        const received = read(keyspace, false, () => transactions.map((transaction) => transactionFromMessage(schemas, transaction)));
+        const received = read(keyspace, false, () => transactions.map((transaction) => counted(transactionFromMessage(schemas, transaction))));
         const whole = [...received];
         const [first] = whole;
         if (begun !== null && first !== undefined) whole[0] = { ...first, events: [...begun.events, ...first.events] };

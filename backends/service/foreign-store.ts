@@ -14,6 +14,7 @@ import { behindFilter } from './behind-filter.ts';
 import { read } from './failures.ts';
 import { mutationOf, resultOf } from './foreign-writes.ts';
 import { groupsFromMessage } from './requests.ts';
+import { soundSchema } from './sound-schema.ts';
 import type { Effect, Transport } from './transport.ts';
 import { rowMessage, rowOf } from './wire-rows.ts';
 
@@ -28,6 +29,8 @@ export interface ForeignStoreOptions {
 const data = DataService.method;
 /** Of a page, and of the keys of a BatchGet: what the API allows. */
 const mostRows = 1_000;
+/** No service has more tables. */
+const mostTables = 100_000;
 
 /**
  * The gateway's store where a foreign service implements the data API. It reads and writes, and that is all: nothing is known of a fence, of records of requests, of events; so no table moves out of it or into it, and no write is promised to be
@@ -45,13 +48,17 @@ export class ForeignDataStore implements DataStore {
   }
 
   async listTables(signal: AbortSignal): Promise<readonly string[]> {
-    const names: string[] = [];
-    for (let pageToken = ''; ; ) {
+    const names = new Set<string>();
+    for (let pageToken = ''; names.size <= mostTables; ) {
       const page = await this.#ask(data.listTables, { pageSize: mostRows, pageToken }, signal);
-      names.push(...page.tables);
+      const before = names.size;
+      for (const name of page.tables) names.add(name);
       pageToken = page.nextPageToken;
-      if (pageToken === '') return this.#bareNames(names);
+      if (pageToken === '') return this.#bareNames([...names]);
+      // It would go on for ever.
+      if (names.size === before) throw this.#faulty('lists tables in pages that bring none');
     }
+    throw this.#faulty(`lists more than ${mostTables} tables`);
   }
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
@@ -64,14 +71,13 @@ export class ForeignDataStore implements DataStore {
     }
     const { schema } = answer;
     if (schema === undefined) return null;
-    if (schema.primaryKey.length === 0) throw new SwitchyardError('TABLE_UNSUPPORTED', `table "${table}": the service names no primary key`, { metadata: { table } });
-    return {
+    return soundSchema({
       name: table,
       columns: schema.columns.map((column) => columnFromMessage(table, column, { storedType: '', ownWay: '', numbered: false })),
       primaryKey: schema.primaryKey,
       uniqueKeys: schema.uniqueKeys.map(({ name, columns }) => ({ name, columns })),
       fingerprint: schema.fingerprint,
-    };
+    });
   }
 
   async get(table: TableSchema, { key, columns }: GetOperation, signal: AbortSignal): Promise<Row | null> {
@@ -194,6 +200,10 @@ export class ForeignDataStore implements DataStore {
       return name.slice(0, dot) === remoteKeyspace ? [name.slice(dot + 1)] : [];
     });
     return [...new Set(bare)].sort();
+  }
+
+  #faulty(what: string): SwitchyardError {
+    return new SwitchyardError('STORE_FAILED', `the service of keyspace "${this.#options.keyspace}" ${what}`);
   }
 
   #hasNo(what: string): SwitchyardError {

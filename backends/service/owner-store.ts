@@ -15,7 +15,9 @@ import type { ServiceStoreOptions } from './data-store.ts';
 import { read } from './failures.ts';
 import { ServiceFenceSession } from './fence-session.ts';
 import { streamMessage } from './replication-store.ts';
+import { soundSchema } from './sound-schema.ts';
 import type { Effect } from './transport.ts';
+import { wholeNumber } from './whole-number.ts';
 
 const owner = OwnerStoreService.method;
 const sides = { source: Side.SOURCE, target: Side.TARGET } as const;
@@ -64,7 +66,8 @@ export class ServiceOwnerStore implements OwnerStore {
 
   async define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]> {
     const { definitions } = await this.#ask(owner.define, { ...this.#remote, tables: [...tables] }, signal);
-    return read(this.#options.keyspace, false, () => definitions.map(definitionFromMessage));
+    const told = read(this.#options.keyspace, false, () => definitions.map(definitionFromMessage));
+    return told.map((definition) => ({ ...definition, schema: soundSchema(definition.schema) }));
   }
 
   async planTables(definitions: readonly TableDefinition[], signal: AbortSignal): Promise<readonly string[]> {
@@ -107,7 +110,7 @@ export class ServiceOwnerStore implements OwnerStore {
 
   async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {
     const { token } = await this.#ask(owner.streamToken, this.#in(stream), signal);
-    return token === undefined ? null : streamToken(Number(token));
+    return token === undefined ? null : read(this.#options.keyspace, false, () => streamToken(wholeNumber(token)));
   }
 
   async beginStream(stream: StreamSpec, from: Position, { token, scope, state }: StreamSeen, signal: AbortSignal): Promise<void> {

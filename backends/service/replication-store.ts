@@ -13,7 +13,9 @@ import { type ApplyBatch, type ChangeFeed, type CopyProgress, type ReplicationSt
 import type { ServiceStoreOptions } from './data-store.ts';
 import { read } from './failures.ts';
 import { FollowedLog } from './followed-log.ts';
+import { soundSchema } from './sound-schema.ts';
 import type { Effect } from './transport.ts';
+import { wholeNumber } from './whole-number.ts';
 
 export interface ServicePlayerOptions extends ServiceStoreOptions {
   /** Random text that names one reading of a log. */
@@ -41,7 +43,7 @@ export class ServiceReplicationStore implements ReplicationStore {
 
   async describe(table: string, signal: AbortSignal): Promise<TableSchema | null> {
     const { schema } = await this.#ask(player.describeTable, { ...this.#remote, table }, signal);
-    return schema === undefined ? null : schemaFromMessage(schema);
+    return schema === undefined ? null : soundSchema(schemaFromMessage(schema));
   }
 
   follow(stream: StreamSpec, schemas: Schemas, from: Position, signal: AbortSignal): ChangeFeed {
@@ -51,7 +53,7 @@ export class ServiceReplicationStore implements ReplicationStore {
 
   async visibility(signal: AbortSignal): Promise<Visibility> {
     const { next, running } = await this.#ask(player.getVisibility, this.#remote, signal);
-    return visibilityOf(next === undefined ? null : Number(next), running.map(Number));
+    return this.#read(() => visibilityOf(next === undefined ? null : wholeNumber(next), running.map(wholeNumber)));
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
@@ -82,12 +84,12 @@ export class ServiceReplicationStore implements ReplicationStore {
 
   async takeStream(stream: StreamSpec, signal: AbortSignal): Promise<StreamState> {
     const state = await this.#ask(player.takeStream, { ...this.#remote, stream: streamMessage(stream) }, signal, 'write');
-    return {
-      token: streamToken(Number(state.token)),
+    return this.#read(() => ({
+      token: streamToken(wholeNumber(state.token)),
       position: position(state.position),
-      marker: attempt(Number(state.marker)),
+      marker: attempt(wholeNumber(state.marker)),
       copied: new Map(Object.entries(state.copied).map(([table, progress]) => [table, progressFromMessage(progress)])),
-    };
+    }));
   }
 
   async apply(stream: StreamSpec, schemas: Schemas, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
@@ -136,5 +138,5 @@ const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigI
 
 /** A copy's progress as a message tells it. */
 export function progressFromMessage({ lastKey, rows, done }: WireProgress): CopyProgress {
-  return { lastKey: lastKey === undefined ? null : keyFromJson(lastKey), rows: Number(rows), done };
+  return { lastKey: lastKey === undefined ? null : keyFromJson(lastKey), rows: wholeNumber(rows), done };
 }

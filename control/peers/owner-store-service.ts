@@ -11,8 +11,8 @@ import {
 } from '../../gen/switchyard/store/v1/owner_store_pb.ts';
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { definitionFromMessage, definitionMessage } from '../../runtime/wire/definition-message.ts';
-import { fenceRowMessage, stateFromMessage } from '../../runtime/wire/fence-message.ts';
-import type { FenceState as WireState } from '../../gen/switchyard/store/v1/common_pb.ts';
+import { fenceRowMessage } from '../../runtime/wire/fence-message.ts';
+import { FenceState as WireState } from '../../gen/switchyard/store/v1/common_pb.ts';
 import type { PeerStores } from './peer-stores.ts';
 import type { WarmFences } from './warm-fences.ts';
 
@@ -140,9 +140,9 @@ function sideOf(side: Side): 'source' | 'target' {
 
 /** The two states in which nothing is under way. */
 function restState(state: WireState): 'OPEN' | 'CLOSED' {
-  const known = stateFromMessage(state);
-  if (known === 'OPEN' || known === 'CLOSED') return known;
-  throw argument(`state: got ${known}; must be OPEN or CLOSED`);
+  if (state === WireState.OPEN) return 'OPEN';
+  if (state === WireState.CLOSED) return 'CLOSED';
+  throw argument(`state: got ${String(state)}; must be OPEN or CLOSED`);
 }
 
 const problems = (found: readonly Problem[]) => ({ problems: found.map(({ table, message, fix }) => ({ message, fix, ...(table === null ? {} : { table }) })) });

@@ -108,7 +108,15 @@ const readerKey = (metadata: RpcContext['metadata'], reader: string): string => 
 
 const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });
 
-const progressOf = ({ lastKey, rows, done }: WireProgress): CopyProgress => ({ lastKey: lastKey === undefined ? null : keyFromJson(lastKey), rows: Number(rows), done });
+const progressOf = ({ lastKey, rows, done }: WireProgress): CopyProgress => ({ lastKey: lastKey === undefined ? null : keyOf(lastKey), rows: Number(rows), done });
+
+function keyOf(text: string): CopyProgress['lastKey'] {
+  try {
+    return keyFromJson(text);
+  } catch (cause) {
+    throw new SwitchyardError('ARGUMENT_INVALID', 'last_key: is no saved key', { cause });
+  }
+}
 
 function batchOf(schemas: Schemas, { changes, copied, requests, requestsProgress, position: at, marker }: ApplyRequest): ApplyBatch {
   return {

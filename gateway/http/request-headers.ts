@@ -5,6 +5,8 @@ import { HttpError } from '../../runtime/http/http-error.ts';
 import { httpLimits } from './limits.ts';
 
 const timeoutHeader = 'x-request-timeout';
+/** No two rows of blanks stand side by side in it: a header full of them would be cut at every place. */
+const contentTypePattern = /^\s*([^\s;]+)\s*(?:;\s*charset="?([^\s;"]+)"?\s*)?(?:;\s*)?$/i;
 const timeoutPattern = /^\s*(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s)\s*$/;
 
 /** Deadline that the caller asks for, in ms from now: `X-Request-Timeout: 1.5s` or `250ms`. Null: none. */
@@ -44,7 +46,7 @@ export function checkBodyHeaders(headers: IncomingHttpHeaders, { binding }: Boun
     return;
   }
   if (!hasBody) throw new HttpError(400, `the body: missing; give ${binding.body === '*' ? 'a JSON object' : 'the row as a JSON object of its columns'}`);
-  const [, type = '', charset = 'utf-8'] = /^\s*([^\s;]+)\s*(?:;\s*charset="?([^\s;"]+)"?)?\s*;?\s*$/i.exec(headers['content-type'] ?? '') ?? [];
+  const [, type = '', charset = 'utf-8'] = contentTypePattern.exec(headers['content-type'] ?? '') ?? [];
   if (type.toLowerCase() !== 'application/json' || charset.toLowerCase() !== 'utf-8')
     throw new HttpError(415, `Content-Type: got "${(headers['content-type'] ?? '').slice(0, 64)}"; must be application/json (in UTF-8)`, 'HTTP_REQUEST_INVALID', {
       accept: 'application/json',

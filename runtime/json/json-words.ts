@@ -12,6 +12,8 @@ const holders = /^(?:row|rows\[\d+\]|key|keys\[\d+\]|add|value|values\[\d+\])$/;
 const pathPattern = /^[\w.[\]]+(?=: )/;
 const givenPattern = /^: got (?:(array|bytes)_value of|(?!null_)[a-z0-9]+_(?:value|micros)) /;
 const wantedPattern = / as [a-z0-9]+_(?:value|micros)(?: of [a-z0-9]+_(?:value|micros))?$/;
+/** A quotation without an end goes to the message's: looked for behind every quote again, it would cost the square of a name's length. */
+const quotedPattern = /("(?:[^"\\]|\\[\s\S])*(?:"|\\?$))/;
 /** What else messages say in the proto's words. */
 const words: readonly (readonly [RegExp, string])[] = [
   [/\bis_null\b/g, 'isNull'],
@@ -25,7 +27,7 @@ const words: readonly (readonly [RegExp, string])[] = [
 export function inJsonWords(message: string): string {
   const path = pathPattern.exec(message)?.[0] ?? '';
   const rest = message.slice(path.length).replace(givenPattern, (_, sized?: string) => (sized === undefined ? ': got ' : `: got ${sized} of `));
-  const parts = rest.replace(wantedPattern, '').split(/("(?:[^"\\]|\\.)*")/);
+  const parts = rest.replace(wantedPattern, '').split(quotedPattern);
   return pathInJson(path) + parts.map((part, index) => (index % 2 === 1 ? part : words.reduce((text, [pattern, word]) => text.replace(pattern, word), part))).join('');
 }
 

@@ -1,22 +1,24 @@
+import { z } from 'zod';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableDefinition } from '../../backend.ts';
+import { nativeDetail } from '../../native-detail.ts';
 import { leftOutLines } from '../../portable-table.ts';
 import { quoteIdentifier } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { beyondSchema } from './beyond-schema.ts';
-import { createTableParts, type ForeignKey } from './create-table.ts';
+import { createTableParts } from './create-table.ts';
 import { tableExtras } from './extras.ts';
 import { portableTable } from './portable.ts';
 
 /** What the server's own words say about a table. */
-interface NativeTable {
+const nativeSchema = z.object({
   /** Columns, keys and checks, as CREATE TABLE takes them, in order. */
-  readonly elements: readonly string[];
-  readonly foreignKeys: readonly ForeignKey[];
+  elements: z.array(z.string()).readonly(),
+  foreignKeys: z.array(z.object({ name: z.string(), references: z.string().nullable(), text: z.string() })).readonly(),
   /** What stands behind them: engine, charset, format. */
-  readonly options: string;
-}
+  options: z.string(),
+});
 
 const KIND = 'mariadb';
 
@@ -27,7 +29,7 @@ export async function defineTables(statements: Statements, tables: readonly stri
     const schema = await describe(statements, table, signal);
     if (schema === null) throw new SwitchyardError('TABLE_UNKNOWN', `the store has no table "${table}"`, { metadata: { table } });
     const [row] = (await statements.command(`SET STATEMENT sql_quote_show_create = 1 FOR SHOW CREATE TABLE ${quoteIdentifier(table)}`, signal)).rows;
-    const detail: NativeTable = createTableParts(String(row?.[1]));
+    const detail: z.output<typeof nativeSchema> = createTableParts(String(row?.[1]));
     const extras = await tableExtras(statements, schema, signal);
     definitions.push({ schema, extras, more: await beyondSchema(statements, table, detail.foreignKeys, extras, signal), native: { kind: KIND, detail } });
   }
@@ -40,7 +42,7 @@ export async function defineTables(statements: Statements, tables: readonly stri
 export function tableStatements(definition: TableDefinition, within: readonly TableSchema[]): readonly string[] {
   const { schema, native } = definition;
   if (native.kind !== KIND) return portableTable(definition, within).statements;
-  const { elements, foreignKeys, options } = native.detail as NativeTable;
+  const { elements, foreignKeys, options } = nativeDetail(nativeSchema, definition);
   const inner = [...elements, ...foreignKeys.filter(({ references }) => within.some(({ name }) => name === references)).map(({ text }) => text)];
   return [`CREATE TABLE ${quoteIdentifier(schema.name)} (\n  ${inner.join(',\n  ')}\n)${options === '' ? '' : ` ${options}`}`];
 }

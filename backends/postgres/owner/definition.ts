@@ -1,8 +1,10 @@
 import pg from 'pg';
+import { z } from 'zod';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { TableExtras } from '../../../core/table-extras.ts';
 import type { TableDefinition } from '../../backend.ts';
+import { nativeDetail } from '../../native-detail.ts';
 import { exactChecksLine, leftOutLines } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
@@ -10,39 +12,45 @@ import { tableExtras } from './extras.ts';
 import { CHECK_PREFIX, portableForeignKeys, portableTable } from './portable.ts';
 import { filledColumns } from './sequences.ts';
 
-/** What PostgreSQL's own catalogue says about a table, in its own SQL. */
-interface NativeTable {
-  /** Enum types of the columns. */
-  readonly enums: readonly { readonly name: string; readonly labels: readonly string[] }[];
-  /** Sequences behind defaults; those of identity columns come with the column. */
-  readonly sequences: readonly { readonly name: string; readonly column: string; readonly options: string }[];
-  /** In order, as CREATE TABLE takes them. */
-  readonly columns: readonly string[];
-  readonly constraints: readonly { readonly name: string; readonly definition: string /** Table that a foreign key leads to. */; readonly references: string | null }[];
-  /** CREATE INDEX statements of indexes that no constraint makes; `special`: unique, on a part of the rows or on expressions. */
-  readonly indexes: readonly { readonly name: string; readonly definition: string; readonly special: boolean }[];
-  /** Storage parameters such as `fillfactor='90'`. */
-  readonly options: readonly string[];
-  /** As PARTITION BY takes it; null: not partitioned. */
-  readonly partitionBy: string | null;
-  /** At any depth, each behind the one that it is a part of. */
-  readonly partitions: readonly NativePartition[];
-}
+const texts = z.array(z.string()).readonly();
+const constraintsSchema = z.array(z.object({ name: z.string(), definition: z.string(), /** Table that a foreign key leads to. */ references: z.string().nullable() })).readonly();
+/** CREATE INDEX statements of indexes that no constraint makes; `special`: unique, on a part of the rows or on expressions. */
+const indexesSchema = z.array(z.object({ name: z.string(), definition: z.string(), special: z.boolean() })).readonly();
 
 /** What a partition has beside what it gets from its table. */
-interface NativePartition {
-  readonly name: string;
+const partitionSchema = z.object({
+  name: z.string(),
   /** Table or partition that it is a part of. */
-  readonly of: string;
+  of: z.string(),
   /** FOR VALUES …, or DEFAULT. */
-  readonly bound: string;
-  readonly partitionBy: string | null;
+  bound: z.string(),
+  partitionBy: z.string().nullable(),
   /** What ALTER TABLE does for columns whose default or NOT NULL differs from the table's. */
-  readonly columns: readonly string[];
-  readonly constraints: NativeTable['constraints'];
-  readonly indexes: NativeTable['indexes'];
-  readonly options: readonly string[];
-}
+  columns: texts,
+  constraints: constraintsSchema,
+  indexes: indexesSchema,
+  options: texts,
+});
+
+/** What PostgreSQL's own catalogue says about a table, in its own SQL. */
+const nativeSchema = z.object({
+  /** Enum types of the columns. */
+  enums: z.array(z.object({ name: z.string(), labels: texts })).readonly(),
+  /** Sequences behind defaults; those of identity columns come with the column. */
+  sequences: z.array(z.object({ name: z.string(), column: z.string(), options: z.string() })).readonly(),
+  /** In order, as CREATE TABLE takes them. */
+  columns: texts,
+  constraints: constraintsSchema,
+  indexes: indexesSchema,
+  /** Storage parameters such as `fillfactor='90'`. */
+  options: texts,
+  /** As PARTITION BY takes it; null: not partitioned. */
+  partitionBy: z.string().nullable(),
+  /** At any depth, each behind the one that it is a part of. */
+  partitions: z.array(partitionSchema).readonly(),
+});
+type NativeTable = z.output<typeof nativeSchema>;
+type NativePartition = z.output<typeof partitionSchema>;
 
 const KIND = 'postgres';
 
@@ -184,7 +192,7 @@ function beyondSchema({ constraints, indexes, partitions }: NativeTable, { forei
 const isForeignKey = (constraint: NativeTable['constraints'][number]): boolean => constraint.references !== null || constraint.definition.startsWith('FOREIGN KEY');
 
 const isNative = (definition: TableDefinition): boolean => definition.native.kind === KIND;
-const nativeOf = (definition: TableDefinition): NativeTable => definition.native.detail as NativeTable;
+const nativeOf = (definition: TableDefinition): NativeTable => nativeDetail(nativeSchema, definition);
 
 /** Null: rows of the defined table are rows of this one. Between kinds only what rows are made of can be compared. */
 export function unlikeness(definition: TableDefinition, present: TableSchema): string | null {
@@ -195,5 +203,6 @@ export function unlikeness(definition: TableDefinition, present: TableSchema): s
 
 function enumStatement({ name, labels }: NativeTable['enums'][number]): string {
   const create = `CREATE TYPE ${quoteTable(name)} AS ENUM (${labels.map((label) => pg.escapeLiteral(label)).join(', ')})`;
-  return `DO $enum$ BEGIN IF to_regtype(${pg.escapeLiteral(quoteTable(name))}) IS NULL THEN ${create}; END IF; END $enum$;`;
+  // No quotes of dollars: a name or a label may hold any of them.
+  return `DO ${pg.escapeLiteral(`BEGIN IF to_regtype(${pg.escapeLiteral(quoteTable(name))}) IS NULL THEN ${create}; END IF; END`)};`;
 }

@@ -1,7 +1,9 @@
+import { z } from 'zod';
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { nativeDetail } from '../../native-detail.ts';
 import { allOrRefused, leftOutLines } from '../../portable-table.ts';
 import { type Connection, quoteTable } from '../connection.ts';
 import { storeError } from '../errors.ts';
@@ -15,9 +17,7 @@ import { portableTable } from './portable.ts';
 import { missingTriggers, putFenceTriggers } from './triggers.ts';
 
 /** What the file itself says about a table: its CREATE TABLE and its CREATE INDEX statements, in its own words. */
-interface NativeTable {
-  readonly statements: readonly string[];
-}
+const nativeSchema = z.object({ statements: z.array(z.string()).readonly() });
 
 const KIND = 'sqlite';
 
@@ -36,7 +36,7 @@ export function defineTables({ connection }: Transaction, tables: readonly strin
       schema,
       extras,
       more: beyondSchema(connection, schema, extras),
-      native: { kind: KIND, detail: { statements: rows.map(([sql]) => String(sql)) } satisfies NativeTable },
+      native: { kind: KIND, detail: { statements: rows.map(([sql]) => String(sql)) } satisfies z.output<typeof nativeSchema> },
     };
   });
 }
@@ -76,7 +76,7 @@ export function dropTables(transaction: Transaction, scope: FenceScope): void {
 }
 
 function statementsOf(definition: TableDefinition, within: readonly string[]): readonly string[] {
-  return definition.native.kind === KIND ? (definition.native.detail as NativeTable).statements : portableTable(definition, within).statements;
+  return definition.native.kind === KIND ? nativeDetail(nativeSchema, definition).statements : portableTable(definition, within).statements;
 }
 
 /** What of the table these statements do not make, as comments. */

@@ -13,7 +13,22 @@ import { type FuzzTarget, must } from '../target.ts';
 import { outcomeOf } from '../verdict.ts';
 
 const keyspaces: ReadonlySet<string> = new Set(['old', 'new', 'other']);
-const names = ['orders', 'old.orders', 'new.orders', 'other.orders', 'lines', 'nowhere.lines', 'constructor', 'old.toString', '__proto__', '', '.', 'a.b.c', 'orders"; --'];
+const names = [
+  'orders',
+  'new.leaving',
+  'old.orders',
+  'new.orders',
+  'other.orders',
+  'lines',
+  'nowhere.lines',
+  'constructor',
+  'old.toString',
+  '__proto__',
+  '',
+  '.',
+  'a.b.c',
+  'orders"; --',
+];
 
 const rule: Json = {
   primary: 'old',
@@ -23,6 +38,8 @@ const rule: Json = {
   names: ['old.orders', 'new.orders'],
 };
 const held: Json = { primary: 'new', attempt: 1, writes: 'held', hold: { holdMs: 250, attempt: 2, traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' } };
+/** A table that leaves a store which cannot fence: held until the rules say otherwise. */
+const leaving: Json = { primary: 'new', writes: 'held', hold: { attempt: 2 }, movement: { workflow: 'leave', source: 'new', target: 'old', want: 'target', barrier: true } };
 const rules: Json = {
   version: 7,
   nonce: 'n',
@@ -31,10 +48,16 @@ const rules: Json = {
   reason: '',
   defaultKeyspace: 'old',
   keyspaces: { new: 'other' },
-  tables: { orders: rule, lines: held, 'other.lines': { primary: 'other' } },
+  tables: { orders: rule, lines: held, 'other.lines': { primary: 'other' }, 'new.leaving': leaving },
 };
 const credential: Json = { user: 'shop', password: 'env:SHOP' };
 const keyspace: Json = { name: 'old', shards: [{ kind: 'postgres', host: 'db', port: 5432, database: 'shop', gateway: credential, player: credential, owner: credential }] };
+const service: Json = {
+  name: 'far',
+  shards: [{ kind: 'grpc', gateways: ['10.0.0.7:7101', '[::1]:7101'], control: ['db:7201'], keyspace: 'theirs', gateway: credential, player: credential, owner: credential }],
+};
+const foreign: Json = { name: 'far', shards: [{ kind: 'http', gateways: ['db:80'], mapping: '/etc/mapping.yaml', gateway: credential }] };
+const sampled: Json = [{ table: 'orders', key: '1', what: 'name', sourceValue: 'a', targetValue: 'b', repaired: true }];
 const workflow: Json = {
   nonce: 'n',
   name: 'move',
@@ -47,7 +70,10 @@ const workflow: Json = {
   journal: [{ step: 'claim', at: 'now' }],
   progress: [{ table: 'orders', rowsCopied: 1, rowsTotal: 2, done: false }],
   cutovers: [{ attempt: 1, to: 'target', outcome: 'running', startedAt: 'now', attempts: 1, holdMs: 3.5, steps: [{ name: 'fence', startMs: 0, durationMs: 1 }] }],
-  request: { kind: 'verify', id: 'r', at: 'now' },
+  request: { kind: 'verify', id: 'r', at: 'now', repair: true },
+  verification: { finishedAt: 'now', durationMs: 1, rowsCompared: 2, differences: 1, repaired: 1, sample: sampled },
+  verifying: { request: 'r', startedAt: 'now', tables: [{ table: 'orders', rows: 1, differences: 0, repaired: 0, done: false, fromKey: '[{"i":"1"}]' }], sample: sampled },
+  finished: { id: 'q', error: { reason: 'CANCELLED', message: 'm' } },
 };
 const registration: Json = {
   nonce: 'n',
@@ -56,7 +82,9 @@ const registration: Json = {
   session: 's',
   appliedVersion: 7,
   updatedAt: 'now',
+  settledVersion: 6,
   problems: [{ version: 7, table: null, reason: 'RULES_INVALID', message: 'm' }],
+  storeProblems: [{ keyspace: 'old', reason: 'STORE_LOGIN_REFUSED', message: 'm' }],
 };
 
 /** The kinds, by the first byte of an input. */
@@ -65,6 +93,8 @@ const kinds: readonly { readonly schema: z.ZodType; readonly sample: Json }[] = 
   { schema: keyspaceSchema, sample: keyspace },
   { schema: workflowDocumentSchema, sample: workflow },
   { schema: registrationSchema, sample: registration },
+  { schema: keyspaceSchema, sample: service },
+  { schema: keyspaceSchema, sample: foreign },
 ];
 
 const item = (value: Buffer) => ({ key: 'k', value, createIndex: 1, modifyIndex: 2 });
@@ -74,9 +104,27 @@ export const target: FuzzTarget = {
   name: 'documents',
   words: [
     ...names,
-    ...['tables', 'keyspaces', 'movement', 'hold', 'writes', 'held', 'open', 'version', 'primary', 'names', 'shards', 'path', 'file:/x', 'want', 'target'].map((name) =>
-      JSON.stringify(name),
-    ),
+    ...[
+      'tables',
+      'keyspaces',
+      'movement',
+      'hold',
+      'writes',
+      'held',
+      'open',
+      'version',
+      'primary',
+      'names',
+      'shards',
+      'path',
+      'file:/x',
+      'want',
+      'target',
+      'barrier',
+      'gateways',
+      'mapping',
+      'settledVersion',
+    ].map((name) => JSON.stringify(name)),
   ],
   generate: (random) => {
     const kind = random.chance(60) ? 0 : random.below(kinds.length);
@@ -103,7 +151,7 @@ export const target: FuzzTarget = {
           const document = decoded.value as RulesDocument;
           sameNames(bytes, document);
           previous = await routed(document, previous);
-        } else if (kind === 1) must((decoded.value as Keyspace).shards.length === 1, 'a keyspace without a shard');
+        } else if (schema === keyspaceSchema) must((decoded.value as Keyspace).shards.length === 1, 'a keyspace without a shard');
         return 'valid';
       },
       [Symbol.asyncDispose]: async () => {},

@@ -17,11 +17,15 @@ const sample: Json = {
     changedBy: 'c',
     changedAt: 'now',
     defaultKeyspace: 'old',
-    tables: { orders: { primary: 'old', writes: 'held', hold: { holdMs: 10, attempt: 1 }, movement: { workflow: 'move', source: 'old', target: 'new', want: 'source' } } },
+    tables: {
+      orders: { primary: 'old', writes: 'held', hold: { holdMs: 10, attempt: 1 }, movement: { workflow: 'move', source: 'old', target: 'new', want: 'source' } },
+      leaving: { primary: 'far', writes: 'held', hold: { attempt: 1 }, movement: { workflow: 'leave', source: 'far', target: 'new', want: 'target', barrier: true } },
+    },
   },
   keyspaces: [
     { name: 'old', shards: [{ kind: 'sqlite', path: '/tmp/old.db' }] },
     { name: 'new', shards: [{ kind: 'sqlite', path: '/tmp/new.db' }] },
+    { name: 'far', shards: [{ kind: 'http', gateways: ['db:80'], mapping: '/etc/mapping.yaml' }] },
   ],
 };
 
