@@ -23,11 +23,12 @@ export function ownerStoreService(stores: PeerStores, fences: WarmFences): RpcIm
     install: ({ keyspace }, { signal }) => owner(keyspace, (store) => done(store.install(signal))),
     watch: ({ keyspace, tables, on }, { signal }) => owner(keyspace, (store) => done(store.watch(tables, on, signal))),
     watched: ({ keyspace }, { signal }) => owner(keyspace, async (store) => ({ tables: [...(await store.watched(signal))] })),
-    expireEvents: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireEvents(ageMs, limit, signal) })),
-    expireRequests: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireRequests(ageMs, limit, signal) })),
+    expireEvents: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireEvents(msOf(ageMs, 'age_ms'), limit, signal) })),
+    expireRequests: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireRequests(msOf(ageMs, 'age_ms'), limit, signal) })),
     checkStore: ({ keyspace }, { signal }) => owner(keyspace, async (store) => problems(await store.checkStore(signal))),
     checkTables: ({ keyspace, tables, side }, { signal }) => owner(keyspace, async (store) => problems(await store.checkTables(tables, sideOf(side), signal))),
-    checkQuiet: ({ keyspace, tables, transactionAgeMs }, { signal }) => owner(keyspace, async (store) => problems(await store.checkQuiet(tables, transactionAgeMs, signal))),
+    checkQuiet: ({ keyspace, tables, transactionAgeMs }, { signal }) =>
+      owner(keyspace, async (store) => problems(await store.checkQuiet(tables, msOf(transactionAgeMs, 'transaction_age_ms'), signal))),
     define: ({ keyspace, tables }, { signal }) => owner(keyspace, async (store) => ({ definitions: (await store.define(tables, signal)).map(definitionMessage) })),
     planTables: ({ keyspace, definitions }, { signal }) =>
       owner(keyspace, async (store) => ({ statements: [...(await store.planTables(definitions.map(definitionFromMessage), signal))] })),
@@ -53,7 +54,7 @@ export function ownerStoreService(stores: PeerStores, fences: WarmFences): RpcIm
         return token === null ? {} : { token: BigInt(token) };
       }),
     beginStream: ({ keyspace, stream, position: from, seenToken, seenScope, seenState }, { signal }) => {
-      const seen = { token: seenToken === undefined ? null : streamToken(Number(seenToken)), scope: scopeOf(seenScope), state: restState(seenState) };
+      const seen = { token: seenToken === undefined ? null : streamToken(countOf(seenToken, 'seen_token')), scope: scopeOf(seenScope), state: restState(seenState) };
       return owner(keyspace, (store) => done(store.beginStream(streamOf(stream), position(from), seen, signal)));
     },
     dropStream: ({ keyspace, stream }, { signal }) => owner(keyspace, (store) => done(store.dropStream(streamOf(stream), signal))),
@@ -91,7 +92,7 @@ function transit(session: FenceSession, { kind, attempt: of, lockTimeoutMs, stre
     case Kind.PREPARE:
       return session.prepare(attemptOf(of), signal);
     case Kind.FENCE:
-      return session.fence(attemptOf(of), lockTimeoutMs, signal);
+      return session.fence(attemptOf(of), msOf(lockTimeoutMs, 'lock_timeout_ms'), signal);
     case Kind.COMMIT:
       return session.commit(attemptOf(of), signal);
     case Kind.ABORT:
@@ -109,6 +110,9 @@ function transit(session: FenceSession, { kind, attempt: of, lockTimeoutMs, stre
   }
 }
 
+/** Three hundred years. */
+const MOST_MS = 1e13;
+
 const argument = (message: string): SwitchyardError => new SwitchyardError('ARGUMENT_INVALID', message);
 
 const done = async (work: Promise<void>): Promise<Record<string, never>> => {
@@ -116,9 +120,17 @@ const done = async (work: Promise<void>): Promise<Record<string, never>> => {
   return {};
 };
 
-function attemptOf(value: bigint): Attempt {
-  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw argument(`attempt: got ${value}`);
-  return attempt(Number(value));
+const attemptOf = (value: bigint): Attempt => attempt(countOf(value, 'attempt'));
+
+/** A number of 64 bits as one of ours. ARGUMENT_INVALID names the field. */
+export function countOf(value: bigint, field: string): number {
+  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw argument(`${field}: got ${value}`);
+  return Number(value);
+}
+
+function msOf(value: number, field: string): number {
+  if (value >= 0 && value <= MOST_MS) return value;
+  throw argument(`${field}: got ${value}; must be 0 to ${MOST_MS}`);
 }
 
 function scopeOf(scope: WireScope | undefined): FenceScope {

@@ -4,6 +4,7 @@ import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
 import type { RowChange } from '../../core/change.ts';
 import { attempt, position, streamToken } from '../../core/ids.ts';
 import { PEER_KEY } from '../../core/peer-call.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import type { ChangeEvent as WireEvent } from '../../gen/switchyard/store/v1/common_pb.ts';
@@ -21,10 +22,12 @@ import { eventFromMessage, recordFromMessage, recordMessage } from '../../runtim
 import { schemaMessage } from '../../runtime/wire/table-schema.ts';
 import { schemaOf } from '../../runtime/wire/write-message.ts';
 import { logPieces } from './log-pieces.ts';
-import { streamOf } from './owner-store-service.ts';
+import { countOf, streamOf } from './owner-store-service.ts';
 import type { PeerStores } from './peer-stores.ts';
 
 type Schemas = ReadonlyMap<string, TableSchema>;
+/** Parts of the key of a request's record: caller, id and table. */
+const RECORD_KEY = 3;
 type Followed = MessageInitShape<typeof FollowResponseSchema>;
 
 /** The stores of this cluster as peers' players use them. */
@@ -38,7 +41,9 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     const shapes = await schemas.findAll(request.keyspace, request.tables, signal);
     const key = readerKey(metadata, request.reader);
     using lease = await stores.lease(request.keyspace);
-    await using feed = lease.store.player.follow(streamOf(request.stream), shapes, position(request.from), signal);
+    const stream = streamOf(request.stream);
+    requireShapes(shapes, stream.tables);
+    await using feed = lease.store.player.follow(stream, shapes, position(request.from), signal);
     feeds.set(key, feed);
     try {
       for await (const transactions of feed) yield* logPieces(shapes, transactions);
@@ -81,11 +86,12 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     },
     readRequests: ({ keyspace, tables, after, limit }, { signal }) =>
       player(keyspace, async (store) => {
+        if (after.length !== 0 && after.length !== RECORD_KEY) throw new SwitchyardError('ARGUMENT_INVALID', `after: got ${after.length} texts; must be ${RECORD_KEY}, or none`);
         const records = await store.readRequests(tables, after.length === 0 ? null : after, limit, signal);
         return { records: records.map(recordMessage) };
       }),
     async writeWatermark({ keyspace, stream, id }, { signal }) {
-      await player(keyspace, (store) => store.writeWatermark(streamOf(stream), Number(id), signal));
+      await player(keyspace, (store) => store.writeWatermark(streamOf(stream), countOf(id, 'id'), signal));
       return {};
     },
     estimateRows: ({ keyspace, table }, { signal }) => player(keyspace, async (store) => ({ rows: await store.estimateRows(table, signal) })),
@@ -98,17 +104,23 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     async apply(request, { signal }) {
       const shapes = await schemas.findAll(request.keyspace, request.tables, signal);
       const batch = batchOf(shapes, request);
-      await player(request.keyspace, (store) => store.apply(streamOf(request.stream), shapes, streamToken(Number(request.token)), batch, signal));
+      await player(request.keyspace, (store) => store.apply(streamOf(request.stream), shapes, streamToken(countOf(request.token, 'token')), batch, signal));
       return {};
     },
   };
+}
+
+/** ARGUMENT_INVALID: the request names no shape of one of these. */
+function requireShapes(schemas: Schemas, tables: readonly string[]): void {
+  const unshaped = tables.find((table) => !schemas.has(table));
+  if (unshaped !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `tables: lacks the shape of table "${shorten(unshaped)}"`);
 }
 
 const readerKey = (metadata: RpcContext['metadata'], reader: string): string => JSON.stringify([metadata.get(PEER_KEY)[0]?.toString() ?? '', reader]);
 
 const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });
 
-const progressOf = ({ lastKey, rows, done }: WireProgress): CopyProgress => ({ lastKey: lastKey === undefined ? null : keyOf(lastKey), rows: Number(rows), done });
+const progressOf = ({ lastKey, rows, done }: WireProgress): CopyProgress => ({ lastKey: lastKey === undefined ? null : keyOf(lastKey), rows: countOf(rows, 'rows'), done });
 
 function keyOf(text: string): CopyProgress['lastKey'] {
   try {
@@ -119,12 +131,14 @@ function keyOf(text: string): CopyProgress['lastKey'] {
 }
 
 function batchOf(schemas: Schemas, { changes, copied, requests, requestsProgress, position: at, marker }: ApplyRequest): ApplyBatch {
+  const changed = changes.flatMap(({ kind }) => (kind.case === 'insert' || kind.case === 'update' || kind.case === 'delete' ? [kind.value.table] : []));
+  requireShapes(schemas, copied === undefined ? changed : [...changed, copied.table]);
   return {
     changes: changes.map((change) => rowChange(schemas, change)),
     copied: copied === undefined ? null : copiedOf(schemas, copied),
     requests: { records: requests.map(recordFromMessage), progress: requestsProgress === undefined ? null : progressOf(requestsProgress) },
     position: at === undefined ? null : position(at),
-    marker: marker === undefined ? null : attempt(Number(marker)),
+    marker: marker === undefined ? null : attempt(countOf(marker, 'marker')),
   };
 }
 

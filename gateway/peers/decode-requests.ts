@@ -1,5 +1,6 @@
 import type { BatchGetOperation, GetOperation, QueryOperation, Row, WriteOperation } from '../../core/operation.ts';
 import type { AnswerBound } from '../../core/request-record.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { ColumnSchema, TableSchema } from '../../core/table-schema.ts';
 import type { AnswerForm as WireForm, NamedCells, WriteOperation as WireOperation } from '../../gen/switchyard/store/v1/common_pb.ts';
@@ -8,7 +9,6 @@ import type { Value } from '../../gen/switchyard/data/v1/value_pb.ts';
 import { formFromMessage } from '../../runtime/wire/answer-bytes.ts';
 import { cellsFromMessage, columnsOf, keyColumnsOf, namedFromMessage } from '../../runtime/wire/cells.ts';
 import { decodeCell } from '../../runtime/wire/decode-cell.ts';
-import { schemaOf } from '../../runtime/wire/write-message.ts';
 import { type TableHandle, tableHandle } from '../codec/table-handle.ts';
 import { decodeGrouping } from '../codec/validate-aggregate.ts';
 import { decodeFilter } from '../codec/validate-filter.ts';
@@ -60,7 +60,11 @@ export function decodeAggregate(schema: TableSchema, request: AggregateRequest) 
 }
 
 export const decodeWrites = (schemas: ReadonlyMap<string, TableSchema>, operations: readonly WireOperation[]): readonly WriteOperation[] =>
-  operations.map((operation, index) => decodeWrite(schemaOf(schemas, operation.table), operation, `operations[${index}]`));
+  operations.map((operation, index) => {
+    const schema = schemas.get(operation.table);
+    if (schema === undefined) throw new SwitchyardError('ARGUMENT_INVALID', `operations[${index}]: the request names no shape of table "${shorten(operation.table)}"`);
+    return decodeWrite(schema, operation, `operations[${index}]`);
+  });
 
 function decodeWrite(schema: TableSchema, { table, kind }: WireOperation, at: string): WriteOperation {
   const under = (filter: Parameters<typeof decodeFilter>[1]) => decodeFilter(handleOf(schema), filter, `${at}.precondition`);

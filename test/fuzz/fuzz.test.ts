@@ -6,7 +6,7 @@ import { readCorpus } from './corpus.ts';
 import { trap } from './controls/planted.ts';
 import { fuzz, type FuzzReport } from './fuzz.ts';
 import { answersIn } from './inputs/raw-http.ts';
-import { sqlSkeleton } from './inputs/sql-skeleton.ts';
+import { sqlSkeleton, sqlWithoutNames } from './inputs/sql-skeleton.ts';
 import { minimise } from './minimise.ts';
 import { mutate } from './mutate.ts';
 import { Random } from './random.ts';
@@ -142,6 +142,22 @@ describe('the judges of answers', () => {
       ["SELECT 'a'", "SELECT 'a'; c --'"],
     ] as const)
       expect(sqlSkeleton(plain)).not.toBe(sqlSkeleton(other));
+  });
+
+  test.each(['postgres', 'mariadb', 'sqlite'] as const)('of definitions tell a name, a text and a number from SQL in the words of %s', (dialect) => {
+    const quote = dialect === 'mariadb' ? '`' : '"';
+    const named = (name: string): string =>
+      `CREATE TABLE ${quote}${name.replaceAll(quote, quote + quote)}${quote} (a int DEFAULT '${(dialect === 'mariadb' ? name.replaceAll('\\', '\\\\') : name).replaceAll("'", "''")}')`;
+    for (const name of ['b', 'b"; DROP TABLE c; --', 'b`; DROP TABLE c; -- `', "b'; DROP TABLE c; --", 'b\\', '/*'])
+      expect(sqlWithoutNames(dialect, named(name))).toBe(sqlWithoutNames(dialect, named('a')));
+    for (const [plain, other] of [
+      ['CHECK (a >= -128)', 'CHECK (a >= 0 OR TRUE)'],
+      ["DEFAULT 'a'", "DEFAULT 'a'; DROP TABLE c; --'"],
+      [`ADD ${quote}a${quote}`, `ADD ${quote}a${quote}; DROP TABLE c; --${quote}`],
+      ["DO 'BEGIN END'", "DO 'BEGIN DROP TABLE c; END'"],
+    ] as const)
+      if (dialect === 'postgres' || !plain.startsWith('DO')) expect(sqlWithoutNames(dialect, plain)).not.toBe(sqlWithoutNames(dialect, other));
+    expect(sqlWithoutNames(dialect, 'CHECK (a >= -128)')).toBe(sqlWithoutNames(dialect, 'CHECK (a >= 7.5)'));
   });
 
   test('of decoders pass values, reasons and what is promised', async () => {

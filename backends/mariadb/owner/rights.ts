@@ -23,7 +23,7 @@ export async function gatewayRights({ client, shard }: Preparing, tables: readon
 export async function saveRights(preparing: Preparing, scope: FenceScope, saved: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
   const { client, shard } = preparing;
   const foreign = [...saved.values()].flat().find((right) => !GATEWAY_RIGHTS.some((each) => each === right));
-  if (foreign !== undefined) throw new SwitchyardError('INTERNAL', `"${foreign}" is no right of a gateway`);
+  if (foreign !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `"${foreign}" is no right of a gateway`);
   await requireOwned(client, { ...scope, tables: [...saved.keys()] }, 'any', signal);
   const rights = await readAccountRights(client, signal);
   const present = await presentTables(client, [...saved.keys()], signal);

@@ -135,7 +135,7 @@ class PostgresOwnerStore implements OwnerStore {
         const isOurs = rows.some((row) => row.table === table && row.workflow === scope.workflow && row.peer === scope.peer);
         if (!isOurs) throw new SwitchyardError('FENCE_CONFLICT', `table "${table}" does not belong to workflow "${scope.workflow}"`, { metadata: { table } });
         const foreign = privileges.find((privilege) => !GATEWAY_RIGHTS.includes(privilege));
-        if (foreign !== undefined) throw new SwitchyardError('INTERNAL', `"${foreign}" is no right of a gateway`);
+        if (foreign !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `"${foreign}" is no right of a gateway`);
         const save = 'INSERT INTO switchyard.rights (table_name, privileges) VALUES ($1, $2::text[]) ON CONFLICT (table_name) DO UPDATE SET privileges = excluded.privileges';
         await transaction.query(save, [table, textFromElements(privileges)], signal);
       }

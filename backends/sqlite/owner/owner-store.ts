@@ -109,7 +109,7 @@ class SqliteOwnerStore implements OwnerStore {
   /** There are no rights to save; that the tables are the scope's is asked all the same. */
   saveRights(scope: FenceScope, rights: ReadonlyMap<string, readonly string[]>, signal: AbortSignal): Promise<void> {
     const foreign = [...rights.values()].flat().find((right) => !GATEWAY_RIGHTS.includes(right));
-    if (foreign !== undefined) return Promise.reject(new SwitchyardError('INTERNAL', `"${foreign}" is no right of a gateway`));
+    if (foreign !== undefined) return Promise.reject(new SwitchyardError('ARGUMENT_INVALID', `"${foreign}" is no right of a gateway`));
     return this.#client.read(signal, (transaction) => requireOwned(transaction, { ...scope, tables: [...rights.keys()] }, 'any'));
   }
 

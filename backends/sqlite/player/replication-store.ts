@@ -95,11 +95,9 @@ class SqliteReplicationStore implements ReplicationStore {
   async estimateRows(table: string, signal: AbortSignal): Promise<number> {
     const { analyzed, counted, numbered } = estimateStatements(table);
     const hasStatistics = await this.#client.read(signal, ({ connection }) => connection.all(`SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'`).length > 0);
-    const isNumbered = await this.#client.read(
-      signal,
-      ({ connection }) => connection.all(`SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?`, [table])[0]?.[0] === 0n,
-    );
-    const statements = [...(hasStatistics ? [analyzed] : []), isNumbered ? numbered : counted];
+    const [found] = await this.#client.read(signal, ({ connection }) => connection.all(`SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?`, [table]));
+    if (found === undefined) return 0;
+    const statements = [...(hasStatistics ? [analyzed] : []), found[0] === 0n ? numbered : counted];
     const [first] = (await this.#scan(statements, signal)).flat();
     return Number.parseInt(String(first?.[0] ?? 0), 10);
   }

@@ -67,6 +67,8 @@ function hintOf(random: Random, fingerprint: string): Hint {
         return some(BigInt(random.below(5)), bigNumbers);
       case 'limit':
         return some(10, [0, -1, 2 ** 31 - 1]);
+      case 'after':
+        return field.fieldKind === 'list' ? some(['me', 'id', 'line'], [[], ['me']]) : undefined;
       case 'reader':
         return text('reader');
       default:
