@@ -1,4 +1,5 @@
 import type { FenceRow } from '../core/fence.ts';
+import { SwitchyardError } from '../core/switchyard-error.ts';
 import type { Problem } from './backend.ts';
 
 /** Those of the tables that no workflow owns here: what is in them was brought by nobody. `rows`: their fence rows. */
@@ -12,3 +13,13 @@ export const strangeRows = (table: string, quoted: string): Problem => ({
   message: 'it is there already and holds rows that no workflow has brought',
   fix: `DROP TABLE ${quoted}, if nobody needs them`,
 });
+
+/** The same, found when the table was to be claimed. */
+export const rowsInTheWay = (table: string, quoted: string): SwitchyardError =>
+  new SwitchyardError(
+    'PRECHECK_FAILED',
+    `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoted}, if nobody needs them, and try again`,
+    {
+      metadata: { table },
+    },
+  );

@@ -3,6 +3,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
+import { rowsInTheWay } from '../../strange-rows.ts';
 import { quoteIdentifier } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { FENCE_TABLE } from '../names.ts';
@@ -164,9 +165,7 @@ export async function holdsRows(statements: Statements, table: string, signal: A
 /** PRECHECK_FAILED when one of the tables holds rows. */
 export async function refuseRows(statements: Statements, tables: readonly string[], signal: AbortSignal): Promise<void> {
   for (const table of tables) {
-    if (!(await holdsRows(statements, table, signal))) continue;
-    const message = `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoteIdentifier(table)}, if nobody needs them, and try again`;
-    throw new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table } });
+    if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table, quoteIdentifier(table));
   }
 }
 

@@ -4,6 +4,7 @@ import { attempt } from '../../../core/ids.ts';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
+import { rowsInTheWay } from '../../strange-rows.ts';
 import { textFromElements } from '../array-text.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import type { TextRow } from '../batch.ts';
@@ -120,19 +121,10 @@ export async function holdsRows(statements: Statements, table: string, signal: A
   return row?.[0] === 't';
 }
 
-export const rowsInTheWay = (table: string): SwitchyardError =>
-  new SwitchyardError(
-    'PRECHECK_FAILED',
-    `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoteTable(table)}, if nobody needs them, and try again`,
-    {
-      metadata: { table },
-    },
-  );
-
 async function takeTable(statements: Statements, shard: ServerShard, table: string, side: 'source' | 'target', signal: AbortSignal): Promise<void> {
   await putTriggers(statements, table, side === 'target', signal);
   if (side === 'source') return grantToPlayer(statements, shard, table, signal);
-  if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table);
+  if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table, quoteTable(table));
   await shutTable(statements, shard, table, signal);
 }
 

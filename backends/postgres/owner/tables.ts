@@ -2,11 +2,12 @@ import type { ServerShard } from '../../../core/keyspace.ts';
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { rowsInTheWay } from '../../strange-rows.ts';
 import { textFromElements } from '../array-text.ts';
 import { allOrRefused } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
-import { holdsRows, lockRows, putTriggers, rowsInTheWay, shutTable } from './claims.ts';
+import { holdsRows, lockRows, putTriggers, shutTable } from './claims.ts';
 import { foreignKeyStatements, leftOut, tableStatements, unlikeness } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
@@ -82,7 +83,7 @@ async function adopt(statements: Statements, shard: ServerShard, table: string, 
   const [fenced] = await statements.query('SELECT 1 FROM pg_trigger WHERE tgrelid = $1::regclass AND tgname = $2', [quoteTable(table), WRITE_TRIGGER], signal);
   if (fenced !== undefined) return;
   await putTriggers(statements, table, true, signal);
-  if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table);
+  if (await holdsRows(statements, table, signal)) throw rowsInTheWay(table, quoteTable(table));
   await shutTable(statements, shard, table, signal);
 }
 

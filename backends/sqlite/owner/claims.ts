@@ -1,6 +1,7 @@
 import type { FenceRow, FenceState } from '../../../core/fence.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope } from '../../backend.ts';
+import { rowsInTheWay } from '../../strange-rows.ts';
 import { type Connection, quoteTable } from '../connection.ts';
 import type { Transaction } from '../store-client.ts';
 import { foldedName, namesake, nameList, tableExists } from './names.ts';
@@ -22,7 +23,7 @@ export function claimTables({ connection, fence }: Transaction, scope: FenceScop
     if (row !== undefined && row.state !== wanted) throw wrongState(row, side);
     if (!tableExists(connection, table)) continue;
     putFenceTriggers(connection, table);
-    if (side === 'target' && holdsRows(connection, table)) throw rowsInTheWay(table);
+    if (side === 'target' && holdsRows(connection, table)) throw rowsInTheWay(table, quoteTable(table));
   }
   connection.run(
     `INSERT INTO switchyard_fence (table_name, state, attempt, peer, workflow) SELECT value, ?, 0, ?, ? FROM json_each(?) WHERE true
@@ -53,13 +54,6 @@ export function requireOwned({ fence }: Transaction, scope: FenceScope, state: '
 }
 
 export const holdsRows = (connection: Connection, table: string): boolean => connection.all(`SELECT 1 FROM ${quoteTable(table)} LIMIT 1`).length > 0;
-
-export const rowsInTheWay = (table: string): SwitchyardError =>
-  new SwitchyardError(
-    'PRECHECK_FAILED',
-    `table "${table}" exists in the target and holds rows that no workflow has brought there: DROP TABLE ${quoteTable(table)}, if nobody needs them, and try again`,
-    { metadata: { table } },
-  );
 
 /** What the other name leads to belongs to somebody else, and a DROP TABLE of ours would find it. */
 function refuseNamesakes(connection: Connection, tables: readonly string[]): void {

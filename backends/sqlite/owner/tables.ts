@@ -3,6 +3,7 @@ import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
+import { rowsInTheWay } from '../../strange-rows.ts';
 import { nativeDetail } from '../../native-detail.ts';
 import { allOrRefused, leftOutLines } from '../../portable-table.ts';
 import { type Connection, quoteTable } from '../connection.ts';
@@ -10,7 +11,7 @@ import { storeError } from '../errors.ts';
 import { describeFully, describeTable } from '../schema.ts';
 import type { Transaction } from '../store-client.ts';
 import { beyondSchema } from './beyond-schema.ts';
-import { holdsRows, requireOwned, rowsInTheWay } from './claims.ts';
+import { holdsRows, requireOwned } from './claims.ts';
 import { tableExtras } from './extras.ts';
 import { tableExists } from './names.ts';
 import { portableTable } from './portable.ts';
@@ -57,7 +58,7 @@ export function createTables(transaction: Transaction, scope: FenceScope, defini
     const { name } = definition.schema;
     if (!tableExists(connection, name)) for (const statement of statementsOf(definition, within)) runDefinition(connection, name, statement);
     // A table that was there before has its triggers from the claim, unless it came between claim and now.
-    else if (missingTriggers(connection, [name]).length > 0 && holdsRows(connection, name)) throw rowsInTheWay(name);
+    else if (missingTriggers(connection, [name]).length > 0 && holdsRows(connection, name)) throw rowsInTheWay(name, quoteTable(name));
     putFenceTriggers(connection, name);
     const present = describeTable(connection, name);
     const difference = present === null ? 'not there' : unlikeness(definition, present);
