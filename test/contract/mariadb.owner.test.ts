@@ -458,7 +458,7 @@ describe('the gateway’s rights', () => {
       await to.owner.saveRights(scope(tables), rights, never());
       await to.owner.saveRights(scope(tables), rights, never());
       expect(await to.owner.gatewayRights(tables, never())).toEqual(rights);
-      expect(await reasonOf(to.owner.saveRights(scope(tables), new Map([['item', ['DROP']]]), never()))).toBe('INTERNAL');
+      expect(await reasonOf(to.owner.saveRights(scope(tables), new Map([['item', ['DROP']]]), never()))).toBe('ARGUMENT_INVALID');
     } finally {
       await from.admin('DROP ROLE outer_role, inner_role');
     }
