@@ -14,6 +14,8 @@ const KEEP_ALIVE_DELAY_MS = 5_000;
 /** Statements that one connection keeps parsed. The server has room for some 16,000 by default, of all its connections together. */
 const PREPARED_LIMIT = 128;
 const UNKNOWN_VARIABLE = 1193;
+/** A connection in the pool may be unused for so long: a year, in seconds. */
+export const UNUSED_LIMIT_S = '31536000';
 /** Bytes of a text that count in an order. */
 export const SORTED_BYTES = 65_536;
 
@@ -37,8 +39,9 @@ const sessionSettings: Readonly<Record<string, string>> = {
   max_statement_time: '0',
   lock_wait_timeout: '60',
   innodb_lock_wait_timeout: '50',
-  idle_transaction_timeout: '0',
-  wait_timeout: '31536000',
+  // One that stops in the middle of a transaction, or is gone without a word, must not keep its locks. In seconds.
+  idle_transaction_timeout: '5',
+  wait_timeout: UNUSED_LIMIT_S,
   group_concat_max_len: '16777216',
   // An answer out of the cache would be of no snapshot.
   query_cache_type: '0',

@@ -69,6 +69,11 @@ export class StoreClient implements Statements, AsyncDisposable {
     return this.#withSession(signal, (statements) => statements.command(text, signal));
   }
 
+  /** Runs `work` on a connection that nobody else has meanwhile; each statement commits by itself. */
+  alone<T>(signal: AbortSignal, work: (statements: Statements) => Promise<T>): Promise<T> {
+    return this.#withSession(signal, work);
+  }
+
   /** Runs `work` in one READ COMMITTED transaction; whatever it throws rolls everything back. OUTCOME_UNKNOWN: the connection was lost after the commit was sent. */
   transaction<T>(signal: AbortSignal, work: (transaction: Statements) => Promise<T>): Promise<T> {
     return this.#withSession(signal, async (statements, session) => {

@@ -36,6 +36,12 @@ const sessionSettings: Readonly<Record<string, string>> = {
   jit: 'off',
   // A statement whose client is gone, for example behind a lock, ends by itself.
   client_connection_check_interval: '2s',
+  // One that stops in the middle of a transaction, or is gone without a word, must not keep its locks, nor a log from beginning.
+  idle_in_transaction_session_timeout: '5s',
+  // One whose machine or network is gone, whatever it was doing, ends within 19 s; the system's own default is over two hours.
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '3',
+  tcp_keepalives_count: '3',
 };
 
 /**

@@ -503,6 +503,27 @@ describe('the gateway’s rights', () => {
     }
   });
 
+  test('leave out the accounts of machines’ names on a server that does without names', async () => {
+    await server.sql(
+      '',
+      Object.values(USERS)
+        .map((user) => `CREATE USER ${user}@'app.example' IDENTIFIED BY '${PASSWORD}';`)
+        .join(' '),
+    );
+    // Which the server finds out when it reads its accounts.
+    await server.stop();
+    await server.start();
+    try {
+      await using here = await place(SHOP, { grant: false });
+      await here.grants();
+      await here.owner.install(never());
+      expect(text(await here.owner.checkStore(never()))).toEqual([]);
+      expect(text(await here.owner.checkTables(['item', 'line'], 'source', never()))).toEqual([]);
+    } finally {
+      await server.sql('', `DELETE FROM mysql.global_priv WHERE Host = 'app.example'`);
+    }
+  });
+
   test('are given to all accounts of its name, in a database with any name, and to named tables alone', async () => {
     await server.sql('', `CREATE USER shop_gateway@'127.0.0.1' IDENTIFIED BY '${PASSWORD}'`);
     const name = 'od`d "na\'me_%s %t\\';

@@ -42,3 +42,17 @@ test('goes without waiting for a write of another table that records its request
   await writer.query('COMMIT');
   await writer.close();
 });
+
+test('a log that transactions keep from beginning says which', async () => {
+  const writer = await stores.source.session('gateway');
+  await writer.query(`BEGIN; INSERT INTO item (name) VALUES ('open')`);
+  const refused = stores.source.owner.createLog({ ...FORWARD, id: 'waiting' }, attempt(0), AbortSignal.timeout(50_000));
+  await expect(refused).rejects.toMatchObject({
+    reason: 'PRECHECK_FAILED',
+    message: expect.stringMatching(
+      /stayed open: end them and try again \(transaction of role "[^"]*gateway" .* idle in transaction\) has been open for .*pg_terminate_backend\(\d+\)/,
+    ),
+  });
+  await writer.query('ROLLBACK');
+  await writer.close();
+}, 60_000);

@@ -1,6 +1,8 @@
 import pg from 'pg';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
+import { INSTALL_LOCK } from '../../backends/postgres/owner/install.ts';
 import { startPostgres } from '../support/servers/postgres.ts';
+import { waitUntil } from '../support/servers/wait-until.ts';
 import { silenceContract } from './silence.ts';
 
 silenceContract('PostgreSQL', async () => {
@@ -18,6 +20,16 @@ silenceContract('PostgreSQL', async () => {
       await holder.connect();
       await holder.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
       return { [Symbol.asyncDispose]: () => holder.end() };
+    },
+    holdInstallation: async () => {
+      const holder = new pg.Client({ connectionString: server.url('postgres') });
+      await holder.connect();
+      await holder.query(`SELECT pg_advisory_lock(${INSTALL_LOCK})`);
+      const waiting = `SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`;
+      return {
+        untilWaitedFor: () => waitUntil('somebody who waits', { limitMs: 10_000 }, async () => ((await holder.query(waiting)).rowCount === 0 ? undefined : true)).then(() => {}),
+        [Symbol.asyncDispose]: () => holder.end(),
+      };
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };

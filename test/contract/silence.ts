@@ -21,11 +21,16 @@ export interface SilenceHarness extends AsyncDisposable {
   shard(port: number): Shard;
   /** Keeps whoever reads the table waiting until disposed of. */
   lockTable(): Promise<AsyncDisposable>;
+  /** Keeps whoever installs waiting until disposed of. `untilWaitedFor` resolves when somebody does. */
+  holdInstallation(): Promise<AsyncDisposable & { untilWaitedFor(): Promise<void> }>;
 }
 
 const poolSize = 3;
 /** Everything has to flow after 5 s, on a machine that has less time than this one. A connection that is begun in the cut is given up after 1.3 s; whoever waited for its whole limit instead would be late. */
 const flowLimitMs = 3_000;
+
+/** Of an owner who is dead, or else whoever waits for a lock of his waits for ever. */
+const ownersLimitMs = 25_000;
 
 /**
  * Connections that are dead without a word (the other end is gone, or a network forgot them) must not keep a gateway's pool from a store that is up: no caller's deadline is needed to find them, and no statement that only takes its time is ended.
@@ -128,6 +133,20 @@ export function silenceContract(name: string, setup: () => Promise<SilenceHarnes
       await sleep(5_000);
       await locked[Symbol.asyncDispose]();
       expect((await waiting).rows).toHaveLength(1);
+    }, 60_000);
+
+    test('an owner who dies within a transaction does not keep what it has locked', async () => {
+      const ownerOf = (port: number) => harness.backend.openOwner(storeOptions({ shard: harness.shard(port), password: harness.password, applicationName: 'silence' }));
+      await using dying = ownerOf(proxy.port);
+      await using other = ownerOf(harness.port);
+      const held = await harness.holdInstallation();
+      const lost = Promise.allSettled([dying.install(AbortSignal.timeout(20_000))]);
+      await held.untilWaitedFor();
+      link.treat({ kind: 'half-open', gone: 'near' });
+      // The server gives the lock to somebody who is no more.
+      await held[Symbol.asyncDispose]();
+      await other.install(AbortSignal.timeout(ownersLimitMs));
+      await lost;
     }, 60_000);
   });
 }

@@ -24,9 +24,6 @@ import { groupsOf, pageOf, planned, results } from './results.ts';
 import { runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
-/** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. In seconds. */
-const sessionSettings = { idle_transaction_timeout: '5' };
-
 /** The gateway's store over a bounded pool; connects when it is first used. */
 export function openDataStore(options: StoreOptions): DataStore {
   return new MariaDbDataStore(options);
@@ -40,7 +37,7 @@ class MariaDbDataStore implements DataStore {
 
   constructor(options: StoreOptions) {
     const { acquireTimeoutMs, clock, onBackgroundError } = options;
-    const config = clientConfig(options, 'gateway', sessionSettings);
+    const config = clientConfig(options, 'gateway');
     const watch = silenceWatch(config, clock);
     const open = (signal: AbortSignal, onLost: (session: Session, error: Error) => void): Promise<Session> => Session.open(config, { clock, watch, onLost }, signal);
     const poolOf = (size: number): ConnectionPool<Session> => new ConnectionPool({ login: config.login, size, acquireTimeoutMs, clock, open, connectError, onBackgroundError });

@@ -1,6 +1,6 @@
 import type { ValueRow } from '../session.ts';
 import type { Statements } from '../store-client.ts';
-import { accountText } from './accounts.ts';
+import { accountText, KNOWN_ACCOUNT } from './accounts.ts';
 
 /** Rights by their names in GRANT. */
 export type Right =
@@ -160,7 +160,7 @@ export async function readAccountRights(statements: Statements, signal: AbortSig
   const ask = async (text: string): Promise<readonly ValueRow[]> => (await statements.query(text, [], signal)).rows;
   const [[database] = []] = await ask('SELECT DATABASE()');
   return new AccountRights({
-    users: await ask(`SELECT Host, User, is_role, ${Object.keys(ofServer).join(', ')} FROM mysql.user`),
+    users: await ask(`SELECT Host, User, is_role, ${Object.keys(ofServer).join(', ')} FROM mysql.user WHERE ${KNOWN_ACCOUNT}`),
     databases: await ask(`SELECT Host, Db, User, ${Object.keys(ofDatabase).join(', ')} FROM mysql.db`),
     tables: await ask('SELECT Host, User, Table_name, Table_priv FROM mysql.tables_priv WHERE Db = DATABASE()'),
     columns: await ask(

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
+import { UNUSED_LIMIT_S } from '../connection.ts';
 import { errorNumber } from '../errors.ts';
 import { COPY_TABLE, FENCE_TABLE, MARKER_TABLE, REQUEST_TABLE, STREAM_TABLE, WATERMARK_TABLE } from '../names.ts';
 import type { Statements, StoreClient } from '../store-client.ts';
@@ -13,6 +14,11 @@ import { HOLD_OPEN, holdOpen } from './trigger-sql.ts';
 const NO_SUCH_TABLE = 1146;
 /** So long one who installs waits for another before it looks at its signal again, in seconds. */
 const LOCK_WAIT_S = 5;
+/** An installation that says nothing for so long is taken for dead, in seconds. */
+const SILENCE_LIMIT_S = 10;
+
+/** The name of the lock, of the whole server, under which a database is installed into. */
+export const installLock = (database: string): string => `switchyard.${createHash('sha256').update(database).digest('hex').slice(0, 32)}`;
 
 /**
  * Creates or updates Switchyard's own tables and functions; installations at the same time wait for each other. Every statement commits by itself and may be repeated, and the version is written down last: one that was cut short is done
@@ -25,8 +31,10 @@ export async function install(client: StoreClient, shard: ServerShard, signal: A
     .update(JSON.stringify([STORE_VERSION, functions, grants]))
     .digest('hex');
   if ((await installed(client, signal))?.digest === digest) return;
-  const lock = `switchyard.${createHash('sha256').update(shard.database).digest('hex').slice(0, 32)}`;
-  await client.transaction(signal, async (statements) => {
+  const lock = installLock(shard.database);
+  await client.alone(signal, async (statements) => {
+    // One that is gone without a word must not keep the lock.
+    await statements.command(`SET wait_timeout = ${SILENCE_LIMIT_S}`, signal);
     while ((await statements.query(`SELECT GET_LOCK(?, ${LOCK_WAIT_S})`, [lock], signal)).rows[0]?.[0] !== 1);
     try {
       await installUnder(statements, { functions, grants, digest }, signal);
@@ -34,7 +42,9 @@ export async function install(client: StoreClient, shard: ServerShard, signal: A
       throw explained(error);
     } finally {
       // Also when the signal has aborted: the connection, and with it the lock, would be the next caller's.
-      await statements.query('DO RELEASE_LOCK(?)', [lock], new AbortController().signal).catch(() => {});
+      const regardless = new AbortController().signal;
+      await statements.query('DO RELEASE_LOCK(?)', [lock], regardless).catch(() => {});
+      await statements.command(`SET wait_timeout = ${UNUSED_LIMIT_S}`, regardless).catch(() => {});
     }
   });
 }

@@ -37,8 +37,6 @@ import { TransactionAssembler } from './transaction-assembler.ts';
 const playerSettings: Readonly<Record<string, string>> = {
   // Foreign keys have done their work on the source: what they did to other rows comes as changes of those.
   foreign_key_checks: '0',
-  // A player that stops in mid-transaction must not hold the stream's row, for which a cutover waits.
-  idle_transaction_timeout: '5',
 };
 
 /** What is applied begins a transaction with its first statement, and saves a round trip while the stream's row is waited for. */

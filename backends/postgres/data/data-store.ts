@@ -27,9 +27,6 @@ import { groupsOf, onlyRow, pageOf, placedRows, planned, results } from './resul
 import { runWrites } from './write.ts';
 import { onceTexts, runWritesOnce } from './write-once.ts';
 
-/** A gateway that stops in the middle of a transaction must not keep its locks: a fence could not drain. */
-const sessionSettings = { idle_in_transaction_session_timeout: '5s' };
-
 const fenceText = `SELECT "table_name", "state", "attempt", "peer", "workflow" FROM switchyard.fence WHERE table_name = ANY($1)`;
 
 /** The gateway's store over a bounded pool; connects when it is first used. */
@@ -43,7 +40,7 @@ class PostgresDataStore implements DataStore {
   readonly #eventLines = new EventLines();
 
   constructor(options: StoreOptions) {
-    const config = clientConfig(options, 'gateway', sessionSettings);
+    const config = clientConfig(options, 'gateway');
     const watch = silenceWatch(config, options.clock);
     this.#pool = new ConnectionPool({
       login: config.login,

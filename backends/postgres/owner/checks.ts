@@ -65,8 +65,14 @@ export async function rowProblems(client: StoreClient, tables: readonly string[]
   return problems;
 }
 
-/** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. `gateway`: login of the gateways. */
-export async function checkQuiet(client: StoreClient, gateway: string, tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]> {
+/** Transactions that a fence, or a new replication slot, would wait for; see `OwnerStore.checkQuiet`. Those of `gateway`, the gateways' login, do not count; null: all do. */
+export async function checkQuiet(
+  client: StoreClient,
+  gateway: string | null,
+  tables: readonly string[],
+  transactionAgeMs: number,
+  signal: AbortSignal,
+): Promise<readonly Problem[]> {
   // Old readers are in nobody's way. What counts is a lock that the fence's own conflicts with, and a transaction that has written anything. Transactions of callers' are none of these: a gateway ends them itself when the hold begins.
   const lockedTables = 'pg_locks l JOIN pg_class c ON c.oid = coalesce(pg_partition_root(l.relation), l.relation)';
   const old = `
@@ -75,7 +81,7 @@ export async function checkQuiet(client: StoreClient, gateway: string, tables: r
       format('wait for it, or: SELECT pg_terminate_backend(%s)', a.pid)
     FROM pg_stat_activity a
     WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-      AND NOT (a.usename = $3 AND a.application_name LIKE '${APPLICATION_PREFIX}%') AND clock_timestamp() - a.xact_start > $2::float8 * interval '1 ms'
+      AND ($3::text IS NULL OR a.usename <> $3 OR a.application_name NOT LIKE '${APPLICATION_PREFIX}%') AND clock_timestamp() - a.xact_start > $2::float8 * interval '1 ms'
       AND (a.backend_xid IS NOT NULL OR EXISTS (
         SELECT FROM ${lockedTables} WHERE l.pid = a.pid AND l.granted AND c.relnamespace = 'public'::regnamespace AND c.relname = ANY ($1::text[])
           AND l.mode NOT IN ('AccessShareLock', 'RowShareLock')))`;

@@ -9,6 +9,7 @@ import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { sqlState } from '../errors.ts';
 import { logBegunLater } from '../../stream-beginning.ts';
 import { logName } from '../log-names.ts';
+import { checkQuiet } from './checks.ts';
 import { lockingTransaction } from './locking.ts';
 import { relationName } from '../members.ts';
 import type { StoreClient } from '../store-client.ts';
@@ -18,6 +19,8 @@ const SLOT_LIMIT_MS = 30_000;
 /** How long a slot's reader may take to end after it was told to. */
 const READER_LIMIT_MS = 5_000;
 const READER_RETRY_MS = 50;
+/** Of the transactions that a slot has waited for. */
+const NAMED_TRANSACTIONS = 3;
 const OBJECT_IN_USE = '55006';
 const QUERY_CANCELED = '57014';
 const DUPLICATE_OBJECT = '42710';
@@ -47,7 +50,7 @@ export async function createLog(parts: LogParts, stream: StreamSpec, by: Attempt
   const left = await client.query('SELECT FROM pg_replication_slots WHERE slot_name = $1', [log.name], signal);
   // Begun by somebody else since we claimed it.
   if (left.length > 0) throw logBegunLater(stream);
-  return createSlot(client, log.name, signal);
+  return createSlot(client, log, signal);
 }
 
 export async function dropLog(parts: LogParts, stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
@@ -118,7 +121,7 @@ async function createPublication({ client, clock }: LogParts, { name, stream }: 
   }
 }
 
-async function createSlot(client: StoreClient, name: string, signal: AbortSignal): Promise<Position> {
+async function createSlot(client: StoreClient, { name, stream }: OwnLog, signal: AbortSignal): Promise<Position> {
   try {
     return await client.transaction(signal, async (transaction) => {
       await transaction.query(`SET LOCAL statement_timeout = ${SLOT_LIMIT_MS}`, [], signal);
@@ -127,13 +130,12 @@ async function createSlot(client: StoreClient, name: string, signal: AbortSignal
     });
   } catch (error) {
     if (!hasReason(error, 'STORE_UNAVAILABLE') || sqlState(error.cause) !== QUERY_CANCELED) throw error;
-    throw new SwitchyardError(
-      'PRECHECK_FAILED',
-      `the log could not begin within ${SLOT_LIMIT_MS / 1_000} s because transactions stayed open: end them (pg_stat_activity, ordered by xact_start) and try again`,
-      {
-        cause: error,
-      },
-    );
+    const open = await checkQuiet(client, null, stream.tables, SLOT_LIMIT_MS / 2, signal);
+    const named = open.slice(0, NAMED_TRANSACTIONS).map(({ message, fix }) => `${message}: ${fix}`);
+    const which = named.length === 0 ? 'pg_stat_activity of all databases, ordered by xact_start' : named.join('; ');
+    throw new SwitchyardError('PRECHECK_FAILED', `the log could not begin within ${SLOT_LIMIT_MS / 1_000} s because transactions stayed open: end them and try again (${which})`, {
+      cause: error,
+    });
   }
 }
 
