@@ -18,9 +18,17 @@ export function elementsFromText(text: string): readonly (string | null)[] | nul
   return elements;
 }
 
+const special = /["\\]/;
+
 /** Text of a one-dimensional array. Everything is quoted, so that no element can be taken for NULL or for a delimiter. */
 export function textFromElements(elements: readonly (string | null)[]): string {
-  return `{${elements.map((element) => (element === null ? 'NULL' : `"${element.replace(/["\\]/g, '\\$&')}"`)).join(',')}}`;
+  let text = '{';
+  for (const [at, element] of elements.entries()) {
+    if (at > 0) text += ',';
+    if (element === null) text += 'NULL';
+    else text += `"${special.test(element) ? element.replace(/["\\]/g, '\\$&') : element}"`;
+  }
+  return `${text}}`;
 }
 
 interface Element {

@@ -7,6 +7,8 @@ declare module 'pg' {
     parse(statement: { readonly name: string; readonly text: string }): void;
     bind(portal: { readonly statement: string; readonly values: readonly Parameter[] }): void;
     execute(portal: Record<string, never>): void;
+    sendCopyFromChunk(chunk: Buffer): void;
+    endCopyFrom(): void;
     close(what: { readonly type: 'S'; readonly name: string }): void;
   }
 }
@@ -31,6 +33,8 @@ export interface SentStatement {
   readonly parse: boolean;
   /** From the row on with which they would come to more bytes, rows are thrown away as they arrive; but not the first. */
   readonly maxBytes: number;
+  /** The lines of a COPY … FROM STDIN. Sent along without waiting for the server to ask: one that has failed throws them away, as it does with the statements behind it. */
+  readonly input?: string;
 }
 
 /** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
@@ -86,10 +90,13 @@ export class Batch implements pg.Submittable {
     const [first] = this.#statements;
     if (first !== undefined && this.#isScript) connection.query(first.text);
     else {
-      for (const { text, values, name, parse } of this.#statements) {
+      for (const { text, values, name, parse, input } of this.#statements) {
         if (parse) connection.parse({ name, text });
         connection.bind({ statement: name, values });
         connection.execute({});
+        if (input === undefined) continue;
+        connection.sendCopyFromChunk(Buffer.from(input));
+        connection.endCopyFrom();
       }
       connection.sync();
     }
@@ -119,7 +126,7 @@ export class Batch implements pg.Submittable {
   handlePortalSuspended(): void {}
 
   handleCopyInResponse(connection: { sendCopyFail(message: string): void }): void {
-    connection.sendCopyFail('no source is given');
+    if (this.#statements[this.#outcomes.length]?.input === undefined) connection.sendCopyFail('no source is given');
   }
 
   handleCopyData(): void {}
@@ -159,7 +166,7 @@ export class Batch implements pg.Submittable {
 
   get #isScript(): boolean {
     const [first] = this.#statements;
-    return this.#statements.length === 1 && first?.values.length === 0 && first.name === '';
+    return this.#statements.length === 1 && first?.values.length === 0 && first.name === '' && first.input === undefined;
   }
 
   #put(outcome: Outcome): void {

@@ -24,6 +24,8 @@ export interface Statement {
   readonly prepared: boolean;
   /** See `SentStatement`; left out: all rows are kept. */
   readonly maxBytes?: number;
+  /** See `SentStatement`. */
+  readonly input?: string;
 }
 
 /** How a batch ended. */
@@ -185,8 +187,8 @@ export class Session {
   #send(statements: readonly Statement[]): Batch {
     const mayPrepare = statements.length <= PREPARED_LIMIT;
     const parsedNow = new Map<string, string>();
-    const sent = statements.map(({ text, values, prepared, maxBytes = Number.POSITIVE_INFINITY }): SentStatement => {
-      if (!prepared || !mayPrepare) return { text, values, name: '', parse: true, maxBytes };
+    const sent = statements.map(({ text, values, prepared, maxBytes = Number.POSITIVE_INFINITY, input }): SentStatement => {
+      if (!prepared || !mayPrepare) return { text, values, name: '', parse: true, maxBytes, ...(input === undefined ? {} : { input }) };
       const known = this.#names.get(text);
       if (known !== undefined) this.#keep(text, known);
       const name = known ?? parsedNow.get(text);

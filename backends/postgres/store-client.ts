@@ -67,12 +67,12 @@ export async function runOne(
 /** Runs statements, all sent at once. Rejects when the signal aborted before all answers were there; a failed statement is for the caller to look for. */
 export async function runAll(
   session: Session,
-  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean }[],
+  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean; input?: string }[],
   signal: AbortSignal,
 ): Promise<readonly Outcome[]> {
   if (signal.aborted) throw abortError(signal);
   const { outcomes } = await session.run(
-    statements.map(({ text, values = [], prepared = false }) => ({ text, values, prepared })),
+    statements.map(({ text, values = [], prepared = false, input }) => ({ text, values, prepared, ...(input === undefined ? {} : { input }) })),
     signal,
   );
   if (outcomes === null) throw abortError(signal);

@@ -20,6 +20,12 @@ export interface WindowFill {
   readonly use: WindowUse;
 }
 
+/** The same with the rows as they are at the window's end. */
+export type WindowEnd = { readonly table: TableSchema } & (
+  | { readonly kind: 'copy'; readonly rows: readonly WholeRow[]; readonly progress: CopyProgress }
+  | { readonly kind: 'compare' | 'repair'; readonly rows: ReadonlyMap<string, WholeRow>; readonly keys: readonly (readonly Cell[])[] }
+);
+
 /** Rows of the source and of the target by the text of their key, both as they were at one place of the source's history. */
 export interface BothRows {
   readonly from: ReadonlyMap<string, WholeRow>;
@@ -66,10 +72,15 @@ export class LogWindow {
   }
 
   /** At the high watermark: the rows as they are there, and what they are for. */
-  end(): { readonly rows: ReadonlyMap<string, WholeRow>; readonly use: WindowUse } {
+  end(): WindowEnd {
     if (this.#fill === null || !this.#open) throw new Error(`the window ${this.low}–${this.high} of ${this.table.name} ended before it was read`);
     this.#open = false;
-    return { rows: replay(this.table, this.#fill.rows, this.#changes), use: this.#fill.use };
+    const { table } = this;
+    const { rows, use } = this.#fill;
+    // Mostly nothing of the table has changed meanwhile, and a copy has no use for the keys' texts.
+    if (use.kind === 'copy' && this.#changes.length === 0) return { table, kind: 'copy', rows, progress: use.progress };
+    const byKey = replay(table, rows, this.#changes);
+    return use.kind === 'copy' ? { table, kind: 'copy', rows: [...byKey.values()], progress: use.progress } : { table, ...use, rows: byKey };
   }
 
   settle(rows: BothRows | null): void {

@@ -284,15 +284,15 @@ export class Player {
         for (const window of this.#windows) window.record(event);
       }
     }
-    const end = ending === null ? null : { window: ending, ...ending.end() };
-    const copied = end?.use.kind === 'copy' ? { table: end.window.table.name, rows: [...end.rows.values()], progress: end.use.progress } : null;
-    const repairs = end?.use.kind === 'repair' ? repairsOf(end.window.table, end.rows, end.use.keys) : [];
+    const end = ending?.end() ?? null;
+    const copied = end?.kind === 'copy' ? { table: end.table.name, rows: end.rows, progress: end.progress } : null;
+    const repairs = end?.kind === 'repair' ? repairsOf(end.table, end.rows, end.keys) : [];
     const batch = { changes: [...changes, ...repairs], copied, requests: { records, progress: null }, position, marker };
     await to.apply(stream, schemas.to, this.#state.token, batch, signal);
     this.#remember(batch.changes);
-    if (end === null) return;
-    this.#windows.delete(end.window);
-    end.window.settle(end.use.kind === 'compare' ? { from: end.rows, to: await this.#targetRows(end.window.table, end.use.keys, signal) } : null);
+    if (ending === null || end === null) return;
+    this.#windows.delete(ending);
+    ending.settle(end.kind === 'compare' ? { from: end.rows, to: await this.#targetRows(end.table, end.keys, signal) } : null);
   }
 
   /** Begins the window that has this low watermark; returns the one that has this high watermark. */

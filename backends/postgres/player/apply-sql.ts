@@ -6,12 +6,15 @@ import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/t
 import { textFromElements } from '../array-text.ts';
 import { cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
+import { copyLine } from '../copy-text.ts';
 import type { ApplyStep } from './apply-plan.ts';
 
 /** A statement whose parameters are all texts; a column's values are one parameter, the text of a text[]. */
 export interface Statement {
   readonly text: string;
   readonly values: readonly (string | null)[];
+  /** See `SentStatement`. */
+  readonly input?: string;
 }
 
 /** The step as one statement. */
@@ -52,6 +55,13 @@ export function rowOfKey(table: TableSchema, key: readonly Cell[]): readonly Cel
   const row: Cell[] = table.columns.map(() => null);
   for (const [at, i] of keyIndexes(table).entries()) row[i] = key[at] ?? null;
   return row;
+}
+
+/** Rows none of whose keys are there. It costs the server half of what an INSERT of arrays does. */
+export function copyStatement(table: TableSchema, rows: readonly (readonly Cell[])[]): Statement {
+  const indexes = storedIndexes(table);
+  const text = `COPY ${quoteTable(table.name)} (${indexes.map((i) => columnName(table, i)).join(', ')}) FROM STDIN`;
+  return { text, values: [], input: rows.map((row) => copyLine(indexes.map((i) => cellToText(columnAt(table, i), cellAt(table, row, i))))).join('') };
 }
 
 function deleteStatement(table: TableSchema, keys: readonly (readonly Cell[])[]): Statement {

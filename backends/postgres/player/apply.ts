@@ -1,6 +1,6 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamToken } from '../../../core/ids.ts';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
 import { textFromElements } from '../array-text.ts';
 import { sqlState } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { Outcome, Parameter } from '../batch.ts';
 import type { Session } from '../session.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
-import { stepStatement } from './apply-sql.ts';
+import { copyStatement, stepStatement } from './apply-sql.ts';
 import { keyToJson } from '../../../core/cell-json.ts';
 import { REQUESTS } from '../../../core/request-record.ts';
 import { recordsStatement } from './requests.ts';
@@ -18,6 +18,7 @@ interface ApplyStatement {
   readonly text: string;
   readonly values: readonly Parameter[];
   readonly prepared: boolean;
+  readonly input?: string;
 }
 
 /** A unique or exclusion constraint stood in the way. */
@@ -37,16 +38,16 @@ export async function applyBatch(
 ): Promise<void> {
   const begin = advanceStatement(stream, token, batch);
   const end = [...recordsOf(batch), ...progressOf(stream, batch)];
-  const steps = [...planChanges(batch.changes, schemas), ...copiedSteps(batch, schemas)];
+  const steps = [...planChanges(batch.changes, schemas).map(applyStatement), ...copiedStatements(batch, schemas, 'copy')];
   if (steps.length === 0 && end.length === 0) return succeed(await run(session, [begin], signal), signal);
 
-  const failed = firstFailure(await run(session, inTransaction([begin, ...steps.map(applyStatement), ...end]), signal));
+  const failed = firstFailure(await run(session, inTransaction([begin, ...steps, ...end]), signal));
   if (failed === null) return;
   if (!conflictStates.includes(sqlState(failed.error))) throw signal.aborted ? abortError(signal) : identityError(failed.error, 'player');
 
-  const single = [...planOneByOne(batch.changes, schemas), ...copiedSteps(batch, schemas)];
+  const single = [...planOneByOne(batch.changes, schemas).map(applyStatement), ...copiedStatements(batch, schemas, 'upsert')];
   const deferred = { text: 'SET CONSTRAINTS ALL DEFERRED', values: [], prepared: false };
-  succeed(await run(session, inTransaction([begin, deferred, ...single.map(applyStatement), ...end]), signal), signal);
+  succeed(await run(session, inTransaction([begin, deferred, ...single, ...end]), signal), signal);
 }
 
 function advanceStatement(stream: StreamSpec, token: StreamToken, batch: ApplyBatch): ApplyStatement {
@@ -73,11 +74,16 @@ function progressStatement(stream: StreamSpec, name: string, { lastKey, rows, do
   };
 }
 
-function copiedSteps({ copied }: ApplyBatch, schemas: ReadonlyMap<string, TableSchema>): readonly ApplyStep[] {
+/** Rows whose keys are there already, because the log had them, are overwritten. */
+function copiedStatements({ copied }: ApplyBatch, schemas: ReadonlyMap<string, TableSchema>, by: 'copy' | 'upsert'): readonly ApplyStatement[] {
   if (copied === null || copied.rows.length === 0) return [];
   const table = schemas.get(copied.table);
   if (table === undefined) throw new SwitchyardError('INTERNAL', `a copied chunk names table "${copied.table}", whose schema was not given`);
-  return [{ kind: 'upsert', table, rows: copied.rows }];
+  const { rows } = copied;
+  if (by === 'upsert') return [applyStatement({ kind: 'upsert', table, rows })];
+  const indexes = keyIndexes(table);
+  const keys = rows.map((row) => indexes.map((index) => row[index] ?? null));
+  return [applyStatement({ kind: 'delete', table, keys }), { ...copyStatement(table, rows), prepared: false }];
 }
 
 /** A move's text depends on which cells were sent, so it is seldom the same twice. */

@@ -31,6 +31,9 @@ const playerSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: '2s',
 };
 
+/** A batch looks its rows up by their primary key, each in the index, whatever the planner believes of a table that has just been filled: else it reads all of it for each batch. */
+const applierSettings: Readonly<Record<string, string>> = { ...playerSettings, enable_hashjoin: 'off', enable_mergejoin: 'off' };
+
 /** The store under the player's login. Connects lazily. */
 export function openReplicationStore(options: StoreOptions): ReplicationStore {
   return new PostgresReplicationStore(options);
@@ -161,7 +164,7 @@ class PostgresReplicationStore implements ReplicationStore {
     if (kept?.usable === true) return kept;
     try {
       const { clock, onBackgroundError } = this.#options;
-      return await Session.open(clientConfig(this.#options, 'player', playerSettings), { clock, watch: this.#watch, onLost: (_, error) => onBackgroundError(error) }, signal);
+      return await Session.open(clientConfig(this.#options, 'player', applierSettings), { clock, watch: this.#watch, onLost: (_, error) => onBackgroundError(error) }, signal);
     } catch (error) {
       throw signal.aborted ? abortError(signal) : connectError(error);
     }
