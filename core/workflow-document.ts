@@ -106,7 +106,9 @@ export const workflowDocumentSchema = z.strictObject({
   journal: z.array(z.strictObject({ step: z.string(), at: z.string() })),
   /** Tables that this workflow created in the target. */
   createdTables: z.array(z.string()).default([]),
-  progress: z.array(z.strictObject({ table: z.string(), rowsCopied: count, rowsTotal: count, done: z.boolean() })).default([]),
+  progress: z.array(z.strictObject({ table: z.string(), rowsCopied: count, rowsTotal: count, bytesCopied: count.default(0), done: z.boolean() })).default([]),
+  /** Of the last minute of a copy under way. */
+  pace: z.strictObject({ rowsPerSecond: count, bytesPerSecond: count, secondsLeft: count.optional() }).optional(),
   lagMs: z.number().optional(),
   verification: verificationSchema.optional(),
   verifying: verifyingSchema.optional(),

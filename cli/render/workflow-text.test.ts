@@ -7,6 +7,8 @@ test('the line of a copy: with its share once it is known, and without a stray b
   const copying = (rowsCopied: bigint, rowsTotal: bigint, message: string) =>
     create(WorkflowSchema, { name: 'w', state: WorkflowState.COPYING, message, progress: [{ table: 't', rowsCopied, rowsTotal, done: false }] });
   expect(workflowLine(copying(1_000n, 4_000n, ''))).toBe('w: copying, 1,000 of about 4,000 rows copied 25 %');
+  const paced = create(WorkflowSchema, { name: 'w', state: WorkflowState.COPYING, pace: { rowsPerSecond: 41_000n, bytesPerSecond: 4_230_000n, secondsLeft: 7_260n } });
+  expect(workflowLine(paced)).toBe('w: copying, 0 of about 0 rows copied, 41,000 rows and 4.2 MB a second, about 2 h 1 min left');
   expect(workflowLine(copying(0n, 0n, 'STORE_UNAVAILABLE: away'))).toBe('w: copying, 0 of about 0 rows copied, STORE_UNAVAILABLE: away');
 });
 

@@ -1,4 +1,5 @@
 import {
+  type CopyPace,
   type Cutover,
   type CutoverLimits,
   type TableComparison,
@@ -7,7 +8,7 @@ import {
   type Workflow,
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
-import { duration, moment, percent, thousands } from './figures.ts';
+import { bytes, duration, moment, percent, roughly, thousands } from './figures.ts';
 import { textTable } from './text-table.ts';
 
 const stateNames = new Map<number, string>(Object.entries(WorkflowState).map(([name, value]) => [value, name.toLowerCase()]));
@@ -19,9 +20,15 @@ export function workflowLine(workflow: Workflow): string {
   const total = workflow.progress.reduce((sum, table) => sum + (table.done || table.rowsTotal < table.rowsCopied ? table.rowsCopied : table.rowsTotal), 0n);
   const parts = [`${workflow.name}: ${stateName(workflow.state)}`];
   if (workflow.state === WorkflowState.COPYING) parts.push(`${thousands(copied)} of about ${thousands(total)} rows copied${total === 0n ? '' : ` ${percent(copied, total)}`}`);
+  if (workflow.state === WorkflowState.COPYING && workflow.pace !== undefined) parts.push(...paceTexts(workflow.pace));
   if (workflow.lagMs !== undefined) parts.push(`lag ${duration(workflow.lagMs)}`);
   if (workflow.message !== '') parts.push(workflow.message);
   return parts.join(', ');
+}
+
+function paceTexts({ rowsPerSecond, bytesPerSecond, secondsLeft }: CopyPace): readonly string[] {
+  const left = secondsLeft === undefined ? [] : [`about ${roughly(secondsLeft)} left`];
+  return [`${thousands(rowsPerSecond)} rows and ${bytes(bytesPerSecond)} a second`, ...left];
 }
 
 export function verificationText(verification: Verification): string {
@@ -74,8 +81,13 @@ export function workflowText(workflow: Workflow): string {
     workflowLine(workflow),
     `${workflow.source} → ${workflow.target}, created ${moment(workflow.createdAt)}${workflow.runner === '' ? ', no control process runs it' : `, run by ${workflow.runner}`}`,
   ];
-  const progress = workflow.progress.map((table) => [table.table, thousands(table.rowsCopied), table.done ? 'done' : `of about ${thousands(table.rowsTotal)}`]);
-  parts.push(textTable([{ title: 'TABLE' }, { title: 'ROWS COPIED', align: 'right' }, { title: '' }], progress, workflow.tables.join(', ')));
+  const progress = workflow.progress.map((table) => [
+    table.table,
+    thousands(table.rowsCopied),
+    bytes(table.bytesCopied),
+    table.done ? 'done' : `of about ${thousands(table.rowsTotal)}`,
+  ]);
+  parts.push(textTable([{ title: 'TABLE' }, { title: 'ROWS COPIED', align: 'right' }, { title: 'BYTES', align: 'right' }, { title: '' }], progress, workflow.tables.join(', ')));
   const fences = workflow.fences.map((row) => [row.table, row.keyspace, row.state, String(row.attempt), row.peer, row.workflow || '–']);
   if (fences.length > 0)
     parts.push(textTable([{ title: 'FENCE OF' }, { title: 'IN' }, { title: 'STATE' }, { title: 'ATTEMPT', align: 'right' }, { title: 'PEER' }, { title: 'OWNER' }], fences));

@@ -204,12 +204,12 @@ export class DepartureLeader implements AsyncDisposable {
         if (error instanceof Interrupted) return false;
         throw error;
       }
-      progress.set(table, { table, rowsCopied: rows, rowsTotal: rows, done: true });
+      progress.set(table, { table, rowsCopied: rows, rowsTotal: rows, bytesCopied: 0, done: true });
     }
     // The oldest change that the target may lack is as old as the pass.
     const lagMs = deps.clock.monotonic() - begunAt;
     metrics.lag.set({ workflow: name }, lagMs / 1_000);
-    await this.#journal.update((current) => withProgress(current, [...progress.values()], lagMs), signal);
+    await this.#journal.update((current) => withProgress(current, { tables: [...progress.values()], pace: null, lagMs }), signal);
     return true;
   }
 

@@ -1,7 +1,14 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FenceRow } from '../../core/fence.ts';
 import type { CutoverRecord, Verification, Verifying, WorkflowDocument, WorkflowState as State } from '../../core/workflow-document.ts';
-import { type CutoverSchema, type VerificationSchema, type VerifyingSchema, type WorkflowSchema, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import {
+  type CopyPaceSchema,
+  type CutoverSchema,
+  type VerificationSchema,
+  type VerifyingSchema,
+  type WorkflowSchema,
+  WorkflowState,
+} from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import { encodeSide, encodeTime } from './encode-rules.ts';
 
 const states = {
@@ -27,7 +34,14 @@ export function encodeWorkflow(document: WorkflowDocument, fences: readonly Plac
     limits: document.limits,
     state: states[document.state],
     message: document.message,
-    progress: document.progress.map(({ table, rowsCopied, rowsTotal, done }) => ({ table, rowsCopied: BigInt(rowsCopied), rowsTotal: BigInt(rowsTotal), done })),
+    progress: document.progress.map(({ table, rowsCopied, rowsTotal, bytesCopied, done }) => ({
+      table,
+      rowsCopied: BigInt(rowsCopied),
+      rowsTotal: BigInt(rowsTotal),
+      bytesCopied: BigInt(bytesCopied),
+      done,
+    })),
+    ...(document.pace === undefined ? {} : { pace: encodePace(document.pace) }),
     ...(document.lagMs === undefined ? {} : { lagMs: document.lagMs }),
     ...(document.verification === undefined ? {} : { verification: encodeVerification(document.verification) }),
     ...(document.verifying === undefined ? {} : { verifying: encodeVerifying(document.verifying) }),
@@ -36,6 +50,10 @@ export function encodeWorkflow(document: WorkflowDocument, fences: readonly Plac
     ...(createdAt === undefined ? {} : { createdAt }),
     fences: fences.map(({ keyspace, table, state, attempt, peer, workflow }) => ({ keyspace, table, state, attempt: BigInt(attempt), peer, workflow: workflow ?? '' })),
   };
+}
+
+function encodePace({ rowsPerSecond, bytesPerSecond, secondsLeft }: NonNullable<WorkflowDocument['pace']>): MessageInitShape<typeof CopyPaceSchema> {
+  return { rowsPerSecond: BigInt(rowsPerSecond), bytesPerSecond: BigInt(bytesPerSecond), ...(secondsLeft === undefined ? {} : { secondsLeft: BigInt(secondsLeft) }) };
 }
 
 function encodeVerifying({ startedAt, tables }: Verifying): MessageInitShape<typeof VerifyingSchema> {

@@ -1,6 +1,7 @@
 import type { CopyProgress, ReplicationStore } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
+import { rowBytes } from './cell-bytes.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
@@ -12,8 +13,8 @@ export interface CopierOptions {
   readonly player: Player;
   readonly clock: Clock;
   readonly share: () => ShareBounds;
-  /** Told of every chunk that is committed on the target. */
-  readonly onProgress: (table: string, progress: CopyProgress) => void;
+  /** Told of every chunk that is committed on the target, and about how much memory its rows take. */
+  readonly onProgress: (table: string, progress: CopyProgress, bytes: number) => void;
 }
 
 /**
@@ -77,6 +78,10 @@ async function finish(
 ): Promise<CopiedChunk> {
   const startedAt = clock.monotonic();
   await applied;
-  onProgress(table, chunk.progress);
+  onProgress(
+    table,
+    chunk.progress,
+    chunk.rows.reduce((sum, row) => sum + rowBytes(row), 0),
+  );
   return { rows: chunk.rows, readMs, applyMs: clock.monotonic() - startedAt };
 }

@@ -13,7 +13,7 @@ export interface MoveStreamsOptions {
   readonly copies: () => boolean;
   /** How much of the time the copy may take, now. */
   readonly share: () => ShareBounds;
-  readonly onProgress: (table: string, progress: CopyProgress) => void;
+  readonly onProgress: (table: string, progress: CopyProgress, bytes: number) => void;
 }
 
 /** The two streams of one move, of which at most one has rows to carry at a time. Disposing stops both; their logs stay. */

@@ -13,7 +13,7 @@ export interface RequestCopierOptions {
   readonly clock: Clock;
   readonly share: () => ShareBounds;
   /** Told, under the name `REQUESTS`, of every chunk that is committed on the target. */
-  readonly onProgress: (table: string, progress: CopyProgress) => void;
+  readonly onProgress: (table: string, progress: CopyProgress, bytes: number) => void;
 }
 
 /**
@@ -32,14 +32,11 @@ export async function copyRequests({ tables, from, player, clock, share: bounds,
     const isLast = records.length < limit && records.reduce((sum, { result }) => sum + result.length, 0) < REQUESTS_CHUNK_BYTES;
     progress = { lastKey: last === undefined ? progress.lastKey : [last.caller, last.id, last.table], rows: progress.rows + records.length, done: isLast };
     await player.applyRequests(records, progress, signal);
-    onProgress(REQUESTS, progress);
+    const bytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
+    onProgress(REQUESTS, progress, bytes);
     if (progress.done) return;
     const tookMs = clock.monotonic() - startedAt;
-    size.learnSize(
-      records.length,
-      records.reduce((sum, record) => sum + recordBytes(record), 0),
-      tookMs,
-    );
+    size.learnSize(records.length, bytes, tookMs);
     await clock.sleep(share.restMs(records.length, tookMs), signal);
   }
 }

@@ -26,7 +26,7 @@ export interface StreamOptions {
   /** Whether rows and records of requests that were there before the stream are to be copied. */
   readonly copies: () => boolean;
   /** Told of the records under the name `REQUESTS`. */
-  readonly onProgress: (table: string, progress: CopyProgress) => void;
+  readonly onProgress: (table: string, progress: CopyProgress, bytes: number) => void;
   /** How much of the time the copy may take, now. */
   readonly share: () => ShareBounds;
   readonly clock: Clock;
@@ -188,7 +188,7 @@ export class StreamSupervisor {
   async #copy(player: Player, signal: AbortSignal): Promise<void> {
     const { from, clock, share, copies, onProgress, stream } = this.#options;
     if (!copies()) return;
-    for (const [table, progress] of player.state.copied) onProgress(table, progress);
+    for (const [table, progress] of player.state.copied) onProgress(table, progress, 0);
     player.copying = true;
     const tables = stream.tables.flatMap((table) => this.#schemas.from.get(table) ?? []);
     await copyTables({ tables, from: from.player, player, clock, share, onProgress }, signal);

@@ -67,8 +67,8 @@ export class WorkflowLeader implements AsyncDisposable {
       deps: context.deps,
       copies: () => this.#copies,
       share: () => this.#limits,
-      onProgress: (table, progress) => {
-        this.#tally.record(table, progress);
+      onProgress: (table, progress, bytes) => {
+        this.#tally.record(table, progress, bytes);
         context.metrics.rowsCopied.set({ workflow: move.name, table }, progress.rows);
       },
     });
@@ -135,7 +135,8 @@ export class WorkflowLeader implements AsyncDisposable {
         return this.#prepare(view.document, signal);
       case 'become':
         // Who finds the workflow running may switch it at once, and a switch asks for the end of the copy.
-        if (action.event.kind === 'copied') await this.#journal.update((current) => withProgress(current, this.#tally.tables, current.lagMs ?? null), signal);
+        if (action.event.kind === 'copied')
+          await this.#journal.update((current) => withProgress(current, { tables: this.#tally.tables, pace: null, lagMs: current.lagMs ?? null }), signal);
         await this.#journal.become(action.event, '', signal);
         return 'again';
       case 'copy':
@@ -333,7 +334,8 @@ export class WorkflowLeader implements AsyncDisposable {
         const lagMs = this.#streams.lagMs('source') ?? this.#streams.lagMs('target');
         if (lagMs === null) metrics.lag.remove({ workflow: this.#move.name });
         else metrics.lag.set({ workflow: this.#move.name }, lagMs / 1_000);
-        await this.#journal.update((current) => withProgress(current, this.#tally.tables, lagMs), signal);
+        const pace = this.#copies ? this.#tally.pace(deps.clock.monotonic()) : null;
+        await this.#journal.update((current) => withProgress(current, { tables: this.#tally.tables, pace, lagMs }), signal);
       } catch (error) {
         if (!signal.aborted) deps.log.info({ err: error, workflow: this.#move.name }, 'progress could not be written down');
       }

@@ -54,7 +54,7 @@ function sample(random: Random): Json {
     createdAt: time(),
     journal: [{ step: 'claim', at: time() }],
     createdTables: ['item'],
-    progress: [{ table: 'item', rowsCopied: number(1), rowsTotal: number(2), done: false }],
+    progress: [{ table: 'item', rowsCopied: number(1), rowsTotal: number(2), bytesCopied: 3, done: false }],
     lagMs: number(1.5),
     verification: { finishedAt: time(), durationMs: number(5), rowsCompared: number(2), differences: number(0), sample: [difference], error: 'e' },
     cutovers: [cutover],

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file switchyard/control/v1/workflows.proto.
  */
 export const file_switchyard_control_v1_workflows: GenFile = /*@__PURE__*/
-  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEi9QQKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBAxI4Cgl2ZXJpZnlpbmcYDyABKAsyIC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5aW5nQgPgQQNCCQoHX2xhZ19tcyK0AQoNQ3V0b3ZlckxpbWl0cxIWCg5ob2xkX2J1ZGdldF9tcxgBIAEoBRIQCghhdHRlbXB0cxgCIAEoBRIOCgZsYWdfbXMYAyABKAUSGgoSdmVyaWZpY2F0aW9uX2FnZV9zGAQgASgFEhoKEnRyYW5zYWN0aW9uX2FnZV9tcxgFIAEoBRIYChBsZWFzdF9jb3B5X3NoYXJlGAYgASgFEhcKD21vc3RfY29weV9zaGFyZRgHIAEoBSJVCg1UYWJsZVByb2dyZXNzEg0KBXRhYmxlGAEgASgJEhMKC3Jvd3NfY29waWVkGAIgASgDEhIKCnJvd3NfdG90YWwYAyABKAMSDAoEZG9uZRgEIAEoCCLUAQoMVmVyaWZpY2F0aW9uEi8KC2ZpbmlzaGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEjEKBnNhbXBsZRgEIAMoCzIhLnN3aXRjaHlhcmQuY29udHJvbC52MS5EaWZmZXJlbmNlEhMKC2R1cmF0aW9uX21zGAUgASgDEg0KBWVycm9yGAYgASgJEhAKCHJlcGFpcmVkGAcgASgDInMKCVZlcmlmeWluZxIuCgpzdGFydGVkX2F0GAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2CgZ0YWJsZXMYAiADKAsyJi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVGFibGVDb21wYXJpc29uImwKD1RhYmxlQ29tcGFyaXNvbhINCgV0YWJsZRgBIAEoCRIVCg1yb3dzX2NvbXBhcmVkGAIgASgDEhMKC2RpZmZlcmVuY2VzGAMgASgDEhAKCHJlcGFpcmVkGAQgASgDEgwKBGRvbmUYBSABKAgidAoKRGlmZmVyZW5jZRINCgV0YWJsZRgBIAEoCRILCgNrZXkYAiABKAkSDAoEd2hhdBgDIAEoCRIUCgxzb3VyY2VfdmFsdWUYBCABKAkSFAoMdGFyZ2V0X3ZhbHVlGAUgASgJEhAKCHJlcGFpcmVkGAYgASgIIs4CCgdDdXRvdmVyEg8KB2F0dGVtcHQYASABKAMSMAoCdG8YAiABKA4yJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTW92ZW1lbnQuU2lkZRIPCgdvdXRjb21lGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIxCgVzdGVwcxgFIAMoCzIiLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyU3RlcBIPCgdob2xkX21zGAYgASgBEi4KCnN0YXJ0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCHRyYWNlX2lkGAggASgJEhAKCGF0dGVtcHRzGAkgASgFEg8KB21lc3NhZ2UYCiABKAkSNgoHYWJvcnRlZBgLIAMoCzIlLnN3aXRjaHlhcmQuY29udHJvbC52MS5BYm9ydGVkQXR0ZW1wdCJCCg5BYm9ydGVkQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgDEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIlIKC0N1dG92ZXJTdGVwEgwKBG5hbWUYASABKAkSEAoIc3RhcnRfbXMYAiABKAESEwoLZHVyYXRpb25fbXMYAyABKAESDgoGZGV0YWlsGAQgASgJImsKCEZlbmNlUm93EhAKCGtleXNwYWNlGAEgASgJEg0KBXRhYmxlGAIgASgJEg0KBXN0YXRlGAMgASgJEg8KB2F0dGVtcHQYBCABKAMSDAoEcGVlchgFIAEoCRIQCgh3b3JrZmxvdxgGIAEoCSJmChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNgoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3dCA+BBAhIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIksKFkNyZWF0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciXgoTVXBkYXRlTGltaXRzUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISNAoGbGltaXRzGAIgASgLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLkN1dG92ZXJMaW1pdHMiSQoUVXBkYXRlTGltaXRzUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciJwoSR2V0V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJIChNHZXRXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Ij0KFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImQKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIyCgl3b3JrZmxvd3MYASADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIikKFFdhdGNoV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAiJKChVXYXRjaFdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciOgoVVmVyaWZ5V29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIOCgZyZXBhaXIYAiABKAgiSwoWVmVyaWZ5V29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyJAChRTd2l0Y2hUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJdChVTd2l0Y2hUcmFmZmljUmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSEQoJdW5jaGFuZ2VkGAIgASgIIkEKFVJldmVyc2VUcmFmZmljUmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJeChZSZXZlcnNlVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJDChdDb21wbGV0ZVdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJNChhDb21wbGV0ZVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciVAoVQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0EhEKBG5hbWUYASABKAlCA+BBAhIRCglrZWVwX2RhdGEYAiABKAgSFQoNdmFsaWRhdGVfb25seRgDIAEoCCJLChZDYW5jZWxXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IioKFVJlcGFpcldvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiXAoWUmVwYWlyV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIPCgdhY3Rpb25zGAIgAygJKvcBCg1Xb3JrZmxvd1N0YXRlEh4KGldPUktGTE9XX1NUQVRFX1VOU1BFQ0lGSUVEEAASGgoWV09SS0ZMT1dfU1RBVEVfQ1JFQVRFRBABEhoKFldPUktGTE9XX1NUQVRFX0NPUFlJTkcQAhIaChZXT1JLRkxPV19TVEFURV9SVU5OSU5HEAMSGwoXV09SS0ZMT1dfU1RBVEVfU1dJVENIRUQQBBIcChhXT1JLRkxPV19TVEFURV9DT01QTEVURUQQBRIcChhXT1JLRkxPV19TVEFURV9DQU5DRUxMRUQQBhIZChVXT1JLRkxPV19TVEFURV9GQUlMRUQQBzLyDAoPV29ya2Zsb3dTZXJ2aWNlEocBCg5DcmVhdGVXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXNwb25zZSIYgtPkkwISOgEqIg0vdjEvd29ya2Zsb3dzEoIBCgtHZXRXb3JrZmxvdxIpLnN3aXRjaHlhcmQuY29udHJvbC52MS5HZXRXb3JrZmxvd1JlcXVlc3QaKi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXNwb25zZSIcgtPkkwIWEhQvdjEvd29ya2Zsb3dzL3tuYW1lfRKBAQoNTGlzdFdvcmtmbG93cxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiFYLT5JMCDxINL3YxL3dvcmtmbG93cxKUAQoMVXBkYXRlTGltaXRzEiouc3dpdGNoeWFyZC5jb250cm9sLnYxLlVwZGF0ZUxpbWl0c1JlcXVlc3QaKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVXBkYXRlTGltaXRzUmVzcG9uc2UiK4LT5JMCJToGbGltaXRzMhsvdjEvd29ya2Zsb3dzL3tuYW1lfS9saW1pdHMSkAEKDVdhdGNoV29ya2Zsb3cSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV2F0Y2hXb3JrZmxvd1Jlc3BvbnNlIiKC0+STAhwSGi92MS93b3JrZmxvd3Mve25hbWV9OndhdGNoMAESlQEKDlZlcmlmeVdvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlZlcmlmeVdvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnZlcmlmeRKZAQoNU3dpdGNoVHJhZmZpYxIrLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVxdWVzdBosLnN3aXRjaHlhcmQuY29udHJvbC52MS5Td2l0Y2hUcmFmZmljUmVzcG9uc2UiLYLT5JMCJzoBKiIiL3YxL3dvcmtmbG93cy97bmFtZX06c3dpdGNoVHJhZmZpYxKdAQoOUmV2ZXJzZVRyYWZmaWMSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmV2ZXJzZVRyYWZmaWNSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVzcG9uc2UiLoLT5JMCKDoBKiIjL3YxL3dvcmtmbG93cy97bmFtZX06cmV2ZXJzZVRyYWZmaWMSnQEKEENvbXBsZXRlV29ya2Zsb3cSLi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1JlcXVlc3QaLy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ29tcGxldGVXb3JrZmxvd1Jlc3BvbnNlIiiC0+STAiI6ASoiHS92MS93b3JrZmxvd3Mve25hbWV9OmNvbXBsZXRlEpUBCg5DYW5jZWxXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5DYW5jZWxXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpjYW5jZWwSlQEKDlJlcGFpcldvcmtmbG93Eiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJlcGFpcldvcmtmbG93UmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1Jlc3BvbnNlIiaC0+STAiA6ASoiGy92MS93b3JrZmxvd3Mve25hbWV9OnJlcGFpcmIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
+  fileDesc("CiVzd2l0Y2h5YXJkL2NvbnRyb2wvdjEvd29ya2Zsb3dzLnByb3RvEhVzd2l0Y2h5YXJkLmNvbnRyb2wudjEiqQUKCFdvcmtmbG93EhEKBG5hbWUYASABKAlCA+BBAhITCgZzb3VyY2UYAiABKAlCA+BBAhITCgZ0YXJnZXQYAyABKAlCA+BBAhITCgZ0YWJsZXMYBCADKAlCA+BBAhI0CgZsaW1pdHMYBSABKAsyJC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlckxpbWl0cxI4CgVzdGF0ZRgGIAEoDjIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvd1N0YXRlQgPgQQMSFAoHbWVzc2FnZRgHIAEoCUID4EEDEjsKCHByb2dyZXNzGAggAygLMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlUHJvZ3Jlc3NCA+BBAxIYCgZsYWdfbXMYCSABKAFCA+BBA0gAiAEBEj4KDHZlcmlmaWNhdGlvbhgKIAEoCzIjLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZmljYXRpb25CA+BBAxI1CghjdXRvdmVycxgLIAMoCzIeLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyQgPgQQMSEwoGcnVubmVyGAwgASgJQgPgQQMSMwoKY3JlYXRlZF9hdBgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxI0CgZmZW5jZXMYDiADKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRmVuY2VSb3dCA+BBAxI4Cgl2ZXJpZnlpbmcYDyABKAsyIC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5aW5nQgPgQQMSMgoEcGFjZRgQIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Db3B5UGFjZUID4EEDQgkKB19sYWdfbXMitAEKDUN1dG92ZXJMaW1pdHMSFgoOaG9sZF9idWRnZXRfbXMYASABKAUSEAoIYXR0ZW1wdHMYAiABKAUSDgoGbGFnX21zGAMgASgFEhoKEnZlcmlmaWNhdGlvbl9hZ2VfcxgEIAEoBRIaChJ0cmFuc2FjdGlvbl9hZ2VfbXMYBSABKAUSGAoQbGVhc3RfY29weV9zaGFyZRgGIAEoBRIXCg9tb3N0X2NvcHlfc2hhcmUYByABKAUiawoNVGFibGVQcm9ncmVzcxINCgV0YWJsZRgBIAEoCRITCgtyb3dzX2NvcGllZBgCIAEoAxISCgpyb3dzX3RvdGFsGAMgASgDEgwKBGRvbmUYBCABKAgSFAoMYnl0ZXNfY29waWVkGAUgASgDImkKCENvcHlQYWNlEhcKD3Jvd3NfcGVyX3NlY29uZBgBIAEoAxIYChBieXRlc19wZXJfc2Vjb25kGAIgASgDEhkKDHNlY29uZHNfbGVmdBgDIAEoA0gAiAEBQg8KDV9zZWNvbmRzX2xlZnQi1AEKDFZlcmlmaWNhdGlvbhIvCgtmaW5pc2hlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNcm93c19jb21wYXJlZBgCIAEoAxITCgtkaWZmZXJlbmNlcxgDIAEoAxIxCgZzYW1wbGUYBCADKAsyIS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuRGlmZmVyZW5jZRITCgtkdXJhdGlvbl9tcxgFIAEoAxINCgVlcnJvchgGIAEoCRIQCghyZXBhaXJlZBgHIAEoAyJzCglWZXJpZnlpbmcSLgoKc3RhcnRlZF9hdBgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNgoGdGFibGVzGAIgAygLMiYuc3dpdGNoeWFyZC5jb250cm9sLnYxLlRhYmxlQ29tcGFyaXNvbiJsCg9UYWJsZUNvbXBhcmlzb24SDQoFdGFibGUYASABKAkSFQoNcm93c19jb21wYXJlZBgCIAEoAxITCgtkaWZmZXJlbmNlcxgDIAEoAxIQCghyZXBhaXJlZBgEIAEoAxIMCgRkb25lGAUgASgIInQKCkRpZmZlcmVuY2USDQoFdGFibGUYASABKAkSCwoDa2V5GAIgASgJEgwKBHdoYXQYAyABKAkSFAoMc291cmNlX3ZhbHVlGAQgASgJEhQKDHRhcmdldF92YWx1ZRgFIAEoCRIQCghyZXBhaXJlZBgGIAEoCCLOAgoHQ3V0b3ZlchIPCgdhdHRlbXB0GAEgASgDEjAKAnRvGAIgASgOMiQuc3dpdGNoeWFyZC5jb250cm9sLnYxLk1vdmVtZW50LlNpZGUSDwoHb3V0Y29tZRgDIAEoCRIOCgZyZWFzb24YBCABKAkSMQoFc3RlcHMYBSADKAsyIi5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3V0b3ZlclN0ZXASDwoHaG9sZF9tcxgGIAEoARIuCgpzdGFydGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCgh0cmFjZV9pZBgIIAEoCRIQCghhdHRlbXB0cxgJIAEoBRIPCgdtZXNzYWdlGAogASgJEjYKB2Fib3J0ZWQYCyADKAsyJS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQWJvcnRlZEF0dGVtcHQiQgoOQWJvcnRlZEF0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoAxIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSJSCgtDdXRvdmVyU3RlcBIMCgRuYW1lGAEgASgJEhAKCHN0YXJ0X21zGAIgASgBEhMKC2R1cmF0aW9uX21zGAMgASgBEg4KBmRldGFpbBgEIAEoCSJrCghGZW5jZVJvdxIQCghrZXlzcGFjZRgBIAEoCRINCgV0YWJsZRgCIAEoCRINCgVzdGF0ZRgDIAEoCRIPCgdhdHRlbXB0GAQgASgDEgwKBHBlZXIYBSABKAkSEAoId29ya2Zsb3cYBiABKAkiZgoVQ3JlYXRlV29ya2Zsb3dSZXF1ZXN0EjYKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93QgPgQQISFQoNdmFsaWRhdGVfb25seRgCIAEoCCJLChZDcmVhdGVXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93Il4KE1VwZGF0ZUxpbWl0c1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEjQKBmxpbWl0cxgCIAEoCzIkLnN3aXRjaHlhcmQuY29udHJvbC52MS5DdXRvdmVyTGltaXRzIkkKFFVwZGF0ZUxpbWl0c1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IicKEkdldFdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiSAoTR2V0V29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyI9ChRMaXN0V29ya2Zsb3dzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJkChVMaXN0V29ya2Zsb3dzUmVzcG9uc2USMgoJd29ya2Zsb3dzGAEgAygLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIpChRXYXRjaFdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQIiSgoVV2F0Y2hXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IjoKFVZlcmlmeVdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISDgoGcmVwYWlyGAIgASgIIksKFlZlcmlmeVdvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3ciQAoUU3dpdGNoVHJhZmZpY1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiXQoVU3dpdGNoVHJhZmZpY1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93EhEKCXVuY2hhbmdlZBgCIAEoCCJBChVSZXZlcnNlVHJhZmZpY1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiXgoWUmV2ZXJzZVRyYWZmaWNSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdxIRCgl1bmNoYW5nZWQYAiABKAgiQwoXQ29tcGxldGVXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECEhUKDXZhbGlkYXRlX29ubHkYAiABKAgiTQoYQ29tcGxldGVXb3JrZmxvd1Jlc3BvbnNlEjEKCHdvcmtmbG93GAEgASgLMh8uc3dpdGNoeWFyZC5jb250cm9sLnYxLldvcmtmbG93IlQKFUNhbmNlbFdvcmtmbG93UmVxdWVzdBIRCgRuYW1lGAEgASgJQgPgQQISEQoJa2VlcF9kYXRhGAIgASgIEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiSwoWQ2FuY2VsV29ya2Zsb3dSZXNwb25zZRIxCgh3b3JrZmxvdxgBIAEoCzIfLnN3aXRjaHlhcmQuY29udHJvbC52MS5Xb3JrZmxvdyIqChVSZXBhaXJXb3JrZmxvd1JlcXVlc3QSEQoEbmFtZRgBIAEoCUID4EECIlwKFlJlcGFpcldvcmtmbG93UmVzcG9uc2USMQoId29ya2Zsb3cYASABKAsyHy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuV29ya2Zsb3cSDwoHYWN0aW9ucxgCIAMoCSr3AQoNV29ya2Zsb3dTdGF0ZRIeChpXT1JLRkxPV19TVEFURV9VTlNQRUNJRklFRBAAEhoKFldPUktGTE9XX1NUQVRFX0NSRUFURUQQARIaChZXT1JLRkxPV19TVEFURV9DT1BZSU5HEAISGgoWV09SS0ZMT1dfU1RBVEVfUlVOTklORxADEhsKF1dPUktGTE9XX1NUQVRFX1NXSVRDSEVEEAQSHAoYV09SS0ZMT1dfU1RBVEVfQ09NUExFVEVEEAUSHAoYV09SS0ZMT1dfU1RBVEVfQ0FOQ0VMTEVEEAYSGQoVV09SS0ZMT1dfU1RBVEVfRkFJTEVEEAcy8gwKD1dvcmtmbG93U2VydmljZRKHAQoOQ3JlYXRlV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ3JlYXRlV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNyZWF0ZVdvcmtmbG93UmVzcG9uc2UiGILT5JMCEjoBKiINL3YxL3dvcmtmbG93cxKCAQoLR2V0V29ya2Zsb3cSKS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuR2V0V29ya2Zsb3dSZXF1ZXN0Giouc3dpdGNoeWFyZC5jb250cm9sLnYxLkdldFdvcmtmbG93UmVzcG9uc2UiHILT5JMCFhIUL3YxL3dvcmtmbG93cy97bmFtZX0SgQEKDUxpc3RXb3JrZmxvd3MSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdFdvcmtmbG93c1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuTGlzdFdvcmtmbG93c1Jlc3BvbnNlIhWC0+STAg8SDS92MS93b3JrZmxvd3MSlAEKDFVwZGF0ZUxpbWl0cxIqLnN3aXRjaHlhcmQuY29udHJvbC52MS5VcGRhdGVMaW1pdHNSZXF1ZXN0Gisuc3dpdGNoeWFyZC5jb250cm9sLnYxLlVwZGF0ZUxpbWl0c1Jlc3BvbnNlIiuC0+STAiU6BmxpbWl0czIbL3YxL3dvcmtmbG93cy97bmFtZX0vbGltaXRzEpABCg1XYXRjaFdvcmtmbG93Eisuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXF1ZXN0Giwuc3dpdGNoeWFyZC5jb250cm9sLnYxLldhdGNoV29ya2Zsb3dSZXNwb25zZSIigtPkkwIcEhovdjEvd29ya2Zsb3dzL3tuYW1lfTp3YXRjaDABEpUBCg5WZXJpZnlXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5WZXJpZnlXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuVmVyaWZ5V29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTp2ZXJpZnkSmQEKDVN3aXRjaFRyYWZmaWMSKy5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1JlcXVlc3QaLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuU3dpdGNoVHJhZmZpY1Jlc3BvbnNlIi2C0+STAic6ASoiIi92MS93b3JrZmxvd3Mve25hbWV9OnN3aXRjaFRyYWZmaWMSnQEKDlJldmVyc2VUcmFmZmljEiwuc3dpdGNoeWFyZC5jb250cm9sLnYxLlJldmVyc2VUcmFmZmljUmVxdWVzdBotLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXZlcnNlVHJhZmZpY1Jlc3BvbnNlIi6C0+STAig6ASoiIy92MS93b3JrZmxvd3Mve25hbWV9OnJldmVyc2VUcmFmZmljEp0BChBDb21wbGV0ZVdvcmtmbG93Ei4uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXF1ZXN0Gi8uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNvbXBsZXRlV29ya2Zsb3dSZXNwb25zZSIogtPkkwIiOgEqIh0vdjEvd29ya2Zsb3dzL3tuYW1lfTpjb21wbGV0ZRKVAQoOQ2FuY2VsV29ya2Zsb3cSLC5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuQ2FuY2VsV29ya2Zsb3dSZXF1ZXN0Gi0uc3dpdGNoeWFyZC5jb250cm9sLnYxLkNhbmNlbFdvcmtmbG93UmVzcG9uc2UiJoLT5JMCIDoBKiIbL3YxL3dvcmtmbG93cy97bmFtZX06Y2FuY2VsEpUBCg5SZXBhaXJXb3JrZmxvdxIsLnN3aXRjaHlhcmQuY29udHJvbC52MS5SZXBhaXJXb3JrZmxvd1JlcXVlc3QaLS5zd2l0Y2h5YXJkLmNvbnRyb2wudjEuUmVwYWlyV29ya2Zsb3dSZXNwb25zZSImgtPkkwIgOgEqIhsvdjEvd29ya2Zsb3dzL3tuYW1lfTpyZXBhaXJiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_google_protobuf_timestamp, file_switchyard_control_v1_rules]);
 
 /**
  * @generated from message switchyard.control.v1.Workflow
@@ -108,6 +108,13 @@ export type Workflow = Message<"switchyard.control.v1.Workflow"> & {
    * @generated from field: switchyard.control.v1.Verifying verifying = 15;
    */
   verifying?: Verifying | undefined;
+
+  /**
+   * Of a copy under way; absent in its first seconds.
+   *
+   * @generated from field: switchyard.control.v1.CopyPace pace = 16;
+   */
+  pace?: CopyPace | undefined;
 };
 
 /**
@@ -203,6 +210,13 @@ export type TableProgress = Message<"switchyard.control.v1.TableProgress"> & {
    * @generated from field: bool done = 4;
    */
   done: boolean;
+
+  /**
+   * About what the rows copied take, values alone.
+   *
+   * @generated from field: int64 bytes_copied = 5;
+   */
+  bytesCopied: bigint;
 };
 
 /**
@@ -211,6 +225,37 @@ export type TableProgress = Message<"switchyard.control.v1.TableProgress"> & {
  */
 export const TableProgressSchema: GenMessage<TableProgress> = /*@__PURE__*/
   messageDesc(file_switchyard_control_v1_workflows, 2);
+
+/**
+ * Of the last minute.
+ *
+ * @generated from message switchyard.control.v1.CopyPace
+ */
+export type CopyPace = Message<"switchyard.control.v1.CopyPace"> & {
+  /**
+   * @generated from field: int64 rows_per_second = 1;
+   */
+  rowsPerSecond: bigint;
+
+  /**
+   * @generated from field: int64 bytes_per_second = 2;
+   */
+  bytesPerSecond: bigint;
+
+  /**
+   * Absent while nothing moves, or while a table turns out to have more rows than its store has thought.
+   *
+   * @generated from field: optional int64 seconds_left = 3;
+   */
+  secondsLeft?: bigint | undefined;
+};
+
+/**
+ * Describes the message switchyard.control.v1.CopyPace.
+ * Use `create(CopyPaceSchema)` to create a new message.
+ */
+export const CopyPaceSchema: GenMessage<CopyPace> = /*@__PURE__*/
+  messageDesc(file_switchyard_control_v1_workflows, 3);
 
 /**
  * @generated from message switchyard.control.v1.Verification
@@ -265,7 +310,7 @@ export type Verification = Message<"switchyard.control.v1.Verification"> & {
  * Use `create(VerificationSchema)` to create a new message.
  */
 export const VerificationSchema: GenMessage<Verification> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 3);
+  messageDesc(file_switchyard_control_v1_workflows, 4);
 
 /**
  * @generated from message switchyard.control.v1.Verifying
@@ -289,7 +334,7 @@ export type Verifying = Message<"switchyard.control.v1.Verifying"> & {
  * Use `create(VerifyingSchema)` to create a new message.
  */
 export const VerifyingSchema: GenMessage<Verifying> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 4);
+  messageDesc(file_switchyard_control_v1_workflows, 5);
 
 /**
  * @generated from message switchyard.control.v1.TableComparison
@@ -326,7 +371,7 @@ export type TableComparison = Message<"switchyard.control.v1.TableComparison"> &
  * Use `create(TableComparisonSchema)` to create a new message.
  */
 export const TableComparisonSchema: GenMessage<TableComparison> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 5);
+  messageDesc(file_switchyard_control_v1_workflows, 6);
 
 /**
  * @generated from message switchyard.control.v1.Difference
@@ -372,7 +417,7 @@ export type Difference = Message<"switchyard.control.v1.Difference"> & {
  * Use `create(DifferenceSchema)` to create a new message.
  */
 export const DifferenceSchema: GenMessage<Difference> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 6);
+  messageDesc(file_switchyard_control_v1_workflows, 7);
 
 /**
  * @generated from message switchyard.control.v1.Cutover
@@ -447,7 +492,7 @@ export type Cutover = Message<"switchyard.control.v1.Cutover"> & {
  * Use `create(CutoverSchema)` to create a new message.
  */
 export const CutoverSchema: GenMessage<Cutover> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 7);
+  messageDesc(file_switchyard_control_v1_workflows, 8);
 
 /**
  * @generated from message switchyard.control.v1.AbortedAttempt
@@ -474,7 +519,7 @@ export type AbortedAttempt = Message<"switchyard.control.v1.AbortedAttempt"> & {
  * Use `create(AbortedAttemptSchema)` to create a new message.
  */
 export const AbortedAttemptSchema: GenMessage<AbortedAttempt> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 8);
+  messageDesc(file_switchyard_control_v1_workflows, 9);
 
 /**
  * @generated from message switchyard.control.v1.CutoverStep
@@ -506,7 +551,7 @@ export type CutoverStep = Message<"switchyard.control.v1.CutoverStep"> & {
  * Use `create(CutoverStepSchema)` to create a new message.
  */
 export const CutoverStepSchema: GenMessage<CutoverStep> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 9);
+  messageDesc(file_switchyard_control_v1_workflows, 10);
 
 /**
  * @generated from message switchyard.control.v1.FenceRow
@@ -548,7 +593,7 @@ export type FenceRow = Message<"switchyard.control.v1.FenceRow"> & {
  * Use `create(FenceRowSchema)` to create a new message.
  */
 export const FenceRowSchema: GenMessage<FenceRow> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 10);
+  messageDesc(file_switchyard_control_v1_workflows, 11);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowRequest
@@ -572,7 +617,7 @@ export type CreateWorkflowRequest = Message<"switchyard.control.v1.CreateWorkflo
  * Use `create(CreateWorkflowRequestSchema)` to create a new message.
  */
 export const CreateWorkflowRequestSchema: GenMessage<CreateWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 11);
+  messageDesc(file_switchyard_control_v1_workflows, 12);
 
 /**
  * @generated from message switchyard.control.v1.CreateWorkflowResponse
@@ -589,7 +634,7 @@ export type CreateWorkflowResponse = Message<"switchyard.control.v1.CreateWorkfl
  * Use `create(CreateWorkflowResponseSchema)` to create a new message.
  */
 export const CreateWorkflowResponseSchema: GenMessage<CreateWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 12);
+  messageDesc(file_switchyard_control_v1_workflows, 13);
 
 /**
  * @generated from message switchyard.control.v1.UpdateLimitsRequest
@@ -613,7 +658,7 @@ export type UpdateLimitsRequest = Message<"switchyard.control.v1.UpdateLimitsReq
  * Use `create(UpdateLimitsRequestSchema)` to create a new message.
  */
 export const UpdateLimitsRequestSchema: GenMessage<UpdateLimitsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 13);
+  messageDesc(file_switchyard_control_v1_workflows, 14);
 
 /**
  * @generated from message switchyard.control.v1.UpdateLimitsResponse
@@ -630,7 +675,7 @@ export type UpdateLimitsResponse = Message<"switchyard.control.v1.UpdateLimitsRe
  * Use `create(UpdateLimitsResponseSchema)` to create a new message.
  */
 export const UpdateLimitsResponseSchema: GenMessage<UpdateLimitsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 14);
+  messageDesc(file_switchyard_control_v1_workflows, 15);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowRequest
@@ -647,7 +692,7 @@ export type GetWorkflowRequest = Message<"switchyard.control.v1.GetWorkflowReque
  * Use `create(GetWorkflowRequestSchema)` to create a new message.
  */
 export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 15);
+  messageDesc(file_switchyard_control_v1_workflows, 16);
 
 /**
  * @generated from message switchyard.control.v1.GetWorkflowResponse
@@ -664,7 +709,7 @@ export type GetWorkflowResponse = Message<"switchyard.control.v1.GetWorkflowResp
  * Use `create(GetWorkflowResponseSchema)` to create a new message.
  */
 export const GetWorkflowResponseSchema: GenMessage<GetWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 16);
+  messageDesc(file_switchyard_control_v1_workflows, 17);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsRequest
@@ -686,7 +731,7 @@ export type ListWorkflowsRequest = Message<"switchyard.control.v1.ListWorkflowsR
  * Use `create(ListWorkflowsRequestSchema)` to create a new message.
  */
 export const ListWorkflowsRequestSchema: GenMessage<ListWorkflowsRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 17);
+  messageDesc(file_switchyard_control_v1_workflows, 18);
 
 /**
  * @generated from message switchyard.control.v1.ListWorkflowsResponse
@@ -708,7 +753,7 @@ export type ListWorkflowsResponse = Message<"switchyard.control.v1.ListWorkflows
  * Use `create(ListWorkflowsResponseSchema)` to create a new message.
  */
 export const ListWorkflowsResponseSchema: GenMessage<ListWorkflowsResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 18);
+  messageDesc(file_switchyard_control_v1_workflows, 19);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowRequest
@@ -725,7 +770,7 @@ export type WatchWorkflowRequest = Message<"switchyard.control.v1.WatchWorkflowR
  * Use `create(WatchWorkflowRequestSchema)` to create a new message.
  */
 export const WatchWorkflowRequestSchema: GenMessage<WatchWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 19);
+  messageDesc(file_switchyard_control_v1_workflows, 20);
 
 /**
  * @generated from message switchyard.control.v1.WatchWorkflowResponse
@@ -742,7 +787,7 @@ export type WatchWorkflowResponse = Message<"switchyard.control.v1.WatchWorkflow
  * Use `create(WatchWorkflowResponseSchema)` to create a new message.
  */
 export const WatchWorkflowResponseSchema: GenMessage<WatchWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 20);
+  messageDesc(file_switchyard_control_v1_workflows, 21);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowRequest
@@ -766,7 +811,7 @@ export type VerifyWorkflowRequest = Message<"switchyard.control.v1.VerifyWorkflo
  * Use `create(VerifyWorkflowRequestSchema)` to create a new message.
  */
 export const VerifyWorkflowRequestSchema: GenMessage<VerifyWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 21);
+  messageDesc(file_switchyard_control_v1_workflows, 22);
 
 /**
  * @generated from message switchyard.control.v1.VerifyWorkflowResponse
@@ -783,7 +828,7 @@ export type VerifyWorkflowResponse = Message<"switchyard.control.v1.VerifyWorkfl
  * Use `create(VerifyWorkflowResponseSchema)` to create a new message.
  */
 export const VerifyWorkflowResponseSchema: GenMessage<VerifyWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 22);
+  messageDesc(file_switchyard_control_v1_workflows, 23);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficRequest
@@ -807,7 +852,7 @@ export type SwitchTrafficRequest = Message<"switchyard.control.v1.SwitchTrafficR
  * Use `create(SwitchTrafficRequestSchema)` to create a new message.
  */
 export const SwitchTrafficRequestSchema: GenMessage<SwitchTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 23);
+  messageDesc(file_switchyard_control_v1_workflows, 24);
 
 /**
  * @generated from message switchyard.control.v1.SwitchTrafficResponse
@@ -831,7 +876,7 @@ export type SwitchTrafficResponse = Message<"switchyard.control.v1.SwitchTraffic
  * Use `create(SwitchTrafficResponseSchema)` to create a new message.
  */
 export const SwitchTrafficResponseSchema: GenMessage<SwitchTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 24);
+  messageDesc(file_switchyard_control_v1_workflows, 25);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficRequest
@@ -853,7 +898,7 @@ export type ReverseTrafficRequest = Message<"switchyard.control.v1.ReverseTraffi
  * Use `create(ReverseTrafficRequestSchema)` to create a new message.
  */
 export const ReverseTrafficRequestSchema: GenMessage<ReverseTrafficRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 25);
+  messageDesc(file_switchyard_control_v1_workflows, 26);
 
 /**
  * @generated from message switchyard.control.v1.ReverseTrafficResponse
@@ -877,7 +922,7 @@ export type ReverseTrafficResponse = Message<"switchyard.control.v1.ReverseTraff
  * Use `create(ReverseTrafficResponseSchema)` to create a new message.
  */
 export const ReverseTrafficResponseSchema: GenMessage<ReverseTrafficResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 26);
+  messageDesc(file_switchyard_control_v1_workflows, 27);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowRequest
@@ -899,7 +944,7 @@ export type CompleteWorkflowRequest = Message<"switchyard.control.v1.CompleteWor
  * Use `create(CompleteWorkflowRequestSchema)` to create a new message.
  */
 export const CompleteWorkflowRequestSchema: GenMessage<CompleteWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 27);
+  messageDesc(file_switchyard_control_v1_workflows, 28);
 
 /**
  * @generated from message switchyard.control.v1.CompleteWorkflowResponse
@@ -916,7 +961,7 @@ export type CompleteWorkflowResponse = Message<"switchyard.control.v1.CompleteWo
  * Use `create(CompleteWorkflowResponseSchema)` to create a new message.
  */
 export const CompleteWorkflowResponseSchema: GenMessage<CompleteWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 28);
+  messageDesc(file_switchyard_control_v1_workflows, 29);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowRequest
@@ -945,7 +990,7 @@ export type CancelWorkflowRequest = Message<"switchyard.control.v1.CancelWorkflo
  * Use `create(CancelWorkflowRequestSchema)` to create a new message.
  */
 export const CancelWorkflowRequestSchema: GenMessage<CancelWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 29);
+  messageDesc(file_switchyard_control_v1_workflows, 30);
 
 /**
  * @generated from message switchyard.control.v1.CancelWorkflowResponse
@@ -962,7 +1007,7 @@ export type CancelWorkflowResponse = Message<"switchyard.control.v1.CancelWorkfl
  * Use `create(CancelWorkflowResponseSchema)` to create a new message.
  */
 export const CancelWorkflowResponseSchema: GenMessage<CancelWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 30);
+  messageDesc(file_switchyard_control_v1_workflows, 31);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowRequest
@@ -979,7 +1024,7 @@ export type RepairWorkflowRequest = Message<"switchyard.control.v1.RepairWorkflo
  * Use `create(RepairWorkflowRequestSchema)` to create a new message.
  */
 export const RepairWorkflowRequestSchema: GenMessage<RepairWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 31);
+  messageDesc(file_switchyard_control_v1_workflows, 32);
 
 /**
  * @generated from message switchyard.control.v1.RepairWorkflowResponse
@@ -1003,7 +1048,7 @@ export type RepairWorkflowResponse = Message<"switchyard.control.v1.RepairWorkfl
  * Use `create(RepairWorkflowResponseSchema)` to create a new message.
  */
 export const RepairWorkflowResponseSchema: GenMessage<RepairWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_switchyard_control_v1_workflows, 32);
+  messageDesc(file_switchyard_control_v1_workflows, 33);
 
 /**
  * @generated from enum switchyard.control.v1.WorkflowState
