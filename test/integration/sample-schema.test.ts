@@ -38,6 +38,7 @@ const essence = (text: string): readonly string[] =>
         .replace(/ after \d+ attempts$/, '')
         .replaceAll(/\d[\d.,]*/g, '#')
         .replaceAll(/# (ms|s)\b/g, '# s')
+        .replaceAll(/# (B|kB|MB)\b/g, '# B')
         .replaceAll(/\s+/g, ' ')
         // A step of a cutover: what it saw.
         .replace(/^(\S+ # s # s) .*/, '$1'),
