@@ -17,15 +17,22 @@ export interface CopierOptions {
   readonly onProgress: (table: string, progress: CopyProgress, bytes: number) => void;
 }
 
+/** Tables that are copied at once: while one waits for the source's log or for the network, another is read or written. */
+const atOnce = 3;
+
 /**
- * Copies the tables' rows in chunks by primary key, each within a window of the source's log (DBLog): no long snapshot, no lock. Goes on from what the stream has recorded; resolves when every table's last chunk
+ * Copies the tables' rows, of some tables at once, in chunks by primary key, each within a window of the source's log (DBLog): no long snapshot, no lock. Goes on from what the stream has recorded; resolves when every table's last chunk
  * is committed on the target. The next chunk is read while the last one is applied, after a rest that leaves the stores to the services when they are busy.
  */
 export async function copyTables(options: CopierOptions, signal: AbortSignal): Promise<void> {
-  for (const table of options.tables) {
-    const progress = options.player.state.copied.get(table.name) ?? { lastKey: null, rows: 0, done: false };
-    if (!progress.done) await copyTable(options, table, progress, signal);
-  }
+  const left = options.tables.values();
+  const copySome = async (): Promise<void> => {
+    for (const table of left) {
+      const progress = options.player.state.copied.get(table.name) ?? { lastKey: null, rows: 0, done: false };
+      if (!progress.done) await copyTable(options, table, progress, signal);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, copySome));
 }
 
 async function copyTable(options: CopierOptions, table: TableSchema, from: CopyProgress, signal: AbortSignal): Promise<void> {
