@@ -6,7 +6,7 @@ import { changeNote } from '../cutover/rules-write.ts';
 import { dropLeftLog, finishSwitch } from '../cutover/tail.ts';
 import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlMetrics } from '../metrics.ts';
-import { type ControlDeps, type Move, otherSide, type SideName } from '../move.ts';
+import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } from '../move.ts';
 import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
@@ -26,6 +26,8 @@ export interface RunnerContext {
   readonly metrics: ControlMetrics;
   /** Told that the runner of the workflow seems to be gone. Must not throw. */
   readonly takeOver: (workflow: string) => void;
+  /** What is to be said of the stream's log in the keyspace's store when it has become large; null otherwise. */
+  readonly logAlarm: (keyspace: string, stream: string) => string | null;
 }
 
 const lookEveryMs = 1_000;
@@ -228,7 +230,8 @@ export class WorkflowLeader implements AsyncDisposable {
     if (status.kind !== 'ended') {
       this.#brokenAt = null;
       const problem = status.kind === 'starting' ? status.problem : null;
-      await this.#journal.message(problem ?? '', signal);
+      const alarm = this.#context.logAlarm(this.#move[from].keyspace, streamFrom(this.#move, from).id);
+      await this.#journal.message([problem, alarm].filter((each) => each !== null).join('; '), signal);
       return 'idle';
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
