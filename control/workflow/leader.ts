@@ -114,7 +114,7 @@ export class WorkflowLeader implements AsyncDisposable {
       const failure = asSwitchyardError(error);
       this.#context.deps.log.warn({ err: error, workflow: this.#move.name, reason: failure.reason }, 'the workflow could not go on; trying again');
       await this.#journal
-        .message(said(failure), signal)
+        .message([said(failure), ...this.#logAlarms()].join('; '), signal)
         .catch((unsaid: unknown) => this.#context.deps.log.info({ err: unsaid, workflow: this.#move.name }, 'nor could that be written down'));
       return 'idle';
     }
@@ -130,7 +130,7 @@ export class WorkflowLeader implements AsyncDisposable {
         await this.#stopStreams();
         return 'idle';
       case 'wait':
-        await this.#journal.message(action.why, signal);
+        await this.#journal.message([action.why, ...this.#logAlarms()].join('; '), signal);
         await this.#wantOpen(view, signal);
         return 'idle';
       case 'prepare':
@@ -230,8 +230,7 @@ export class WorkflowLeader implements AsyncDisposable {
     if (status.kind !== 'ended') {
       this.#brokenAt = null;
       const problem = status.kind === 'starting' ? status.problem : null;
-      const alarm = this.#context.logAlarm(this.#move[from].keyspace, streamFrom(this.#move, from).id);
-      await this.#journal.message([problem, alarm].filter((each) => each !== null).join('; '), signal);
+      await this.#journal.message([...(problem === null ? [] : [problem]), ...this.#logAlarms()].join('; '), signal);
       return 'idle';
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
@@ -246,6 +245,11 @@ export class WorkflowLeader implements AsyncDisposable {
       await this.#streams.stop(from);
     } else if (status.error.reason !== 'STREAM_TAKEN') await this.#journal.message(`the way back does not run: ${said(status.error)}`, signal);
     return 'idle';
+  }
+
+  /** What is to be said of the workflow's logs, whichever store is in the way. */
+  #logAlarms(): readonly string[] {
+    return (['source', 'target'] as const).flatMap((side) => this.#context.logAlarm(this.#move[side].keyspace, streamFrom(this.#move, side).id) ?? []);
   }
 
   async #switch(document: WorkflowDocument, { to }: Extract<WorkflowAction, { kind: 'switch' }>, signal: AbortSignal): Promise<Pass> {
