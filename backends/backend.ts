@@ -291,6 +291,20 @@ export interface FenceScope {
   readonly tables: readonly string[];
 }
 
+/** A log that was begun in a store, and what the store keeps because of it. */
+export interface KeptLog {
+  /** As the store calls it; no other log of the store has it. */
+  readonly name: string;
+  /** Id of its stream; null: the store does not remember it. */
+  readonly stream: string | null;
+  /** What has not been confirmed; an estimate where counting would cost too much. */
+  readonly bytes: number;
+  /** Whether somebody follows it now; null: the store cannot tell. */
+  readonly followed: boolean | null;
+  /** The statement by which the store's owner drops it by hand. */
+  readonly dropText: string;
+}
+
 /** A table's definition, enough to make the like of it in another store. */
 export interface TableDefinition {
   readonly schema: TableSchema;
@@ -376,6 +390,15 @@ export interface OwnerStore extends AsyncDisposable {
   createLog(stream: StreamSpec, by: Attempt, signal: AbortSignal): Promise<Position>;
   /** As a source: lets the log go, also where there is none; one that a later attempt than `by` has begun stays, without an error. Null: the workflow ends; the log goes whoever has begun it, and with it the memory of who that was. */
   dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void>;
+  /** Every log of Switchyard's that this store keeps something for, whoever has begun it and whether or not its workflow is still known, in order of name. Empty where the store keeps its history by settings of its own. Looks only, at little cost. */
+  keptLogs(signal: AbortSignal): Promise<readonly KeptLog[]>;
+  /**
+   * Drops the log if it still keeps at least so much when it goes, ending its reader first; false: it does not, or is not there. Its stream cannot go on, also not from a log that is begun later under the same name: it ends with STREAM_FAILED
+   * (`problem` LOG_LOST). Who had begun it stays remembered.
+   */
+  dropKeptLog(name: string, atLeastBytes: number, signal: AbortSignal): Promise<boolean>;
+  /** Removes what no log keeps any more, at most `limit` changes; returns how many. Nothing where the store does that by itself, or was never prepared. */
+  trimLogs(limit: number, signal: AbortSignal): Promise<number>;
   /** As a target: the token that the stream's row has now; null: there was never such a stream. */
   streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null>;
   /**

@@ -7,6 +7,7 @@ import type { ControlMetrics } from './metrics.ts';
 import type { ControlDeps } from './move.ts';
 import { Stores } from './stores.ts';
 import { TopologyView } from './topology-view.ts';
+import { logLimits } from './upkeep/log-guard.ts';
 import { Upkeep } from './upkeep/upkeep.ts';
 import { ArmedMoves } from './workflow/armed-moves.ts';
 import { WorkflowRunners } from './workflow/runners.ts';
@@ -28,16 +29,17 @@ export interface ControlPlane extends AsyncDisposable {
 }
 
 /** Starts everything that a control process does by itself. */
-export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'requestIds' | 'watch'>, parts: ControlParts, metrics: ControlMetrics): ControlPlane {
+export function startControlPlane(config: Pick<ControlConfig, 'stores' | 'requestIds' | 'watch' | 'logs'>, parts: ControlParts, metrics: ControlMetrics): ControlPlane {
   const { topology, clock, log, backends, env, controlId } = parts;
   const stores = new Stores({ topology, backends, env, clock, log, controlId, ...config.stores });
   const view = new TopologyView(topology, clock, log);
   const armed = new ArmedMoves(parts, stores, view);
-  const upkeep = new Upkeep({ stores, view, metrics, clock, log, keptHours: config.requestIds.keptHours, watchedHours: config.watch.keptHours });
+  const kept = { keptHours: config.requestIds.keptHours, watchedHours: config.watch.keptHours, logLimits: logLimits(config.logs) };
+  const upkeep = new Upkeep({ stores, view, metrics, clock, log, ...kept });
   const takeOver = (workflow: string): void => {
     runners.takeOver(workflow, ending.signal).catch((error: unknown) => log.warn({ err: error, workflow }, 'the workflow could not be taken over yet'));
   };
-  const runners: WorkflowRunners = new WorkflowRunners({ deps: parts, stores, view, metrics, takeOver });
+  const runners: WorkflowRunners = new WorkflowRunners({ deps: parts, stores, view, metrics, takeOver, logAlarm: (keyspace, stream) => upkeep.logAlarm(keyspace, stream) });
   const watch = new RepairWatch({
     deps: parts,
     moves: () => armed.list(),

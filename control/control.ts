@@ -20,6 +20,7 @@ import { gatewaysService } from './services/gateways-service.ts';
 import { keyspacesService } from './services/keyspaces-service.ts';
 import { rulesService } from './services/rules-service.ts';
 import { workflowsService } from './services/workflows-service.ts';
+import { logLimits } from './upkeep/log-guard.ts';
 
 /** A running control process. Disposing ends calls, hands its workflows to the others and closes every store; the topology stays the caller's. */
 export interface Control extends AsyncDisposable {
@@ -48,12 +49,7 @@ export async function startControl(config: ControlConfig, parts: ControlParts): 
   const onFault = (method: string, error: unknown): void => log.error({ err: error, method }, 'a call failed with a fault of ours');
   const short: RpcServiceOptions = { clock, defaultDeadlineMs: shortCallMs, onFault };
   addService(server, RulesService, rulesService(parts), short);
-  addService(
-    server,
-    KeyspaceService,
-    keyspacesService(parts, stores, (keyspace) => upkeep.problem(keyspace)),
-    short,
-  );
+  addService(server, KeyspaceService, keyspacesService(parts, stores, { problemOf: (keyspace) => upkeep.problem(keyspace), logLimits: logLimits(config.logs) }), short);
   addService(server, GatewayService, gatewaysService(parts), short);
   addService(server, WorkflowService, workflowsService({ deps: parts, stores, view }), { ...short, defaultDeadlineMs: longCallMs });
   const observer = access.isEmpty ? unobserved : new PeerMeter({ registry, clock, tracing: config.otlpEndpoint !== null });

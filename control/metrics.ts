@@ -11,6 +11,8 @@ export class ControlMetrics {
   readonly rulesBroken: Gauge<'kind'>;
   readonly keyspaceUnprepared: Gauge<'keyspace'>;
   readonly requestIdsRemoved: Counter<'keyspace'>;
+  readonly logKept: Gauge<'keyspace' | 'log'>;
+  readonly logsDropped: Counter<'keyspace'>;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -36,6 +38,18 @@ export class ControlMetrics {
     this.requestIdsRemoved = new Counter({
       name: 'switchyard_control_request_ids_removed_total',
       help: 'Records of request ids removed because their time was over',
+      labelNames: ['keyspace'],
+      registers,
+    });
+    this.logKept = new Gauge({
+      name: 'switchyard_control_log_kept_bytes',
+      help: 'What a store keeps because a log that Switchyard has begun there was not confirmed further',
+      labelNames: ['keyspace', 'log'],
+      registers,
+    });
+    this.logsDropped = new Counter({
+      name: 'switchyard_control_logs_dropped_total',
+      help: 'Logs dropped because they kept more than logs.dropMiB',
       labelNames: ['keyspace'],
       registers,
     });

@@ -32,6 +32,9 @@ export function streamFrom(move: Move, from: SideName): StreamSpec {
   return { id: `${move.name}.${from === 'source' ? 'forward' : 'reverse'}`, workflow: move.name, tables: move.tables };
 }
 
+/** The workflow whose stream has this id; null: no workflow's has. */
+export const workflowOfStream = (id: string): string | null => /^(.+)\.(?:forward|reverse)$/.exec(id)?.[1] ?? null;
+
 /** The runner's streams, as the cutover sees them. Only the runner (holder of the workflow's lock) has them. */
 export interface MoveStreams {
   /** How far the stream out of `from` is behind, in ms: at most this old is the newest change not yet committed on the other side. Null while it does not run or has not caught up for the first time. */

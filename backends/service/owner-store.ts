@@ -10,7 +10,7 @@ import {
 } from '../../gen/switchyard/store/v1/owner_store_pb.ts';
 import { definitionFromMessage, definitionMessage } from '../../runtime/wire/definition-message.ts';
 import { fenceRowFromMessage, wireStates } from '../../runtime/wire/fence-message.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../backend.ts';
+import type { FenceScope, FenceSession, KeptLog, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../backend.ts';
 import type { ServiceStoreOptions } from './data-store.ts';
 import { read } from './failures.ts';
 import { ServiceFenceSession } from './fence-session.ts';
@@ -106,6 +106,19 @@ export class ServiceOwnerStore implements OwnerStore {
 
   async dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     await this.#do(owner.dropLog, { ...this.#in(stream), ...(by === null ? {} : { by: BigInt(by) }) }, signal);
+  }
+
+  /** What logs keep there is measured, and bounded, by whoever serves the store: it is that one's disk. */
+  async keptLogs(): Promise<readonly KeptLog[]> {
+    return [];
+  }
+
+  async dropKeptLog(): Promise<boolean> {
+    return false;
+  }
+
+  async trimLogs(): Promise<number> {
+    return 0;
   }
 
   async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {

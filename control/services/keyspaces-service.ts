@@ -5,11 +5,19 @@ import type { KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import type { ControlDeps } from '../move.ts';
 import type { Stores } from '../stores.ts';
+import type { LogLimits } from '../upkeep/log-guard.ts';
 import { checkKeyspace } from './check-keyspace.ts';
 import { decodeKeyspace } from './decode-keyspace.ts';
 
-/** Keyspaces. The first one that is applied becomes the default of the first rules. `problemOf`: why a keyspace's store could not be prepared yet. */
-export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (keyspace: string) => string | null): RpcImplementation<typeof KeyspaceService> {
+/** What the upkeep of this process knows, and goes by. */
+export interface KeptKeyspaces {
+  /** Why a keyspace's store could not be prepared yet. */
+  readonly problemOf: (keyspace: string) => string | null;
+  readonly logLimits: LogLimits;
+}
+
+/** Keyspaces. The first one that is applied becomes the default of the first rules. */
+export function keyspacesService(deps: ControlDeps, stores: Stores, { problemOf, logLimits }: KeptKeyspaces): RpcImplementation<typeof KeyspaceService> {
   const { topology, controlId } = deps;
   const find = async (name: string, signal: AbortSignal): Promise<Keyspace> => {
     const stored = (await topology.keyspaces(signal)).find((entry) => entry.value.name === name);
@@ -52,7 +60,7 @@ export function keyspacesService(deps: ControlDeps, stores: Stores, problemOf: (
       keyspaces: (await topology.keyspaces(signal)).map((entry) => shown(entry.value)).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     }),
     async checkKeyspace({ name }, { signal }) {
-      const findings = await checkKeyspace(await find(name, signal), stores, deps, signal);
+      const findings = await checkKeyspace(await find(name, signal), { stores, clock: deps.clock, logLimits }, signal);
       const unprepared = problemOf(name);
       // A store that is not prepared is the consequence of whatever was found; alone it is a finding of its own.
       if (findings.length > 0 || unprepared === null) return { findings: [...findings] };

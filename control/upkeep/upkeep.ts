@@ -29,6 +29,11 @@ export class Upkeep {
     return this.#running.get(keyspace)?.upkeep.problem ?? null;
   }
 
+  /** What is to be said of the stream's log in the keyspace's store, as of the last look: it has become large. Null otherwise. */
+  logAlarm(keyspace: string, stream: string): string | null {
+    return this.#running.get(keyspace)?.upkeep.logAlarm(stream) ?? null;
+  }
+
   /** Runs until the signal aborts; resolves when every store is let go. */
   async run(signal: AbortSignal): Promise<void> {
     const { view } = this.#options;

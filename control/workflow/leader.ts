@@ -6,7 +6,7 @@ import { changeNote } from '../cutover/rules-write.ts';
 import { dropLeftLog, finishSwitch } from '../cutover/tail.ts';
 import { asSwitchyardError } from '../time-limit.ts';
 import type { ControlMetrics } from '../metrics.ts';
-import { type ControlDeps, type Move, otherSide, type SideName } from '../move.ts';
+import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } from '../move.ts';
 import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
@@ -26,6 +26,8 @@ export interface RunnerContext {
   readonly metrics: ControlMetrics;
   /** Told that the runner of the workflow seems to be gone. Must not throw. */
   readonly takeOver: (workflow: string) => void;
+  /** What is to be said of the stream's log in the keyspace's store when it has become large; null otherwise. */
+  readonly logAlarm: (keyspace: string, stream: string) => string | null;
 }
 
 const lookEveryMs = 1_000;
@@ -112,7 +114,7 @@ export class WorkflowLeader implements AsyncDisposable {
       const failure = asSwitchyardError(error);
       this.#context.deps.log.warn({ err: error, workflow: this.#move.name, reason: failure.reason }, 'the workflow could not go on; trying again');
       await this.#journal
-        .message(said(failure), signal)
+        .message([said(failure), ...this.#logAlarms()].join('; '), signal)
         .catch((unsaid: unknown) => this.#context.deps.log.info({ err: unsaid, workflow: this.#move.name }, 'nor could that be written down'));
       return 'idle';
     }
@@ -128,7 +130,7 @@ export class WorkflowLeader implements AsyncDisposable {
         await this.#stopStreams();
         return 'idle';
       case 'wait':
-        await this.#journal.message(action.why, signal);
+        await this.#journal.message([action.why, ...this.#logAlarms()].join('; '), signal);
         await this.#wantOpen(view, signal);
         return 'idle';
       case 'prepare':
@@ -229,7 +231,7 @@ export class WorkflowLeader implements AsyncDisposable {
     if (status.kind !== 'ended') {
       this.#brokenAt = null;
       const problem = status.kind === 'starting' ? status.problem : null;
-      await this.#journal.message(problem ?? '', signal);
+      await this.#journal.message([...(problem === null ? [] : [problem]), ...this.#logAlarms()].join('; '), signal);
       return 'idle';
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
@@ -244,6 +246,11 @@ export class WorkflowLeader implements AsyncDisposable {
       await this.#streams.stop(from);
     } else if (status.error.reason !== 'STREAM_TAKEN') await this.#journal.message(`the way back does not run: ${said(status.error)}`, signal);
     return 'idle';
+  }
+
+  /** What is to be said of the workflow's logs, whichever store is in the way. */
+  #logAlarms(): readonly string[] {
+    return (['source', 'target'] as const).flatMap((side) => this.#context.logAlarm(this.#move[side].keyspace, streamFrom(this.#move, side).id) ?? []);
   }
 
   async #switch(document: WorkflowDocument, { to }: Extract<WorkflowAction, { kind: 'switch' }>, signal: AbortSignal): Promise<Pass> {

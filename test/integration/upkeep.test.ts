@@ -7,12 +7,14 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Logger, pino } from 'pino';
 import { postgresBackend } from '../../backends/postgres/backend.ts';
+import { logName } from '../../backends/postgres/log-names.ts';
 import { backends } from '../../backends/registry.ts';
 import { ControlMetrics } from '../../control/metrics.ts';
+import { checkKeyspace } from '../../control/services/check-keyspace.ts';
 import { Stores } from '../../control/stores.ts';
 import { TopologyView } from '../../control/topology-view.ts';
 import { Upkeep } from '../../control/upkeep/upkeep.ts';
-import type { Shard } from '../../core/keyspace.ts';
+import { type Shard, serverShard } from '../../core/keyspace.ts';
 import { systemClock } from '../../runtime/clock.ts';
 import { createMetrics } from '../../runtime/metrics.ts';
 import { openConsulTopology } from '../../topo/consul-topology.ts';
@@ -23,12 +25,14 @@ import { type PostgresServer, startPostgres } from '../support/servers/postgres.
 import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 
-/* What control does for every keyspace by itself, over one PostgreSQL server (a relay that can be frozen before each keyspace's database), a file and Consul: their stores are prepared, and old request ids removed. */
+/* What control does for every keyspace by itself, over one PostgreSQL server (a relay that can be frozen before each keyspace's database), a file and Consul: their stores are prepared, old request ids removed, and logs measured and dropped that keep too much. */
 
 const never = new AbortController().signal;
 const limits = { limitMs: 40_000, everyMs: 20 };
+const mebibyte = 2 ** 20;
+const logLimits = { alarmBytes: 4 * mebibyte, dropBytes: 16 * mebibyte };
 const metrics = new ControlMetrics(createMetrics());
-const said: { readonly level: number; readonly keyspace?: string; readonly reason?: string; readonly msg: string }[] = [];
+const said: { readonly level: number; readonly keyspace?: string; readonly reason?: string; readonly log?: string; readonly msg: string }[] = [];
 const ending = new AbortController();
 
 let consul: ConsulServer;
@@ -37,6 +41,7 @@ let topology: Topology;
 let proxies: Readonly<Record<'old' | 'new', FreezableProxy>>;
 let folder: string;
 let upkeep: Upkeep;
+let stores: Stores;
 let running: Promise<unknown>;
 
 beforeAll(async () => {
@@ -50,9 +55,9 @@ beforeAll(async () => {
   topology = openConsulTopology({ address: consul.address, cluster: 'test', clock: systemClock, newNonce: randomUUID });
   const log: Logger = pino({ level: 'info' }, { write: (line) => void said.push(JSON.parse(line)) });
   const env = { OWNER: SHOP_LOGINS.owner.password, PLAYER: SHOP_LOGINS.player.password };
-  const stores = new Stores({ topology, controlId: 'control-1', clock: systemClock, backends, env, log, poolSize: 2, acquireTimeoutMs: 5_000 });
+  stores = new Stores({ topology, controlId: 'control-1', clock: systemClock, backends, env, log, poolSize: 2, acquireTimeoutMs: 5_000 });
   const view = new TopologyView(topology, systemClock, log);
-  upkeep = new Upkeep({ stores, view, metrics, clock: systemClock, log, keptHours: 24, watchedHours: 24, everyMs: 100, callLimitMs: 5_000 });
+  upkeep = new Upkeep({ stores, view, metrics, clock: systemClock, log, keptHours: 24, watchedHours: 24, logLimits, everyMs: 100, callLimitMs: 5_000 });
   running = Promise.all([view.run(ending.signal), upkeep.run(ending.signal)]);
 }, 120_000);
 
@@ -111,6 +116,43 @@ test('records are removed when their time is over, however many, and not before'
   await waitUntil('all of them counted', limits, async () => ((await metrics.requestIdsRemoved.get()).values[0]?.value === 2_500 ? true : undefined));
 });
 
+const grow = (mebibytes: number): Promise<string> =>
+  postgres.psql('old', `SELECT pg_logical_emit_message(false, 'test', repeat('x', ${mebibyte})) FROM generate_series(1, ${mebibytes});`);
+const kept = async (): Promise<readonly { readonly log: string; readonly bytes: number }[]> =>
+  (await metrics.logKept.get()).values.map(({ labels, value }) => ({ log: String(labels.log), bytes: value }));
+
+test('a log that nobody reads is shown, said once when it has become large, and dropped before it fills the disk; slots of others stay', async () => {
+  // Of a workflow that nobody knows any more, and one that is somebody else's.
+  const stream = 'gone.forward';
+  const name = logName({ id: stream }, serverShard(shard('old')));
+  await postgres.psql('old', `INSERT INTO switchyard.log VALUES ('${stream}', 0);`);
+  for (const slot of [name, 'theirs']) await postgres.psql('old', `SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput');`);
+  await waitUntil('the log shown', limits, async () => ((await kept())[0]?.log === name ? true : undefined));
+  expect(upkeep.logAlarm('old', stream)).toBeNull();
+
+  await grow(5);
+  const alarm = await waitUntil('an alarm', limits, async () => upkeep.logAlarm('old', stream) ?? undefined);
+  expect(alarm).toMatch(
+    /^log "switchyard_gone_forward_\w+" of stream "gone\.forward" keeps \d+ MiB of the store's history, and nobody reads it now: when it keeps 16 MiB it is dropped/,
+  );
+  expect((await kept())[0]?.bytes).toBeGreaterThan(4 * mebibyte);
+  const [found, ...more] = await checkKeyspace({ name: 'old', shards: [shard('old')] }, { stores, clock: systemClock, logLimits }, never);
+  expect([found?.message.slice(0, 30), more]).toEqual([alarm.slice(0, 30), []]);
+  expect(found?.fix).toMatch(/^switchyard movetables status gone says .*as the owner of the store: SELECT pg_drop_replication_slot\('switchyard_gone_forward_\w+'\)$/);
+  await grow(1);
+  await waitUntil('another look', limits, async () => (((await kept())[0]?.bytes ?? 0) > 6 * mebibyte ? true : undefined));
+
+  await grow(12);
+  await waitUntil('the log gone', limits, async () => ((await kept()).length === 0 ? true : undefined));
+  expect(await postgres.psql('old', "SELECT string_agg(slot_name, ' ') FROM pg_replication_slots;")).toBe('theirs\n');
+  expect((await metrics.logsDropped.get()).values).toEqual([{ labels: { keyspace: 'old' }, value: 1 }]);
+  expect(upkeep.logAlarm('old', stream)).toBeNull();
+  const ofLog = said.filter((line) => line.log === name);
+  expect(ofLog.map(({ level }) => level)).toEqual([40, 50]);
+  expect(ofLog[1]?.msg).toMatch(/^the log was dropped because it kept \d+ MiB .*FAILED.*no way back any more/);
+  await postgres.psql('old', "SELECT pg_drop_replication_slot('theirs');");
+});
+
 test('a store that hangs keeps no other waiting, and is served again when it answers', async () => {
   proxies.old.freeze();
   await record('old', 5, 26);
@@ -120,7 +162,7 @@ test('a store that hangs keeps no other waiting, and is served again when it ans
   expect(await count('old')).toBe(8);
   proxies.old.thaw();
   await untilCount('old', 3);
-  expect(warnings('old', 'STORE_UNAVAILABLE').at(-1)).toMatch(/^old request ids cannot be removed just now/);
+  expect(warnings('old', 'STORE_UNAVAILABLE').at(-1)).toMatch(/^old request ids are not removed, or logs not watched, just now/);
 });
 
 test('a keyspace that gets another store has that one prepared', async () => {

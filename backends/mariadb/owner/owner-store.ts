@@ -2,7 +2,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import type { FenceScope, FenceSession, KeptLog, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
 import { unownedTables } from '../../strange-rows.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import { errorNumber, sqlState } from '../errors.ts';
@@ -125,6 +125,19 @@ class MariaDbOwnerStore implements OwnerStore {
 
   dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     return dropLog(this.#client, stream, by, signal);
+  }
+
+  /** The server keeps its log by its own settings, whoever still reads it. */
+  async keptLogs(): Promise<readonly KeptLog[]> {
+    return [];
+  }
+
+  async dropKeptLog(): Promise<boolean> {
+    return false;
+  }
+
+  async trimLogs(): Promise<number> {
+    return 0;
   }
 
   async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {

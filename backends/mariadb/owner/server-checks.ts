@@ -8,6 +8,8 @@ import { OWNER_RIGHTS, OWNER_SERVER_RIGHTS, PLAYER_SERVER_RIGHTS } from './grant
 
 const OLDEST = [10, 6];
 const LEAST_LOG_S = 86_400;
+/** One file of the log's usual size. */
+const LEAST_LOG_BYTES = 1_073_741_824;
 
 const problem = (message: string, fix: string): Problem => ({ table: null, message, fix });
 
@@ -22,7 +24,7 @@ const settings: readonly { readonly name: string; readonly wanted: string; reado
 
 /** What the server must be and how it must be set, each with the line for its option file. */
 export async function serverProblems(statements: Statements, signal: AbortSignal): Promise<readonly Problem[]> {
-  const names = [...settings.map(({ name }) => name), 'VERSION', 'BINLOG_EXPIRE_LOGS_SECONDS', 'WSREP_ON', 'LOWER_CASE_TABLE_NAMES'];
+  const names = [...settings.map(({ name }) => name), 'VERSION', 'BINLOG_EXPIRE_LOGS_SECONDS', 'MAX_BINLOG_TOTAL_SIZE', 'WSREP_ON', 'LOWER_CASE_TABLE_NAMES'];
   const { rows } = await statements.query(
     `SELECT VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME IN (${names.map((name) => `'${name}'`).join(', ')})`,
     [],
@@ -51,6 +53,17 @@ export async function serverProblems(statements: Statements, signal: AbortSignal
     found.push(
       problem(
         `the log is thrown away after ${expires} s, whoever still needs it`,
+        `put "${line}", or more, under [mariadbd] into the server's option file, and SET GLOBAL ${line}`,
+      ),
+    );
+  }
+  // Since 11.4; 0: unbounded.
+  const mostBytes = Number(values.get('MAX_BINLOG_TOTAL_SIZE') ?? 0);
+  if (mostBytes > 0 && mostBytes < LEAST_LOG_BYTES) {
+    const line = `max_binlog_total_size = ${LEAST_LOG_BYTES}`;
+    found.push(
+      problem(
+        `the log is thrown away beyond ${mostBytes} bytes in all, whoever still needs it`,
         `put "${line}", or more, under [mariadbd] into the server's option file, and SET GLOBAL ${line}`,
       ),
     );

@@ -2,6 +2,7 @@ import { type Position, position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { logLostText } from '../../lost-log.ts';
 import { errorNumber } from '../errors.ts';
 import { LOG_TABLE } from '../owner/store-sql.ts';
 import { named } from '../schema.ts';
@@ -46,7 +47,7 @@ export async function readGround(statements: Statements, stream: StreamSpec, sch
   return { shapes, charsets: await readCharsets(statements, shapes, facts, signal), confirmed };
 }
 
-export const logLost = (why: string): LogFault => new LogFault('LOG_LOST', `the source no longer keeps the log of the stream: ${why}. Cancel the workflow and create it anew`);
+export const logLost = (why: string): LogFault => new LogFault('LOG_LOST', logLostText('of the stream', why));
 
 /** Up to where nobody wants the stream's log any more. */
 async function confirmedPosition(statements: Statements, stream: StreamSpec, signal: AbortSignal): Promise<Position> {

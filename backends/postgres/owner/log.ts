@@ -87,7 +87,8 @@ async function ownLog({ client, shard }: LogParts, stream: StreamSpec, by: Attem
   return { name, stream, ours: `EXISTS (SELECT FROM switchyard.log WHERE stream = ${pg.escapeLiteral(stream.id)} AND attempt <= ${by} FOR SHARE)` };
 }
 
-async function hasAttempts(client: StoreClient, signal: AbortSignal): Promise<boolean> {
+/** Whether the store remembers who has begun its logs. */
+export async function hasAttempts(client: StoreClient, signal: AbortSignal): Promise<boolean> {
   const [row] = await client.query(`SELECT to_regclass('switchyard.log')`, [], signal);
   return typeof row?.[0] === 'string';
 }
@@ -139,13 +140,17 @@ async function createSlot(client: StoreClient, { name, stream }: OwnLog, signal:
   }
 }
 
-async function dropSlot({ client, clock }: LogParts, { name, ours }: OwnLog, signal: AbortSignal): Promise<void> {
+async function dropSlot(parts: LogParts, { name, ours }: OwnLog, signal: AbortSignal): Promise<void> {
+  await dropSlotIf(parts, `slot_name = $1 AND ${ours}`, [name], signal);
+}
+
+/** Drops the replication slot that the SQL condition chooses, ending its reader first. False: it chooses none. */
+export async function dropSlotIf({ client, clock }: LogParts, condition: string, values: readonly string[], signal: AbortSignal): Promise<boolean> {
   const deadline = clock.monotonic() + READER_LIMIT_MS;
   for (;;) {
     try {
-      await client.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL AND ${ours}`, [name], signal);
-      await client.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND ${ours}`, [name], signal);
-      return;
+      await client.query(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL AND ${condition}`, values, signal);
+      return (await client.query(`SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE ${condition}`, values, signal)).length > 0;
     } catch (error) {
       const inUse = error instanceof SwitchyardError && sqlState(error.cause) === OBJECT_IN_USE;
       if (!inUse || clock.monotonic() > deadline) throw error;

@@ -3,7 +3,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import { type ServerShard, serverShard } from '../../../core/keyspace.ts';
 import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import type { FenceScope, FenceSession, KeptLog, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
 import { unownedTables } from '../../strange-rows.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import { textFromElements } from '../array-text.ts';
@@ -16,6 +16,7 @@ import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows, l
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
 import { install } from './install.ts';
+import { dropKeptLog, keptLogs } from './kept-logs.ts';
 import { lockingTransaction } from './locking.ts';
 import { createLog, dropLog } from './log.ts';
 import { raiseSequences, sequencesFromRows, sequencesText } from './sequences.ts';
@@ -157,6 +158,19 @@ class PostgresOwnerStore implements OwnerStore {
 
   dropLog(stream: StreamSpec, by: Attempt | null, signal: AbortSignal): Promise<void> {
     return dropLog(this.#logParts(), stream, by, signal);
+  }
+
+  keptLogs(signal: AbortSignal): Promise<readonly KeptLog[]> {
+    return keptLogs(this.#logParts(), signal);
+  }
+
+  dropKeptLog(name: string, atLeastBytes: number, signal: AbortSignal): Promise<boolean> {
+    return dropKeptLog(this.#logParts(), name, atLeastBytes, signal);
+  }
+
+  /** The server removes its WAL itself. */
+  async trimLogs(): Promise<number> {
+    return 0;
   }
 
   async streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {

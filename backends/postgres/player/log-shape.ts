@@ -1,6 +1,7 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { logLostText, WHO_DROPS_LOGS } from '../../lost-log.ts';
 import { textFromElements } from '../array-text.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { type Lsn, formatLsn, parseLsn } from './pgoutput.ts';
@@ -41,10 +42,10 @@ export async function readShapes(
 export async function checkSlot(statements: Statements, stream: StreamSpec, slot: string, from: Lsn, signal: AbortSignal): Promise<void> {
   const [row] = await statements.query(`SELECT wal_status, confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = $1`, [slot], signal);
   const lost = (why: string): SwitchyardError =>
-    new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${formatLsn(from)} on: ${why}. Cancel the workflow and create it anew`, {
+    new SwitchyardError('STREAM_FAILED', logLostText(`from ${formatLsn(from)} on`, why), {
       metadata: { stream: stream.id, problem: 'LOG_LOST' },
     });
-  if (row === undefined) throw lost(`replication slot "${slot}" is gone`);
+  if (row === undefined) throw lost(`replication slot "${slot}" is gone (${WHO_DROPS_LOGS})`);
   const [status, confirmed] = row;
   if (status === 'lost') throw lost(`replication slot "${slot}" exceeded max_slot_wal_keep_size`);
   if (confirmed !== null && confirmed !== undefined && parseLsn(confirmed) > from) throw lost(`replication slot "${slot}" begins at ${confirmed}`);

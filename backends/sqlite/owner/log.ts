@@ -6,7 +6,7 @@ import type { Connection } from '../connection.ts';
 import { describeTable } from '../schema.ts';
 import { nameList } from './names.ts';
 import { nowMs } from './store-sql.ts';
-import { dropLogTriggers, putLogTriggers } from './triggers.ts';
+import { dropLogTriggers, loggedTables, putLogTriggers } from './triggers.ts';
 
 /** The stream's right to the log. Begins to log its tables; returns from where on it is kept for the stream. Inside a transaction with the write lock, as everything here. */
 export function createLog(connection: Connection, stream: StreamSpec, by: Attempt): Position {
@@ -40,10 +40,16 @@ export function dropLog(connection: Connection, stream: StreamSpec, by: Attempt 
   connection.run('DELETE FROM switchyard_log WHERE stream = ?', [stream.id]);
   if (by === null) connection.run('DELETE FROM switchyard_log_attempt WHERE stream = ?', [stream.id]);
   const tables = row === undefined ? stream.tables : (JSON.parse(String(row[0])) as readonly string[]);
-  for (const table of tables) {
-    const others = connection.all('SELECT 1 FROM switchyard_log, json_each(switchyard_log.tables) WHERE json_each.value = ? LIMIT 1', [table]);
-    if (others.length === 0) dropLogTriggers(connection, table);
-  }
+  for (const table of tables) if (!isWanted(connection, table)) dropLogTriggers(connection, table);
+}
+
+function isWanted(connection: Connection, table: string): boolean {
+  return connection.all('SELECT 1 FROM switchyard_log, json_each(switchyard_log.tables) WHERE json_each.value = ? LIMIT 1', [table]).length > 0;
+}
+
+/** Tables that no stream wants are logged no longer, as after a log was dropped by hand. */
+export function dropLeftTriggers(connection: Connection): void {
+  for (const table of loggedTables(connection)) if (!isWanted(connection, table)) dropLogTriggers(connection, table);
 }
 
 /** Highest id that the log has ever given. The log's own last row tells it; SQLite's number of it counts only for a log without rows, which no stream wants. */

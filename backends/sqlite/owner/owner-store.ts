@@ -2,7 +2,7 @@ import type { FenceRow } from '../../../core/fence.ts';
 import { type Attempt, type Position, type StreamToken, streamToken } from '../../../core/ids.ts';
 import { fileShard } from '../../../core/keyspace.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
+import type { FenceScope, FenceSession, KeptLog, OwnerStore, Problem, SequenceState, StoreOptions, StreamSeen, StreamSpec, TableDefinition } from '../../backend.ts';
 import { requireAsSeen } from '../../stream-beginning.ts';
 import type { Connection } from '../connection.ts';
 import { checkReach, isStillToMake } from '../reach.ts';
@@ -12,7 +12,8 @@ import { checkQuiet, checkTables } from './checks.ts';
 import { claimTables, disownTables, requireOwned } from './claims.ts';
 import { openFenceSession } from './fence-session.ts';
 import { install } from './install.ts';
-import { createLog, dropLog, trimLog } from './log.ts';
+import { dropKeptLog, keptLogs } from './kept-logs.ts';
+import { createLog, dropLeftTriggers, dropLog, trimLog } from './log.ts';
 import { tableExists } from './names.ts';
 import { raiseSequences, readSequences } from './sequences.ts';
 import { createTables, defineTables, dropTables, planTables } from './tables.ts';
@@ -129,6 +130,25 @@ class SqliteOwnerStore implements OwnerStore {
     };
     if (!(await this.#write(signal, drop))) return;
     while ((await this.#write(signal, ({ connection }) => trimLog(connection, TRIM_ROWS))) === TRIM_ROWS);
+  }
+
+  async keptLogs(signal: AbortSignal): Promise<readonly KeptLog[]> {
+    if (this.#isMissing()) return [];
+    return this.#client.read(signal, ({ connection }) => keptLogs(connection));
+  }
+
+  async dropKeptLog(name: string, atLeastBytes: number, signal: AbortSignal): Promise<boolean> {
+    if (this.#isMissing()) return false;
+    return this.#write(signal, ({ connection }) => dropKeptLog(connection, name, atLeastBytes));
+  }
+
+  async trimLogs(limit: number, signal: AbortSignal): Promise<number> {
+    if (this.#isMissing()) return 0;
+    return this.#write(signal, ({ connection, fence }) => {
+      if (!fence.isInstalled()) return 0;
+      dropLeftTriggers(connection);
+      return trimLog(connection, limit);
+    });
   }
 
   streamToken(stream: StreamSpec, signal: AbortSignal): Promise<StreamToken | null> {

@@ -29,6 +29,14 @@ export function logsFully(connection: Connection, table: TableSchema): boolean {
   return logTriggers(table, uniqueIndexes(connection, table.name)).every((trigger) => isThere(connection, trigger));
 }
 
+/** Tables whose changes are logged, for whichever stream. */
+export function loggedTables(connection: Connection): readonly string[] {
+  const prefix = triggerName('log_insert', '');
+  return connection
+    .all(`SELECT substr(name, ?1) FROM sqlite_schema WHERE type = 'trigger' AND substr(name, 1, ?1 - 1) = ?2`, [prefix.length + 1, prefix])
+    .map(([table]) => String(table));
+}
+
 export function dropLogTriggers(connection: Connection, table: string): void {
   for (const purpose of logPurposes) connection.script(`DROP TRIGGER IF EXISTS main.${quoteIdentifier(triggerName(purpose, table))}`);
 }

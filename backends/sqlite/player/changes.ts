@@ -126,7 +126,11 @@ export class LogFeed implements ChangeFeed {
     };
     // Every id up to the newest is in the log for good: what the pieces see is what one look would have seen.
     for (let rows = 0, bytes = 0; this.#reached < until && rows < GROUP_ROWS && bytes < GROUP_BYTES; ) {
-      const slice = await this.#parts.reading.read(this.#signal, ({ connection }) => this.#reader.read(connection, this.#reached, until, SLICE_ROWS));
+      const slice = await this.#parts.reading.read(this.#signal, ({ connection }) => {
+        // In the snapshot that is read: a log that was dropped meanwhile may have lost what comes next, as soon as nobody else wants it.
+        checkLog(connection, this.#parts.stream, this.#reached);
+        return this.#reader.read(connection, this.#reached, until, SLICE_ROWS);
+      });
       for (const entry of slice.entries) {
         const alone = entry.event.kind === 'marker' || entry.event.kind === 'watermark';
         if (alone) end();
@@ -147,7 +151,8 @@ export class LogFeed implements ChangeFeed {
     const [[commits] = []] = connection.all('PRAGMA data_version');
     const [[schema] = []] = connection.all('PRAGMA schema_version');
     const seen = this.#seen?.connection === connection ? this.#seen : null;
-    if (seen === null) checkLog(connection, this.#parts.stream, this.#reached);
+    // First: with a log that is dropped go its triggers, which alone would look like a table that was made anew.
+    if (seen?.schema !== schema) checkLog(connection, this.#parts.stream, this.#reached);
     if (seen?.schema !== schema) checkShapes(connection, this.#parts.stream, this.#parts.schemas);
     const until = lastId(connection);
     // Ids that have begun again: what came since then cannot be told from what was read.

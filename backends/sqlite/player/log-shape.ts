@@ -2,6 +2,7 @@ import type { Position } from '../../../core/ids.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { StreamSpec } from '../../backend.ts';
+import { logLostText, WHO_DROPS_LOGS } from '../../lost-log.ts';
 import type { Connection } from '../connection.ts';
 import { lastId } from '../owner/log.ts';
 import { tableExists } from '../owner/names.ts';
@@ -18,7 +19,7 @@ export function parsePosition(position: Position): bigint {
 export function checkLog(connection: Connection, stream: StreamSpec, from: bigint): void {
   const lost = (why: string): SwitchyardError => logLost(stream, from, why);
   const [row] = tableExists(connection, 'switchyard_log') ? connection.all('SELECT confirmed FROM switchyard_log WHERE stream = ?', [stream.id]) : [];
-  if (row === undefined) throw lost(`it keeps none for stream "${stream.id}"`);
+  if (row === undefined) throw lost(`it keeps none for stream "${stream.id}" (${WHO_DROPS_LOGS})`);
   if (from < BigInt(String(row[0]))) throw lost(`it begins at ${row[0]}`);
   const last = lastId(connection);
   if (from > last) throw lost(`it ends at ${last}: the file is an older copy`);
@@ -26,7 +27,7 @@ export function checkLog(connection: Connection, stream: StreamSpec, from: bigin
 
 /** The error of a log that no longer holds everything behind `from`. */
 export function logLost(stream: StreamSpec, from: bigint, why: string): SwitchyardError {
-  return new SwitchyardError('STREAM_FAILED', `the source no longer keeps the log from ${from} on: ${why}. Cancel the workflow and create it anew`, {
+  return new SwitchyardError('STREAM_FAILED', logLostText(`from ${from} on`, why), {
     metadata: { stream: stream.id, problem: 'LOG_LOST' },
   });
 }

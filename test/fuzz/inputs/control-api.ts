@@ -66,7 +66,7 @@ export class ControlApi implements AsyncDisposable {
     const view = new TopologyView(topology, systemClock, log);
     const services = [
       [RulesService, rulesService(deps)],
-      [KeyspaceService, keyspacesService(deps, stores, () => null)],
+      [KeyspaceService, keyspacesService(deps, stores, { problemOf: () => null, logLimits: { alarmBytes: null, dropBytes: null } })],
       [GatewayService, gatewaysService(deps)],
       [WorkflowService, workflowsService({ deps, stores, view })],
     ] as const;

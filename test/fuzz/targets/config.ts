@@ -43,6 +43,7 @@ const samples = [
     stores: { poolSize: 6 },
     requestIds: { keptHours: 24 },
     watch: { keptHours: 24 },
+    logs: { alarmMiB: 'off', dropMiB: 32_768 },
     consul: 'http://127.0.0.1:8500',
     consulToken: 'env:TOKEN',
     otlpEndpoint: null,

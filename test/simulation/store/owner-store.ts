@@ -1,4 +1,4 @@
-import type { FenceScope, FenceSession, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
+import type { FenceScope, FenceSession, KeptLog, OwnerStore, Problem, SequenceState, StreamSeen, StreamSpec, TableDefinition } from '../../../backends/backend.ts';
 import { strangeRows } from '../../../backends/strange-rows.ts';
 import { logBegunLater, requireAsSeen } from '../../../backends/stream-beginning.ts';
 import type { FenceRow } from '../../../core/fence.ts';
@@ -140,6 +140,19 @@ export class SimOwnerStore implements OwnerStore {
       if (!this.#isBegunLater(stream, by)) engine.slots.delete(stream.id);
       if (by === null) engine.logAttempts.delete(stream.id);
     });
+  }
+
+  /** No log here grows until it would have to be dropped. */
+  async keptLogs(): Promise<readonly KeptLog[]> {
+    return [];
+  }
+
+  async dropKeptLog(): Promise<boolean> {
+    return false;
+  }
+
+  async trimLogs(): Promise<number> {
+    return 0;
   }
 
   #isBegunLater(stream: StreamSpec, by: Attempt | null): boolean {
