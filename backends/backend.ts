@@ -362,10 +362,19 @@ export interface OwnerStore extends AsyncDisposable {
   /** Problems that would make a hold long or unsafe just now: transactions older than `transactionAgeMs`, prepared transactions. */
   checkQuiet(tables: readonly string[], transactionAgeMs: number, signal: AbortSignal): Promise<readonly Problem[]>;
   define(tables: readonly string[], signal: AbortSignal): Promise<readonly TableDefinition[]>;
-  /** What `createTables` would run, for people, and behind it, as comments, what it would leave out. PRECHECK_FAILED names everything that this store cannot be told. */
+  /** What `createTables` and then `createIndexes` would run, for people, and behind it, as comments, what they would leave out. PRECHECK_FAILED names everything that this store cannot be told. */
   planTables(definitions: readonly TableDefinition[], signal: AbortSignal): Promise<readonly string[]>;
-  /** Creates missing tables with keys, sequences, indexes and constraints; PRECHECK_FAILED when an existing table is not alike or, for an unclaimed one, holds rows. Fence triggers are on before anyone has a right on them. */
+  /**
+   * Creates missing tables with keys, sequences and constraints, and with those indexes that they need at once or that this kind cannot make beside writers; PRECHECK_FAILED when an existing table is not alike or, for an unclaimed one, holds rows.
+   * Fence triggers are on before anyone has a right on them.
+   */
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void>;
+  /**
+   * The plain secondary indexes that `createTables` has left for later: makes those that the scope's tables lack, and may take hours. Writers of the tables are not kept waiting meanwhile. `definitions`: of all tables that were made together, as `createTables`
+   * has them. For tables that the workflow has made itself; FENCE_CONFLICT where one of the scope is not its own and CLOSED. What was cut off is done again; of two callers at once one waits, or fails with an error that can be tried again. PRECHECK_FAILED names
+   * the index that this store cannot make.
+   */
+  createIndexes(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void>;
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void>;
 
   /**

@@ -12,7 +12,7 @@ export type Described = Pick<TableDefinition, 'schema' | 'extras' | 'more'>;
 
 /** The like of such a table. */
 export interface PortableTable {
-  /** They make the table, in order. */
+  /** They make the table, in order; indexes that are made later have statements of their own. */
   readonly statements: readonly string[];
   /** Indexes that the like has not, or has narrower than they were, each by name, for people. */
   readonly leftOut: readonly string[];
@@ -72,6 +72,9 @@ export function allOrRefused<T, R>(parts: readonly T[], make: (part: T) => R): r
   if (refusals.length === 1) throw first;
   throw new SwitchyardError('PRECHECK_FAILED', refusals.map(({ message }) => message).join('\n'), { metadata: { problems: String(refusals.length) }, cause: first });
 }
+
+/** What of a plan is run when the tables have their rows. */
+export const afterCopy = (statements: readonly string[]): readonly string[] => (statements.length === 0 ? [] : ['-- after the copy:', ...statements]);
 
 /** Lines behind the statements of a plan, which are no statements themselves. */
 export function leftOutLines({ name }: TableSchema, leftOut: readonly string[]): readonly string[] {

@@ -13,6 +13,8 @@ const LOCKS_MS = 60_000;
 const LOG_MS = 90_000;
 /** Grows with the number of tables, and changes tables that are in use. */
 const TABLES_MS = 600_000;
+/** Of one table, however large it is. Whoever makes them waits beside everything else; that a connection is dead is found by the store itself, and that a service is silent by the calls which it is asked in. */
+const INDEXES_MS = 86_400_000;
 
 /**
  * What the owner is asked for. Each limit is longer than whatever the store itself may wait for, so that the store's own error, which knows why, comes first. Not `openFence`: a connection that comes too late has to be closed by whoever
@@ -30,6 +32,7 @@ const ownerLimits: Limits<OwnerStore, 'openFence'> = {
   define: TABLES_MS,
   planTables: ANSWER_MS,
   createTables: TABLES_MS,
+  createIndexes: INDEXES_MS,
   dropTables: TABLES_MS,
   claim: TABLES_MS,
   // Waits for writers whose transactions have looked at the row.

@@ -121,6 +121,9 @@ export const workflowDocumentSchema = z.strictObject({
   runner: z.strictObject({ id: z.string(), session: z.string() }).optional(),
 });
 
+/** How the message of a workflow begins that is at work on what may take hours, and lacks nothing. */
+export const BUILDING_INDEXES = 'building indexes';
+
 export type CutoverLimits = z.infer<typeof cutoverLimitsSchema>;
 export type Verification = z.infer<typeof verificationSchema>;
 export type Verifying = z.infer<typeof verifyingSchema>;

@@ -28,7 +28,7 @@ function passedOn(options: StoreOptions, identity: Identity) {
   const login = { user: shard[identity].user, secret: password };
   const isFaithful = identity !== 'gateway';
   const transport = new GrpcTransport({ keyspace, addresses, login, isFaithful, connectTimeoutMs: acquireTimeoutMs, clock, newId: randomUUID });
-  return { keyspace, remoteKeyspace: shard.keyspace, transport, newId: randomUUID, onBackgroundError };
+  return { keyspace, remoteKeyspace: shard.keyspace, transport, clock, newId: randomUUID, onBackgroundError };
 }
 
 function foreign({ keyspace, shard, password, acquireTimeoutMs, clock }: StoreOptions): DataStore {

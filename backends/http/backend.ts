@@ -35,7 +35,7 @@ function passedOn(options: StoreOptions, identity: Identity) {
   const login = { user: shard[identity].user, secret: password };
   const isFaithful = identity !== 'gateway';
   const transport = new HttpTransport({ keyspace, addresses, login, isFaithful, poolSize: Math.max(poolSize, leastConnections), acquireTimeoutMs, clock, newId: randomUUID });
-  return { keyspace, remoteKeyspace: shard.keyspace, transport, newId: randomUUID, onBackgroundError };
+  return { keyspace, remoteKeyspace: shard.keyspace, transport, clock, newId: randomUUID, onBackgroundError };
 }
 
 function foreign({ keyspace, shard, password, poolSize, acquireTimeoutMs, clock }: StoreOptions): DataStore {

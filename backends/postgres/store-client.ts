@@ -116,6 +116,16 @@ export class StoreClient implements Statements, AsyncDisposable {
     }
   }
 
+  /** Runs `work` on a connection that nobody else has meanwhile; each statement commits by itself. What it sets for the session stays set. */
+  async alone<T>(signal: AbortSignal, work: (statements: Statements) => Promise<T>): Promise<T> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      return await work({ query: (text, values, each) => runOne(session, this.#identity, { text, values }, each) });
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
   /** Runs `work` in one READ COMMITTED transaction; whatever it throws rolls everything back. */
   async transaction<T>(signal: AbortSignal, work: (transaction: Statements) => Promise<T>): Promise<T> {
     const session = await this.#pool.acquire(signal);

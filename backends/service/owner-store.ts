@@ -1,6 +1,8 @@
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import type { Clock } from '../../core/clock.ts';
 import type { FenceRow } from '../../core/fence.ts';
 import { type Attempt, type Position, position, type StreamToken, streamToken } from '../../core/ids.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import {
   type FenceScope as WireScope,
   OwnerStoreService,
@@ -19,15 +21,24 @@ import { soundSchema } from './sound-schema.ts';
 import type { Effect } from './transport.ts';
 import { wholeNumber } from './whole-number.ts';
 
+/** Three times what the other end lets such a call wait. */
+const INDEX_CALL_MS = 30_000;
+/** It has waited for us already. */
+const INDEX_PAUSE_MS = 1_000;
+
+export interface ServiceOwnerOptions extends ServiceStoreOptions {
+  readonly clock: Clock;
+}
+
 const owner = OwnerStoreService.method;
 const sides = { source: Side.SOURCE, target: Side.TARGET } as const;
 
 /** The owner's store where a control process of another Switchyard passes its own on. Every call may be repeated there as here. */
 export class ServiceOwnerStore implements OwnerStore {
-  readonly #options: ServiceStoreOptions;
+  readonly #options: ServiceOwnerOptions;
   readonly #remote: { readonly keyspace: string };
 
-  constructor(options: ServiceStoreOptions) {
+  constructor(options: ServiceOwnerOptions) {
     this.#options = options;
     this.#remote = { keyspace: options.remoteKeyspace };
   }
@@ -76,6 +87,13 @@ export class ServiceOwnerStore implements OwnerStore {
 
   async createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
     await this.#do(owner.createTables, { ...this.#of(scope), definitions: definitions.map(definitionMessage) }, signal);
+  }
+
+  /** The other end goes on between the calls: none of them takes long, so that one that is silent is found, and a call that is lost loses nothing. */
+  async createIndexes(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    const request = { ...this.#of(scope), definitions: definitions.map(definitionMessage) };
+    // A 'read': nothing is in doubt when its answer is lost, for it is asked again.
+    while (!(await this.#inTime((limited) => this.#ask(owner.createIndexes, request, limited), signal)).done) await this.#options.clock.sleep(INDEX_PAUSE_MS, signal);
   }
 
   async dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
@@ -158,6 +176,19 @@ export class ServiceOwnerStore implements OwnerStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#options.transport[Symbol.asyncDispose]();
+  }
+
+  /** STORE_UNAVAILABLE: no answer within the limit of a call that waits for indexes. */
+  async #inTime<T>(ask: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const { keyspace, clock } = this.#options;
+    const limit = new AbortController();
+    const late = `the service of keyspace "${keyspace}" did not answer within ${INDEX_CALL_MS / 1_000} s whether indexes are made`;
+    const stop = clock.after(INDEX_CALL_MS, () => limit.abort(new SwitchyardError('STORE_UNAVAILABLE', late)));
+    try {
+      return await ask(AbortSignal.any([signal, limit.signal]));
+    } finally {
+      stop();
+    }
   }
 
   #of(scope: FenceScope) {

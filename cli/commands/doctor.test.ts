@@ -41,6 +41,7 @@ test('workflows: failed, without a runner, far behind, different; those that are
   expect(faults(workflowFindings([workflow({ message: 'waits for a store that does not answer' })]))).toEqual([
     expect.stringMatching(/is running: waits for a store.*movetables repair w/),
   ]);
+  expect(faults(workflowFindings([workflow({ state: WorkflowState.COPYING, message: 'building indexes of "t"' })]))).toEqual([]);
   expect(faults(workflowFindings([workflow({ verification: { error: 'cut off' } })]))).toEqual([expect.stringMatching(/verification failed: cut off/)]);
   expect(faults(workflowFindings([workflow({ runner: '' })]))).toEqual([expect.stringMatching(/no control process runs/)]);
   expect(faults(workflowFindings([workflow({ lagMs: 60_000 })]))).toEqual([expect.stringMatching(/is 60\.0 s behind/)]);

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { BUILDING_INDEXES } from '../../core/workflow-document.ts';
 import { type Gateway, GatewayService } from '../../gen/switchyard/control/v1/gateways_pb.ts';
 import { type KeyspaceFinding, KeyspaceService } from '../../gen/switchyard/control/v1/keyspaces_pb.ts';
 import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
@@ -78,7 +79,7 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
           fix: `traffic goes on where it was; see: switchyard movetables status ${name}, then cancel it and begin again`,
         },
       ];
-    if (workflow.message !== '')
+    if (workflow.message !== '' && !workflow.message.startsWith(BUILDING_INDEXES))
       found.push({
         what: `workflow ${name} is ${stateName(state)}: ${workflow.message}`,
         fix: `see: switchyard movetables status ${name}, and the log of its runner; switchyard movetables repair ${name} is safe at any time`,

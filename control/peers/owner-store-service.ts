@@ -13,11 +13,12 @@ import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { definitionFromMessage, definitionMessage } from '../../runtime/wire/definition-message.ts';
 import { fenceRowMessage } from '../../runtime/wire/fence-message.ts';
 import { FenceState as WireState } from '../../gen/switchyard/store/v1/common_pb.ts';
+import type { PeerIndexBuilds } from './index-builds.ts';
 import type { PeerStores } from './peer-stores.ts';
 import type { WarmFences } from './warm-fences.ts';
 
 /** The stores of this cluster as peers' control processes use them under the owner's login. */
-export function ownerStoreService(stores: PeerStores, fences: WarmFences): RpcImplementation<typeof OwnerStoreService> {
+export function ownerStoreService(stores: PeerStores, fences: WarmFences, builds: PeerIndexBuilds): RpcImplementation<typeof OwnerStoreService> {
   const { owner } = stores;
   return {
     install: ({ keyspace }, { signal }) => owner(keyspace, (store) => done(store.install(signal))),
@@ -34,6 +35,7 @@ export function ownerStoreService(stores: PeerStores, fences: WarmFences): RpcIm
       owner(keyspace, async (store) => ({ statements: [...(await store.planTables(definitions.map(definitionFromMessage), signal))] })),
     createTables: ({ keyspace, scope, definitions }, { signal }) =>
       owner(keyspace, (store) => done(store.createTables(scopeOf(scope), definitions.map(definitionFromMessage), signal))),
+    createIndexes: async ({ keyspace, scope, definitions }, { signal }) => ({ done: await builds.ask(keyspace, scopeOf(scope), definitions.map(definitionFromMessage), signal) }),
     dropTables: ({ keyspace, scope }, { signal }) => owner(keyspace, (store) => done(store.dropTables(scopeOf(scope), signal))),
     claim: ({ keyspace, scope, side }, { signal }) => owner(keyspace, (store) => done(store.claim(scopeOf(scope), sideOf(side), signal))),
     disown: ({ keyspace, scope, state }, { signal }) => owner(keyspace, (store) => done(store.disown(scopeOf(scope), restState(state), signal))),

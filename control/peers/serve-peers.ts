@@ -10,6 +10,7 @@ import type { PeerAccess } from '../../runtime/peers/access.ts';
 import { callService, guarded, PeerCalls } from '../../runtime/peers/guarded.ts';
 import { httpService, type PeerHttpDoor, servePeersHttp } from '../../runtime/peers/http-door.ts';
 import type { PeerObserver } from '../../runtime/peers/observer.ts';
+import { PeerIndexBuilds } from './index-builds.ts';
 import { ownerStoreService } from './owner-store-service.ts';
 import { PeerStores, type PeerStoresOptions } from './peer-stores.ts';
 import { replicationStoreService } from './replication-store-service.ts';
@@ -30,11 +31,13 @@ export function peerServices(options: PeerStoresOptions, access: PeerAccess, clo
   const calls = new PeerCalls();
   const stores = new PeerStores(options);
   const fences = new WarmFences(stores, clock);
+  const builds = new PeerIndexBuilds(stores, clock);
   return {
-    owner: guarded(OwnerStoreService, ownerStoreService(stores, fences), access, 'owner', calls, observer),
+    owner: guarded(OwnerStoreService, ownerStoreService(stores, fences, builds), access, 'owner', calls, observer),
     player: guarded(ReplicationStoreService, replicationStoreService(stores), access, 'player', calls, observer),
     calls: callService(access, ['player', 'owner'], calls),
     async [Symbol.asyncDispose]() {
+      await builds[Symbol.asyncDispose]();
       await fences[Symbol.asyncDispose]();
       await stores[Symbol.asyncDispose]();
     },

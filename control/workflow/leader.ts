@@ -11,7 +11,8 @@ import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
 import { wantOf, wantSide } from './claims.ts';
-import { nextAction, openSide, type WorkflowAction, type WorkflowView } from './machine.ts';
+import { INDEXES_STEP, nextAction, openSide, type WorkflowAction, type WorkflowView } from './machine.ts';
+import { buildMessage, IndexBuild } from './index-build.ts';
 import { nextPreparationStep, prepareStep } from './preparation.ts';
 import { CopyTally, withProgress } from './progress.ts';
 import { type RequestContext, runRequest } from './requests.ts';
@@ -45,6 +46,7 @@ export class WorkflowLeader implements AsyncDisposable {
   readonly #move: Move;
   readonly #session: TopologySession;
   readonly #streams: RunningStreams;
+  readonly #indexes: IndexBuild;
   readonly #journal: WorkflowJournal;
   readonly #tally: CopyTally;
   #copies = false;
@@ -64,6 +66,7 @@ export class WorkflowLeader implements AsyncDisposable {
     this.#limits = document.limits;
     this.#journal = new WorkflowJournal(context.deps, move.name);
     this.#tally = new CopyTally(document);
+    this.#indexes = new IndexBuild(move, context.deps);
     this.#streams = new RunningStreams({
       move,
       deps: context.deps,
@@ -101,7 +104,7 @@ export class WorkflowLeader implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#streams[Symbol.asyncDispose]();
+    await Promise.all([this.#streams[Symbol.asyncDispose](), this.#indexes[Symbol.asyncDispose]()]);
     this.#context.metrics.lag.remove({ workflow: this.#move.name });
   }
 
@@ -124,6 +127,8 @@ export class WorkflowLeader implements AsyncDisposable {
     const view = await this.#look(signal);
     if (view === null) return 'ended';
     const action = nextAction(view);
+    // Before anything else is done with the tables. A request that touches them stops it with the streams.
+    if (action.kind !== 'index' && action.kind !== 'request') await this.#indexes.stop();
     switch (action.kind) {
       case 'nothing':
         if (view.document.state !== 'failed') return 'ended';
@@ -143,6 +148,8 @@ export class WorkflowLeader implements AsyncDisposable {
         return 'again';
       case 'copy':
         return this.#copy(view.document, signal);
+      case 'index':
+        return this.#index(view.document, signal);
       case 'follow':
         return this.#follow(view.document, action.primary, signal);
       case 'switch':
@@ -204,6 +211,19 @@ export class WorkflowLeader implements AsyncDisposable {
     return this.#checkStream(document, 'source', signal);
   }
 
+  async #index(document: WorkflowDocument, signal: AbortSignal): Promise<Pass> {
+    this.#streams.begin('source');
+    const built = this.#indexes.begin(document);
+    if (this.#indexes.status.kind === 'done') {
+      await this.#journal.step(INDEXES_STEP, signal);
+      return 'again';
+    }
+    const pass = await this.#checkStream(document, 'source', signal, buildMessage(this.#indexes.status));
+    if (pass === 'again') return 'again';
+    await Promise.race([built, this.#context.view.changed(lookEveryMs, signal)]);
+    return 'again';
+  }
+
   async #follow(document: WorkflowDocument, primary: SideName, signal: AbortSignal): Promise<Pass> {
     this.#copies = false;
     // No cutover runs here. A record that says so is a dead coordinator's, or one that somebody put back with all of Consul.
@@ -224,14 +244,15 @@ export class WorkflowLeader implements AsyncDisposable {
     return this.#checkStream(document, primary, signal);
   }
 
-  /** Says what keeps the stream from running. One that has ended for good fails the workflow while the source serves. */
-  async #checkStream(document: WorkflowDocument, from: SideName, signal: AbortSignal): Promise<Pass> {
+  /** Says what keeps the stream from running, or where nothing does, what is done beside it. One that has ended for good fails the workflow while the source serves. */
+  async #checkStream(document: WorkflowDocument, from: SideName, signal: AbortSignal, beside = ''): Promise<Pass> {
     const { clock } = this.#context.deps;
     const status = this.#streams.status(from);
     if (status.kind !== 'ended') {
       this.#brokenAt = null;
       const problem = status.kind === 'starting' ? status.problem : null;
-      await this.#journal.message([...(problem === null ? [] : [problem]), ...this.#logAlarms()].join('; '), signal);
+      const what = problem ?? beside;
+      await this.#journal.message([...(what === '' ? [] : [what]), ...this.#logAlarms()].join('; '), signal);
       return 'idle';
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
@@ -328,7 +349,7 @@ export class WorkflowLeader implements AsyncDisposable {
   }
 
   async #stopStreams(): Promise<void> {
-    await Promise.all([this.#streams.stop('source'), this.#streams.stop('target')]);
+    await Promise.all([this.#streams.stop('source'), this.#streams.stop('target'), this.#indexes.stop()]);
   }
 
   /** Writes progress and lag into the document, at most once a second and only when they changed. Ends with the signal. */

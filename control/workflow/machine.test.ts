@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { type WorkflowDocument, workflowDocumentSchema, type WorkflowState, workflowStates } from '../../core/workflow-document.ts';
-import { endingBegun, nextAction, requestProblem, transition, type WorkflowView } from './machine.ts';
+import { endingBegun, INDEXES_STEP, nextAction, requestProblem, transition, type WorkflowView } from './machine.ts';
 
 const request = { kind: 'complete', id: 'r', at: '', keepData: false, repair: false } as const;
 const documentIn = (state: WorkflowState, more: Partial<WorkflowDocument> = {}): WorkflowDocument => ({
@@ -43,10 +43,25 @@ describe('transition', () => {
 });
 
 describe('nextAction', () => {
-  test('prepares, copies, and runs when all is copied', () => {
+  test('prepares, copies, builds indexes, and runs when these are there', () => {
+    const journal = [{ step: INDEXES_STEP, at: '' }];
     expect(nextAction(view('created')).kind).toBe('prepare');
     expect(nextAction(view('copying')).kind).toBe('copy');
-    expect(nextAction(view('copying', { copied: true }))).toEqual({ kind: 'become', event: { kind: 'copied' } });
+    expect(nextAction(view('copying', { copied: true })).kind).toBe('index');
+    expect(nextAction(view('copying', { copied: true }, { journal }))).toEqual({ kind: 'become', event: { kind: 'copied' } });
+    // A leader that has just taken over does not know yet how far the copy is.
+    expect(nextAction(view('copying', {}, { journal })).kind).toBe('copy');
+  });
+
+  test('a request goes before the building of indexes', () => {
+    expect(nextAction(view('copying', { copied: true }, { request: { ...request, kind: 'cancel' } })).kind).toBe('request');
+  });
+
+  test('a workflow that ran before there was such a step runs on', () => {
+    for (const state of ['running', 'switched'] as const) {
+      const serving = state === 'running' ? 'source' : 'target';
+      expect(nextAction(view(state, { serving, want: serving, copied: true }))).toEqual({ kind: 'follow', primary: serving });
+    }
   });
 
   test('follows the side that serves, and switches when another is wanted', () => {

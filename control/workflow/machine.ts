@@ -6,7 +6,7 @@ import type { SideName } from '../move.ts';
  * A workflow's life.
  *
  * It is *created* with its tables claimed in the rules. The runner prepares both stores (schema, fence rows, tables, rights, log, stream): *copying*. Existing rows are copied while changes are applied; when every
- * table's last chunk is committed it is *running*: the target follows the source. A cutover makes it *switched*: the target serves and the source follows. Switching back makes it running again, as often as wanted.
+ * table's last chunk is committed, the indexes of the tables that were made are built while changes go on being applied; then it is *running*: the target follows the source. A cutover makes it *switched*: the target serves and the source follows. Switching back makes it running again, as often as wanted.
  * `complete` ends a switched workflow, `cancel` one whose source still serves. A fault that no repetition mends before the switch makes it *failed*: the source serves as ever, and it can only be cancelled. After the
  * switch nothing makes it failed: a broken way back is said in its message, and the target serves on.
  *
@@ -47,6 +47,9 @@ export function transition(state: WorkflowState, event: WorkflowEvent): Workflow
 /** Journalled when an ending has begun: from here on it is only repeated until it is done, unless a cutover that was under way has switched before anything was taken apart. */
 export const endingBegun = (kind: WorkflowRequest['kind']): string => `${kind}-begun`;
 export const hasStep = (document: Pick<WorkflowDocument, 'journal'>, step: string): boolean => document.journal.some((entry) => entry.step === step);
+
+/** Journalled when the target's new tables have their indexes. */
+export const INDEXES_STEP = 'indexes';
 
 /**
  * What the fence rows of both stores say together. `between`: a cutover is under way or was left; whoever repairs it decides. `unclaimed`: the workflow does not own the tables on both sides.
@@ -92,6 +95,8 @@ export type WorkflowAction =
   | { readonly kind: 'prepare' }
   /** Stream out of the source with the copier. */
   | { readonly kind: 'copy' }
+  /** The same stream, and the target's indexes beside it. */
+  | { readonly kind: 'index' }
   | { readonly kind: 'become'; readonly event: WorkflowEvent }
   /** Stream out of the side that serves. */
   | { readonly kind: 'follow'; readonly primary: SideName }
@@ -116,7 +121,8 @@ export function nextAction({ document, serving, want, copied }: WorkflowView): W
       return request === undefined ? { kind: 'prepare' } : { kind: 'request', request };
     case 'copying':
       if (request !== undefined) return { kind: 'request', request };
-      return copied ? { kind: 'become', event: { kind: 'copied' } } : { kind: 'copy' };
+      if (!copied) return { kind: 'copy' };
+      return hasStep(document, INDEXES_STEP) ? { kind: 'become', event: { kind: 'copied' } } : { kind: 'index' };
     case 'running':
     case 'switched':
       if (open === null) return { kind: 'wait', why: whyWaits(serving) };

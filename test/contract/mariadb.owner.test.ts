@@ -248,25 +248,30 @@ CREATE TABLE second (id int PRIMARY KEY, first int, CONSTRAINT to_first FOREIGN 
 CREATE TABLE outside (id int PRIMARY KEY);`;
   const NAMES = ['the "whole", (table)', 'first', 'second'];
   const shown = async (where: Place, table: string): Promise<string> => where.admin(`SHOW CREATE TABLE ${quoteMariaDbName(table)}`);
+  /** Keys that are added later stand behind the others. */
+  const inAnyOrder = (text: string): readonly string[] => text.split('\\n').toSorted();
 
-  test('exactly as it was, but for its next number and the foreign keys that leave the move, in whatever order', async () => {
+  test('exactly as it was, but for its next number, the order of its keys and the foreign keys that leave the move, in whatever order', async () => {
     await using from = await place(`SET foreign_key_checks = 0; ${FULL}`);
     await using to = await place();
     const definitions = await from.owner.define(NAMES, never());
     await to.owner.install(never());
     await to.owner.claim(scope(NAMES), 'target', never());
     await to.owner.createTables(scope(NAMES), definitions, never());
+    expect(await shown(to, NAMES[0] ?? '')).not.toContain('by_price');
+    await to.owner.createIndexes(scope(NAMES), definitions, never());
     for (const table of NAMES) {
       const [before, after] = [await shown(from, table), await shown(to, table)];
       const kept = before.split('\\n').filter((line) => !line.includes('CONSTRAINT `to_outside`'));
       const without = kept.join('\\n').replace(' AUTO_INCREMENT=77 ', ' ');
-      expect(after).toBe(without);
+      expect(inAnyOrder(after)).toEqual(inAnyOrder(without));
     }
     expect((await to.owner.define(NAMES, never())).map(({ schema }) => schema)).toEqual(definitions.map(({ schema }) => schema));
     // Foreign keys work, and what they lead to is there whatever came first.
     await expect(to.admin('SET @@session.sql_log_bin = 0; INSERT INTO second (id, first) VALUES (1, 9)')).rejects.toThrow(/SY001|fenced/);
     // Repeating it does nothing, and the plan of an empty store is the same statements.
     await to.owner.createTables(scope(NAMES), definitions, never());
+    await to.owner.createIndexes(scope(NAMES), definitions, never());
     await using third = await place();
     await third.admin(`SET foreign_key_checks = 0; ${(await third.owner.planTables(definitions, never())).join('\n')}`);
     for (const table of NAMES) expect(await shown(third, table)).toBe(await shown(to, table));
@@ -275,6 +280,42 @@ CREATE TABLE outside (id int PRIMARY KEY);`;
       '"named" CHECK (`price` > 0)',
       'unique index "by_begin" on the beginnings of values',
       'column "made" that takes the time of every update',
+    ]);
+  });
+
+  test('its plain keys come later, once, but for those that it needs at once', async () => {
+    await using from = await place(`
+CREATE TABLE parent (id bigint AUTO_INCREMENT, owner int, code varchar(9) NOT NULL, \`ad \`\`d\` int, word varchar(20), body text, PRIMARY KEY (owner, code), KEY numbers (id), KEY by_owner (owner, word), KEY also (code DESC, id), KEY referenced (\`ad \`\`d\`),
+  KEY \`by ,\`\`(word\` (word(3), owner), UNIQUE KEY once (word), FULLTEXT KEY words (body), KEY hidden (word) IGNORED COMMENT 'KEY \`x\` (\`y\`)');
+CREATE TABLE child (id int PRIMARY KEY, parent_owner int, up int, note int AS (up + 1) VIRTUAL, KEY leads (parent_owner, up), KEY notes (note), KEY ups (up),
+  CONSTRAINT one FOREIGN KEY (parent_owner) REFERENCES parent (owner), CONSTRAINT two FOREIGN KEY (up) REFERENCES parent (\`ad \`\`d\`))`);
+    await using to = await place();
+    const tables = ['child', 'parent'];
+    const definitions = await from.owner.define(tables, never());
+    await to.owner.install(never());
+    await to.owner.claim(scope(tables), 'target', never());
+    await to.owner.createTables(scope(tables), definitions, never());
+    const keys = async (on: Place): Promise<readonly string[]> =>
+      lines(
+        await on.admin(
+          `SELECT DISTINCT CONCAT(TABLE_NAME, '.', INDEX_NAME) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('child', 'parent')`,
+        ),
+      ).toSorted();
+    const early = ['child.PRIMARY', 'child.leads', 'child.ups', 'parent.PRIMARY', 'parent.by_owner', 'parent.numbers', 'parent.once', 'parent.referenced', 'parent.words'];
+    expect(await keys(to)).toEqual(early);
+    expect(await reasonOf(to.owner.createIndexes(scope(tables, 'move2'), definitions, never()))).toBe('FENCE_CONFLICT');
+    // Two at once: one waits for the other, or finds that it has nothing to do.
+    await Promise.all([1, 2].map(() => to.owner.createIndexes(scope(['parent']), definitions, never())));
+    expect(inAnyOrder(await shown(to, 'parent'))).toEqual(inAnyOrder(await shown(from, 'parent')));
+    expect((await keys(to)).filter((key) => key.startsWith('child.'))).toEqual(early.slice(0, 3));
+    for (let time = 0; time < 2; time += 1) await to.owner.createIndexes(scope(tables), definitions, never());
+    expect(await keys(to)).toEqual(await keys(from));
+    const plan = await to.owner.planTables(definitions, never());
+    expect(plan.slice(plan.indexOf('-- after the copy:')).slice(1)).toEqual([
+      'ALTER TABLE `child` ADD KEY IF NOT EXISTS `notes` (`note`), ALGORITHM = INPLACE, LOCK = NONE;',
+      expect.stringMatching(
+        /^ALTER TABLE `parent` ADD KEY IF NOT EXISTS `also` \(`code` DESC,`id`\), ADD KEY IF NOT EXISTS `by ,``\(word` \(`word`\(3\),`owner`\), ADD KEY IF NOT EXISTS `hidden`/,
+      ),
     ]);
   });
 

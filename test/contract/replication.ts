@@ -388,7 +388,9 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       const renamed = definitions.map((each) => ({ ...each, schema: { ...each.schema, name: 'empty_one' } }));
       expect(await reasonOf(stores.target.owner.createTables(scope('empty_one'), renamed, never()))).toBe('PRECHECK_FAILED');
       expect(await reasonOf(stores.target.owner.createTables({ ...TARGET, workflow: 'move9' }, definitions, never()))).toBe('FENCE_CONFLICT');
-      await stores.target.owner.createTables(TARGET, await stores.source.owner.define(['item', 'line'], never()), never());
+      const both = await stores.source.owner.define(['item', 'line'], never());
+      await stores.target.owner.createTables(TARGET, both, never());
+      for (let time = 0; time < 2; time += 1) await stores.target.owner.createIndexes(TARGET, both, never());
       expect(await reasonOf(stores.source.owner.dropTables(SOURCE, never()))).toBe('FENCE_CONFLICT');
       await stores.target.owner.dropTables(TARGET, never());
       await stores.target.owner.disown(TARGET, 'CLOSED', never());

@@ -15,7 +15,7 @@ const definition = (more: Partial<ColumnSchema>, kind = 'other', detail: unknown
 });
 const makers: readonly (readonly [string, (each: TableDefinition) => readonly string[]])[] = [
   ['postgres', (each) => postgres.tableStatements(each)],
-  ['mariadb', (each) => mariadb.tableStatements(each, [each.schema])],
+  ['mariadb', (each) => mariadb.tableStatements(each, [each])],
   ['sqlite', (each) => sqlite.planTables([each])],
 ];
 const all = makers.flatMap(([kind, make]) =>

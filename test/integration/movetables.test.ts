@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import pg from 'pg';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import { type CutoverLimitsSchema, type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
@@ -65,6 +66,10 @@ const tamper = (keyspace: 'old' | 'new', text: string): Promise<string> => clust
 const slots = (keyspace: 'old' | 'new'): Promise<string> => sql(keyspace, 'SELECT (SELECT count(*) FROM pg_replication_slots), (SELECT count(*) FROM pg_publication);');
 const rightsOfGateway = (keyspace: 'old' | 'new'): Promise<string> =>
   sql(keyspace, `SELECT table_name, privilege_type FROM information_schema.role_table_grants WHERE grantee = 'shop_gateway' AND table_schema = 'public' ORDER BY 1, 2;`);
+
+/** Those in the target that are there to be used. */
+const indexesOf = (table: string): Promise<string> =>
+  sql('new', `SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass('public.${table}') AND i.indisvalid ORDER BY 1;`);
 
 test('a table that is in the way in the target is found before anything is claimed', async () => {
   const asOwner = (text: string): Promise<string> => cluster.new.psql(cluster.database, text, { login: cluster.logins.owner });
@@ -176,7 +181,7 @@ test('switch, back, the wish by plain Consul, and the end', async () => {
 test('a copy whose runner is killed goes on where it was; cancel leaves the source as it was', async () => {
   await cluster.old.psql(
     cluster.database,
-    `CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, ${bigRows}) i; ALTER TABLE big ADD PRIMARY KEY (id);`,
+    `CREATE TABLE big AS SELECT i AS id, md5(i::text) AS text FROM generate_series(1, ${bigRows}) i; ALTER TABLE big ADD PRIMARY KEY (id); CREATE INDEX big_text ON big (text);`,
     {
       login: cluster.logins.owner,
     },
@@ -191,6 +196,7 @@ test('a copy whose runner is killed goes on where it was; cancel leaves the sour
   expect(copying.state).toBe(WorkflowState.COPYING);
   const runner = cluster.controls.find((control) => control.name === copying.runner);
   await runner?.kill();
+  expect(await indexesOf('big')).toBe('big_pkey\n');
   workflows = cluster.control(WorkflowService, 60_000);
   const left = Number((await get('killed')).progress[0]?.rowsCopied);
   const resumed = await waitUntil('another runner', { limitMs: 40_000, everyMs: 50 }, async () => {
@@ -199,6 +205,7 @@ test('a copy whose runner is killed goes on where it was; cancel leaves the sour
   });
   expect(Number(resumed.progress[0]?.rowsCopied)).toBeGreaterThanOrEqual(left);
   await untilState('killed', WorkflowState.RUNNING);
+  expect(await indexesOf('big')).toBe('big_pkey\nbig_text\n');
   await runner?.start();
   expect(await verify('killed')).toMatchObject({ differences: 0n, rowsCompared: BigInt(bigRows) });
 
@@ -224,6 +231,35 @@ test('a cancel in the middle of a copy does not wait for its end, and the tables
   await untilState('again', WorkflowState.RUNNING);
   expect((await verify('again')).differences).toBe(0n);
   await workflows.cancelWorkflow({ name: 'again' });
+}, 120_000);
+
+test('indexes are built when all is copied; a cancel does not wait for them, and the tables can be moved again', async () => {
+  await cluster.old.psql(
+    cluster.database,
+    'CREATE TABLE few AS SELECT i AS id, i % 7 AS day FROM generate_series(1, 100) i; ALTER TABLE few ADD PRIMARY KEY (id); CREATE INDEX by_day ON few (day);',
+    {
+      login: cluster.logins.owner,
+    },
+  );
+  await cluster.grant();
+  // A build waits for whoever may still see the table as it was.
+  const reader = new pg.Client({ connectionString: cluster.new.url(cluster.database, cluster.logins.owner) });
+  await reader.connect();
+  await using _ = { [Symbol.asyncDispose]: () => reader.end() };
+  await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+  await create('built', ['few']);
+  const building = await waitUntil('the build', { limitMs: 60_000, everyMs: 50 }, async () => {
+    const workflow = await get('built');
+    return workflow.message === 'building indexes of "few"' && (await indexesOf('few')) === 'few_pkey\n' ? workflow : undefined;
+  });
+  expect([building.state, building.progress.every(({ done }) => done)]).toEqual([WorkflowState.COPYING, true]);
+  expect((await workflows.cancelWorkflow({ name: 'built' })).workflow?.state).toBe(WorkflowState.CANCELLED);
+  expect(await sql('new', "SELECT to_regclass('public.few');")).toBe('\n');
+  await reader.query('COMMIT');
+  await create('rebuilt', ['few']);
+  expect((await untilState('rebuilt', WorkflowState.RUNNING)).message).toBe('');
+  expect(await indexesOf('few')).toBe('by_day\nfew_pkey\n');
+  await workflows.cancelWorkflow({ name: 'rebuilt' });
 }, 120_000);
 
 test("what a leader that slept past its workflow's end has claimed for it does not stand in the way of the next one", async () => {

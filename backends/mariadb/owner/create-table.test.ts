@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { createTableParts } from './create-table.ts';
+import { createTableParts, leadingColumns, plainKey } from './create-table.ts';
 
 test('a statement is taken apart whatever stands in names, texts and comments', () => {
   const elements = [
@@ -19,4 +19,15 @@ test('a statement is taken apart whatever stands in names, texts and comments', 
     ],
     options: "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_nopad_bin COMMENT='AUTO_INCREMENT=3 (x)'",
   });
+});
+
+test('a key that refuses no row is told from every other element, and from what stands in texts', () => {
+  expect(plainKey("KEY `by``x` (`a,) (`,`b`(3) DESC) COMMENT 'UNIQUE'")).toEqual({ name: 'by`x', first: 'a,) (' });
+  for (const element of ['PRIMARY KEY (`a`)', 'UNIQUE KEY `k` (`a`)', 'FULLTEXT KEY `k` (`a`)', "`KEY` int COMMENT 'KEY `k` (`a`)'", 'CONSTRAINT `KEY` CHECK (`a` > 0)'])
+    expect(plainKey(element)).toBeNull();
+});
+
+test('a foreign key tells the columns that it begins with', () => {
+  expect(leadingColumns({ text: 'CONSTRAINT `k` FOREIGN KEY (`a``,) (`, `b`) REFERENCES `t` (`x`, `y`) ON DELETE CASCADE' })).toEqual({ from: 'a`,) (', to: 'x' });
+  expect(leadingColumns({ text: 'CONSTRAINT `k` FOREIGN KEY (`a`) REFERENCES `db`.`t` (`x`)' })).toEqual({ from: 'a', to: '' });
 });

@@ -15,7 +15,8 @@ export interface CreateTableParts {
 /** Names, texts and comments: whatever stands in them is no word and no mark of the statement. One without an end goes to the statement's: looked for from every place again, it would cost the square of its length. */
 const quotedParts = /`(?:[^`]|``)*(?:`|$)|'(?:[^'\\]|''|\\[\s\S])*(?:'|\\?$)|"(?:[^"\\]|""|\\[\s\S])*(?:"|\\?$)|\/\*[\s\S]*?(?:\*\/|$)/g;
 const name = '`((?:[^`]|``)*)`';
-const foreignKeyPattern = new RegExp(`^CONSTRAINT ${name} FOREIGN KEY \\(${name}(?:, ${name})*\\) REFERENCES ${name}(\\.)?`, 's');
+const foreignKeyPattern = new RegExp(`^CONSTRAINT ${name} FOREIGN KEY \\(${name}(?:, ${name})*\\) REFERENCES ${name}(?:(\\.)| \\(${name})?`, 's');
+const plainKeyPattern = new RegExp(`^KEY ${name} \\(${name}`, 's');
 
 /** The parts of what SHOW CREATE TABLE answers, with quoted names. The next number of a table and places on a server's disk are no part of its definition. */
 export function createTableParts(sql: string): CreateTableParts {
@@ -45,6 +46,18 @@ export function createTableParts(sql: string): CreateTableParts {
 function foreignKey(text: string): ForeignKey {
   const [, constraint = '', , , table = '', point] = foreignKeyPattern.exec(text) ?? [];
   return { name: unquoted(constraint), references: point === undefined ? unquoted(table) : null, text };
+}
+
+/** The columns that a foreign key begins with, here and where it leads to. */
+export function leadingColumns({ text }: Pick<ForeignKey, 'text'>): { readonly from: string; readonly to: string } {
+  const [, , from = '', , , , to = ''] = foreignKeyPattern.exec(text) ?? [];
+  return { from: unquoted(from), to: unquoted(to) };
+}
+
+/** Name and first column of an element that is a key which refuses no row; null: it is something else, or an index of another sort. */
+export function plainKey(element: string): { readonly name: string; readonly first: string } | null {
+  const [, key, first] = plainKeyPattern.exec(element) ?? [];
+  return key === undefined || first === undefined ? null : { name: unquoted(key), first: unquoted(first) };
 }
 
 const unquoted = (quoted: string): string => quoted.replaceAll('``', '`');

@@ -15,6 +15,7 @@ import { claimTables, disownTables, fenceRowsOf, type Preparing, scopeValues } f
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
 import { NOT_AS_SEEN_STATE } from './fence-sql.ts';
+import { createIndexes } from './indexes.ts';
 import { install } from './install.ts';
 import { createLog, dropLog } from './log.ts';
 import { checkQuiet } from './quiet.ts';
@@ -97,6 +98,12 @@ class MariaDbOwnerStore implements OwnerStore {
 
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
     return createTables(this.#preparing, scope, definitions, signal);
+  }
+
+  async createIndexes(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    // Of its own: a build may take hours, and others wait for a connection of the pool.
+    await using client = new StoreClient({ ...this.#options, poolSize: 1 }, 'owner', {});
+    await createIndexes(client, scope, definitions, signal);
   }
 
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {

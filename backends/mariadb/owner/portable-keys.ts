@@ -85,23 +85,40 @@ export function indexName(name: string): string {
   return isName ? `${quoteIdentifier(name)} ` : '';
 }
 
-/** The indexes as CREATE TABLE takes them, with one that the table's numbers need where there is none, and those for which there is no room. */
-export function portableIndexes(made: KeyedTable): { readonly texts: readonly string[]; readonly leftOut: readonly string[] } {
-  const { schema: table, extras, keys } = made;
+/** A key that is added when the table has its rows. */
+export interface LaterKey {
+  readonly name: string;
+  /** Its columns, with the brackets, and what else stands behind the name. */
+  readonly rest: string;
+}
+
+/**
+ * The indexes as CREATE TABLE takes them, with one that the table's numbers need where there is none; those that are added later; and those for which there is no room. With the table come those that it needs at once, for its numbers or a foreign key, and
+ * those that could not be known again: for which the server finds a name, or whose name it might have found for another key.
+ */
+export function portableIndexes(made: KeyedTable): { readonly texts: readonly string[]; readonly later: readonly LaterKey[]; readonly leftOut: readonly string[] } {
+  const { schema: table, extras, keys, foreignKeys } = made;
+  const numbered = table.columns.find((column) => isNumbered(made, column));
+  const leading = foreignKeys.map(({ columns: [first] }) => first);
+  // It names such a key by its first column, and with a number behind where there is one of that name.
+  const found = [...leading, ...table.uniqueKeys.filter(({ name }) => indexName(name) === '').map(({ columns: [first] }) => first)].map((name) => (name ?? '').toLowerCase());
+  const isLater = (name: string, first: string | undefined): boolean =>
+    indexName(name) !== '' && first !== numbered?.name && !leading.includes(first) && !found.some((begin) => name.toLowerCase().startsWith(begin));
   const taken = new Set(table.uniqueKeys.map(({ name }) => name.toLowerCase()));
   const texts: string[] = [];
+  const later: LaterKey[] = [];
   const leftOut: string[] = [];
   for (const index of extras.indexes) {
     const columns = indexColumns(made, index);
     // To the server names that differ only in case are one.
-    const name = taken.has(index.name.toLowerCase()) ? '' : indexName(index.name);
+    const isTaken = taken.has(index.name.toLowerCase());
     taken.add(index.name.toLowerCase());
     if (columns === null) leftOut.push(`index "${index.name}" is left out: it would be longer than the ${KEY_BYTES} bytes that MariaDB allows`);
-    else texts.push(`KEY ${name}(${columns})`);
+    else if (!isTaken && isLater(index.name, index.columns[0]?.name)) later.push({ name: index.name, rest: `(${columns})` });
+    else texts.push(`KEY ${isTaken ? '' : indexName(index.name)}(${columns})`);
   }
-  const numbered = table.columns.find((column) => isNumbered(made, column));
   const begins = [...keys, ...extras.indexes.map(({ columns }) => columns.map((column) => column.name))].some(([first]) => first === numbered?.name);
-  return { texts: numbered === undefined || begins ? texts : [...texts, `KEY (${quoteIdentifier(numbered.name)})`], leftOut };
+  return { texts: numbered === undefined || begins ? texts : [...texts, `KEY (${quoteIdentifier(numbered.name)})`], later, leftOut };
 }
 
 /** Of a text as much as is usual, and as there is room for. Null: there is none. */

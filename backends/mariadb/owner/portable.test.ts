@@ -40,14 +40,27 @@ test('texts and bytes have the room that the narrowest of their keys leaves', ()
 test('an index has as much of a text as is usual, and as there is room for', () => {
   const index = (...names: readonly string[]) => [{ name: 'by', columns: names.map((name) => ({ name, descending: name === 'n' })) }];
   const texts = ['a', 'b', 'c', 'd', 'e'].map((name) => column(name, 'text'));
-  const indexed = (columns: readonly ColumnSchema[], ...names: readonly string[]): string => made(columns, [], { indexes: index(...names) }).statements.join();
-  expect(indexed(texts, 'a')).toContain('KEY `by` (`a`(191))');
-  expect(indexed(texts, 'a', 'b', 'c', 'd', 'e')).toContain('KEY `by` (`a`(152), `b`(152), `c`(152), `d`(152), `e`(152))');
-  expect(indexed([column('sized', 'text', sized(84)), column('n', 'int32'), column('raw', 'bytes')], 'sized', 'n', 'raw')).toContain('(`sized`(84), `n` DESC, `raw`(764))');
-  expect(made([column('k', 'text')], [['k']], { indexes: index('k') }).statements.join()).toContain('KEY `by` (`k`)');
+  const indexed = (columns: readonly ColumnSchema[], ...names: readonly string[]) => made(columns, [], { indexes: index(...names) }).later;
+  expect(indexed(texts, 'a')).toEqual([{ name: 'by', rest: '(`a`(191))' }]);
+  expect(indexed(texts, 'a', 'b', 'c', 'd', 'e')).toEqual([{ name: 'by', rest: '(`a`(152), `b`(152), `c`(152), `d`(152), `e`(152))' }]);
+  expect(indexed([column('sized', 'text', sized(84)), column('n', 'int32'), column('raw', 'bytes')], 'sized', 'n', 'raw')).toEqual([
+    { name: 'by', rest: '(`sized`(84), `n` DESC, `raw`(764))' },
+  ]);
+  expect(made([column('k', 'text')], [['k']], { indexes: index('k') }).later).toEqual([{ name: 'by', rest: '(`k`)' }]);
   // A name that MariaDB does not have is one that it finds itself.
   for (const name of ['x'.repeat(65), '🚂', 'Primary', 'KEY 0'])
     expect(made(texts, [['a']], { indexes: [{ name, columns: [{ name: 'b', descending: false }] }] }).statements.join()).toContain('  KEY (`b`(191))');
+});
+
+test('an index comes with the table where its numbers or a foreign key need it at once, or it could not be known again', () => {
+  const columns = ['a', 'b'].map((name) => column(name, 'int64'));
+  const index = (name: string, ...names: readonly string[]) => ({ name, columns: names.map((each) => ({ name: each, descending: false })) });
+  const indexes = [index('numbers', 'id', 'a'), index('leads', 'a', 'b'), index('A_2', 'b'), index('plain', 'b', 'a'), index('PLAIN', 'b')];
+  const parent = { ...table([], []), name: 'parent' };
+  const foreignKeys = [{ name: 'up', columns: ['a'], references: 'parent', referencedColumns: ['id'] }];
+  const { statements, later } = portableTable({ schema: table(columns, []), extras: { ...extras, indexes, foreignKeys }, more: [] }, [parent]);
+  expect(later).toEqual([{ name: 'plain', rest: '(`b`, `a`)' }]);
+  for (const key of ['KEY `numbers` (`id`, `a`)', 'KEY `leads` (`a`, `b`)', 'KEY `A_2` (`b`)', '  KEY (`b`)']) expect(statements.join()).toContain(key);
 });
 
 test('a timestamp that must have a value gets none by itself, whatever the server is set to', () => {

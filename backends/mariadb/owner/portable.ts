@@ -5,7 +5,7 @@ import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/
 import { decimalModifiers, type Described, isNumbered, keyLike, type PortableTable, portableColumns, portableDefault, portableLabels, unlike } from '../../portable-table.ts';
 import { cellToParameter } from '../cells.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
-import { indexName, type KeyedTable, keyLength, type LeadingKey, portableIndexes } from './portable-keys.ts';
+import { indexName, type KeyedTable, keyLength, type LaterKey, type LeadingKey, portableIndexes } from './portable-keys.ts';
 
 /** How each kind is declared so that MariaDB keeps its values exactly and `describe` finds the same kind again. Texts, bytes, decimals and enums depend on more than their kind. */
 const declaredTypes: Readonly<Partial<Record<ScalarKind, string>>> = {
@@ -34,10 +34,10 @@ const FIRST_TIMESTAMP = 1n;
 const LAST_TIMESTAMP = 2n ** 31n * 1_000_000n - 1n;
 
 /**
- * The like of another kind's table, with its indexes and its foreign keys to tables of `within`. A text in a key has as much room as MariaDB's keys allow; one that is longer is refused when it comes. PRECHECK_FAILED for what has no like here,
+ * The like of another kind's table, with its foreign keys to tables of `within`; most of its indexes are added later. A text in a key has as much room as MariaDB's keys allow; one that is longer is refused when it comes. PRECHECK_FAILED for what has no like here,
  * naming every column.
  */
-export function portableTable(definition: Described, within: readonly TableSchema[]): PortableTable {
+export function portableTable(definition: Described, within: readonly TableSchema[]): PortableTable & { readonly later: readonly LaterKey[] } {
   const { schema: table, extras } = definition;
   const foreignKeys = keysWithin(definition, within);
   const made = { ...definition, foreignKeys, keys: [table.primaryKey, ...table.uniqueKeys.map(({ columns }) => columns), ...foreignKeys.map(({ columns }) => columns)] };
@@ -51,9 +51,17 @@ export function portableTable(definition: Described, within: readonly TableSchem
     ...table.columns.flatMap(valueCheck),
   ];
   const create = `CREATE TABLE ${quoteIdentifier(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n) ENGINE = InnoDB ROW_FORMAT = DYNAMIC CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin`;
-  // To some servers the first timestamp that must have a value takes the time of every update, and others a zero.
-  const isBare = table.columns.some((column) => column.kind === 'timestamptz' && !column.nullable && !column.hasDefault);
-  return { statements: [isBare ? `SET STATEMENT explicit_defaults_for_timestamp = 1 FOR ${create}` : create], leftOut: [...extras.leftOut, ...indexes.leftOut] };
+  return {
+    statements: [withoutTimestampDefaults(table, create)],
+    later: indexes.later,
+    leftOut: [...extras.leftOut, ...indexes.leftOut],
+  };
+}
+
+/** A statement that makes or alters the table. To some servers the first timestamp that must have a value takes the time of every update, and others a zero, which is refused. */
+export function withoutTimestampDefaults({ columns }: TableSchema, statement: string): string {
+  const isBare = columns.some((column) => column.kind === 'timestamptz' && !column.nullable && !column.hasDefault);
+  return isBare ? `SET STATEMENT explicit_defaults_for_timestamp = 1 FOR ${statement}` : statement;
 }
 
 const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier).join(', ')})`;

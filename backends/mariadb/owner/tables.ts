@@ -1,12 +1,12 @@
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
-import { allOrRefused } from '../../portable-table.ts';
+import { afterCopy, allOrRefused } from '../../portable-table.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
 import { FENCE_TABLE } from '../names.ts';
 import { describe } from '../store-client.ts';
 import { fencedTable, grantToPlayer, markGuarded, type Preparing, presentTables, refuseRows, requireOwned, scopeValues, unguardedTables } from './claims.ts';
-import { leftOut, tableStatements, unlikeness } from './definition.ts';
+import { addKeys, laterKeys, leftOut, tableStatements, unlikeness } from './definition.ts';
 import { defineAtOnce } from './locking.ts';
 import { putTriggers } from './triggers.ts';
 
@@ -24,9 +24,13 @@ const passedOn: readonly ErrorReason[] = [
 
 /** All statements, in order, that make the tables in an empty store, and what is left out. */
 export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
-  const within = definitions.map(({ schema }) => schema);
-  const statements = allOrRefused(definitions, (definition) => tableStatements(definition, within)).flat();
-  return [...statements.map((statement) => `${statement};`), ...definitions.flatMap((definition) => leftOut(definition, within))];
+  const statements = allOrRefused(definitions, (definition) => tableStatements(definition, definitions)).flat();
+  const later = definitions.flatMap((definition) => {
+    const keys = laterKeys(definition, definitions);
+    return keys.length === 0 ? [] : [addKeys(definition.schema, keys, true)];
+  });
+  const run = (texts: readonly string[]): readonly string[] => texts.map((text) => `${text};`);
+  return [...run(statements), ...afterCopy(run(later)), ...definitions.flatMap((definition) => leftOut(definition, definitions))];
 }
 
 /**
@@ -35,11 +39,10 @@ export function planTables(definitions: readonly TableDefinition[]): readonly st
 export async function createTables(preparing: Preparing, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
   const { client, clock, shard } = preparing;
   await requireOwned(client, scope, 'CLOSED', signal);
-  const within = definitions.map(({ schema }) => schema);
   for (const definition of definitions) {
     const { name } = definition.schema;
     const [isThere] = await presentTables(client, [name], signal);
-    if (isThere === undefined) for (const statement of tableStatements(definition, within)) await runDefinition(preparing, name, statement, signal);
+    if (isThere === undefined) for (const statement of tableStatements(definition, definitions)) await runDefinition(preparing, name, statement, signal);
     await putTriggers(client, clock, fencedTable(shard, scope, name), signal);
     const unguarded = await unguardedTables(client, { ...scope, tables: [name] }, signal);
     // One that came between the claim and now may be somebody's.

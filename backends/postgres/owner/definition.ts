@@ -2,7 +2,7 @@ import pg from 'pg';
 import { z } from 'zod';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { shapeDifferenceBetweenKinds, type TableSchema } from '../../../core/table-schema.ts';
-import type { TableExtras } from '../../../core/table-extras.ts';
+import type { SecondaryIndex, TableExtras } from '../../../core/table-extras.ts';
 import type { TableDefinition } from '../../backend.ts';
 import { nativeDetail } from '../../native-detail.ts';
 import { exactChecksLine, leftOutLines } from '../../portable-table.ts';
@@ -127,7 +127,9 @@ export async function defineTables(statements: Statements, tables: readonly stri
   return definitions;
 }
 
-/** Statements that make the table, with its partitions and without foreign keys. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards. */
+/**
+ * Statements that make the table, with its partitions, without foreign keys and without the indexes that come later. An enum type that is there is taken as it is: whether it is alike, the table's fingerprint tells afterwards.
+ */
 export function tableStatements(definition: TableDefinition): readonly string[] {
   if (!isNative(definition)) return portableTable(definition).statements;
   const native = nativeOf(definition);
@@ -139,10 +141,38 @@ export function tableStatements(definition: TableDefinition): readonly string[] 
     `CREATE TABLE ${table} (\n  ${inner.join(',\n  ')}\n)${partitionedBy(native)}${withOptions(native)};`,
     ...native.sequences.map((sequence) => `ALTER SEQUENCE ${quoteTable(sequence.name)} OWNED BY ${table}.${quoteIdentifier(sequence.column)};`),
     // Before the partitions, which get theirs with them.
-    ...native.indexes.map((index) => `${index.definition};`),
+    ...native.indexes.filter((index) => !isLater(native, index)).map((index) => `${index.definition};`),
     ...native.partitions.flatMap(partitionStatements),
   ];
 }
+
+/** An index that is made when the table has its rows. */
+export interface LaterIndex {
+  /** Null: PostgreSQL finds one; the index is known by its columns. */
+  readonly name: string | null;
+  readonly columns: SecondaryIndex['columns'];
+  /** Makes it on a table that nobody uses. */
+  readonly statement: string;
+  /** Makes it beside writers, outside of any transaction. */
+  readonly beside: string;
+}
+
+/** The plain secondary indexes of the table, which refuse no row. Of a partitioned table there are none: what is made beside writers cannot be made on all of its partitions at once. */
+export function laterIndexes(definition: TableDefinition): readonly LaterIndex[] {
+  const table = quoteTable(definition.schema.name);
+  if (!isNative(definition)) {
+    // Of several that are narrower than they were one may be the like of all.
+    const made = new Map(portableTable(definition).indexes.map(({ on, columns }) => [on, columns]));
+    return [...made].map(([on, columns]) => ({ name: null, columns, statement: `CREATE INDEX ON ${table} ${on};`, beside: `CREATE INDEX CONCURRENTLY ON ${table} ${on};` }));
+  }
+  const native = nativeOf(definition);
+  return native.indexes
+    .filter((index) => isLater(native, index))
+    .map(({ name, definition: text }) => ({ name, columns: [], statement: `${text};`, beside: `${text.replace(PLAIN_INDEX, `${PLAIN_INDEX}CONCURRENTLY `)};` }));
+}
+
+const PLAIN_INDEX = 'CREATE INDEX ';
+const isLater = ({ partitionBy }: NativeTable, index: NativeTable['indexes'][number]): boolean => partitionBy === null && index.definition.startsWith(PLAIN_INDEX);
 
 /** What of the table these statements do not make, as comments. */
 export const leftOut = (definition: TableDefinition): readonly string[] => (isNative(definition) ? [] : leftOutLines(definition.schema, portableTable(definition).leftOut));

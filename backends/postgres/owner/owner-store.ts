@@ -15,6 +15,7 @@ import { type CheckedStore, checkQuiet, checkStore, checkTables, rowProblems } f
 import { claimTables, disownTables, fenceColumns, fenceRowsFromText, lockRows, lockTables } from './claims.ts';
 import { defineTables } from './definition.ts';
 import { openFenceSession } from './fence-session.ts';
+import { createIndexes } from './indexes.ts';
 import { install } from './install.ts';
 import { dropKeptLog, keptLogs } from './kept-logs.ts';
 import { lockingTransaction } from './locking.ts';
@@ -115,6 +116,10 @@ class PostgresOwnerStore implements OwnerStore {
 
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
     return lockingTransaction(this.#client, this.#options.clock, signal, (transaction) => createTables(transaction, this.#shard, scope, definitions, signal));
+  }
+
+  createIndexes(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    return createIndexes(this.#options, scope, definitions, signal);
   }
 
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {

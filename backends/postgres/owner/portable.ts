@@ -45,10 +45,18 @@ const CHARACTER_BYTES = 4;
 /** Of any value of a kind that has no length. */
 const FIXED_BYTES = 32;
 
+/** A plain index as PostgreSQL makes it of one of another kind. */
+export interface MadeIndex {
+  /** CREATE INDEX takes what stands behind ON and the table. It has no name of its own: PostgreSQL finds a free one. */
+  readonly on: string;
+  /** By these it is known again. */
+  readonly columns: SecondaryIndex['columns'];
+}
+
 /**
- * The like of another kind's table, with its indexes; its foreign keys come when all tables are there. PRECHECK_FAILED for what has no like here, naming every column.
+ * The like of another kind's table; its foreign keys come when all tables are there, its indexes when they have their rows. PRECHECK_FAILED for what has no like here, naming every column.
  */
-export function portableTable(definition: Described): PortableTable {
+export function portableTable(definition: Described): PortableTable & { readonly indexes: readonly MadeIndex[] } {
   const { schema: table, extras } = definition;
   const columns = portableColumns(definition, (column) => columnText(definition, column));
   const keys = [`PRIMARY KEY ${list(table.primaryKey)}`, ...table.uniqueKeys.map((unique) => `UNIQUE ${list(unique.columns)}`), ...table.columns.flatMap(valueCheck)];
@@ -57,8 +65,8 @@ export function portableTable(definition: Described): PortableTable {
     statements: [
       ...table.columns.filter(({ kind }) => kind === 'enum').map((column) => enumStatement(enumName(table, column), portableLabels(definition, column))),
       `CREATE TABLE ${quoteTable(table.name)} (\n  ${[...columns, ...keys].join(',\n  ')}\n);`,
-      ...indexes.flatMap(({ statement }) => statement ?? []),
     ],
+    indexes: indexes.flatMap(({ made }) => made ?? []),
     leftOut: [...extras.leftOut, ...indexes.flatMap(({ lacks }) => lacks ?? [])],
   };
 }
@@ -116,14 +124,13 @@ function literalText(table: TableSchema, column: ColumnSchema, cell: Cell): stri
 }
 
 interface PortableIndex {
-  readonly statement?: string;
+  readonly made?: MadeIndex;
   /** What the original has, and this one not. */
   readonly lacks?: string;
 }
 
 /** A B-tree takes no longer values than a third of a page: what may be longer gets a hash index, or is left out behind other columns. Else it would refuse rows that the other kind takes. */
 function portableIndex(table: TableSchema, { name, columns }: SecondaryIndex): PortableIndex {
-  const on = (what: string): string => `CREATE INDEX ON ${quoteTable(table.name)} ${what};`;
   const parts = columns.map(({ name: part, descending }) => ({ column: columnNamed(table, part), text: `${quoteIdentifier(part)}${descending ? ' DESC' : ''}` }));
   let room = ENTRY_BYTES;
   const tooLong = parts.findIndex(({ column }) => {
@@ -134,13 +141,14 @@ function portableIndex(table: TableSchema, { name, columns }: SecondaryIndex): P
   const [first] = parts;
   const texts = parts.map(({ text }) => text);
   const rest = (from: number): string => texts.slice(from).join(', ');
-  if (kept.length === parts.length) return { statement: on(`(${rest(0)})`) };
+  const made: MadeIndex = { on: `(${texts.slice(0, kept.length).join(', ')})`, columns: columns.slice(0, kept.length) };
+  if (kept.length === parts.length) return { made };
   const why = 'whose values may be longer than an entry of a B-tree';
-  if (kept.length > 0) return { statement: on(`(${texts.slice(0, kept.length).join(', ')})`), lacks: `index "${name}" is made without ${rest(kept.length)}, ${why}` };
+  if (kept.length > 0) return { made, lacks: `index "${name}" is made without ${rest(kept.length)}, ${why}` };
   if (first === undefined || first.column.kind === 'json') return { lacks: `index "${name}" on ${rest(0)} is left out: json has no index here` };
   const without = parts.length === 1 ? '' : ` and without ${rest(1)}`;
   return {
-    statement: on(`USING hash (${quoteIdentifier(first.column.name)})`),
+    made: { on: `USING hash (${quoteIdentifier(first.column.name)})`, columns: [{ name: first.column.name, descending: false }] },
     lacks: `index "${name}" is made for equality alone${without}: it is on ${first.text}, ${why}`,
   };
 }

@@ -1,14 +1,15 @@
+import type { FenceRow } from '../../../core/fence.ts';
 import type { ServerShard } from '../../../core/keyspace.ts';
 import type { ErrorReason } from '../../../core/error-catalogue.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { FenceScope, TableDefinition } from '../../backend.ts';
 import { rowsInTheWay } from '../../strange-rows.ts';
 import { textFromElements } from '../array-text.ts';
-import { allOrRefused } from '../../portable-table.ts';
+import { afterCopy, allOrRefused } from '../../portable-table.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { describe, type Statements } from '../store-client.ts';
 import { holdsRows, lockRows, putTriggers, shutTable } from './claims.ts';
-import { foreignKeyStatements, leftOut, tableStatements, unlikeness } from './definition.ts';
+import { foreignKeyStatements, laterIndexes, leftOut, tableStatements, unlikeness } from './definition.ts';
 import { WRITE_TRIGGER } from './fence-sql.ts';
 import { filledColumns } from './sequences.ts';
 
@@ -18,12 +19,17 @@ const passedOn: readonly ErrorReason[] = ['STORE_UNAVAILABLE', 'STORE_LOGIN_REFU
 /** All statements, in order, that make the tables in an empty store, and what is left out. */
 export function planTables(definitions: readonly TableDefinition[]): readonly string[] {
   const names = definitions.map((definition) => definition.schema.name);
-  return [...allOrRefused(definitions, tableStatements).flat(), ...definitions.flatMap((definition) => foreignKeyStatements(definition, names)), ...definitions.flatMap(leftOut)];
+  return [
+    ...allOrRefused(definitions, tableStatements).flat(),
+    ...definitions.flatMap((definition) => foreignKeyStatements(definition, names)),
+    ...afterCopy(definitions.flatMap(laterIndexes).map(({ beside }) => beside)),
+    ...definitions.flatMap(leftOut),
+  ];
 }
 
 /** Makes the missing ones; see `OwnerStore.createTables`. Runs in a locking transaction. */
 export async function createTables(statements: Statements, shard: ServerShard, scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
-  await requireClosed(statements, scope, signal);
+  requireClosed(await lockRows(statements, scope.tables, signal), scope);
   const created: TableDefinition[] = [];
   for (const definition of definitions) {
     const { name } = definition.schema;
@@ -31,6 +37,7 @@ export async function createTables(statements: Statements, shard: ServerShard, s
     if (isThere) await adopt(statements, shard, name, signal);
     else {
       for (const statement of tableStatements(definition)) await runDefinition(statements, name, statement, signal);
+      await tryIndexes(statements, definition, signal);
       await putTriggers(statements, name, true, signal);
       await shutTable(statements, shard, name, signal);
       created.push(definition);
@@ -54,6 +61,15 @@ export async function createTables(statements: Statements, shard: ServerShard, s
   }
 }
 
+/** On the empty table, and taken back: what the server cannot make (a name that is taken, a method or a function that is not there) is found out now, and not behind a copy of hours. */
+async function tryIndexes(statements: Statements, definition: TableDefinition, signal: AbortSignal): Promise<void> {
+  const indexes = laterIndexes(definition);
+  if (indexes.length === 0) return;
+  await statements.query('SAVEPOINT without_indexes', [], signal);
+  for (const { statement } of indexes) await runDefinition(statements, definition.schema.name, statement, signal);
+  await statements.query('ROLLBACK TO SAVEPOINT without_indexes; RELEASE SAVEPOINT without_indexes', [], signal);
+}
+
 /** What fills a table's columns has to be usable by the gateway once the table is open: an insert draws from it. */
 async function grantSequences(statements: Statements, shard: ServerShard, table: string, signal: AbortSignal): Promise<void> {
   const text = `SELECT DISTINCT f.sequence::regclass::text FROM (${filledColumns('$1::text[]')}) f`;
@@ -64,12 +80,12 @@ async function grantSequences(statements: Statements, shard: ServerShard, table:
 
 /** Drops the tables that the workflow owns and that are CLOSED; the fence rows stay. FENCE_CONFLICT: another state or owner. */
 export async function dropTables(statements: Statements, scope: FenceScope, signal: AbortSignal): Promise<void> {
-  await requireClosed(statements, scope, signal);
+  requireClosed(await lockRows(statements, scope.tables, signal), scope);
   await statements.query(`DROP TABLE IF EXISTS ${scope.tables.map(quoteTable).join(', ')}`, [], signal);
 }
 
-async function requireClosed(statements: Statements, scope: FenceScope, signal: AbortSignal): Promise<void> {
-  const rows = await lockRows(statements, scope.tables, signal);
+/** FENCE_CONFLICT unless every table of the scope is its workflow's, and CLOSED, in these rows. */
+export function requireClosed(rows: readonly FenceRow[], scope: FenceScope): void {
   for (const table of scope.tables) {
     const row = rows.find((each) => each.table === table);
     if (row?.workflow === scope.workflow && row.peer === scope.peer && row.state === 'CLOSED') continue;

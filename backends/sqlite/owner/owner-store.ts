@@ -95,6 +95,9 @@ class SqliteOwnerStore implements OwnerStore {
     return this.#write(signal, (transaction) => createTables(transaction, scope, definitions));
   }
 
+  /** They came with their tables: to make one later would keep every writer of the file waiting until it is made. */
+  async createIndexes(): Promise<void> {}
+
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
     return this.#write(signal, (transaction) => dropTables(transaction, scope));
   }

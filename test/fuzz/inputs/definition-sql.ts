@@ -66,8 +66,16 @@ function plainDetail(detail: unknown, of: (name: string) => string): unknown {
 
 /** How each kind makes the table, by its own name. */
 const makers: readonly (readonly [Dialect, (definition: TableDefinition) => readonly string[]])[] = [
-  ['postgres', (each) => [...postgres.tableStatements(each), ...postgres.foreignKeyStatements(each, [each.schema.name]), ...postgres.leftOut(each)]],
-  ['mariadb', (each) => [...mariadb.tableStatements(each, [each.schema]), ...mariadb.leftOut(each, [each.schema])]],
+  [
+    'postgres',
+    (each) => [
+      ...postgres.tableStatements(each),
+      ...postgres.foreignKeyStatements(each, [each.schema.name]),
+      ...postgres.laterIndexes(each).flatMap(({ statement, beside }) => [statement, beside]),
+      ...postgres.leftOut(each),
+    ],
+  ],
+  ['mariadb', (each) => [...mariadb.tableStatements(each, [each]), mariadb.addKeys(each.schema, mariadb.laterKeys(each, [each]), true), ...mariadb.leftOut(each, [each])]],
   ['sqlite', (each) => sqlite.planTables([each])],
 ];
 
@@ -77,6 +85,9 @@ function holdsSql(detail: unknown, name = ''): boolean {
   if (typeof detail === 'object' && detail !== null) return Object.entries(detail).some(([member, value]) => holdsSql(value, member));
   return typeof detail === 'string' && !nameMembers.includes(name) && /["'`$#[\\]|--|\/\*/.test(detail);
 }
+
+/** Nothing but columns, lengths and orders. By its name a plain key of MariaDB comes with the table or later. */
+const plainKeys = /,KEY\((?:\(0\)|DESC|,)*\)|ADDKEYIFNOTEXISTS\((?:\(0\)|DESC|,)*\),?/g;
 
 /** What each kind of store makes of a definition. A finding where a name, a text or a bound of it is taken for SQL. */
 export async function madeByAll(definition: TableDefinition): Promise<readonly string[]> {
@@ -94,7 +105,7 @@ export async function madeByAll(definition: TableDefinition): Promise<readonly s
       (await outcomeOf(() => (others = make(plain(definition))))) !== 'value'
     )
       continue;
-    const [ours, theirs] = [statements, others].map((each) => each.map((one) => sqlWithoutNames(dialect, one)).join('|'));
+    const [ours, theirs] = [statements, others].map((each) => each.map((one) => sqlWithoutNames(dialect, one).replaceAll(plainKeys, '')).join('|'));
     must(ours === theirs, `a name, a text or a bound is taken for SQL by ${dialect}: ${ours} instead of ${theirs}`);
   }
   return outcomes;

@@ -10,6 +10,7 @@ import { ServiceDataStore } from '../../../backends/service/data-store.ts';
 import { ServiceOwnerStore } from '../../../backends/service/owner-store.ts';
 import { ServiceReplicationStore } from '../../../backends/service/replication-store.ts';
 import type { Conversation, Transport } from '../../../backends/service/transport.ts';
+import { systemClock } from '../../../runtime/clock.ts';
 import { toGrpcError } from '../../../runtime/grpc-error.ts';
 import { type Hint, randomBytesOf } from '../inputs/random-message.ts';
 import { storeCalls } from '../inputs/store-calls.ts';
@@ -195,7 +196,7 @@ export const target: FuzzTarget = {
       const common = { keyspace: 'shop', remoteKeyspace: 'theirs', transport };
       const peer = {
         data: new ServiceDataStore(common),
-        owner: new ServiceOwnerStore(common),
+        owner: new ServiceOwnerStore({ ...common, clock: systemClock }),
         player: new ServiceReplicationStore({ ...common, newId: () => 'reader', onBackgroundError: () => {} }),
       };
       const outcome = await outcomeOf(

@@ -2,6 +2,7 @@ import { type DescMethod, fromBinary, toBinary, create } from '@bufbuild/protobu
 import { Metadata } from '@grpc/grpc-js';
 import { sqliteBackend } from '../../../backends/sqlite/backend.ts';
 import type { StoreOptions } from '../../../backends/backend.ts';
+import { PeerIndexBuilds } from '../../../control/peers/index-builds.ts';
 import { ownerStoreService } from '../../../control/peers/owner-store-service.ts';
 import { PeerStores } from '../../../control/peers/peer-stores.ts';
 import { replicationStoreService } from '../../../control/peers/replication-store-service.ts';
@@ -117,8 +118,9 @@ export const target: FuzzTarget = {
       new PeerStores({ keyspaces: () => new Map([['shop', { name: 'shop', shards: [shard] }]]), stores: { open }, clock: systemClock, log: createLogger('fuzz', 'silent') }),
     );
     const fences = stack.use(new WarmFences(stores, systemClock));
+    const builds = stack.use(new PeerIndexBuilds(stores, systemClock));
     shapes.fingerprint = await stores.player('shop', async (store) => (await store.describe('line', AbortSignal.timeout(5_000)))?.fingerprint ?? '');
-    const [ofOwner, ofPlayer] = [ownerStoreService(stores, fences), replicationStoreService(stores)] as unknown as readonly Readonly<Record<string, Handler>>[];
+    const [ofOwner, ofPlayer] = [ownerStoreService(stores, fences, builds), replicationStoreService(stores)] as unknown as readonly Readonly<Record<string, Handler>>[];
     const handlerOf = (method: DescMethod): Handler => (method.parent === OwnerStoreService ? ofOwner : ofPlayer)?.[method.localName] as Handler;
     const canary = stack.use(file.connect());
     const running = stack.move();

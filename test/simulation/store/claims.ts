@@ -78,7 +78,7 @@ export async function saveRights(transaction: Transaction, scope: FenceScope, ri
   }
 }
 
-async function requireClosed(transaction: Transaction, scope: FenceScope): Promise<void> {
+export async function requireClosed(transaction: Transaction, scope: FenceScope): Promise<void> {
   for (const table of [...scope.tables].sort()) {
     await transaction.lockRow('fence', table, 'exclusive');
     const row = transaction.readNewest<FenceRow>('fence', table);

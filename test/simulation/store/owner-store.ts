@@ -7,7 +7,7 @@ import type { RequestRecord } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import { noExtras } from '../../../core/table-extras.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import { claimTables, createTables, disownTables, dropTables, saveRights } from './claims.ts';
+import { claimTables, createTables, disownTables, dropTables, requireClosed, saveRights } from './claims.ts';
 import { SimFenceSession } from './fence-session.ts';
 import { fenceRowsOf, sequencesOf } from './owner-reads.ts';
 import { rowsOf } from './rows.ts';
@@ -93,6 +93,11 @@ export class SimOwnerStore implements OwnerStore {
 
   createTables(scope: FenceScope, definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
     return this.#run(signal, (transaction) => createTables(transaction, scope, definitions));
+  }
+
+  /** Its tables have no indexes; what is asked of the workflow is asked all the same. */
+  createIndexes(scope: FenceScope, _definitions: readonly TableDefinition[], signal: AbortSignal): Promise<void> {
+    return this.#run(signal, (transaction) => requireClosed(transaction, scope));
   }
 
   dropTables(scope: FenceScope, signal: AbortSignal): Promise<void> {
