@@ -11,6 +11,7 @@ import {
 } from '../../gen/switchyard/store/v1/owner_store_pb.ts';
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { definitionFromMessage, definitionMessage } from '../../runtime/wire/definition-message.ts';
+import { countOf, limitOf } from '../../runtime/wire/counts.ts';
 import { fenceRowMessage } from '../../runtime/wire/fence-message.ts';
 import { FenceState as WireState } from '../../gen/switchyard/store/v1/common_pb.ts';
 import type { PeerIndexBuilds } from './index-builds.ts';
@@ -24,8 +25,10 @@ export function ownerStoreService(stores: PeerStores, fences: WarmFences, builds
     install: ({ keyspace }, { signal }) => owner(keyspace, (store) => done(store.install(signal))),
     watch: ({ keyspace, tables, on }, { signal }) => owner(keyspace, (store) => done(store.watch(tables, on, signal))),
     watched: ({ keyspace }, { signal }) => owner(keyspace, async (store) => ({ tables: [...(await store.watched(signal))] })),
-    expireEvents: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireEvents(msOf(ageMs, 'age_ms'), limit, signal) })),
-    expireRequests: ({ keyspace, ageMs, limit }, { signal }) => owner(keyspace, async (store) => ({ removed: await store.expireRequests(msOf(ageMs, 'age_ms'), limit, signal) })),
+    expireEvents: ({ keyspace, ageMs, limit }, { signal }) =>
+      owner(keyspace, async (store) => ({ removed: await store.expireEvents(msOf(ageMs, 'age_ms'), limitOf(limit), signal) })),
+    expireRequests: ({ keyspace, ageMs, limit }, { signal }) =>
+      owner(keyspace, async (store) => ({ removed: await store.expireRequests(msOf(ageMs, 'age_ms'), limitOf(limit), signal) })),
     checkStore: ({ keyspace }, { signal }) => owner(keyspace, async (store) => problems(await store.checkStore(signal))),
     checkTables: ({ keyspace, tables, side }, { signal }) => owner(keyspace, async (store) => problems(await store.checkTables(tables, sideOf(side), signal))),
     checkQuiet: ({ keyspace, tables, transactionAgeMs }, { signal }) =>
@@ -123,12 +126,6 @@ const done = async (work: Promise<void>): Promise<Record<string, never>> => {
 };
 
 const attemptOf = (value: bigint): Attempt => attempt(countOf(value, 'attempt'));
-
-/** A number of 64 bits as one of ours. ARGUMENT_INVALID names the field. */
-export function countOf(value: bigint, field: string): number {
-  if (value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER)) throw argument(`${field}: got ${value}`);
-  return Number(value);
-}
 
 function msOf(value: number, field: string): number {
   if (value >= 0 && value <= MOST_MS) return value;

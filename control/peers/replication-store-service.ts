@@ -18,11 +18,12 @@ import type {
 import type { RpcContext, RpcImplementation } from '../../runtime/grpc-server.ts';
 import { SchemaMemory } from '../../runtime/peers/schema-memory.ts';
 import { cellsFromMessage, cellsMessage, keyColumnsOf } from '../../runtime/wire/cells.ts';
+import { countOf, limitOf } from '../../runtime/wire/counts.ts';
 import { eventFromMessage, recordFromMessage, recordMessage } from '../../runtime/wire/change-message.ts';
 import { schemaMessage } from '../../runtime/wire/table-schema.ts';
 import { schemaOf } from '../../runtime/wire/write-message.ts';
 import { logPieces } from './log-pieces.ts';
-import { countOf, streamOf } from './owner-store-service.ts';
+import { streamOf } from './owner-store-service.ts';
 import type { PeerStores } from './peer-stores.ts';
 
 type Schemas = ReadonlyMap<string, TableSchema>;
@@ -75,7 +76,7 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     async readChunk({ keyspace, table, after, limit }, { signal }) {
       const schema = await schemas.find(keyspace, table, signal);
       const place = after === undefined ? null : cellsFromMessage(keyColumnsOf(schema), after, 'after');
-      const rows = await player(keyspace, (store) => store.readChunk(schema, place, limit, signal));
+      const rows = await player(keyspace, (store) => store.readChunk(schema, place, limitOf(limit), signal));
       return { rows: rows.map((row) => cellsMessage(schema.columns, row)) };
     },
     async readRows({ keyspace, table, keys }, { signal }) {
@@ -87,7 +88,7 @@ export function replicationStoreService(stores: PeerStores): RpcImplementation<t
     readRequests: ({ keyspace, tables, after, limit }, { signal }) =>
       player(keyspace, async (store) => {
         if (after.length !== 0 && after.length !== RECORD_KEY) throw new SwitchyardError('ARGUMENT_INVALID', `after: got ${after.length} texts; must be ${RECORD_KEY}, or none`);
-        const records = await store.readRequests(tables, after.length === 0 ? null : after, limit, signal);
+        const records = await store.readRequests(tables, after.length === 0 ? null : after, limitOf(limit), signal);
         return { records: records.map(recordMessage) };
       }),
     async writeWatermark({ keyspace, stream, id }, { signal }) {

@@ -7,11 +7,12 @@ import type { DataStoreService } from '../../gen/switchyard/store/v1/data_store_
 import type { RpcImplementation } from '../../runtime/grpc-server.ts';
 import { SchemaMemory } from '../../runtime/peers/schema-memory.ts';
 import { answerBytes } from '../../runtime/wire/answer-bytes.ts';
+import { countOf, limitOf } from '../../runtime/wire/counts.ts';
 import { fenceRowMessage } from '../../runtime/wire/fence-message.ts';
 import { schemaMessage } from '../../runtime/wire/table-schema.ts';
 import type { Stores } from '../stores.ts';
 import { eventAnswer, unreadableAnswer, groupsAnswer, pageAnswer, rowAnswer, writtenAnswer } from './answers.ts';
-import { decodeAggregate, decodeBatchGet, decodeBound, decodeGet, decodeQuery, decodeWrites } from './decode-requests.ts';
+import { bytesOf, decodeAggregate, decodeBatchGet, decodeBound, decodeGet, decodeQuery, decodeWrites } from './decode-requests.ts';
 import { transactSteps } from './transact-steps.ts';
 
 /** The stores of this gateway as its peers' gateways use them: straight, past rules, holds and buffer, for those are the caller's. A store that is behind a service itself is passed on to nobody. */
@@ -86,9 +87,10 @@ export function dataStoreService(stores: Stores, clock: Clock): RpcImplementatio
     getEventLine: async ({ keyspace }, { signal }) => await use(keyspace, (store) => store.eventLine(signal)),
     async listEvents(request, { signal }) {
       const schema = await schemas.find(request.keyspace, request.table, signal);
-      const { limit, until } = request;
-      const after = { attempt: attempt(Number(request.afterAttempt)), number: request.afterNumber };
-      const { events, cut, unreadable } = await use(request.keyspace, (store) => store.events(schema, after, until, limit, Number(request.maxBytes), signal));
+      const { until } = request;
+      const after = { attempt: attempt(countOf(request.afterAttempt, 'after_attempt')), number: request.afterNumber };
+      const [limit, maxBytes] = [limitOf(request.limit), bytesOf(request.maxBytes, 'max_bytes')];
+      const { events, cut, unreadable } = await use(request.keyspace, (store) => store.events(schema, after, until, limit, maxBytes, signal));
       return { events: events.map((event) => eventAnswer(schema, event)), cut, ...(unreadable === null ? {} : { unreadable: unreadableAnswer(unreadable) }) };
     },
     isWatched: async ({ keyspace, table }, { signal }) => ({ watched: await use(keyspace, (store) => store.isWatched(table, signal)) }),

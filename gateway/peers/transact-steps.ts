@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { DataTransaction, TransactionOptions } from '../../backends/backend.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { IsolationLevel, RowLock } from '../../core/operation.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { Isolation, RowLock as WireLock } from '../../gen/switchyard/data/v1/data_service_pb.ts';
 import type { BeginTransaction, TransactRequest, TransactResponseSchema } from '../../gen/switchyard/store/v1/data_store_pb.ts';
@@ -80,6 +81,8 @@ function lockOf(lock: WireLock): RowLock | null {
 async function answerTo(step: TransactRequest, transaction: DataTransaction, keyspace: string, schemas: SchemaMemory, signal: AbortSignal): Promise<Answer['kind']> {
   const { kind } = step;
   const lock = lockOf(step.lock);
+  if (kind.value !== undefined && 'keyspace' in kind.value && kind.value.keyspace !== '' && kind.value.keyspace !== keyspace)
+    throw new SwitchyardError('ARGUMENT_INVALID', `keyspace: got "${shorten(kind.value.keyspace)}"; the transaction is in "${keyspace}"`);
   switch (kind.case) {
     case 'get': {
       const schema = await schemas.find(keyspace, kind.value.table, signal);

@@ -5,6 +5,7 @@ import type { DescMessage, DescService, MessageInitShape } from '@bufbuild/proto
 import type { Clock } from '../../core/clock.ts';
 import { maxStoreMessageBytes } from '../../core/message-limit.ts';
 import { AUTHORIZATION_KEY, CALL_KEY, PEER_KEY } from '../../core/peer-call.ts';
+import { shorten } from '../../core/shorten.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { RpcContext, RpcImplementation } from '../grpc-server.ts';
 import { formatHostPort, type HostPort } from '../host-port.ts';
@@ -126,7 +127,7 @@ class PeerHttpCalls {
     const matched = route === undefined ? null : matchTemplate(route.binding.template, path);
     if (route === undefined || matched === null || request.method !== 'POST')
       throw new SwitchyardError('HTTP_REQUEST_INVALID', `${request.method ?? ''} ${path.slice(0, 200)}: nothing is served there`);
-    return { route, variables: Object.fromEntries([...matched].map(([name, value]) => [name, decodeURIComponent(value)])) };
+    return { route, variables: Object.fromEntries([...matched].map(([name, value]) => [name, plainText(value)])) };
   }
 
   /** A line for each message, and one more that says how it ended: without it the connection broke. */
@@ -165,6 +166,14 @@ class PeerHttpCalls {
 }
 
 const lastSegment = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
+
+function plainText(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch (cause) {
+    throw new SwitchyardError('HTTP_REQUEST_INVALID', `path: got "${shorten(encoded)}", which is not percent-encoded UTF-8`, { cause });
+  }
+}
 
 /** Values that metadata may have. */
 const carriable = /^[ -~]*$/;

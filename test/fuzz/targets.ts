@@ -4,6 +4,7 @@ const names = [
   'rest-service',
   'peer-answer',
   'peer-request',
+  'peer-store',
   'documents',
   'definitions',
   'keyspace',

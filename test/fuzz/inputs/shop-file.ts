@@ -46,10 +46,14 @@ CREATE TABLE item (
 CREATE TABLE line (item_id BIGINT NOT NULL REFERENCES item, line TEXT NOT NULL, amount INT32 NOT NULL DEFAULT 1, PRIMARY KEY (item_id, line));
 CREATE TABLE ${quoted(sqlTable)} (id BIGINT PRIMARY KEY NOT NULL, ${quoted(sqlColumn)} TEXT NOT NULL);
 CREATE TABLE canary (note TEXT);
-INSERT INTO canary VALUES ('nobody may touch this'), ('nor this');
+INSERT INTO canary VALUES ('nobody may touch this'), ('nor this');`;
+
+const rows = `
 INSERT INTO item (id, name, amount, price) VALUES (1, 'one', 1, '1.0000'), (2, 'two', 2, NULL), (3, 'three', 3, NULL);
 INSERT INTO line VALUES (1, 'a', 1), (1, 'b', 2);
 INSERT INTO ${quoted(sqlTable)} VALUES (1, 'a');`;
+
+const changeable = ['item', 'line', sqlTable, 'switchyard_request'];
 
 /** A SQLite file with tables that are served and one, the canary, that no call can reach. */
 export class ShopFile implements AsyncDisposable {
@@ -65,7 +69,7 @@ export class ShopFile implements AsyncDisposable {
   static async create(): Promise<ShopFile> {
     const file = new ShopFile(await mkdtemp(join(tmpdir(), 'switchyard-fuzz-')));
     using database = file.connect();
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${tables}`);
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; ${tables} ${rows}`);
     return file;
   }
 
@@ -92,6 +96,22 @@ export class ShopFile implements AsyncDisposable {
   /** Remembers what must not change from now on. */
   seal(): void {
     this.#untouched = this.#digest();
+  }
+
+  /** The rows of every table that calls can change, and the records of requests: equal texts exactly for equal rows. */
+  rowsOf(database: DatabaseSync): string {
+    const texts = changeable.map((table) => {
+      const statement = database.prepare(`SELECT * FROM ${quoted(table)}`);
+      statement.setReadBigInts(true);
+      return JSON.stringify(statement.all(), (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+    });
+    return texts.join('\n');
+  }
+
+  /** Makes these rows what they were at the beginning. */
+  reset(database: DatabaseSync): void {
+    const cleared = [...changeable].reverse().map((table) => `DELETE FROM ${quoted(table)};`);
+    database.exec(`BEGIN IMMEDIATE; ${cleared.join(' ')} ${rows} COMMIT;`);
   }
 
   /** A finding when the canary, or the shape of anything in the file, is not what it was. */

@@ -7,7 +7,8 @@ import type { RowSchema, ValueSchema } from '../../../gen/switchyard/data/v1/val
 import { ErrorInfoSchema } from '../../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../../gen/google/rpc/status_pb.ts';
 import { type Hint, randomBytesOf } from '../inputs/random-message.ts';
-import { columnNames, sqlColumn, sqlTable, tableNames } from '../inputs/shop-file.ts';
+import { fitting, shopShapes } from '../inputs/shop-cells.ts';
+import { columnNames, tableNames } from '../inputs/shop-file.ts';
 import { startShopGateway } from '../inputs/shop-gateway.ts';
 import { nastyTexts } from '../mutate.ts';
 import type { Random } from '../random.ts';
@@ -19,40 +20,9 @@ const limitMs = 20_000;
 /** What the transport itself answers, before anything of ours sees the call. */
 const transports: readonly RegExp[] = [/^Received message larger than max/];
 
-type ValueInit = MessageInitShape<typeof ValueSchema>;
-
-/** Cells that fit their columns, so that calls get as far as the store. */
-const fitting: Readonly<Record<string, (random: Random) => ValueInit['kind']>> = {
-  id: (random) => ({ case: 'int64Value', value: BigInt(random.below(6)) }),
-  item_id: (random) => ({ case: 'int64Value', value: BigInt(random.below(6)) }),
-  name: (random) => ({ case: 'textValue', value: random.pick(nastyTexts).toWellFormed() }),
-  line: (random) => ({ case: 'textValue', value: random.pick(['a', 'b', random.pick(nastyTexts).toWellFormed()]) }),
-  [sqlColumn]: (random) => ({ case: 'textValue', value: random.pick(nastyTexts).toWellFormed() }),
-  amount: (random) => ({ case: 'int64Value', value: random.pick([0n, 1n, -1n, 2n ** 31n, 2n ** 63n - 1n]) }),
-  price: (random) => ({ case: 'decimalValue', value: random.pick(['1.5', '-0.0001', '99999999.9999', 'NaN', '1'.repeat(200)]) }),
-  seen: (random) => ({ case: 'timestamptzMicros', value: random.pick([0n, -1n, 2n ** 63n - 1n, -(2n ** 62n)]) }),
-  wall: (random) => ({ case: 'timestampMicros', value: random.pick([0n, -1n, 253_402_300_800_000_000n]) }),
-  day: (random) => ({ case: 'dateValue', value: random.pick(['2024-02-29', 'infinity', '+10000-01-01']) }),
-  at_time: (random) => ({ case: 'timeMicros', value: random.pick([0n, 86_400_000_000n]) }),
-  doc: (random) => ({ case: 'jsonValue', value: random.pick(['{}', '[1.0]', `${'['.repeat(50)}${']'.repeat(50)}`, '"\\u0000"']) }),
-  raw: (random) => ({ case: 'bytesValue', value: new Uint8Array(random.bytes(random.size(100))) }),
-  ref: () => ({ case: 'uuidValue', value: '00000000-0000-4000-8000-000000000000' }),
-  mood: () => ({ case: 'enumValue', value: 'calm' }),
-  ratio: (random) => ({ case: 'doubleValue', value: random.pick([0.5, Number.NaN, -0, Number.POSITIVE_INFINITY]) }),
-  flag: () => ({ case: 'boolValue', value: true }),
-  huge: () => ({ case: 'uint64Value', value: 2n ** 64n - 1n }),
-};
-
-/** The tables that most calls are about, with their keys and other columns. */
-const shapes: readonly { readonly table: string; readonly key: readonly string[]; readonly others: readonly string[] }[] = [
-  { table: 'item', key: ['id'], others: ['name', 'amount', 'price', 'seen', 'wall', 'day', 'at_time', 'doc', 'raw', 'ref', 'mood', 'ratio', 'flag', 'huge'] },
-  { table: 'line', key: ['item_id', 'line'], others: ['amount'] },
-  { table: sqlTable, key: ['id'], others: [sqlColumn] },
-];
-
 /** Fills fields so that they fit one table, but for some. */
 function hintOf(random: Random): Hint {
-  const { table, key, others } = random.pick(shapes);
+  const { table, key, others } = random.pick(shopShapes);
   const stray = random.pick([0, 3, 15]);
   const text = (): string => random.pick(nastyTexts).toWellFormed();
   const kindFor = (name: string) => ownMember(fitting, name)?.(random) ?? { case: 'nullValue' as const, value: 0 as const };
