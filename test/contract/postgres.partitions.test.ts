@@ -117,6 +117,39 @@ describe('a partition that comes', () => {
     expect(seen.slice(6)).toEqual(Array.from({ length: 3 }, () => ['insert', 'update', 'insert']).flat());
   });
 
+  test('with rows, in one transaction that the log shows before readers see it, goes on by itself', async () => {
+    const standby = async (names: string): Promise<void> => {
+      const admin = await stores.source.session('admin');
+      await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+      await admin.query('SELECT pg_reload_conf()');
+      await admin.close();
+    };
+    const state = await stores.target.player.takeStream(FORWARD, never());
+    await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
+    const seen: string[] = [];
+    let made: Promise<unknown> | null = null;
+    let beats = 0;
+    try {
+      for await (const transactions of feed) {
+        for (const { events } of transactions) for (const event of events) if ('table' in event && event.table === 'line') seen.push(event.kind);
+        if (seen.length === 7) break;
+        if (transactions.length > 0) continue;
+        beats += 1;
+        if (beats === 1) {
+          await standby('nobody');
+          made = onSource(`${far(9_000_001)}; CREATE TABLE late_9 PARTITION OF line FOR VALUES FROM (9000000) TO (9000002); INSERT INTO line VALUES (9000001, 1, 1)`);
+          made.catch(() => {}); // awaited below
+        }
+        // It is in the log by now, and its own session still waits.
+        if (beats === 3) await standby('');
+      }
+    } finally {
+      await standby('');
+    }
+    await made;
+    expect(seen.slice(6)).toEqual(['insert']);
+  });
+
   test('and goes before anybody could look at it ends the stream', async () => {
     await onSource(`${far(1_000_001)}; CREATE TABLE late PARTITION OF line FOR VALUES FROM (1000000) TO (2000000); INSERT INTO line VALUES (1000001, 1, 1); DROP TABLE late`);
     await expect(next()).rejects.toMatchObject({ reason: 'STREAM_FAILED', message: expect.stringContaining('public.late'), metadata: { problem: 'SCHEMA_CHANGED' } });

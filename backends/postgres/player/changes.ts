@@ -40,8 +40,8 @@ export interface FeedParts {
   readonly clock: Clock;
   /** Checks the slot, the tables' shapes and their partitions, if there are any: then these have to be looked at again and again. */
   readonly prepare: (signal: AbortSignal) => Promise<{ readonly assembler: TransactionAssembler; readonly watchesPartitions: boolean }>;
-  /** See `readPartitions`. */
-  readonly partitions: (signal: AbortSignal) => Promise<Partitions>;
+  /** See `readPartitions`. With a transaction that the log has shown: as they are when readers see what it has done. */
+  readonly partitions: (seen: number | null, signal: AbortSignal) => Promise<Partitions>;
   /** A connection in replication mode. */
   readonly connect: (signal: AbortSignal, onLost: (error: Error) => void) => Promise<pg.Client>;
   /** Ends a reader of the slot that was left behind; its server process may outlive a player that was cut off. */
@@ -198,7 +198,8 @@ export class LogFeed implements ChangeFeed {
   #lookUp(assembler: TransactionAssembler, relationId: number, chunk: Buffer): void {
     this.#lookedUp = relationId;
     this.#held = [chunk];
-    this.#parts.partitions(this.#signal).then(
+    // It may have been made by the transaction that is being read, which the log shows before readers see it.
+    this.#parts.partitions(assembler.openId, this.#signal).then(
       (partitions) => {
         assembler.learn(partitions);
         const held = this.#held ?? [];
@@ -213,7 +214,7 @@ export class LogFeed implements ChangeFeed {
   #watch(assembler: TransactionAssembler): void {
     if (this.#watching) return;
     this.#watching = true;
-    const looked = this.#parts.partitions(this.#signal).then(
+    const looked = this.#parts.partitions(null, this.#signal).then(
       (partitions) => assembler.learn(partitions),
       (error: unknown) => {
         if (hasReason(error, 'STREAM_FAILED')) this.#fail(error);

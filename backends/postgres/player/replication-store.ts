@@ -31,6 +31,9 @@ const playerSettings: Readonly<Record<string, string>> = {
   idle_in_transaction_session_timeout: '2s',
 };
 
+const VISIBLE_POLL_MS = 10;
+const VISIBLE_LIMIT_MS = 30_000;
+
 /** The store under the player's login. Connects lazily. */
 export function openReplicationStore(options: StoreOptions): ReplicationStore {
   return new PostgresReplicationStore(options);
@@ -73,7 +76,10 @@ class PostgresReplicationStore implements ReplicationStore {
           const partitions = await readPartitions(this.#client, stream, each);
           return { assembler: new TransactionAssembler(stream, shapes, partitions ?? new Map()), watchesPartitions: partitions !== null };
         },
-        partitions: async (each) => (await readPartitions(this.#client, stream, each)) ?? new Map(),
+        partitions: async (seen, each) => {
+          if (seen !== null) await this.#untilSeen(seen, each);
+          return (await readPartitions(this.#client, stream, each)) ?? new Map();
+        },
         endReader: async (each) => {
           await this.#client.query('SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active', [slot], each);
         },
@@ -85,6 +91,20 @@ class PostgresReplicationStore implements ReplicationStore {
   async visibility(signal: AbortSignal): Promise<Visibility> {
     const [row] = await this.#client.query('SELECT pg_current_snapshot()::text', [], signal);
     return visibilityFromText(row?.[0] ?? '');
+  }
+
+  /** Resolves when readers see what the transaction has done. STORE_UNAVAILABLE when that takes more than 30 s. */
+  async #untilSeen(transaction: number, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const giveUpMs = clock.monotonic() + VISIBLE_LIMIT_MS;
+    while (!(await this.visibility(signal)).hasEnded(transaction)) {
+      if (clock.monotonic() > giveUpMs)
+        throw new SwitchyardError(
+          'STORE_UNAVAILABLE',
+          `transaction ${transaction} is in the log, and nobody sees it yet: it waits for a synchronous standby after its commit (pg_stat_activity, wait_event SyncRep)`,
+        );
+      await clock.sleep(VISIBLE_POLL_MS, signal);
+    }
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

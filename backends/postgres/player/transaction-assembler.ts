@@ -101,6 +101,11 @@ export class TransactionAssembler {
     return this.#open === null;
   }
 
+  /** The transaction that is arriving; null between two. */
+  get openId(): number | null {
+    return this.#open?.xid ?? null;
+  }
+
   /** Takes the next frame; returns a transaction when this was its end and it holds anything for the stream. */
   take(frame: Extract<Frame, { kind: 'data' }>): Assembled | null {
     const message = decodeMessage(frame.message);
