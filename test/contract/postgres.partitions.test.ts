@@ -4,7 +4,7 @@ import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { useArmedStores } from './armed-stores.ts';
 import { allRows, arm, begin, catchUp, FORWARD, type MoveStores, never, reasonOf, SOURCE, TABLES } from './move-stores.ts';
-import { PostgresPair } from './postgres-move.ts';
+import { PostgresPair, setStandby } from './postgres-move.ts';
 
 /* What becomes of a partitioned table, `line`, whose partitions are written, emptied, made, attached and taken away while it is moved. */
 
@@ -118,12 +118,6 @@ describe('a partition that comes', () => {
   });
 
   test('with rows, in one transaction that the log shows before readers see it, goes on by itself', async () => {
-    const standby = async (names: string): Promise<void> => {
-      const admin = await stores.source.session('admin');
-      await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
-      await admin.query('SELECT pg_reload_conf()');
-      await admin.close();
-    };
     const state = await stores.target.player.takeStream(FORWARD, never());
     await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
     const seen: string[] = [];
@@ -136,15 +130,15 @@ describe('a partition that comes', () => {
         if (transactions.length > 0) continue;
         beats += 1;
         if (beats === 1) {
-          await standby('nobody');
+          await setStandby(stores.source, 'nobody');
           made = onSource(`${far(9_000_001)}; CREATE TABLE late_9 PARTITION OF line FOR VALUES FROM (9000000) TO (9000002); INSERT INTO line VALUES (9000001, 1, 1)`);
           made.catch(() => {}); // awaited below
         }
         // It is in the log by now, and its own session still waits.
-        if (beats === 3) await standby('');
+        if (beats === 3) await setStandby(stores.source, '');
       }
     } finally {
-      await standby('');
+      await setStandby(stores.source, '');
     }
     await made;
     expect(seen.slice(6)).toEqual(['insert']);
