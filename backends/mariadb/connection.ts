@@ -1,4 +1,4 @@
-import { type Connection, type ConnectionOptions, createConnection } from 'mysql2';
+import { type Connection, type ConnectionOptions, createConnection, type RowDataPacket } from 'mysql2';
 import type { Clock } from '../../core/clock.ts';
 import { type Identity, placeOf, serverShard } from '../../core/keyspace.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
@@ -71,6 +71,8 @@ export interface Client {
   readonly connectionId: number;
   /** Whether the server refuses a write of a row that the transaction's snapshot does not have as it is. */
   readonly isolatesSnapshots: boolean;
+  /** From so many bytes on the server takes no command: its max_allowed_packet when the connection began. */
+  readonly commandBytes: number;
 }
 
 /** Everything that is needed to connect as this identity. `settings` are further session settings, each value as SQL; they beat ours. */
@@ -146,7 +148,8 @@ async function connectOnce(
     await Promise.race([lost.promise, connected(connection)]);
     await Promise.race([lost.promise, command(connection, settingsText(settings))]);
     const isolatesSnapshots = await Promise.race([lost.promise, turnedOn(connection, SNAPSHOT_ISOLATION)]);
-    return { connection, connectionId: connection.threadId ?? 0, isolatesSnapshots };
+    const commandBytes = await Promise.race([lost.promise, sizeSetting(connection, 'max_allowed_packet')]);
+    return { connection, connectionId: connection.threadId ?? 0, isolatesSnapshots, commandBytes };
   } catch (error) {
     dropConnection(connection);
     signal.throwIfAborted();
@@ -196,6 +199,10 @@ async function turnedOn(connection: Connection, setting: string): Promise<boolea
     throw error;
   }
 }
+
+/** A setting of the session that is a number. */
+const sizeSetting = (connection: Connection, setting: string): Promise<number> =>
+  new Promise((resolve, reject) => connection.query<RowDataPacket[][]>(`SELECT @@${setting}`, (error, rows) => (error === null ? resolve(Number(rows[0]?.[0])) : reject(error))));
 
 const connected = (connection: Connection): Promise<void> => new Promise((resolve, reject) => connection.connect((error) => (error === null ? resolve() : reject(error))));
 

@@ -120,8 +120,11 @@ export const errorNumber = (error: unknown): number | null => (isServerError(err
 /** The SQLSTATE of an error that the server sent, null for every other. */
 export const sqlState = (error: unknown): string | null => (isServerError(error) ? error.sqlState : null);
 
-/** Whether the connection is gone with this error: the server said so, or there was no answer at all. */
-export const isConnectionLoss = (error: unknown): boolean => !isServerError(error) || lostNumbers.includes(error.errno);
+/** Whether the connection is gone with this error: the server said so, or there was no answer at all to what was sent. */
+export const isConnectionLoss = (error: unknown): boolean => {
+  if (error instanceof SwitchyardError) return false;
+  return !isServerError(error) || lostNumbers.includes(error.errno);
+};
 
 /** Whether the statement was ended by a KILL QUERY. */
 export const isInterrupted = (error: unknown): boolean => errorNumber(error) === INTERRUPTED;

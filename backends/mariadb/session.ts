@@ -1,5 +1,6 @@
 import type { Connection } from 'mysql2';
 import type { Clock } from '../../core/clock.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { unlessAborted } from '../abort-error.ts';
 import { DeadConnection, type SilenceWatch } from '../silence-watch.ts';
 import { type Client, connectClient, dropConnection, type LoginConfig, socketOf } from './connection.ts';
@@ -220,7 +221,9 @@ export class Session {
       resolve(outcome);
     });
     const onLost = (error: Error): void => answering.fail(error);
+    const oversize = form === 'command' ? null : oversizeOf(text, values, this.#client.commandBytes);
     if (this.#lostBy !== null) onLost(this.#lostBy);
+    else if (oversize !== null) answering.fail(oversize);
     else {
       this.#waiting.add(onLost);
       if (form === 'command') answering.follow(this.#connection.query(text));
@@ -238,6 +241,25 @@ export class Session {
     if (this.#lostBy === null) this.#connection.unprepare(text);
   }
 }
+
+/**
+ * Why the server would not take the statement's text, or its values, null when it will. It would answer so, and end the connection; where its end arrives before the answer has been read, nobody knows that nothing was done.
+ */
+function oversizeOf(text: string, values: readonly Parameter[], limit: number): SwitchyardError | null {
+  const bytes = Math.max(textCommandBytes(text), executeBytes(values));
+  if (bytes < limit) return null;
+  return new SwitchyardError('VALUE_INVALID', `the statement comes to ${bytes} bytes, which is more than the store takes: its max_allowed_packet is ${limit}`, {
+    fix: 'send smaller values, or fewer at once, or let the store take more: SET GLOBAL max_allowed_packet',
+  });
+}
+
+const textCommandBytes = (text: string): number => 1 + Buffer.byteLength(text);
+
+/** Bytes of COM_STMT_EXECUTE with these values, see MariaDB's description of its protocol: a head, a bit for each NULL, two bytes for each type, each value behind its length. */
+const executeBytes = (values: readonly Parameter[]): number =>
+  values.reduce<number>((sum, value) => sum + 2 + (value === null ? 0 : withLength(Buffer.byteLength(value))), 11 + Math.ceil(values.length / 8));
+
+const withLength = (bytes: number): number => bytes + (bytes < 251 ? 1 : bytes < 65_536 ? 3 : bytes < 16_777_216 ? 4 : 9);
 
 const rollback: Statement = { text: 'ROLLBACK', values: [], form: 'command' };
 const nothing: Statement = { text: 'DO 0', values: [], form: 'command' };

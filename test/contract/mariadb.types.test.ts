@@ -5,6 +5,7 @@ import { mariadbBackend } from '../../backends/mariadb/backend.ts';
 import type { Cell, ColumnKind } from '../../core/cell.ts';
 import { cellsEqual } from '../../core/cell.ts';
 import type { Filter, WriteOperation } from '../../core/operation.ts';
+import type { SwitchyardError } from '../../core/switchyard-error.ts';
 import { ownWayOf, type TableSchema } from '../../core/table-schema.ts';
 import { type MariaDbServer, startMariaDb } from '../support/servers/mariadb.ts';
 import { failure, never, none, reasonOf, rowOf, storeOptions } from './data-store-harness.ts';
@@ -548,8 +549,22 @@ describe('MariaDB', () => {
     const large = new Map([['large', await described('large', other)]]);
     const error = await failure(other.write(large, [insert('large', { id: 1, v: new Uint8Array(2_000_000) })], never));
     expect(error.reason).toBe('VALUE_INVALID');
+    expect(error.message).toContain('its max_allowed_packet is 1048576');
     await other.write(large, [insert('large', { id: 2, v: new Uint8Array(500_000) })], never);
-    await sql('SET GLOBAL max_allowed_packet = 67108864');
     expect(await sql('SELECT id FROM large')).toEqual([[2]]);
+
+    // Around what is just small enough the server is never asked for what it does not take, and takes what it is asked for.
+    const answers: string[] = [];
+    for (let bytes = 1_048_576 - 64; bytes <= 1_048_576; bytes += 1) {
+      const written = other.write(large, [insert('large', { id: bytes, v: new Uint8Array(bytes) })], never);
+      answers.push(
+        await written.then(
+          () => 'taken',
+          (error: SwitchyardError) => error.reason,
+        ),
+      );
+    }
+    expect([...new Set(answers)]).toEqual(['taken', 'VALUE_INVALID']);
+    await sql('SET GLOBAL max_allowed_packet = 67108864');
   });
 });

@@ -9,7 +9,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { type PostgresServer, startPostgres } from '../support/servers/postgres.ts';
 import { createShop, SHOP_LOGINS } from '../support/servers/shop.ts';
 import type { MoveDialect } from './move-dialect.ts';
-import type { MoveStores, NamedStore, RawSession } from './move-stores.ts';
+import type { MoveStores, StoreUnderTest, NamedStore, RawSession } from './move-stores.ts';
 
 const TABLES_TEXT = `
 CREATE TYPE mood AS ENUM ('calm', 'so so', 'angry');
@@ -96,6 +96,14 @@ export const postgresDialect: MoveDialect = {
 };
 
 const template = 'template_move';
+
+/** The standbys that a commit in the store waits for before readers see it; none of them is there. Empty: it does not wait. */
+export async function setStandby(store: StoreUnderTest, names: string): Promise<void> {
+  const admin = await store.session('admin');
+  await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
+  await admin.query('SELECT pg_reload_conf()');
+  await admin.close();
+}
 
 /** Two servers for a whole suite; every test gets fresh databases in them, copies of one that has tables and rights. They go with the test. */
 export class PostgresPair implements AsyncDisposable {

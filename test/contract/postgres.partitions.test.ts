@@ -4,7 +4,7 @@ import { attempt } from '../../core/ids.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import { useArmedStores } from './armed-stores.ts';
 import { allRows, arm, begin, catchUp, FORWARD, type MoveStores, never, reasonOf, SOURCE, TABLES } from './move-stores.ts';
-import { PostgresPair } from './postgres-move.ts';
+import { PostgresPair, setStandby } from './postgres-move.ts';
 
 /* What becomes of a partitioned table, `line`, whose partitions are written, emptied, made, attached and taken away while it is moved. */
 
@@ -118,12 +118,6 @@ describe('a partition that comes', () => {
   });
 
   test('with rows, in one transaction that the log shows before readers see it, goes on by itself', async () => {
-    const standby = async (names: string): Promise<void> => {
-      const admin = await stores.source.session('admin');
-      await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
-      await admin.query('SELECT pg_reload_conf()');
-      await admin.close();
-    };
     const state = await stores.target.player.takeStream(FORWARD, never());
     await using feed = stores.source.player.follow(FORWARD, schemas, state.position, never());
     const seen: string[] = [];
@@ -136,15 +130,15 @@ describe('a partition that comes', () => {
         if (transactions.length > 0) continue;
         beats += 1;
         if (beats === 1) {
-          await standby('nobody');
+          await setStandby(stores.source, 'nobody');
           made = onSource(`${far(9_000_001)}; CREATE TABLE late_9 PARTITION OF line FOR VALUES FROM (9000000) TO (9000002); INSERT INTO line VALUES (9000001, 1, 1)`);
           made.catch(() => {}); // awaited below
         }
         // It is in the log by now, and its own session still waits.
-        if (beats === 3) await standby('');
+        if (beats === 3) await setStandby(stores.source, '');
       }
     } finally {
-      await standby('');
+      await setStandby(stores.source, '');
     }
     await made;
     expect(seen.slice(6)).toEqual(['insert']);
@@ -214,9 +208,6 @@ describe('a partition that goes', () => {
   });
 });
 
-/** A script is one transaction here. */
-const script = (plan: readonly string[]): string => plan.join('\n').replaceAll('CREATE INDEX CONCURRENTLY', 'CREATE INDEX');
-
 describe('a like of it', () => {
   test('has the same partitions, bounds, indexes and defaults', async () => {
     const again = await stores.target.owner.define(['line'], never());
@@ -246,7 +237,7 @@ describe('a like of it', () => {
     expect(plan.filter((statement) => statement.includes('FOREIGN KEY'))).toEqual([expect.stringContaining('line_item_id_fkey'), expect.stringContaining('of_line')]);
     expect(definitions[1]?.more).toEqual(expect.arrayContaining([expect.stringContaining('of partition "line_few"'), expect.stringContaining('few_once')]));
     await stores.target.sql('DROP TABLE line, item; DROP TYPE mood', 'owner');
-    await stores.target.sql(script(plan), 'owner');
+    await stores.target.sql(plan.join('\n'), 'owner');
     expect(await stores.target.owner.planTables(await stores.target.owner.define(tables, never()), never())).toEqual(plan);
   });
 
@@ -270,7 +261,7 @@ describe('a table made by hand in the target', () => {
     if (sourceText !== '') await other.source.sql(sourceText, 'owner');
     const [item] = await other.source.owner.define(['item'], never());
     if (item === undefined) throw new Error('no definition');
-    await other.target.sql(script([...(await other.target.owner.planTables([item], never())), targetText]), 'owner');
+    await other.target.sql([...(await other.target.owner.planTables([item], never())), targetText].join('\n'), 'owner');
     const shapes = await arm(other);
     try {
       await other.source.sql(`${items}; ${lines}; UPDATE line SET item_id = 7 - item_id; DELETE FROM line WHERE item_id = 3`, 'owner');

@@ -6,7 +6,7 @@ import { systemClock } from '../../runtime/clock.ts';
 import { createLogger } from '../../runtime/logger.ts';
 import { waitUntil } from '../support/servers/wait-until.ts';
 import { arm, FORWARD, type MoveStores, never, type RawSession, TABLES } from './move-stores.ts';
-import { PostgresPair } from './postgres-move.ts';
+import { PostgresPair, setStandby } from './postgres-move.ts';
 
 /*
  * PostgreSQL writes a commit into its log before it lets readers see it; in between it waits for a synchronous standby, or just for a processor. Here it gets none for as long as a test wants: a write is in the log and on the target, nobody who
@@ -39,13 +39,6 @@ afterEach(async () => {
   await stores[Symbol.asyncDispose]();
 });
 
-async function setStandby(names: string): Promise<void> {
-  const admin = await stores.source.session('admin');
-  await admin.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
-  await admin.query('SELECT pg_reload_conf()');
-  await admin.close();
-}
-
 /** Resolves when the server process of this session waits for a standby with its commit. */
 async function untilCommitWaits(backend: unknown): Promise<void> {
   const isWaiting = async (): Promise<true | undefined> => {
@@ -59,7 +52,7 @@ const processOf = async (session: RawSession): Promise<unknown> => (await sessio
 
 /** Resolves when the write's commit is in the log and its process is stopped: it waited for a standby that there is not, which made the moment long enough to be met. */
 async function writeUnseen(): Promise<void> {
-  await setStandby('nobody');
+  await setStandby(stores.source, 'nobody');
   // The server takes its time to learn of a setting and lets commits pass meanwhile: the write comes when another one waits.
   const other = await stores.source.session('gateway');
   const otherProcess = await processOf(other);
@@ -77,7 +70,7 @@ async function writeUnseen(): Promise<void> {
   await untilCommitWaits(backend);
   stopped = Number(backend);
   process.kill(stopped, 'SIGSTOP');
-  await setStandby('');
+  await setStandby(stores.source, '');
   await others;
   await other.close();
 }
@@ -85,7 +78,7 @@ async function writeUnseen(): Promise<void> {
 async function show(): Promise<void> {
   if (stopped !== null) process.kill(stopped, 'SIGCONT');
   stopped = null;
-  await setStandby('');
+  await setStandby(stores.source, '');
   await write;
 }
 

@@ -29,7 +29,7 @@ const poolSize = 3;
 /** Everything has to flow after 5 s, on a machine that has less time than this one. A connection that is begun in the cut is given up after 1.3 s; whoever waited for its whole limit instead would be late. */
 const flowLimitMs = 3_000;
 
-/** Of an owner who is dead, or else whoever waits for a lock of his waits for ever. */
+/** Whoever waits for what a dead owner has locked gets it by then, and without a limit of the owner's session never. */
 const ownersLimitMs = 25_000;
 
 /**

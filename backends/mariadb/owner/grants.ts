@@ -1,7 +1,7 @@
-import { KNOWN_ACCOUNT } from './accounts.ts';
 import { type ServerShard, type Shard, serverShard } from '../../../core/keyspace.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
 import { FENCE_TABLE, OWN_PREFIX } from '../names.ts';
+import { accountsNamed } from './accounts.ts';
 import { readOfAccounts } from './account-rights.ts';
 
 /** What the owner has on its database; with the right to give it on to gateway and player. */
@@ -79,10 +79,11 @@ DELIMITER ;
 
 /** Statements for every account of the login. The server has one for each machine that may connect as it. */
 function forAccounts(user: string, statements: readonly (readonly Part[])[], indent = '  '): string {
+  const accounts = accountsNamed(quoteText(user));
   const lines = [
-    `SELECT COUNT(*) INTO account_count FROM mysql.user WHERE User = ${quoteText(user)} AND is_role = 'N' AND ${KNOWN_ACCOUNT};`,
+    `SELECT COUNT(*) INTO account_count FROM ${accounts};`,
     `IF account_count = 0 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = ${quoteText(`there is no login ${user}: CREATE USER first`.slice(0, 120))}; END IF;`,
-    `FOR account IN (SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) AS name FROM mysql.user WHERE User = ${quoteText(user)} AND is_role = 'N' AND ${KNOWN_ACCOUNT} ORDER BY Host) DO`,
+    `FOR account IN (SELECT CONCAT(QUOTE(User), '@', QUOTE(Host)) AS name FROM ${accounts} ORDER BY Host) DO`,
     ...statements.map((statement) => `  EXECUTE IMMEDIATE CONCAT(${statement.map(partText).join(', ')});`),
     'END FOR;',
   ];
