@@ -194,12 +194,21 @@ export interface CopyProgress {
   readonly done: boolean;
 }
 
+/** Rows of one table that are copied. */
+export interface CopiedChunk {
+  readonly table: string;
+  readonly rows: readonly (readonly Cell[])[];
+  /** The rows are in the order of the source's primary key, and the source has no others between the first and the last. */
+  readonly contiguous: boolean;
+  readonly progress: CopyProgress;
+}
+
 /** Changes to apply in one transaction. */
 export interface ApplyBatch {
   /** In the source's order. Applied so that the result equals applying one after another; `truncate` is a barrier. Unchanged cells keep the target's value. */
   readonly changes: readonly RowChange[];
   /** Rows to insert or overwrite after `changes`: a copied chunk, at most one table a batch. */
-  readonly copied: { readonly table: string; readonly rows: readonly (readonly Cell[])[]; readonly progress: CopyProgress } | null;
+  readonly copied: CopiedChunk | null;
   /** Records of requests, streamed or copied, in any order: where one is there already the later written stays. `progress` is written down under `REQUESTS` when they were copied. */
   readonly requests: { readonly records: readonly RequestRecord[]; readonly progress: CopyProgress | null };
   /** Null: as it is. A batch of copied records alone has none, and may be applied beside another batch of the stream. */

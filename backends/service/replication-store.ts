@@ -9,7 +9,17 @@ import { cellsFromMessage, cellsMessage, keyColumnsOf } from '../../runtime/wire
 import { eventMessage, recordFromMessage, recordMessage } from '../../runtime/wire/change-message.ts';
 import { schemaFromMessage, shapeMessage } from '../../runtime/wire/table-schema.ts';
 import { schemaOf } from '../../runtime/wire/write-message.ts';
-import { type ApplyBatch, type ChangeFeed, type CopyProgress, type ReplicationStore, type StreamSpec, type StreamState, type Visibility, visibilityOf } from '../backend.ts';
+import {
+  type ApplyBatch,
+  type ChangeFeed,
+  type CopiedChunk,
+  type CopyProgress,
+  type ReplicationStore,
+  type StreamSpec,
+  type StreamState,
+  type Visibility,
+  visibilityOf,
+} from '../backend.ts';
 import type { ServiceStoreOptions } from './data-store.ts';
 import { read } from './failures.ts';
 import { FollowedLog } from './followed-log.ts';
@@ -129,9 +139,9 @@ export class ServiceReplicationStore implements ReplicationStore {
 
 export const streamMessage = ({ id, workflow, tables }: StreamSpec) => ({ id, workflow, tables: [...tables] });
 
-function copiedMessage(schemas: Schemas, { table, rows, progress }: NonNullable<ApplyBatch['copied']>) {
+function copiedMessage(schemas: Schemas, { table, rows, contiguous, progress }: CopiedChunk) {
   const { columns } = schemaOf(schemas, table);
-  return { table, rows: rows.map((row) => cellsMessage(columns, row)), progress: progressMessage(progress) };
+  return { table, rows: rows.map((row) => cellsMessage(columns, row)), contiguous, progress: progressMessage(progress) };
 }
 
 const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });

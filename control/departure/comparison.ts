@@ -107,7 +107,7 @@ export class Comparison {
   async #apply(table: TableSchema, rows: readonly WholeRow[], keys: readonly (readonly Cell[])[], done: number, signal: AbortSignal): Promise<void> {
     const { name } = table;
     const changes = keys.map((key) => ({ kind: 'delete' as const, table: name, key }));
-    const copied = rows.length === 0 ? null : { table: name, rows, progress: { lastKey: null, rows: done, done: false } };
+    const copied = rows.length === 0 ? null : { table: name, rows, contiguous: false, progress: { lastKey: null, rows: done, done: false } };
     const batch = { changes, copied, requests: { records: [], progress: null }, position: this.#position, marker: null };
     await this.#departure.target.player.apply(streamOf(this.#departure), new Map([[name, table]]), this.#token, batch, signal);
   }

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import type { ApplyBatch, ChangeFeed, CopyProgress } from '../../backends/backend.ts';
+import type { ApplyBatch, ChangeFeed, CopiedChunk, CopyProgress } from '../../backends/backend.ts';
 import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
 import type { RowChange } from '../../core/change.ts';
 import { attempt, position, streamToken } from '../../core/ids.ts';
@@ -149,8 +149,8 @@ function rowChange(schemas: Schemas, message: WireEvent): RowChange {
   return event;
 }
 
-function copiedOf(schemas: Schemas, { table, rows, progress }: NonNullable<ApplyRequest['copied']>): NonNullable<ApplyBatch['copied']> {
+function copiedOf(schemas: Schemas, { table, rows, contiguous, progress }: NonNullable<ApplyRequest['copied']>): CopiedChunk {
   if (progress === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'copied: a chunk without its progress');
   const { columns } = schemaOf(schemas, table);
-  return { table, rows: rows.map((row, index) => cellsFromMessage(columns, row, `copied.rows[${index}]`)), progress: progressOf(progress) };
+  return { table, rows: rows.map((row, index) => cellsFromMessage(columns, row, `copied.rows[${index}]`)), contiguous, progress: progressOf(progress) };
 }

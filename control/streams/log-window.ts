@@ -1,4 +1,4 @@
-import type { CopyProgress } from '../../backends/backend.ts';
+import type { CopiedChunk, CopyProgress } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { RowChange } from '../../core/change.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
@@ -22,7 +22,7 @@ export interface WindowFill {
 
 /** The same with the rows as they are at the window's end. */
 export type WindowEnd = { readonly table: TableSchema } & (
-  | { readonly kind: 'copy'; readonly rows: readonly WholeRow[]; readonly progress: CopyProgress }
+  | ({ readonly kind: 'copy' } & Omit<CopiedChunk, 'table'>)
   | { readonly kind: 'compare' | 'repair'; readonly rows: ReadonlyMap<string, WholeRow>; readonly keys: readonly (readonly Cell[])[] }
 );
 
@@ -78,9 +78,9 @@ export class LogWindow {
     const { table } = this;
     const { rows, use } = this.#fill;
     // Mostly nothing of the table has changed meanwhile, and a copy has no use for the keys' texts.
-    if (use.kind === 'copy' && this.#changes.length === 0) return { table, kind: 'copy', rows, progress: use.progress };
+    if (use.kind === 'copy' && this.#changes.length === 0) return { table, kind: 'copy', rows, contiguous: true, progress: use.progress };
     const byKey = replay(table, rows, this.#changes);
-    return use.kind === 'copy' ? { table, kind: 'copy', rows: [...byKey.values()], progress: use.progress } : { table, ...use, rows: byKey };
+    return use.kind === 'copy' ? { table, kind: 'copy', rows: [...byKey.values()], contiguous: false, progress: use.progress } : { table, ...use, rows: byKey };
   }
 
   settle(rows: BothRows | null): void {

@@ -285,7 +285,7 @@ export class Player {
       }
     }
     const end = ending?.end() ?? null;
-    const copied = end?.kind === 'copy' ? { table: end.table.name, rows: end.rows, progress: end.progress } : null;
+    const copied = end?.kind === 'copy' ? { table: end.table.name, rows: end.rows, contiguous: end.contiguous, progress: end.progress } : null;
     const repairs = end?.kind === 'repair' ? repairsOf(end.table, end.rows, end.keys) : [];
     const batch = { changes: [...changes, ...repairs], copied, requests: { records, progress: null }, position, marker };
     await to.apply(stream, schemas.to, this.#state.token, batch, signal);

@@ -43,8 +43,8 @@ INSERT INTO switchyard_fence (table_name, state, attempt, peer, workflow) VALUES
     return this.log.player.apply(this.log.stream, this.log.schemas, this.#token, batch, never());
   }
 
-  copy(table: string, rows: readonly (readonly Cell[])[]): Promise<void> {
-    return this.apply([], { copied: { table, rows, progress: { lastKey: null, rows: rows.length, done: true } } });
+  copy(table: string, rows: readonly (readonly Cell[])[], contiguous = false): Promise<void> {
+    return this.apply([], { copied: { table, rows, contiguous, progress: { lastKey: null, rows: rows.length, done: true } } });
   }
 
   /** Brings over what the source's log holds. */

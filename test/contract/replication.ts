@@ -101,7 +101,7 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
         const chunk: readonly (readonly Cell[])[] = await stores.source.player.readChunk(table, last, 4, never());
         last = [chunk[chunk.length - 1]?.[0] ?? null];
         const progress = { lastKey: last, rows: rows + chunk.length, done: chunk.length < 4 };
-        await player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), copied: { table: 'item', rows: chunk, progress } }, never());
+        await player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), copied: { table: 'item', rows: chunk, contiguous: true, progress } }, never());
       }
       await expectEqual();
       const again = await player.takeStream(FORWARD, never());
@@ -110,6 +110,25 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       // The log brings the same rows again: nothing is doubled.
       await catchUp(stores, schemas, 1);
       await expectEqual();
+    });
+
+    test.each([true, false])('a copied chunk takes the place of what the target has of it and of nothing else, contiguous: %s', async (contiguous) => {
+      await write(`INSERT INTO item (name, amount) SELECT 'n' || i, i FROM ${dialect.series(9)}`);
+      const { player } = stores.target;
+      const state = await player.takeStream(FORWARD, never());
+      const rows = await stores.source.player.readChunk(schemaOf('item'), null, 9, never());
+      const outdated = [2, 4, 5, 8].map((at) => ({
+        kind: 'insert' as const,
+        table: 'item',
+        row: (rows[at] ?? []).map((cell) => (cell === `n${at + 1}` ? `old ${at + 1}` : cell)),
+      }));
+      await player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), changes: outdated }, never());
+      const chunk = rows.slice(3, 7);
+      const progress = { lastKey: [7n], rows: 4, done: false };
+      await player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), copied: { table: 'item', rows: chunk, contiguous, progress } }, never());
+      const name = schemaOf('item').columns.findIndex((column) => column.name === 'name');
+      const names = (await allRows(stores.target, schemaOf('item'))).map((row) => row.split(' | ')[name]);
+      expect(names).toEqual(['old 3', 'n4', 'n5', 'n6', 'n7', 'old 9'].map((each) => JSON.stringify(each)));
     });
 
     test('resumes from the committed position without loss or doubling, after the reader was cut off', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { type RowChange, unchanged } from '../../../core/change.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
+import type { CopiedChunk } from '../../backend.ts';
 import { planChanges, planCopied, planOneByOne } from './apply-plan.ts';
 import { inGroups } from './apply-sql.ts';
 
@@ -53,11 +54,43 @@ test('one by one the order is that of the changes', () => {
 });
 
 test('copied rows replace those with their keys', () => {
-  expect(planCopied(schema('t'), [])).toEqual([]);
-  expect(planCopied(schema('t'), [[1, 2, 3]])).toMatchObject([
+  const chunk = (rows: number[][], contiguous: boolean): CopiedChunk => ({ table: 't', rows, contiguous, progress: { lastKey: null, rows: 0, done: false } });
+  const pairs = { ...schema('t'), primaryKey: ['id', 'a'] };
+  expect(planCopied(schema('t'), chunk([], true))).toEqual([]);
+  expect(planCopied(schema('t'), chunk([[1, 2, 3]], false))).toMatchObject([
     { kind: 'delete', keys: [[1]] },
-    { kind: 'insert', rows: [[1, 2, 3]] },
+    { kind: 'load', rows: [[1, 2, 3]] },
   ]);
+  expect(
+    planCopied(
+      schema('t'),
+      chunk(
+        [
+          [1, 2, 3],
+          [5, 6, 7],
+        ],
+        true,
+      ),
+    )[0],
+  ).toMatchObject({ kind: 'deleteBetween', range: { first: [1], last: [5] } });
+  expect(
+    planCopied(
+      pairs,
+      chunk(
+        [
+          [1, 2, 3],
+          [5, 6, 7],
+        ],
+        true,
+      ),
+    )[0],
+  ).toMatchObject({
+    kind: 'delete',
+    keys: [
+      [1, 2],
+      [5, 6],
+    ],
+  });
 });
 
 test('rows are put into statements of few sizes, within what one can have', () => {

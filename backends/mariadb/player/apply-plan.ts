@@ -3,9 +3,11 @@ import { type Cell, keyText } from '../../../core/cell.ts';
 import { type ChangedCell, type RowChange, unchanged } from '../../../core/change.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import type { CopiedChunk } from '../../backend.ts';
+import { type KeyRange, keyRange } from '../../key-range.ts';
 
-/** One set-wise step of a batch. */
-export type ApplyStep =
+/** One set-wise step of a batch's changes. */
+export type ChangeStep =
   /** Takes all rows away. */
   | { readonly kind: 'clear'; readonly table: string }
   | { readonly kind: 'delete'; readonly table: TableSchema; readonly keys: readonly (readonly Cell[])[] }
@@ -13,6 +15,14 @@ export type ApplyStep =
   | { readonly kind: 'insert'; readonly table: TableSchema; readonly rows: readonly (readonly Cell[])[] }
   /** Gives the row with `oldKey`, where there is one, the key and the cells of `row`; unchanged ones stay. */
   | { readonly kind: 'update'; readonly table: TableSchema; readonly oldKey: readonly Cell[]; readonly row: readonly ChangedCell[] };
+
+/** One of copied rows. */
+export type CopyStep =
+  | Extract<ChangeStep, { kind: 'delete' }>
+  /** Takes away what is between two keys of one column, both included. */
+  | { readonly kind: 'deleteBetween'; readonly table: TableSchema; readonly range: KeyRange }
+  /** Many rows whose keys are free. */
+  | { readonly kind: 'load'; readonly table: TableSchema; readonly rows: readonly (readonly Cell[])[] };
 
 type Outcome =
   | { readonly kind: 'gone'; readonly key: readonly Cell[] }
@@ -24,8 +34,8 @@ type Outcome =
  * may have passed between them in any order. INSERT … ON DUPLICATE KEY UPDATE would not do: it takes a row that is equal in *any* unique key for the row. Only where rows came in part (a source that leaves out large values) can a
  * unique key be in the way; then the changes must be applied one by one (`planOneByOne`).
  */
-export function planChanges(changes: readonly RowChange[], schemas: ReadonlyMap<string, TableSchema>): readonly ApplyStep[] {
-  const steps: ApplyStep[] = [];
+export function planChanges(changes: readonly RowChange[], schemas: ReadonlyMap<string, TableSchema>): readonly ChangeStep[] {
+  const steps: ChangeStep[] = [];
   const pending = new Map<string, PendingTable>();
   for (const change of changes) {
     if (change.kind === 'truncate') {
@@ -48,18 +58,19 @@ export function planChanges(changes: readonly RowChange[], schemas: ReadonlyMap<
 }
 
 /** The changes as steps of their own, in their own order. */
-export function planOneByOne(changes: readonly RowChange[], schemas: ReadonlyMap<string, TableSchema>): readonly ApplyStep[] {
+export function planOneByOne(changes: readonly RowChange[], schemas: ReadonlyMap<string, TableSchema>): readonly ChangeStep[] {
   return changes.flatMap((change) => planChanges([change], schemas));
 }
 
 /** Rows that replace those with their keys. */
-export function planCopied(table: TableSchema, rows: readonly (readonly Cell[])[]): readonly ApplyStep[] {
+export function planCopied(table: TableSchema, copied: CopiedChunk): readonly CopyStep[] {
   const indexes = keyIndexes(table);
+  const { rows } = copied;
   if (rows.length === 0) return [];
-  return [
-    { kind: 'delete', table, keys: rows.map((row) => indexes.map((i) => row[i] ?? null)) },
-    { kind: 'insert', table, rows },
-  ];
+  // Of a comparison of row values the server uses no index.
+  const range = indexes.length === 1 ? keyRange(table, copied) : null;
+  const keys = rows.map((row) => indexes.map((i) => row[i] ?? null));
+  return [range === null ? { kind: 'delete', table, keys } : { kind: 'deleteBetween', table, range }, { kind: 'load', table, rows }];
 }
 
 export function schemaOf(schemas: ReadonlyMap<string, TableSchema>, name: string): TableSchema {
@@ -80,7 +91,7 @@ class PendingTable {
   }
 
   /** Returns the steps that must come before whatever is added later; mostly none. */
-  add(change: Exclude<RowChange, { kind: 'truncate' }>): readonly ApplyStep[] {
+  add(change: Exclude<RowChange, { kind: 'truncate' }>): readonly ChangeStep[] {
     switch (change.kind) {
       case 'insert':
         this.#put({ kind: 'whole', row: change.row });
@@ -95,19 +106,19 @@ class PendingTable {
     }
   }
 
-  flush(): readonly ApplyStep[] {
+  flush(): readonly ChangeStep[] {
     const outcomes = [...this.#outcomes.values()];
     this.#outcomes.clear();
     const keys = outcomes.flatMap((outcome) => (outcome.kind === 'part' ? [] : [this.#keyOf(outcome)]));
     const rows = outcomes.flatMap((outcome) => (outcome.kind === 'whole' ? [outcome.row] : []));
-    const steps: ApplyStep[] = [];
+    const steps: ChangeStep[] = [];
     if (keys.length > 0) steps.push({ kind: 'delete', table: this.#schema, keys });
     for (const outcome of outcomes) if (outcome.kind === 'part') steps.push({ kind: 'update', table: this.#schema, oldKey: this.#keyOf(outcome), row: outcome.row });
     if (rows.length > 0) steps.push({ kind: 'insert', table: this.#schema, rows });
     return steps;
   }
 
-  #update(row: readonly ChangedCell[], oldKey: readonly Cell[] | null): readonly ApplyStep[] {
+  #update(row: readonly ChangedCell[], oldKey: readonly Cell[] | null): readonly ChangeStep[] {
     const before = this.#outcomes.get(keyText(oldKey ?? this.#keyOfRow(row)));
     const merged = before === undefined || before.kind === 'gone' ? row : row.map((cell, i) => (cell === unchanged ? (before.row[i] ?? null) : cell));
     const whole = isWhole(merged) ? merged : null;

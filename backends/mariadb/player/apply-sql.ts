@@ -3,12 +3,13 @@ import type { Cell } from '../../../core/cell.ts';
 import { type ChangedCell, unchanged } from '../../../core/change.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
+import type { KeyRange } from '../../key-range.ts';
 import { cellToParameter } from '../cells.ts';
 import { requireFit } from '../column-fit.ts';
 import { comparand } from '../comparison.ts';
-import { quoteIdentifier } from '../connection.ts';
+import { quoteIdentifier, quoteText } from '../connection.ts';
 import type { Parameter, Statement } from '../session.ts';
-import type { ApplyStep } from './apply-plan.ts';
+import type { ChangeStep, CopyStep } from './apply-plan.ts';
 
 /** Rows of one statement come in these numbers only, so that the texts of statements are few and stay parsed. Beyond 200 keys the server would estimate from statistics how many rows they have, and may read the whole table. */
 const groupSizes = [128, 32, 8, 2, 1] as const;
@@ -16,17 +17,24 @@ const groupSizes = [128, 32, 8, 2, 1] as const;
 const MOST_VALUES = 60_000;
 /** A statement's rows come to so many bytes, roughly, but for a single row: far less than what a server takes at once. */
 const MOST_BYTES = 2 * 1024 * 1024;
+/** So long are the texts that load rows, roughly, but for the last row: some thousands of small rows, and far less than what a server takes at once. */
+const LOAD_BYTES = 256 * 1024;
+const LARGE_ROW_BYTES = 64 * 1024;
 
 /** The step as statements, in order. VALUE_INVALID: a cell that the column would not keep as it is. */
-export function stepStatements(step: ApplyStep): readonly Statement[] {
+export function stepStatements(step: ChangeStep | CopyStep): readonly Statement[] {
   switch (step.kind) {
     case 'clear':
       // TRUNCATE would commit by itself.
       return [{ text: `DELETE FROM ${quoteIdentifier(step.table)}`, values: [], form: 'kept' }];
     case 'delete':
       return deleteStatements(step.table, step.keys);
+    case 'deleteBetween':
+      return [betweenStatement(step.table, step.range)];
     case 'insert':
       return insertStatements(step.table, step.rows);
+    case 'load':
+      return loadStatements(step.table, step.rows);
     case 'update':
       return updateStatements(step.table, step.oldKey, step.row);
     default:
@@ -82,10 +90,51 @@ function deleteStatements(table: TableSchema, keys: readonly (readonly Cell[])[]
   });
 }
 
+function betweenStatement(table: TableSchema, { first, last }: KeyRange): Statement {
+  const [column] = keyColumns(table) as [ColumnSchema];
+  const name = quoteIdentifier(column.name);
+  const [from = null, to = null] = [first[0], last[0]];
+  return {
+    text: `DELETE FROM ${quoteIdentifier(table.name)} WHERE ${name} >= ${comparand(column, from)} AND ${name} <= ${comparand(column, to)}`,
+    values: [cellToParameter(column, from), cellToParameter(column, to)],
+    form: 'kept',
+  };
+}
+
+/** INSERTs with the values in their texts, each of many rows: bound to a statement that is kept, every value costs both sides several times as much. Large rows, which would double, are bound. */
+function loadStatements(table: TableSchema, rows: readonly (readonly Cell[])[]): readonly Statement[] {
+  const indexes = storedIndexes(table);
+  const columns = indexes.map((i) => columnAt(table, i));
+  const into = insertInto(table, columns);
+  const statements: Statement[] = [];
+  let text = '';
+  const send = (): void => {
+    if (text !== '') statements.push({ text: into + text, values: [], form: 'command' });
+    text = '';
+  };
+  for (const row of rows) {
+    if (bytesOfCells(row) > LARGE_ROW_BYTES) {
+      send();
+      statements.push(...insertStatements(table, [row]));
+      continue;
+    }
+    const values = indexes.map((i, at) => literal(assigned(columns[at] as ColumnSchema, row[i])));
+    text += `${text === '' ? '' : ','}(${values.join(',')})`;
+    if (text.length > LOAD_BYTES) send();
+  }
+  send();
+  return statements;
+}
+
+const literal = (value: Parameter): string => (value === null ? 'NULL' : typeof value === 'string' ? quoteText(value) : `x'${value.toString('hex')}'`);
+
+const insertInto = (table: TableSchema, columns: readonly ColumnSchema[]): string =>
+  `INSERT INTO ${quoteIdentifier(table.name)} (${columns.map(({ name }) => quoteIdentifier(name)).join(', ')}) VALUES `;
+
 function insertStatements(table: TableSchema, rows: readonly (readonly Cell[])[]): readonly Statement[] {
   const indexes = storedIndexes(table);
   const columns = indexes.map((i) => columnAt(table, i));
-  const into = `INSERT INTO ${quoteIdentifier(table.name)} (${columns.map(({ name }) => quoteIdentifier(name)).join(', ')}) VALUES `;
+  const into = insertInto(table, columns);
   const places = `(${columns.map(() => '?').join(', ')})`;
   return inGroups(rows, columns.length, bytesOfCells).map((group) => ({
     text: into + group.rows.map(() => places).join(', '),

@@ -9,7 +9,7 @@ import { endsTransaction, errorNumber, isStale } from '../errors.ts';
 import { COPY_TABLE, FENCE_TABLE, STREAM_TABLE } from '../names.ts';
 import type { DoneStatement, Session, Statement } from '../session.ts';
 import { commit, identityError } from '../store-client.ts';
-import { type ApplyStep, planChanges, planCopied, planOneByOne, schemaOf } from './apply-plan.ts';
+import { type ChangeStep, planChanges, planCopied, planOneByOne, schemaOf } from './apply-plan.ts';
 import { stepStatements } from './apply-sql.ts';
 import { recordStatements } from './requests.ts';
 
@@ -33,9 +33,9 @@ class Refused extends Error {
  * Applies one batch as one transaction, on a session that begins one with its first statement. Its first statement locks the stream's row, as every transition does that lets gateways in: they wait for it, and it for them.
  */
 export async function applyBatch(session: Session, stream: StreamSpec, schemas: Schemas, token: StreamToken, batch: ApplyBatch, signal: AbortSignal): Promise<void> {
-  const copied = batch.copied === null ? [] : planCopied(schemaOf(schemas, batch.copied.table), batch.copied.rows);
+  const copied = batch.copied === null ? [] : planCopied(schemaOf(schemas, batch.copied.table), batch.copied);
   const end = [...recordStatements(batch.requests.records), ...progressOf(stream, batch)];
-  const run = async (steps: readonly ApplyStep[]): Promise<void> => {
+  const run = async (steps: readonly ChangeStep[]): Promise<void> => {
     // All texts and values before the first lock.
     const statements = [...[...steps, ...copied].flatMap(stepStatements), ...end];
     await tried(session, signal, async () => {

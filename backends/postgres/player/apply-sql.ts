@@ -4,6 +4,7 @@ import { type ChangedCell, unchanged } from '../../../core/change.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import { textFromElements } from '../array-text.ts';
+import type { KeyRange } from '../../key-range.ts';
 import { cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
 import { copyLine } from '../copy-text.ts';
@@ -62,6 +63,16 @@ export function copyStatement(table: TableSchema, rows: readonly (readonly Cell[
   const indexes = storedIndexes(table);
   const text = `COPY ${quoteTable(table.name)} (${indexes.map((i) => columnName(table, i)).join(', ')}) FROM STDIN`;
   return { text, values: [], input: rows.map((row) => copyLine(indexes.map((i) => cellToText(columnAt(table, i), cellAt(table, row, i))))).join('') };
+}
+
+/** Takes away what is between two keys, both included. */
+export function clearStatement(table: TableSchema, { first, last }: KeyRange): Statement {
+  const indexes = keyIndexes(table);
+  const values: (string | null)[] = [];
+  const placed = (key: readonly Cell[]): string =>
+    indexes.map((i, at) => `$${values.push(cellToText(columnAt(table, i), key[at] ?? null))}::text::${columnAt(table, i).nativeType}`).join(', ');
+  const names = indexes.map((i) => columnName(table, i)).join(', ');
+  return { text: `DELETE FROM ${quoteTable(table.name)} WHERE (${names}) >= (${placed(first)}) AND (${names}) <= (${placed(last)})`, values };
 }
 
 function deleteStatement(table: TableSchema, keys: readonly (readonly Cell[])[]): Statement {

@@ -2,6 +2,7 @@ import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamToken } from '../../../core/ids.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
+import { keyRange } from '../../key-range.ts';
 import { textFromElements } from '../array-text.ts';
 import { sqlState } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
@@ -9,7 +10,7 @@ import type { Outcome, Parameter } from '../batch.ts';
 import type { Session } from '../session.ts';
 import { identityError, runAll } from '../store-client.ts';
 import { type ApplyStep, planChanges, planOneByOne } from './apply-plan.ts';
-import { copyStatement, stepStatement } from './apply-sql.ts';
+import { clearStatement, copyStatement, stepStatement } from './apply-sql.ts';
 import { keyToJson } from '../../../core/cell-json.ts';
 import { REQUESTS } from '../../../core/request-record.ts';
 import { recordsStatement } from './requests.ts';
@@ -81,9 +82,12 @@ function copiedStatements({ copied }: ApplyBatch, schemas: ReadonlyMap<string, T
   if (table === undefined) throw new SwitchyardError('INTERNAL', `a copied chunk names table "${copied.table}", whose schema was not given`);
   const { rows } = copied;
   if (by === 'upsert') return [applyStatement({ kind: 'upsert', table, rows })];
+  const copy = { ...copyStatement(table, rows), prepared: false };
+  const range = keyRange(table, copied);
+  if (range !== null) return [{ ...clearStatement(table, range), prepared: true }, copy];
   const indexes = keyIndexes(table);
   const keys = rows.map((row) => indexes.map((index) => row[index] ?? null));
-  return [applyStatement({ kind: 'delete', table, keys }), { ...copyStatement(table, rows), prepared: false }];
+  return [applyStatement({ kind: 'delete', table, keys }), copy];
 }
 
 /** A move's text depends on which cells were sent, so it is seldom the same twice. */

@@ -35,7 +35,7 @@ const VISIBLE_POLL_MS = 10;
 const VISIBLE_LIMIT_MS = 30_000;
 
 /** A batch looks its rows up by their primary key, each in the index, whatever the planner believes of a table that has just been filled: else it reads all of it for each batch. */
-const applierSettings: Readonly<Record<string, string>> = { ...playerSettings, enable_hashjoin: 'off', enable_mergejoin: 'off' };
+const applierSettings: Readonly<Record<string, string>> = { ...playerSettings, enable_hashjoin: 'off', enable_mergejoin: 'off', enable_seqscan: 'off' };
 
 /** The store under the player's login. Connects lazily. */
 export function openReplicationStore(options: StoreOptions): ReplicationStore {
