@@ -194,10 +194,35 @@ export interface CopyProgress {
   readonly done: boolean;
 }
 
+/** Rows as their store has sent them. It has what is used of an array of them; what a row says is found out only when it is asked for. */
+export interface RawRows {
+  /** See `RawReader`. */
+  readonly form: string;
+  readonly bytes: Buffer;
+  readonly length: number;
+  /** VALUE_UNSUPPORTED names the row. */
+  at(index: number): readonly Cell[] | undefined;
+  /** All of them. VALUE_UNSUPPORTED names the row. */
+  cells(): readonly (readonly Cell[])[];
+}
+
+export type ChunkRows = readonly (readonly Cell[])[] | RawRows;
+
+export const cellsOf = (rows: ChunkRows): readonly (readonly Cell[])[] => ('cells' in rows ? rows.cells() : rows);
+
+/** What reads rows for a store that takes them in the same form, as they are. */
+export interface RawReader {
+  /** Stores of the same form read each other's rows, of tables with the same fingerprint. */
+  readonly form: string;
+  /** As `ReplicationStore.readChunk`. Null: not of this table. */
+  readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<RawRows> | null;
+}
+
 /** Rows of one table that are copied. */
 export interface CopiedChunk {
   readonly table: string;
-  readonly rows: readonly (readonly Cell[])[];
+  /** Raw ones only of a form that the store itself reads. */
+  readonly rows: ChunkRows;
   /** The rows are in the order of the source's primary key, and the source has no others between the first and the last. */
   readonly contiguous: boolean;
   readonly progress: CopyProgress;
@@ -255,6 +280,8 @@ export interface ReplicationStore extends AsyncDisposable {
   visibility(signal: AbortSignal): Promise<Visibility>;
   /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
+  /** Left out: it reads and takes cells only. */
+  readonly raw?: RawReader;
   /** The rows with these keys, in no order; a missing row is left out. */
   readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /**

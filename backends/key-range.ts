@@ -16,7 +16,7 @@ export interface KeyRange {
  */
 export function keyRange(table: TableSchema, { rows, contiguous }: CopiedChunk): KeyRange | null {
   const indexes = keyIndexes(table);
-  const [firstRow, lastRow] = [rows[0], rows.at(-1)];
+  const [firstRow, lastRow] = [rows.at(0), rows.at(-1)];
   if (!contiguous || firstRow === undefined || lastRow === undefined) return null;
   if (!indexes.every((i) => orderedAlike.includes(table.columns[i]?.kind ?? 'text'))) return null;
   const keyOf = (row: readonly Cell[]): readonly Cell[] => indexes.map((i) => row[i] ?? null);

@@ -97,6 +97,8 @@ export function clientConfig(options: StoreOptions, identity: Identity, settings
       enableKeepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
       maxPreparedStatements: PREPARED_LIMIT,
+      // Texts have no places for values, which the driver would look for.
+      queryFormat: (text) => text,
       // Every value arrives without loss: see `Value`.
       rowsAsArray: true,
       supportBigNumbers: true,

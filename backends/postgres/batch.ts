@@ -7,7 +7,6 @@ declare module 'pg' {
     parse(statement: { readonly name: string; readonly text: string }): void;
     bind(portal: { readonly statement: string; readonly values: readonly Parameter[] }): void;
     execute(portal: Record<string, never>): void;
-    sendCopyFromChunk(chunk: Buffer): void;
     endCopyFrom(): void;
     close(what: { readonly type: 'S'; readonly name: string }): void;
   }
@@ -18,8 +17,8 @@ export type TextRow = readonly (string | null)[];
 
 /** What became of one statement. */
 export type Outcome =
-  /** `cut`: rows behind these were left out, for the statement's `maxBytes`. */
-  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number; readonly cut: boolean }
+  /** `cut`: rows behind these were left out, for the statement's `maxBytes`. `lines`: what a COPY … TO STDOUT has sent. */
+  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number; readonly cut: boolean; readonly lines?: Buffer }
   /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
   | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
 
@@ -34,7 +33,7 @@ export interface SentStatement {
   /** From the row on with which they would come to more bytes, rows are thrown away as they arrive; but not the first. */
   readonly maxBytes: number;
   /** The lines of a COPY … FROM STDIN. Sent along without waiting for the server to ask: one that has failed throws them away, as it does with the statements behind it. */
-  readonly input?: string;
+  readonly input?: Buffer;
 }
 
 /** The server no longer knows the prepared statement, or its result has another shape since the table was altered. */
@@ -52,6 +51,7 @@ export class Batch implements pg.Submittable {
   readonly #outcomes: Outcome[] = [];
   readonly #done = Promise.withResolvers<readonly Outcome[]>();
   #rows: TextRow[] = [];
+  #lines: GrowingBuffer | null = null;
   #bytesLeft = Number.POSITIVE_INFINITY;
   #cut = false;
   #parsed = 0;
@@ -95,7 +95,9 @@ export class Batch implements pg.Submittable {
         connection.bind({ statement: name, values });
         connection.execute({});
         if (input === undefined) continue;
-        connection.sendCopyFromChunk(Buffer.from(input));
+        // The driver would copy it into a buffer that grows.
+        stream.write(copyDataHead(input.length));
+        stream.write(input);
         connection.endCopyFrom();
       }
       connection.sync();
@@ -116,7 +118,8 @@ export class Batch implements pg.Submittable {
 
   handleCommandComplete(message: { readonly text: string }): void {
     this.#executed += 1;
-    this.#put({ ok: true, rows: this.#rows, cut: this.#cut, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0) });
+    const lines = this.#lines === null ? {} : { lines: this.#lines.bytes };
+    this.#put({ ok: true, rows: this.#rows, cut: this.#cut, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0), ...lines });
   }
 
   handleEmptyQuery(): void {
@@ -129,7 +132,10 @@ export class Batch implements pg.Submittable {
     if (this.#statements[this.#outcomes.length]?.input === undefined) connection.sendCopyFail('no source is given');
   }
 
-  handleCopyData(): void {}
+  handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
+    this.#lines ??= new GrowingBuffer();
+    this.#lines.add(chunk);
+  }
 
   /** Whatever has no answer now has failed by this: the server skips what follows, or the connection is gone. An error behind the last answer is one of the commit. */
   handleError(error: unknown): void {
@@ -151,6 +157,7 @@ export class Batch implements pg.Submittable {
 
   #beginRows(): void {
     this.#rows = [];
+    this.#lines = null;
     this.#cut = false;
     this.#bytesLeft = this.#statements[this.#outcomes.length]?.maxBytes ?? Number.POSITIVE_INFINITY;
   }
@@ -173,5 +180,33 @@ export class Batch implements pg.Submittable {
     if (this.#isScript) this.#outcomes.pop();
     this.#outcomes.push(outcome);
     this.#beginRows();
+  }
+}
+
+/** The head of a message with so many bytes for a COPY … FROM STDIN (PostgreSQL's manual, "Message Formats", CopyData). */
+function copyDataHead(bytes: number): Buffer {
+  const head = Buffer.alloc(5, 'd');
+  head.writeInt32BE(bytes + 4, 1);
+  return head;
+}
+
+/** Pieces in one memory: the driver uses that of what it has handed out again. */
+class GrowingBuffer {
+  #memory = Buffer.allocUnsafeSlow(64 * 1024);
+  #length = 0;
+
+  get bytes(): Buffer {
+    return this.#memory.subarray(0, this.#length);
+  }
+
+  add(piece: Buffer): void {
+    const length = this.#length + piece.length;
+    if (length > this.#memory.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#memory.length));
+      this.#memory.copy(larger, 0, 0, this.#length);
+      this.#memory = larger;
+    }
+    this.#memory.set(piece, this.#length);
+    this.#length = length;
   }
 }

@@ -25,7 +25,7 @@ export interface Statement {
   /** See `SentStatement`; left out: all rows are kept. */
   readonly maxBytes?: number;
   /** See `SentStatement`. */
-  readonly input?: string;
+  readonly input?: Buffer;
 }
 
 /** How a batch ended. */

@@ -58,16 +58,25 @@ export async function runOne(
   statement: { text: string; values?: readonly Parameter[]; prepared?: boolean },
   signal: AbortSignal,
 ): Promise<readonly TextRow[]> {
+  return (await runToEnd(session, identity, statement, signal)).rows;
+}
+
+async function runToEnd(
+  session: Session,
+  identity: Identity,
+  statement: { text: string; values?: readonly Parameter[]; prepared?: boolean },
+  signal: AbortSignal,
+): Promise<Extract<Outcome, { ok: true }>> {
   const [outcome] = await runAll(session, [statement], signal);
   if (outcome === undefined) throw new SwitchyardError('INTERNAL', 'a statement had no answer');
   if (!outcome.ok) throw signal.aborted ? abortError(signal) : identityError(outcome.error, identity);
-  return outcome.rows;
+  return outcome;
 }
 
 /** Runs statements, all sent at once. Rejects when the signal aborted before all answers were there; a failed statement is for the caller to look for. */
 export async function runAll(
   session: Session,
-  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean; input?: string }[],
+  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean; input?: Buffer }[],
   signal: AbortSignal,
 ): Promise<readonly Outcome[]> {
   if (signal.aborted) throw abortError(signal);
@@ -111,6 +120,17 @@ export class StoreClient implements Statements, AsyncDisposable {
     const session = await this.#pool.acquire(signal);
     try {
       return await runOne(session, this.#identity, { text, values, prepared: values.length > 0 }, signal);
+    } finally {
+      this.#pool.release(session);
+    }
+  }
+
+  /** Runs a COPY … TO STDOUT: its lines, and how many. */
+  async copyOut(text: string, signal: AbortSignal): Promise<{ readonly lines: Buffer; readonly count: number }> {
+    const session = await this.#pool.acquire(signal);
+    try {
+      const { lines = Buffer.alloc(0), rowCount: count } = await runToEnd(session, this.#identity, { text }, signal);
+      return { lines, count };
     } finally {
       this.#pool.release(session);
     }

@@ -11,6 +11,7 @@ import { schemaFromMessage, shapeMessage } from '../../runtime/wire/table-schema
 import { schemaOf } from '../../runtime/wire/write-message.ts';
 import {
   type ApplyBatch,
+  cellsOf,
   type ChangeFeed,
   type CopiedChunk,
   type CopyProgress,
@@ -141,7 +142,7 @@ export const streamMessage = ({ id, workflow, tables }: StreamSpec) => ({ id, wo
 
 function copiedMessage(schemas: Schemas, { table, rows, contiguous, progress }: CopiedChunk) {
   const { columns } = schemaOf(schemas, table);
-  return { table, rows: rows.map((row) => cellsMessage(columns, row)), contiguous, progress: progressMessage(progress) };
+  return { table, rows: cellsOf(rows).map((row) => cellsMessage(columns, row)), contiguous, progress: progressMessage(progress) };
 }
 
 const progressMessage = ({ lastKey, rows, done }: CopyProgress) => ({ rows: BigInt(rows), done, ...(lastKey === null ? {} : { lastKey: keyToJson(lastKey) }) });

@@ -1,3 +1,4 @@
+import type { ChunkRows } from '../../backends/backend.ts';
 import { type ChangedCell, type ChangeEvent, unchanged } from '../../core/change.ts';
 import type { RequestRecord } from '../../core/request-record.ts';
 
@@ -9,6 +10,9 @@ function cellBytes(cell: ChangedCell): number {
 
 /** About how much memory a row takes; to bound what is held at once. */
 export const rowBytes = (cells: readonly ChangedCell[]): number => cells.reduce<number>((sum, cell) => sum + cellBytes(cell), 0);
+
+/** The same of a chunk. */
+export const chunkBytes = (rows: ChunkRows): number => ('bytes' in rows ? rows.bytes.length : rows.reduce((sum, row) => sum + rowBytes(row), 0));
 
 /** About how much memory the record of a request takes. */
 export const recordBytes = ({ caller, id, table, digest, result }: RequestRecord): number => rowBytes([caller, id, table, digest, result]);

@@ -1,6 +1,7 @@
+import type { ChunkRows } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { Clock } from '../../core/clock.ts';
-import { rowBytes } from './cell-bytes.ts';
+import { chunkBytes } from './cell-bytes.ts';
 
 /** Also what a chunk has at least, however long it takes: a part of that time is the same for any number of rows, such as two round trips and the player's backlog. */
 const firstRows = 200;
@@ -20,12 +21,8 @@ export class ChunkSize {
   }
 
   /** Learns from a chunk of full size that took so long. */
-  learn(chunk: readonly (readonly Cell[])[], tookMs: number): void {
-    this.learnSize(
-      chunk.length,
-      chunk.reduce((sum, row) => sum + rowBytes(row), 0),
-      tookMs,
-    );
+  learn(chunk: ChunkRows, tookMs: number): void {
+    this.learnSize(chunk.length, chunkBytes(chunk), tookMs);
   }
 
   /** The same of so many pieces of any sort, which are so large together. */

@@ -1,7 +1,8 @@
-import type { CopyProgress, ReplicationStore } from '../../backends/backend.ts';
+import type { ChunkRows, CopyProgress, ReplicationStore } from '../../backends/backend.ts';
+import type { Cell } from '../../core/cell.ts';
 import type { Clock } from '../../core/clock.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
-import { rowBytes } from './cell-bytes.ts';
+import { chunkBytes } from './cell-bytes.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
@@ -10,6 +11,9 @@ import { type ShareBounds, WorkShare } from './work-share.ts';
 export interface CopierOptions {
   readonly tables: readonly TableSchema[];
   readonly from: ReplicationStore;
+  readonly to: ReplicationStore;
+  /** The tables as the target describes them. */
+  readonly target: ReadonlyMap<string, TableSchema>;
   readonly player: Player;
   readonly clock: Clock;
   readonly share: () => ShareBounds;
@@ -39,16 +43,17 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
   const { player, clock } = options;
   const size = new ChunkSize();
   const share = new WorkShare(options.share);
+  const read = readerOf(options, table);
   let progress = from;
   let before: Promise<CopiedChunk> | null = null;
   while (!progress.done) {
     const startedAt = clock.monotonic();
     const limit = size.rows;
-    const chunk = { progress, rows: [] as Awaited<ReturnType<ReplicationStore['readChunk']>> };
+    const chunk: { progress: CopyProgress; rows: ChunkRows } = { progress, rows: [] };
     const { applied } = await player.copyChunk(
       table,
       async () => {
-        const rows = await options.from.readChunk(table, progress.lastKey, limit, signal);
+        const rows = await read(progress.lastKey, limit, signal);
         const last = rows.at(-1);
         chunk.rows = rows;
         chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done: rows.length < limit };
@@ -68,8 +73,16 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
   await before;
 }
 
+type ReadChunk = (after: readonly Cell[] | null, limit: number, signal: AbortSignal) => Promise<ChunkRows>;
+
+/** Between two stores of one kind rows need not be understood on their way. */
+function readerOf({ from, to, target }: CopierOptions, table: TableSchema): ReadChunk {
+  const raw = from.raw !== undefined && from.raw.form === to.raw?.form && target.get(table.name)?.fingerprint === table.fingerprint ? from.raw : null;
+  return async (after, limit, signal) => (await raw?.readChunk(table, after, limit, signal)) ?? (await from.readChunk(table, after, limit, signal));
+}
+
 interface CopiedChunk {
-  readonly rows: Awaited<ReturnType<ReplicationStore['readChunk']>>;
+  readonly rows: ChunkRows;
   readonly readMs: number;
   /** From its window's end on, or from the commit of the chunk before it where that was later. */
   readonly applyMs: number;
@@ -85,10 +98,6 @@ async function finish(
 ): Promise<CopiedChunk> {
   const startedAt = clock.monotonic();
   await applied;
-  onProgress(
-    table,
-    chunk.progress,
-    chunk.rows.reduce((sum, row) => sum + rowBytes(row), 0),
-  );
+  onProgress(table, chunk.progress, chunkBytes(chunk.rows));
   return { rows: chunk.rows, readMs, applyMs: clock.monotonic() - startedAt };
 }

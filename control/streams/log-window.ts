@@ -1,4 +1,4 @@
-import type { CopiedChunk, CopyProgress } from '../../backends/backend.ts';
+import { cellsOf, type ChunkRows, type CopiedChunk, type CopyProgress } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { RowChange } from '../../core/change.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
@@ -16,7 +16,7 @@ export type WindowUse =
   | { readonly kind: 'repair'; readonly keys: readonly (readonly Cell[])[] };
 
 export interface WindowFill {
-  readonly rows: readonly WholeRow[];
+  readonly rows: ChunkRows;
   readonly use: WindowUse;
 }
 
@@ -79,7 +79,7 @@ export class LogWindow {
     const { rows, use } = this.#fill;
     // Mostly nothing of the table has changed meanwhile, and a copy has no use for the keys' texts.
     if (use.kind === 'copy' && this.#changes.length === 0) return { table, kind: 'copy', rows, contiguous: true, progress: use.progress };
-    const byKey = replay(table, rows, this.#changes);
+    const byKey = replay(table, cellsOf(rows), this.#changes);
     return use.kind === 'copy' ? { table, kind: 'copy', rows: [...byKey.values()], contiguous: false, progress: use.progress } : { table, ...use, rows: byKey };
   }
 

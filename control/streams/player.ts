@@ -1,4 +1,4 @@
-import type { ChangeFeed, CopyProgress, ReplicationStore, StreamSpec, StreamState } from '../../backends/backend.ts';
+import type { ChangeFeed, ChunkRows, CopyProgress, ReplicationStore, StreamSpec, StreamState } from '../../backends/backend.ts';
 import { type Cell, keyText } from '../../core/cell.ts';
 import type { ChangeTransaction, RowChange } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -136,11 +136,7 @@ export class Player {
   }
 
   /** Reads a chunk between two watermarks. Resolves when the second is written, with what resolves when the chunk and its progress are committed on the target. */
-  async copyChunk(
-    table: TableSchema,
-    read: () => Promise<{ rows: readonly WholeRow[]; progress: CopyProgress }>,
-    signal: AbortSignal,
-  ): Promise<{ readonly applied: Promise<unknown> }> {
+  async copyChunk(table: TableSchema, read: () => Promise<{ rows: ChunkRows; progress: CopyProgress }>, signal: AbortSignal): Promise<{ readonly applied: Promise<unknown> }> {
     const window = await this.#runWindow(
       table,
       async () => {

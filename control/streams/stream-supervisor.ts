@@ -186,12 +186,12 @@ export class StreamSupervisor {
   }
 
   async #copy(player: Player, signal: AbortSignal): Promise<void> {
-    const { from, clock, share, copies, onProgress, stream } = this.#options;
+    const { from, to, clock, share, copies, onProgress, stream } = this.#options;
     if (!copies()) return;
     for (const [table, progress] of player.state.copied) onProgress(table, progress, 0);
     player.copying = true;
     const tables = stream.tables.flatMap((table) => this.#schemas.from.get(table) ?? []);
-    await copyTables({ tables, from: from.player, player, clock, share, onProgress }, signal);
+    await copyTables({ tables, from: from.player, to: to.player, target: this.#schemas.to, player, clock, share, onProgress }, signal);
     player.copying = false;
     await copyRequests({ tables: stream.tables, from: from.player, player, clock, share, onProgress }, signal);
   }

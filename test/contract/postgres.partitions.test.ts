@@ -237,7 +237,7 @@ describe('a like of it', () => {
     expect(plan.filter((statement) => statement.includes('FOREIGN KEY'))).toEqual([expect.stringContaining('line_item_id_fkey'), expect.stringContaining('of_line')]);
     expect(definitions[1]?.more).toEqual(expect.arrayContaining([expect.stringContaining('of partition "line_few"'), expect.stringContaining('few_once')]));
     await stores.target.sql('DROP TABLE line, item; DROP TYPE mood', 'owner');
-    await stores.target.sql(plan.join('\n'), 'owner');
+    for (const statement of plan) await stores.target.sql(statement, 'owner');
     expect(await stores.target.owner.planTables(await stores.target.owner.define(tables, never()), never())).toEqual(plan);
   });
 
@@ -261,7 +261,8 @@ describe('a table made by hand in the target', () => {
     if (sourceText !== '') await other.source.sql(sourceText, 'owner');
     const [item] = await other.source.owner.define(['item'], never());
     if (item === undefined) throw new Error('no definition');
-    await other.target.sql([...(await other.target.owner.planTables([item], never())), targetText].join('\n'), 'owner');
+    for (const statement of await other.target.owner.planTables([item], never())) await other.target.sql(statement, 'owner');
+    await other.target.sql(targetText, 'owner');
     const shapes = await arm(other);
     try {
       await other.source.sql(`${items}; ${lines}; UPDATE line SET item_id = 7 - item_id; DELETE FROM line WHERE item_id = 3`, 'owner');

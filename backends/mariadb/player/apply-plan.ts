@@ -3,7 +3,7 @@ import { type Cell, keyText } from '../../../core/cell.ts';
 import { type ChangedCell, type RowChange, unchanged } from '../../../core/change.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
-import type { CopiedChunk } from '../../backend.ts';
+import { cellsOf, type CopiedChunk } from '../../backend.ts';
 import { type KeyRange, keyRange } from '../../key-range.ts';
 
 /** One set-wise step of a batch's changes. */
@@ -65,7 +65,7 @@ export function planOneByOne(changes: readonly RowChange[], schemas: ReadonlyMap
 /** Rows that replace those with their keys. */
 export function planCopied(table: TableSchema, copied: CopiedChunk): readonly CopyStep[] {
   const indexes = keyIndexes(table);
-  const { rows } = copied;
+  const rows = cellsOf(copied.rows);
   if (rows.length === 0) return [];
   // Of a comparison of row values the server uses no index.
   const range = indexes.length === 1 ? keyRange(table, copied) : null;

@@ -22,7 +22,7 @@ const LOAD_BYTES = 256 * 1024;
 const LARGE_ROW_BYTES = 64 * 1024;
 
 /** The step as statements, in order. VALUE_INVALID: a cell that the column would not keep as it is. */
-export function stepStatements(step: ChangeStep | CopyStep): readonly Statement[] {
+export function stepStatements(step: ChangeStep | CopyStep): Iterable<Statement> {
   switch (step.kind) {
     case 'clear':
       // TRUNCATE would commit by itself.
@@ -102,28 +102,23 @@ function betweenStatement(table: TableSchema, { first, last }: KeyRange): Statem
 }
 
 /** INSERTs with the values in their texts, each of many rows: bound to a statement that is kept, every value costs both sides several times as much. Large rows, which would double, are bound. */
-function loadStatements(table: TableSchema, rows: readonly (readonly Cell[])[]): readonly Statement[] {
+function* loadStatements(table: TableSchema, rows: readonly (readonly Cell[])[]): Iterable<Statement> {
   const indexes = storedIndexes(table);
   const columns = indexes.map((i) => columnAt(table, i));
   const into = insertInto(table, columns);
-  const statements: Statement[] = [];
   let text = '';
-  const send = (): void => {
-    if (text !== '') statements.push({ text: into + text, values: [], form: 'command' });
-    text = '';
-  };
   for (const row of rows) {
     if (bytesOfCells(row) > LARGE_ROW_BYTES) {
-      send();
-      statements.push(...insertStatements(table, [row]));
+      yield* insertStatements(table, [row]);
       continue;
     }
     const values = indexes.map((i, at) => literal(assigned(columns[at] as ColumnSchema, row[i])));
     text += `${text === '' ? '' : ','}(${values.join(',')})`;
-    if (text.length > LOAD_BYTES) send();
+    if (text.length < LOAD_BYTES) continue;
+    yield { text: into + text, values: [], form: 'command' };
+    text = '';
   }
-  send();
-  return statements;
+  if (text !== '') yield { text: into + text, values: [], form: 'command' };
 }
 
 const literal = (value: Parameter): string => (value === null ? 'NULL' : typeof value === 'string' ? quoteText(value) : `x'${value.toString('hex')}'`);

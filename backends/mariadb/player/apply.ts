@@ -36,11 +36,11 @@ export async function applyBatch(session: Session, stream: StreamSpec, schemas: 
   const copied = batch.copied === null ? [] : planCopied(schemaOf(schemas, batch.copied.table), batch.copied);
   const end = [...recordStatements(batch.requests.records), ...progressOf(stream, batch)];
   const run = async (steps: readonly ChangeStep[]): Promise<void> => {
-    // All texts and values before the first lock.
-    const statements = [...[...steps, ...copied].flatMap(stepStatements), ...end];
+    // Texts and values before the first lock; those of copied rows while the server works on the ones before them.
+    const statements = steps.flatMap((step) => [...stepStatements(step)]);
     await tried(session, signal, async () => {
       await advance(session, stream, token, batch, signal);
-      for (const statement of statements) await done(session, statement, signal);
+      await inTurn(session, chained(statements, ...copied.map(stepStatements), end), signal);
     });
   };
   try {
@@ -70,6 +70,23 @@ async function tried(session: Session, signal: AbortSignal, work: () => Promise<
 const mayHelp = (error: unknown): boolean => isStale(error) || endsTransaction(error);
 
 const meaningOf = ({ error }: Refused, signal: AbortSignal): SwitchyardError => (signal.aborted ? abortError(signal) : identityError(error, 'player'));
+
+function* chained<T>(...parts: readonly Iterable<T>[]): Iterable<T> {
+  for (const part of parts) yield* part;
+}
+
+/** Runs one statement after another; the next is made while the server runs the one before it. */
+async function inTurn(session: Session, statements: Iterable<Statement>, signal: AbortSignal): Promise<void> {
+  let running: Promise<unknown> = Promise.resolve();
+  try {
+    for (const statement of statements) {
+      await running;
+      running = done(session, statement, signal);
+    }
+  } finally {
+    await running;
+  }
+}
 
 async function done(session: Session, statement: Statement, signal: AbortSignal): Promise<DoneStatement> {
   if (signal.aborted) throw abortError(signal);

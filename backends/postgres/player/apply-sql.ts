@@ -4,10 +4,11 @@ import { type ChangedCell, unchanged } from '../../../core/change.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
 import { textFromElements } from '../array-text.ts';
+import { cellsOf, type ChunkRows } from '../../backend.ts';
 import type { KeyRange } from '../../key-range.ts';
 import { cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
-import { copyLine } from '../copy-text.ts';
+import { COPY_FORM, copyLine } from '../copy-text.ts';
 import type { ApplyStep } from './apply-plan.ts';
 
 /** A statement whose parameters are all texts; a column's values are one parameter, the text of a text[]. */
@@ -15,7 +16,7 @@ export interface Statement {
   readonly text: string;
   readonly values: readonly (string | null)[];
   /** See `SentStatement`. */
-  readonly input?: string;
+  readonly input?: Buffer;
 }
 
 /** The step as one statement. */
@@ -59,10 +60,12 @@ export function rowOfKey(table: TableSchema, key: readonly Cell[]): readonly Cel
 }
 
 /** Rows none of whose keys are there. It costs the server half of what an INSERT of arrays does. */
-export function copyStatement(table: TableSchema, rows: readonly (readonly Cell[])[]): Statement {
+export function copyStatement(table: TableSchema, rows: ChunkRows): Statement {
   const indexes = storedIndexes(table);
   const text = `COPY ${quoteTable(table.name)} (${indexes.map((i) => columnName(table, i)).join(', ')}) FROM STDIN`;
-  return { text, values: [], input: rows.map((row) => copyLine(indexes.map((i) => cellToText(columnAt(table, i), cellAt(table, row, i))))).join('') };
+  if ('form' in rows && rows.form === COPY_FORM) return { text, values: [], input: rows.bytes };
+  const lines = cellsOf(rows).map((row) => copyLine(indexes.map((i) => cellToText(columnAt(table, i), cellAt(table, row, i)))));
+  return { text, values: [], input: Buffer.from(lines.join('')) };
 }
 
 /** Takes away what is between two keys, both included. */

@@ -1,7 +1,7 @@
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { StreamToken } from '../../../core/ids.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
+import { type ApplyBatch, cellsOf, type CopyProgress, type StreamSpec } from '../../backend.ts';
 import { keyRange } from '../../key-range.ts';
 import { textFromElements } from '../array-text.ts';
 import { sqlState } from '../errors.ts';
@@ -19,7 +19,7 @@ interface ApplyStatement {
   readonly text: string;
   readonly values: readonly Parameter[];
   readonly prepared: boolean;
-  readonly input?: string;
+  readonly input?: Buffer;
 }
 
 /** A unique or exclusion constraint stood in the way. */
@@ -80,13 +80,12 @@ function copiedStatements({ copied }: ApplyBatch, schemas: ReadonlyMap<string, T
   if (copied === null || copied.rows.length === 0) return [];
   const table = schemas.get(copied.table);
   if (table === undefined) throw new SwitchyardError('INTERNAL', `a copied chunk names table "${copied.table}", whose schema was not given`);
-  const { rows } = copied;
-  if (by === 'upsert') return [applyStatement({ kind: 'upsert', table, rows })];
-  const copy = { ...copyStatement(table, rows), prepared: false };
+  if (by === 'upsert') return [applyStatement({ kind: 'upsert', table, rows: cellsOf(copied.rows) })];
+  const copy = { ...copyStatement(table, copied.rows), prepared: false };
   const range = keyRange(table, copied);
   if (range !== null) return [{ ...clearStatement(table, range), prepared: true }, copy];
   const indexes = keyIndexes(table);
-  const keys = rows.map((row) => indexes.map((index) => row[index] ?? null));
+  const keys = cellsOf(copied.rows).map((row) => indexes.map((index) => row[index] ?? null));
   return [applyStatement({ kind: 'delete', table, keys }), copy];
 }
 

@@ -13,13 +13,24 @@ export interface ChunkStatement {
 
 /** Up to `limit` whole rows behind the key `after`, in the primary key's own order, along its index. */
 export function chunkStatement(table: TableSchema, after: readonly Cell[] | null, limit: number): ChunkStatement {
+  const values: Parameter[] = [String(limit)];
+  return { text: chunkText(table, after, '$1::bigint', (text) => `$${values.push(text)}`), values };
+}
+
+/** The same as COPY sends it, which takes no parameters. */
+export const copyChunkText = (table: TableSchema, after: readonly Cell[] | null, limit: number): string =>
+  `COPY (${chunkText(table, after, String(limit), (text) => (text === null ? 'NULL' : quoteText(text)))}) TO STDOUT`;
+
+function chunkText(table: TableSchema, after: readonly Cell[] | null, limit: string, placed: (text: string | null) => string): string {
   const key = keyColumns(table);
   const names = key.map(({ name }) => `t.${quoteIdentifier(name)}`).join(', ');
-  const values: Parameter[] = [String(limit)];
-  const behind =
-    after === null ? '' : ` WHERE (${names}) > (${key.map((column, at) => `$${values.push(cellToText(column, after[at] ?? null))}::${column.nativeType}`).join(', ')})`;
-  return { text: `SELECT ${allColumns(table)} FROM ${quoteTable(table.name)} AS t${behind} ORDER BY ${names} LIMIT $1::bigint`, values };
+  const place = (column: ColumnSchema, at: number): string => `${placed(cellToText(column, after?.[at] ?? null))}::${column.nativeType}`;
+  const behind = after === null ? '' : ` WHERE (${names}) > (${key.map(place).join(', ')})`;
+  return `SELECT ${allColumns(table)} FROM ${quoteTable(table.name)} AS t${behind} ORDER BY ${names} LIMIT ${limit}`;
 }
+
+/** Backslashes mean nothing in it: see connection.ts. */
+const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`;
 
 /** The whole rows with these keys, in no order. */
 export function rowsStatement(table: TableSchema, keys: readonly (readonly Cell[])[]): ChunkStatement {

@@ -4,10 +4,11 @@ import { serverShard } from '../../../core/keyspace.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, ChangeFeed, CopyProgress, ReplicationStore, StoreOptions, StreamSpec, StreamState, Visibility } from '../../backend.ts';
+import type { ApplyBatch, ChangeFeed, CopyProgress, RawReader, RawRows, ReplicationStore, StoreOptions, StreamSpec, StreamState, Visibility } from '../../backend.ts';
 import { clientConfig, connectClient } from '../connection.ts';
 import { connectError } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
+import { COPY_FORM } from '../copy-text.ts';
 import { logName } from '../log-names.ts';
 import { Session } from '../session.ts';
 import { membersOf } from '../members.ts';
@@ -17,9 +18,10 @@ import { StoreClient } from '../store-client.ts';
 import { applyBatch } from './apply.ts';
 import { keyFromJson } from '../../../core/cell-json.ts';
 import { LogFeed } from './changes.ts';
-import { chunkStatement, rowsFromText, rowsStatement } from './chunk.ts';
+import { chunkStatement, copyChunkText, rowsFromText, rowsStatement } from './chunk.ts';
 import { checkSlot, readPartitions, readShapes } from './log-shape.ts';
 import { parseLsn } from './pgoutput.ts';
+import { RawChunk } from './raw-chunk.ts';
 import { recordFromTexts, requestsStatement } from './requests.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 import { visibilityFromText } from './visibility.ts';
@@ -113,6 +115,16 @@ class PostgresReplicationStore implements ReplicationStore {
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     const { text, values } = chunkStatement(table, after, limit);
     return rowsFromText(table, await this.#client.query(text, values, signal));
+  }
+
+  readonly raw: RawReader = {
+    form: COPY_FORM,
+    readChunk: (table, after, limit, signal) => (table.columns.some(({ generated }) => generated) ? null : this.#readRaw(table, after, limit, signal)),
+  };
+
+  async #readRaw(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<RawRows> {
+    const { lines, count } = await this.#client.copyOut(copyChunkText(table, after, limit), signal);
+    return new RawChunk(table, lines, count);
   }
 
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

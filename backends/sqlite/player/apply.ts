@@ -5,7 +5,7 @@ import type { StreamToken } from '../../../core/ids.ts';
 import { REQUESTS } from '../../../core/request-record.ts';
 import { hasReason, SwitchyardError } from '../../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../../core/table-schema.ts';
-import type { ApplyBatch, CopyProgress, StreamSpec } from '../../backend.ts';
+import { type ApplyBatch, cellsOf, type CopyProgress, type StreamSpec } from '../../backend.ts';
 import { type Connection, quoteTable, type Statement } from '../connection.ts';
 import { putRequests } from '../request-records.ts';
 import type { StoreClient } from '../store-client.ts';
@@ -97,7 +97,7 @@ function applyChange(connection: Connection, schemas: Schemas, change: RowChange
 function applyCopied(connection: Connection, schemas: Schemas, { copied }: ApplyBatch): void {
   if (copied === null || copied.rows.length === 0) return;
   const table = schemaOf(schemas, copied.table);
-  for (const row of copied.rows) run(connection, upsertStatement(table, row));
+  for (const row of cellsOf(copied.rows)) run(connection, upsertStatement(table, row));
 }
 
 function saveProgress(connection: Connection, stream: StreamSpec, table: string, { lastKey, rows, done }: CopyProgress): void {

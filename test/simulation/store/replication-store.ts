@@ -1,6 +1,7 @@
 import {
   allVisible,
   type ApplyBatch,
+  cellsOf,
   type ChangeFeed,
   type CopyProgress,
   type ReplicationStore,
@@ -115,7 +116,7 @@ export class SimReplicationStore implements ReplicationStore {
         const { table: name, rows, progress } = batch.copied;
         const table = schemas.get(name);
         if (table === undefined) throw new Error(`no schema of ${name}`);
-        for (const row of rows) await putRow(transaction, table, row);
+        for (const row of cellsOf(rows)) await putRow(transaction, table, row);
         transaction.put('copy', `${stream.id} ${name}`, progress);
       }
       for (const record of batch.requests.records) await putRecord(transaction, record);
