@@ -194,6 +194,9 @@ export interface CopyProgress {
   readonly done: boolean;
 }
 
+/** What is read at once of a table, however many rows were asked for. */
+export const CHUNK_BYTES = 8 * 1024 * 1024;
+
 /** Rows as their store has sent them. It has what is used of an array of them; what a row says is found out only when it is asked for. */
 export interface RawRows {
   /** See `RawReader`. */
@@ -278,7 +281,7 @@ export interface ReplicationStore extends AsyncDisposable {
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed;
   /** One look; see `Visibility`. */
   visibility(signal: AbortSignal): Promise<Visibility>;
-  /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. */
+  /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. None only where there are no more; fewer also where they come to `CHUNK_BYTES`, roughly, but for the first. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /** Left out: it reads and takes cells only. */
   readonly raw?: RawReader;

@@ -223,8 +223,11 @@ export class Session {
     const onLost = (error: Error): void => answering.fail(error);
     const oversize = form === 'command' ? null : oversizeOf(text, values, this.#client.commandBytes);
     if (this.#lostBy !== null) onLost(this.#lostBy);
-    else if (oversize !== null) answering.fail(oversize);
-    else {
+    else if (oversize !== null) {
+      answering.fail(oversize);
+      // As the server would end it. The next one learns whether the server takes more by then.
+      this.drop();
+    } else {
       this.#waiting.add(onLost);
       if (form === 'command') answering.follow(this.#connection.query(text));
       else {

@@ -61,8 +61,10 @@ export class StoreClient implements Statements, AsyncDisposable {
     });
   }
 
-  query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<DoneStatement> {
-    return this.#withSession(signal, (statements) => statements.query(text, values, signal));
+  /** `maxBytes`: see `Statement`. */
+  query(text: string, values: readonly Parameter[], signal: AbortSignal, maxBytes?: number): Promise<DoneStatement> {
+    const bound = maxBytes === undefined ? {} : { maxBytes };
+    return this.#withSession(signal, (_, session) => runOne(session, this.#identity, { text, values, form: 'kept', ...bound }, signal));
   }
 
   command(text: string, signal: AbortSignal): Promise<DoneStatement> {

@@ -18,9 +18,15 @@ export type TextRow = readonly (string | null)[];
 /** What became of one statement. */
 export type Outcome =
   /** `cut`: rows behind these were left out, for the statement's `maxBytes`. `lines`: what a COPY … TO STDOUT has sent. */
-  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number; readonly cut: boolean; readonly lines?: Buffer }
+  | { readonly ok: true; readonly rows: readonly TextRow[]; readonly rowCount: number; readonly cut: boolean; readonly lines?: CopiedLines }
   /** `stale`: nothing was executed, because what the connection had parsed no longer holds; the same statement, not prepared, may succeed. */
   | { readonly ok: false; readonly error: unknown; readonly stale: boolean };
+
+/** What a COPY … TO STDOUT has sent. */
+export interface CopiedLines {
+  readonly bytes: Buffer;
+  readonly count: number;
+}
 
 /** One statement as it is sent. */
 export interface SentStatement {
@@ -30,7 +36,7 @@ export interface SentStatement {
   readonly name: string;
   /** Whether the server has to parse it first. */
   readonly parse: boolean;
-  /** From the row on with which they would come to more bytes, rows are thrown away as they arrive; but not the first. */
+  /** From the row, or the line of a COPY, on with which they would come to more bytes, all are thrown away as they arrive; but not the first. */
   readonly maxBytes: number;
   /** The lines of a COPY … FROM STDIN. Sent along without waiting for the server to ask: one that has failed throws them away, as it does with the statements behind it. */
   readonly input?: Buffer;
@@ -51,7 +57,7 @@ export class Batch implements pg.Submittable {
   readonly #outcomes: Outcome[] = [];
   readonly #done = Promise.withResolvers<readonly Outcome[]>();
   #rows: TextRow[] = [];
-  #lines: GrowingBuffer | null = null;
+  #lines = new Lines();
   #bytesLeft = Number.POSITIVE_INFINITY;
   #cut = false;
   #parsed = 0;
@@ -95,9 +101,7 @@ export class Batch implements pg.Submittable {
         connection.bind({ statement: name, values });
         connection.execute({});
         if (input === undefined) continue;
-        // The driver would copy it into a buffer that grows.
-        stream.write(copyDataHead(input.length));
-        stream.write(input);
+        sendInput(stream, input);
         connection.endCopyFrom();
       }
       connection.sync();
@@ -118,7 +122,8 @@ export class Batch implements pg.Submittable {
 
   handleCommandComplete(message: { readonly text: string }): void {
     this.#executed += 1;
-    const lines = this.#lines === null ? {} : { lines: this.#lines.bytes };
+    const { bytes, count } = this.#lines;
+    const lines = count === 0 ? {} : { lines: { bytes, count } };
     this.#put({ ok: true, rows: this.#rows, cut: this.#cut, rowCount: Number(countPattern.exec(message.text)?.[1] ?? 0), ...lines });
   }
 
@@ -132,9 +137,12 @@ export class Batch implements pg.Submittable {
     if (this.#statements[this.#outcomes.length]?.input === undefined) connection.sendCopyFail('no source is given');
   }
 
+  /** Each is one line. */
   handleCopyData({ chunk }: { readonly chunk: Buffer }): void {
-    this.#lines ??= new GrowingBuffer();
+    this.#cut ||= this.#lines.count > 0 && chunk.length > this.#bytesLeft;
+    if (this.#cut) return;
     this.#lines.add(chunk);
+    this.#bytesLeft -= chunk.length;
   }
 
   /** Whatever has no answer now has failed by this: the server skips what follows, or the connection is gone. An error behind the last answer is one of the commit. */
@@ -157,7 +165,7 @@ export class Batch implements pg.Submittable {
 
   #beginRows(): void {
     this.#rows = [];
-    this.#lines = null;
+    if (this.#lines.count > 0) this.#lines = new Lines();
     this.#cut = false;
     this.#bytesLeft = this.#statements[this.#outcomes.length]?.maxBytes ?? Number.POSITIVE_INFINITY;
   }
@@ -183,30 +191,45 @@ export class Batch implements pg.Submittable {
   }
 }
 
-/** The head of a message with so many bytes for a COPY … FROM STDIN (PostgreSQL's manual, "Message Formats", CopyData). */
-function copyDataHead(bytes: number): Buffer {
-  const head = Buffer.alloc(5, 'd');
-  head.writeInt32BE(bytes + 4, 1);
-  return head;
+/** Far below the gigabyte that a message can have. */
+const messageBytes = 1024 * 1024;
+
+/** As messages of a COPY … FROM STDIN, which need not be whole lines (PostgreSQL's manual, "Message Formats", CopyData). The driver would copy all of it into a buffer that grows. */
+function sendInput(stream: { write(bytes: Buffer): unknown }, input: Buffer): void {
+  for (let at = 0; at < input.length; at += messageBytes) {
+    const part = input.subarray(at, at + messageBytes);
+    const head = Buffer.alloc(5, 'd');
+    head.writeInt32BE(part.length + 4, 1);
+    stream.write(head);
+    stream.write(part);
+  }
 }
 
-/** Pieces in one memory: the driver uses that of what it has handed out again. */
-class GrowingBuffer {
-  #memory = Buffer.allocUnsafeSlow(64 * 1024);
+const noMemory = Buffer.alloc(0);
+
+/** In memory of their own: the driver uses that of what it has handed out again. */
+class Lines {
+  #memory: Buffer = noMemory;
   #length = 0;
+  #count = 0;
 
   get bytes(): Buffer {
     return this.#memory.subarray(0, this.#length);
   }
 
-  add(piece: Buffer): void {
-    const length = this.#length + piece.length;
+  get count(): number {
+    return this.#count;
+  }
+
+  add(line: Buffer): void {
+    const length = this.#length + line.length;
     if (length > this.#memory.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#memory.length));
+      const larger = Buffer.allocUnsafeSlow(Math.max(length, 2 * this.#memory.length, 64 * 1024));
       this.#memory.copy(larger, 0, 0, this.#length);
       this.#memory = larger;
     }
-    this.#memory.set(piece, this.#length);
+    this.#memory.set(line, this.#length);
     this.#length = length;
+    this.#count += 1;
   }
 }

@@ -144,6 +144,7 @@ export function tableFromFacts(table: string, json: string): TableSchema {
   const uniqueKeys: readonly UniqueKey[] = keys.filter((key) => !key.primary).map(({ name, columns: names }) => ({ name, columns: names }));
   const shape = { name: table, columns, primaryKey: primary.columns, uniqueKeys };
   const labels = columnFacts.map((column) => column.labels);
+  const behindDomains = columnFacts.map((column) => column.stored);
   const inKeys = new Set(keys.flatMap((key) => key.columns));
   return {
     ...shape,
@@ -154,7 +155,7 @@ export function tableFromFacts(table: string, json: string): TableSchema {
       ...ownWay(table, column, { domain: columnFacts[at]?.domain === true, base: columnFacts[at]?.base ?? 0, inKey: inKeys.has(column.name) }),
     })),
     fingerprint: createHash('sha256')
-      .update(JSON.stringify([shape, labels]))
+      .update(JSON.stringify([shape, labels, ...(behindDomains.some((stored) => stored !== null) ? [behindDomains] : [])]))
       .digest('hex')
       .slice(0, 32),
   };

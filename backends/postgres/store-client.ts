@@ -7,8 +7,8 @@ import { connectError, sqlState, storeError } from './errors.ts';
 import { abortError } from '../abort-error.ts';
 import { ConnectionPool } from '../connection-pool.ts';
 import { describeText, tableFromFacts } from './schema.ts';
-import type { Outcome, Parameter, TextRow } from './batch.ts';
-import { Session } from './session.ts';
+import type { CopiedLines, Outcome, Parameter, TextRow } from './batch.ts';
+import { Session, type Statement } from './session.ts';
 import { silenceWatch } from './lookout.ts';
 
 /** SQLSTATE of an apply with an outdated token, or on a table that is not CLOSED. */
@@ -51,22 +51,15 @@ export function identityError(error: unknown, identity: Identity): SwitchyardErr
   }
 }
 
+/** A statement; left out: no values, not kept parsed. */
+type PlainStatement = Pick<Statement, 'text'> & Partial<Statement>;
+
 /** Runs one statement on a session that the caller has for itself. */
-export async function runOne(
-  session: Session,
-  identity: Identity,
-  statement: { text: string; values?: readonly Parameter[]; prepared?: boolean },
-  signal: AbortSignal,
-): Promise<readonly TextRow[]> {
+export async function runOne(session: Session, identity: Identity, statement: PlainStatement, signal: AbortSignal): Promise<readonly TextRow[]> {
   return (await runToEnd(session, identity, statement, signal)).rows;
 }
 
-async function runToEnd(
-  session: Session,
-  identity: Identity,
-  statement: { text: string; values?: readonly Parameter[]; prepared?: boolean },
-  signal: AbortSignal,
-): Promise<Extract<Outcome, { ok: true }>> {
+async function runToEnd(session: Session, identity: Identity, statement: PlainStatement, signal: AbortSignal): Promise<Extract<Outcome, { ok: true }>> {
   const [outcome] = await runAll(session, [statement], signal);
   if (outcome === undefined) throw new SwitchyardError('INTERNAL', 'a statement had no answer');
   if (!outcome.ok) throw signal.aborted ? abortError(signal) : identityError(outcome.error, identity);
@@ -74,14 +67,10 @@ async function runToEnd(
 }
 
 /** Runs statements, all sent at once. Rejects when the signal aborted before all answers were there; a failed statement is for the caller to look for. */
-export async function runAll(
-  session: Session,
-  statements: readonly { text: string; values?: readonly Parameter[]; prepared?: boolean; input?: Buffer }[],
-  signal: AbortSignal,
-): Promise<readonly Outcome[]> {
+export async function runAll(session: Session, statements: readonly PlainStatement[], signal: AbortSignal): Promise<readonly Outcome[]> {
   if (signal.aborted) throw abortError(signal);
   const { outcomes } = await session.run(
-    statements.map(({ text, values = [], prepared = false, input }) => ({ text, values, prepared, ...(input === undefined ? {} : { input }) })),
+    statements.map(({ values = [], prepared = false, ...statement }) => ({ ...statement, values, prepared })),
     signal,
   );
   if (outcomes === null) throw abortError(signal);
@@ -115,22 +104,23 @@ export class StoreClient implements Statements, AsyncDisposable {
     });
   }
 
-  /** Runs one statement, kept parsed, outside of any transaction. */
-  async query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<readonly TextRow[]> {
+  /** Runs one statement, kept parsed, outside of any transaction. `maxBytes`: see `SentStatement`; left out: all rows are kept. */
+  async query(text: string, values: readonly Parameter[], signal: AbortSignal, maxBytes?: number): Promise<readonly TextRow[]> {
     const session = await this.#pool.acquire(signal);
     try {
-      return await runOne(session, this.#identity, { text, values, prepared: values.length > 0 }, signal);
+      const bound = maxBytes === undefined ? {} : { maxBytes };
+      return await runOne(session, this.#identity, { text, values, prepared: values.length > 0, ...bound }, signal);
     } finally {
       this.#pool.release(session);
     }
   }
 
-  /** Runs a COPY … TO STDOUT: its lines, and how many. */
-  async copyOut(text: string, signal: AbortSignal): Promise<{ readonly lines: Buffer; readonly count: number }> {
+  /** Runs a COPY … TO STDOUT. `maxBytes`: see `SentStatement`. */
+  async copyOut(text: string, maxBytes: number, signal: AbortSignal): Promise<CopiedLines> {
     const session = await this.#pool.acquire(signal);
     try {
-      const { lines = Buffer.alloc(0), rowCount: count } = await runToEnd(session, this.#identity, { text }, signal);
-      return { lines, count };
+      const { lines } = await runToEnd(session, this.#identity, { text, maxBytes }, signal);
+      return lines ?? { bytes: Buffer.alloc(0), count: 0 };
     } finally {
       this.#pool.release(session);
     }

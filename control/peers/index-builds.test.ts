@@ -104,3 +104,16 @@ test('a failure is told to whoever asks, and the next call begins anew', async (
   await builds[Symbol.asyncDispose]();
   await expect(again).rejects.toMatchObject({ reason: 'CANCELLED' });
 });
+
+test('what was made while nobody asked is asked of the store again: the tables may have been made anew', async () => {
+  const { clock, running, ask } = opened();
+  const first = ask();
+  await turn();
+  await clock.forward(10_000);
+  expect(await first).toBe(false);
+  running[0]?.finish();
+  await turn();
+  void ask();
+  await turn();
+  expect(running).toHaveLength(2);
+});

@@ -65,6 +65,10 @@ export class PeerIndexBuilds implements AsyncDisposable {
       );
     const build: Build = { controller, ended, callers: 0, cancelForgetting: () => {} };
     this.#builds.set(key, build);
+    // What was made while nobody asks is no answer to whoever comes later, whose tables may be others. To ask again is cheap.
+    void ended.then((failed) => {
+      if (failed === null && build.callers === 0) this.#forget(key, build);
+    });
     return build;
   }
 

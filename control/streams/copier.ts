@@ -1,12 +1,13 @@
 import type { ChunkRows, CopyProgress, ReplicationStore } from '../../backends/backend.ts';
 import type { Cell } from '../../core/cell.ts';
 import type { Clock } from '../../core/clock.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import { keyIndexes, type TableSchema } from '../../core/table-schema.ts';
 import { chunkBytes } from './cell-bytes.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { Player } from './player.ts';
 import { keyOf } from './replay.ts';
-import { type ShareBounds, WorkShare } from './work-share.ts';
+import { partOf, type ShareBounds, WorkShare } from './work-share.ts';
 
 export interface CopierOptions {
   readonly tables: readonly TableSchema[];
@@ -30,13 +31,22 @@ const atOnce = 3;
  */
 export async function copyTables(options: CopierOptions, signal: AbortSignal): Promise<void> {
   const left = options.tables.values();
+  const failure = new AbortController();
+  const both = AbortSignal.any([signal, failure.signal]);
+  let running = 0;
+  const each = { ...options, share: () => partOf(options.share(), running) };
   const copySome = async (): Promise<void> => {
+    running += 1;
     for (const table of left) {
       const progress = options.player.state.copied.get(table.name) ?? { lastKey: null, rows: 0, done: false };
-      if (!progress.done) await copyTable(options, table, progress, signal);
+      if (!progress.done) await copyTable(each, table, progress, both);
     }
+    running -= 1;
   };
-  await Promise.all(Array.from({ length: atOnce }, copySome));
+  const copiers = Array.from({ length: atOnce }, () => copySome().catch((error: unknown) => failure.abort(error)));
+  // All have let go of the stores before this one ends; the first failure is told.
+  await Promise.all(copiers);
+  failure.signal.throwIfAborted();
 }
 
 async function copyTable(options: CopierOptions, table: TableSchema, from: CopyProgress, signal: AbortSignal): Promise<void> {
@@ -54,9 +64,10 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
       table,
       async () => {
         const rows = await read(progress.lastKey, limit, signal);
+        if (rows.length === 0) await requireSameShape(options, table, signal);
         const last = rows.at(-1);
         chunk.rows = rows;
-        chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done: rows.length < limit };
+        chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done: rows.length === 0 };
         return { rows, progress: chunk.progress };
       },
       signal,
@@ -72,6 +83,18 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
   }
   await before;
 }
+
+/** The log shows a changed definition only with the table's next change; chunks behind it were read as it says. */
+async function requireSameShape({ from }: CopierOptions, table: TableSchema, signal: AbortSignal): Promise<void> {
+  const now = await from.describe(table.name, signal);
+  if (now !== null && formOf(now) === formOf(table)) return;
+  throw new SwitchyardError('STREAM_FAILED', `table ${table.name} was altered in the source while it was copied: create the workflow anew`, {
+    metadata: { problem: 'SCHEMA_CHANGED', table: table.name },
+  });
+}
+
+/** What the values of rows depend on. */
+const formOf = ({ columns, primaryKey }: TableSchema): string => JSON.stringify([columns.map(({ name, nativeType, storedType }) => [name, nativeType, storedType]), primaryKey]);
 
 type ReadChunk = (after: readonly Cell[] | null, limit: number, signal: AbortSignal) => Promise<ChunkRows>;
 

@@ -287,8 +287,10 @@ export class Player {
     await to.apply(stream, schemas.to, this.#state.token, batch, signal);
     this.#remember(batch.changes);
     if (ending === null || end === null) return;
+    // Until it is settled it is among those that a failure ends.
+    const compared = end.kind === 'compare' ? { from: end.rows, to: await this.#targetRows(end.table, end.keys, signal) } : null;
     this.#windows.delete(ending);
-    ending.settle(end.kind === 'compare' ? { from: end.rows, to: await this.#targetRows(end.table, end.keys, signal) } : null);
+    ending.settle(compared);
   }
 
   /** Begins the window that has this low watermark; returns the one that has this high watermark. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { WorkShare } from './work-share.ts';
+import { partOf, WorkShare } from './work-share.ts';
 
 /** The share of the time that the last of so many equal pieces leaves to the work. */
 function shareAfter(work: WorkShare, pieces: number, rows: number, tookMs: number): number {
@@ -53,4 +53,10 @@ test('larger pieces are not slower ones', () => {
   const work = new WorkShare();
   for (let rows = 100; rows < 100_000; rows *= 2) work.restMs(rows, rows / 20);
   expect(shareAfter(work, 60, 1_000, 50)).toBe(1);
+});
+
+test('a share is divided among those who work at once, but for all of the time', () => {
+  expect(partOf({ leastCopyShare: 6, mostCopyShare: 30 }, 3)).toEqual({ leastCopyShare: 2, mostCopyShare: 10 });
+  expect(partOf({ leastCopyShare: 100, mostCopyShare: 100 }, 3)).toEqual({ leastCopyShare: 100, mostCopyShare: 100 });
+  expect(partOf({ leastCopyShare: 5, mostCopyShare: 50 }, 0)).toEqual({ leastCopyShare: 5, mostCopyShare: 50 });
 });

@@ -43,3 +43,9 @@ export class WorkShare {
     return Math.min(longestRestMs, tookMs * (1 / this.#share - 1));
   }
 }
+
+/** What each of so many takes of a share that they have together; all of the time is without a rest, however many there are. */
+export function partOf({ leastCopyShare, mostCopyShare }: ShareBounds, running: number): ShareBounds {
+  const part = (share: number): number => (share === 100 ? share : share / Math.max(1, running));
+  return { leastCopyShare: part(leastCopyShare), mostCopyShare: part(mostCopyShare) };
+}

@@ -566,5 +566,6 @@ describe('MariaDB', () => {
     }
     expect([...new Set(answers)]).toEqual(['taken', 'VALUE_INVALID']);
     await sql('SET GLOBAL max_allowed_packet = 67108864');
+    await other.write(large, [insert('large', { id: 3, v: new Uint8Array(2_000_000) })], never);
   });
 });

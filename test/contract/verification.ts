@@ -5,6 +5,7 @@ import { verifyMove } from '../../control/verify/verify-move.ts';
 import { keyToJson } from '../../core/cell-json.ts';
 import type { RowChange } from '../../core/change.ts';
 import type { Clock } from '../../core/clock.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { TableSchema } from '../../core/table-schema.ts';
 import type { Verification, Verifying } from '../../core/workflow-document.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -50,12 +51,12 @@ export function describeVerification(dialect: MoveDialect, start: () => Promise<
 
     const side = (name: Side['name']): Side => ({ name, keyspace: name, kind: dialect.name, owner: stores[name].owner, player: stores[name].player });
     let copied: Set<string>;
-    function supervisor(): StreamSupervisor {
+    function supervisor(target = side('target')): StreamSupervisor {
       copied = new Set();
       return new StreamSupervisor({
         stream: FORWARD,
         from: side('source'),
-        to: side('target'),
+        to: target,
         copies: () => true,
         share: () => ({ leastCopyShare: 5, mostCopyShare: 100 }),
         onProgress: (table, { done }) => void (done && copied.add(table)),
@@ -75,6 +76,24 @@ export function describeVerification(dialect: MoveDialect, start: () => Promise<
       const state = await stores.target.player.takeStream(FORWARD, never());
       await stores.target.player.apply(FORWARD, schemas, state.token, { ...emptyBatch(state), changes }, never());
       await play();
+    }
+
+    /** The target, whose next read of rows by key ends as by a lost connection. */
+    function losingOnce(): Side {
+      const { player } = stores.target;
+      let isLost = false;
+      const readRows: typeof player.readRows = (...all) => {
+        if (isLost) return player.readRows(...all);
+        isLost = true;
+        return Promise.reject(new SwitchyardError('STORE_UNAVAILABLE', 'the connection to the store was lost'));
+      };
+      const other = new Proxy(player, {
+        get: (_, name) => {
+          const value = Reflect.get(player, name) as unknown;
+          return name === 'readRows' ? readRows : typeof value === 'function' ? value.bind(player) : value;
+        },
+      });
+      return { ...side('target'), player: other };
     }
 
     const verify = (repair: boolean, verifying = begun(), onProgress: (progress: Verifying) => void = () => {}, clock: Clock = systemClock): Promise<Verification> => {
@@ -100,6 +119,16 @@ export function describeVerification(dialect: MoveDialect, start: () => Promise<
       await writes;
       await session.close();
     }, 120_000);
+
+    test('a comparison whose read of the target is lost fails, so that it can go on', async () => {
+      await tamper([await row('item', [1n], { amount: 77 })]);
+      await stream.stop();
+      stream = supervisor(losingOnce());
+      await play();
+      await expect(verify(false)).rejects.toMatchObject({ reason: 'STORE_UNAVAILABLE' });
+      const verified = await waitUntil('the stream again', { limitMs: 30_000, everyMs: 100 }, () => verify(false).catch(() => undefined));
+      expect(verified).toMatchObject({ differences: 1 });
+    });
 
     test('every row and column that differs is named, and repaired when that is asked for', async () => {
       const names = [3n, 4n].map((id) => row('item', [id]));

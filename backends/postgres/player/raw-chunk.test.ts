@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import type { TableSchema } from '../../../core/table-schema.ts';
+import type { ColumnSchema, TableSchema } from '../../../core/table-schema.ts';
 import { copyLine } from '../copy-text.ts';
-import { RawChunk } from './raw-chunk.ts';
+import { maySendRaw, RawChunk } from './raw-chunk.ts';
 
 const table: TableSchema = {
   name: 't',
@@ -13,19 +13,28 @@ const table: TableSchema = {
   uniqueKeys: [],
   fingerprint: '',
 };
+const chunkOf = (lines: string, count: number, of = table): RawChunk => new RawChunk(of, { bytes: Buffer.from(lines), count });
 const texts = ['', 'plain', 'two\nlines', 'a\ttab', 'back\\slash', '\\N', '\\.', '\b\f\v\r', 'ünï \u{1F600}', null];
 
 test('what lines of a COPY say, all of them, the first and the last', () => {
   const rows = texts.map((text, at) => [BigInt(at), text]);
   const lines = texts.map((text, at) => copyLine([String(at), text])).join('');
-  const chunk = new RawChunk(table, Buffer.from(lines), rows.length);
+  const chunk = chunkOf(lines, rows.length);
   expect(chunk.cells()).toEqual(rows);
   expect([chunk.at(0), chunk.at(-1), chunk.at(3)]).toEqual([rows[0], rows.at(-1), rows[3]]);
-  for (const [at, text] of texts.entries()) expect(new RawChunk(table, Buffer.from(copyLine([String(at), text])), 1).at(-1)).toEqual([BigInt(at), text]);
-  expect(new RawChunk(table, Buffer.alloc(0), 0).at(-1)).toBeUndefined();
+  for (const [at, text] of texts.entries()) expect(chunkOf(copyLine([String(at), text]), 1).at(-1)).toEqual([BigInt(at), text]);
+  expect(chunkOf('', 0).at(-1)).toBeUndefined();
 });
 
-test('a value that has no cell names its row', () => {
-  const lists: TableSchema = { ...table, columns: table.columns.map((column) => (column.name === 'v' ? { ...column, kind: 'array', elementKind: 'int32' } : column)) };
-  expect(() => new RawChunk(lists, Buffer.from('7\t{1}\n8\t{{1},{2}}\n'), 2).cells()).toThrow('table "t", row 8: column "v"');
+test('a timestamp that has no cell names its row before anything is done with it', () => {
+  const times: TableSchema = { ...table, columns: table.columns.map((column) => (column.name === 'v' ? { ...column, kind: 'timestamp', nativeType: 'timestamp' } : column)) };
+  expect(() => chunkOf('7\t2026-01-01 00:00:00\n8\t294270-01-01 00:00:00\n', 2, times)).toThrow('table "t", row 8: column "v"');
+  expect(chunkOf('2942\t2026-01-01 00:00:00\n', 1, times).length).toBe(1);
+});
+
+test('arrays and generated columns are not sent so', () => {
+  const [id, v] = table.columns as [ColumnSchema, ColumnSchema];
+  expect(maySendRaw(table)).toBe(true);
+  expect(maySendRaw({ ...table, columns: [id, { ...v, kind: 'array', elementKind: 'text' }] })).toBe(false);
+  expect(maySendRaw({ ...table, columns: [id, { ...v, generated: true }] })).toBe(false);
 });

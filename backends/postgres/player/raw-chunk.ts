@@ -1,12 +1,19 @@
 import type { Cell } from '../../../core/cell.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { RawRows } from '../../backend.ts';
+import type { CopiedLines } from '../batch.ts';
 import { COPY_FORM, cellsOfLine } from '../copy-text.ts';
 import { rowsFromText } from './chunk.ts';
 
 const lineEnd = 0x0a;
 
-/** Whole rows of a table without generated columns, which no COPY takes. */
+/** No COPY takes a generated column, and not every array has a cell: the row with one that has none is to be told of before it has been copied. */
+export const maySendRaw = ({ columns }: TableSchema): boolean => columns.every(({ kind, generated }) => kind !== 'array' && !generated);
+
+/** A timestamp of the year 294247 or later has no cell either; what begins like it is looked at. */
+const lateYear = '2942';
+
+/** Whole rows. Constructed only where each has its cells: VALUE_UNSUPPORTED names one that has not. */
 export class RawChunk implements RawRows {
   readonly form = COPY_FORM;
   readonly bytes: Buffer;
@@ -14,10 +21,11 @@ export class RawChunk implements RawRows {
   readonly #table: TableSchema;
   #cells: readonly (readonly Cell[])[] | null = null;
 
-  constructor(table: TableSchema, bytes: Buffer, length: number) {
+  constructor(table: TableSchema, { bytes, count }: CopiedLines) {
     this.#table = table;
     this.bytes = bytes;
-    this.length = length;
+    this.length = count;
+    if (table.columns.some(({ kind }) => kind === 'timestamp' || kind === 'timestamptz') && bytes.includes(lateYear)) this.cells();
   }
 
   at(index: number): readonly Cell[] | undefined {
