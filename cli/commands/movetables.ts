@@ -12,6 +12,7 @@ import {
   ReverseTrafficResponseSchema,
   SwitchTrafficResponseSchema,
   UpdateLimitsResponseSchema,
+  type VerifyWorkflowResponse,
   VerifyWorkflowResponseSchema,
   type Workflow,
   WorkflowService,
@@ -19,7 +20,7 @@ import {
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
 import { moment } from '../render/figures.ts';
-import { cutoverText, limitsText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
+import { cutoverText, limitsText, stateName, verificationText, verifyingLine, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
 const longMs = 24 * 3_600_000;
@@ -48,14 +49,42 @@ async function watchUntil(
   }
 }
 
-/** Shows people the workflow's line whenever it reads differently; drawn in place on a terminal. Nothing with `-o json`. */
-function progressOf(context: Context): (workflow: Workflow) => void {
+/** Shows people a line of the workflow whenever it reads differently; drawn in place on a terminal. Nothing with `-o json`, or where `lineOf` has nothing to say. */
+function progressOf(context: Context, lineOf: (workflow: Workflow) => string | null = workflowLine): (workflow: Workflow) => void {
   let shown = '';
   return (workflow) => {
-    const line = workflowLine(workflow);
+    const line = lineOf(workflow) ?? shown;
     if (!context.json && line !== shown) context.io.err(context.io.terminal ? `\r\u001b[K${line}` : `${line}\n`);
     shown = line;
   };
+}
+
+/** Orders a verification and shows how far it is until its answer comes. */
+async function verifyShown(client: RpcClient<typeof WorkflowService>, name: string, repair: boolean, context: Context): Promise<VerifyWorkflowResponse> {
+  if (context.json) return await client.verifyWorkflow({ name, repair });
+  const running = (await client.getWorkflow({ name })).workflow?.verifying;
+  if (running !== undefined) {
+    const waits = running.repair || !repair;
+    const sort = running.repair ? 'with' : 'without';
+    context.io.err(`a verification ${sort} --repair runs${waits ? ' already: this is how it goes on and ends' : ': this one takes its place and begins anew'}\n`);
+  }
+  const over = new AbortController();
+  let isShown = false;
+  const show = progressOf(context, (workflow) => {
+    const line = verifyingLine(workflow);
+    isShown ||= line !== null;
+    return line;
+  });
+  const shown = (async () => {
+    for await (const { workflow } of client.watchWorkflow({ name }, { signal: AbortSignal.any([over.signal, context.io.interrupted]) })) if (workflow !== undefined) show(workflow);
+  })().catch(() => undefined); // nothing but a look: how the verification ends is in its own answer
+  try {
+    return await client.verifyWorkflow({ name, repair });
+  } finally {
+    over.abort();
+    await shown;
+    if (isShown && context.io.terminal) context.io.err('\n');
+  }
 }
 
 const limitOptions = [
@@ -215,7 +244,7 @@ function addEndings(movetables: Command, context: Context): void {
     .option('--repair', 'make rows that differ like those of the side that serves')
     .action(async (name: string, options: { repair?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
-      const response = await client.verifyWorkflow({ name, repair: options.repair ?? false });
+      const response = await verifyShown(client, name, options.repair ?? false, context);
       const verification = response.workflow?.verification;
       context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
       if (verification !== undefined && verification.differences > 0n)

@@ -8,7 +8,7 @@ import {
   type Workflow,
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
-import { bytes, duration, moment, percent, roughly, thousands } from './figures.ts';
+import { bytes, counted, duration, moment, percent, roughly, thousands } from './figures.ts';
 import { textTable } from './text-table.ts';
 
 const stateNames = new Map<number, string>(Object.entries(WorkflowState).map(([name, value]) => [value, name.toLowerCase()]));
@@ -41,12 +41,22 @@ export function verificationText(verification: Verification): string {
   return `${head}\n${textTable([{ title: 'TABLE' }, { title: 'KEY' }, { title: 'WHAT' }, { title: 'SOURCE' }, { title: 'TARGET' }], rows)}`;
 }
 
-function verifyingText({ startedAt, tables }: Verifying, all: number): string {
+/** How far a verification has come. The rows that there are: about as many as were copied. */
+function verifyingParts({ tables }: Verifying, { progress, tables: all }: Workflow): readonly string[] {
   const total = (of: (table: TableComparison) => bigint): bigint => tables.reduce((sum, table) => sum + of(table), 0n);
-  const done = `${tables.filter((table) => table.done).length} of ${all} tables done`;
+  const compared = total((table) => table.rowsCompared);
+  const rows = progress.reduce((sum, table) => sum + table.rowsTotal, 0n);
   const found = total((table) => table.differences + table.repaired);
-  return `verifying since ${moment(startedAt)}: ${thousands(total((table) => table.rowsCompared))} rows compared, ${done}${found === 0n ? '' : `, ${thousands(found)} DIFFERENCES so far`}`;
+  return [
+    compared <= rows && rows > 0n ? `${thousands(compared)} of about ${counted(rows, 'row')} compared ${percent(compared, rows)}` : `${counted(compared, 'row')} compared`,
+    `${tables.filter((table) => table.done).length} of ${counted(all.length, 'table')} done`,
+    ...(found === 0n ? [] : [`${counted(found, 'difference')} so far`]),
+  ];
 }
+
+/** One line that fits a log; null while nothing is verified. */
+export const verifyingLine = (workflow: Workflow): string | null =>
+  workflow.verifying === undefined ? null : [`${workflow.name}: verifying`, ...verifyingParts(workflow.verifying, workflow)].join(', ');
 
 /** A cutover's steps with their times, as somebody reads them at 3 a.m. */
 export function cutoverText(cutover: Cutover): string {
@@ -91,7 +101,10 @@ export function workflowText(workflow: Workflow): string {
   const fences = workflow.fences.map((row) => [row.table, row.keyspace, row.state, String(row.attempt), row.peer, row.workflow || '–']);
   if (fences.length > 0)
     parts.push(textTable([{ title: 'FENCE OF' }, { title: 'IN' }, { title: 'STATE' }, { title: 'ATTEMPT', align: 'right' }, { title: 'PEER' }, { title: 'OWNER' }], fences));
-  if (workflow.verifying !== undefined) parts.push(verifyingText(workflow.verifying, workflow.tables.length));
+  if (workflow.verifying !== undefined) {
+    const { startedAt, repair } = workflow.verifying;
+    parts.push(`verifying${repair ? ' with --repair' : ''} since ${moment(startedAt)}: ${verifyingParts(workflow.verifying, workflow).join(', ')}`);
+  }
   parts.push(workflow.verification === undefined ? 'not verified yet' : verificationText(workflow.verification));
   const last = workflow.cutovers.at(-1);
   if (last !== undefined) parts.push(cutoverText(last));

@@ -1,0 +1,132 @@
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Server } from '@grpc/grpc-js';
+import type { Io } from '../../cli/context.ts';
+import { exitCodes } from '../../cli/exit-codes.ts';
+import { runCommandLine } from '../../cli/program.ts';
+import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type Workflow, type WorkflowSchema, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
+import { systemClock } from '../../runtime/clock.ts';
+import { addService, listenGrpc, type RpcImplementation } from '../../runtime/grpc-server.ts';
+
+/* What `switchyard movetables` says, with a control process that plays one workflow: whatever takes a real one minutes, or a fault, to come to. */
+
+type Played = Exclude<MessageInitShape<typeof WorkflowSchema>, Workflow>;
+
+let now: Played = {};
+/** What the workflow becomes while it is verified, one after the other; the last one is the answer. */
+let verified: readonly Played[] = [];
+let ordered: unknown[] = [];
+
+const base: Played = { name: 'm1', source: 'old', target: 'new', tables: ['item', 'line'], state: WorkflowState.RUNNING, runner: 'control-1' };
+const play = (fields: Played, ...later: readonly Played[]): void => {
+  now = { ...base, ...fields };
+  verified = later;
+  ordered = [];
+};
+
+const unserved = async (): Promise<never> => {
+  throw new SwitchyardError('INTERNAL', 'not part of this test');
+};
+const answer = async (): Promise<{ workflow: Played }> => ({ workflow: now });
+const order = async (request: object) => {
+  ordered.push(request);
+  return answer();
+};
+
+const service: RpcImplementation<typeof WorkflowService> = {
+  getWorkflow: answer,
+  createWorkflow: order,
+  updateLimits: order,
+  async *watchWorkflow(_, { signal }) {
+    for (let shown: Played | null = null; ; ) {
+      if (now !== shown) yield await answer();
+      shown = now;
+      await systemClock.sleep(2, signal);
+    }
+  },
+  async verifyWorkflow(request, { signal }) {
+    for (const next of verified) {
+      await systemClock.sleep(60, signal);
+      now = { ...base, ...next };
+    }
+    return order(request);
+  },
+  listWorkflows: unserved,
+  switchTraffic: unserved,
+  reverseTraffic: unserved,
+  completeWorkflow: unserved,
+  cancelWorkflow: unserved,
+  repairWorkflow: unserved,
+};
+
+const server = new Server();
+let address = '';
+beforeAll(async () => {
+  addService(server, WorkflowService, service, { clock: systemClock, defaultDeadlineMs: 5_000, onFault: () => {} });
+  address = `127.0.0.1:${await listenGrpc(server, { host: '127.0.0.1', port: 0 })}`;
+});
+afterAll(() => server.forceShutdown());
+
+/** Runs `switchyard movetables`. */
+async function run(args: readonly string[], { terminal = false, control = address } = {}): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  const io: Io = {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+    person: 'somebody@here',
+    terminal,
+    readFile: unserved,
+    edit: unserved,
+    settings: { path: '', read: async () => null, write: unserved },
+    runProcess: unserved,
+    pause: async () => {},
+    interrupted: new AbortController().signal,
+  };
+  const code = await runCommandLine(['-c', control, ...args], io);
+  return { code, out, err };
+}
+const movetables = (...args: readonly string[]) => run(['movetables', ...args]);
+
+describe('verify', () => {
+  const comparing = (rowsCompared: bigint, done: boolean, repair = false, differences = 0n): Played => ({
+    progress: [
+      { table: 'item', rowsCopied: 1_500n, rowsTotal: 1_500n, done: true },
+      { table: 'line', rowsCopied: 500n, rowsTotal: 500n, done: true },
+    ],
+    verifying: { repair, tables: [{ table: 'item', rowsCompared, differences, done }] },
+  });
+  const clean: Played = { verification: { rowsCompared: 2_000n } };
+  const shown = [
+    'm1: verifying, 1,000 of about 2,000 rows compared 50 %, 0 of 2 tables done',
+    'm1: verifying, 1,500 of about 2,000 rows compared 75 %, 1 of 2 tables done, 1 difference so far',
+  ];
+  const steps = [comparing(1_000n, false), comparing(1_500n, true, false, 1n), clean];
+
+  test('shows how far it is while it runs', async () => {
+    play({}, ...steps);
+    const { code, out, err } = await movetables('verify', 'm1');
+    expect(code).toBe(exitCodes.ok);
+    expect(err.trimEnd().split('\n')).toEqual(shown);
+    expect(out).toMatch(/2,000 rows compared, no difference/);
+  });
+
+  test('in one place on a terminal, and not at all among JSON', async () => {
+    play({}, ...steps);
+    expect((await run(['movetables', 'verify', 'm1'], { terminal: true })).err).toBe([...shown, ''].join('\n').replaceAll('m1: ', '\r\u001b[Km1: ').replace('done\n', 'done'));
+    play({}, ...steps);
+    expect((await run(['-o', 'json', 'movetables', 'verify', 'm1'])).err).toBe('');
+  });
+
+  test('says whose result it gives, and what it ends', async () => {
+    play(comparing(1n, false, true), clean);
+    expect((await movetables('verify', 'm1')).err).toMatch(/^a verification with --repair runs already: this is how it goes on and ends\n/);
+    play(comparing(1n, false), clean);
+    expect((await movetables('verify', 'm1', '--repair')).err).toMatch(/^a verification without --repair runs: this one takes its place and begins anew\n/);
+    expect(ordered).toMatchObject([{ name: 'm1', repair: true }]);
+  });
+});
