@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type CutoverLimits, cutoverLimitsSchema } from '../../core/workflow-document.ts';
 import {
   CancelWorkflowResponseSchema,
   CompleteWorkflowResponseSchema,
@@ -19,16 +20,11 @@ import {
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
-import { moment } from '../render/figures.ts';
+import { moment, thousands } from '../render/figures.ts';
 import { cutoverText, limitsText, stateName, verificationText, verifyingLine, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
 const longMs = 24 * 3_600_000;
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number');
-  return Number(text);
-}
 
 /** Gives each state of the workflow to `show`, until `done`. FAILED ends it with WORKFLOW_FAILED. */
 async function watchUntil(
@@ -87,31 +83,38 @@ async function verifyShown(client: RpcClient<typeof WorkflowService>, name: stri
   }
 }
 
-const limitOptions = [
-  ['--hold-budget-ms <n>', 'longest hold of writes before an attempt is given up (default 250)'],
-  ['--attempts <n>', 'attempts of one cutover (default 5)'],
-  ['--lag-ms <n>', 'largest lag at which a hold may begin (default 20)'],
-  ['--verification-age-s <n>', 'oldest verification that counts (default 86400)'],
-  ['--transaction-age-ms <n>', 'longest running transaction at which a hold may begin (default 1000)'],
-  ['--least-copy-share <n>', 'percent of the time that the copy takes at least, however busy the stores are; 100: it never rests (default 5)'],
-  ['--most-copy-share <n>', 'percent of the time that the copy takes at most (default 100)'],
-] as const;
+/** Flags of the limits: the field that each of them sets, and what it is. Ranges and defaults are the schema's. */
+const limitFlags = [
+  ['holdBudgetMs', 'longest time from the beginning of a hold of writes to its decision; then the attempt is given up'],
+  ['attempts', 'attempts of one cutover before it is given up'],
+  ['lagMs', 'largest lag at which a hold may begin'],
+  ['verificationAgeS', 'oldest verification that counts'],
+  ['transactionAgeMs', 'longest running transaction at which a hold may begin'],
+  ['leastCopyShare', 'percent of the time that the copy takes at least, however busy the stores are; 100: it never rests'],
+  ['mostCopyShare', 'percent of the time that the copy takes at most'],
+] as const satisfies readonly (readonly [keyof CutoverLimits, string])[];
 
-type LimitName = 'holdBudgetMs' | 'attempts' | 'lagMs' | 'verificationAgeS' | 'transactionAgeMs' | 'leastCopyShare' | 'mostCopyShare';
-type LimitOptions = { readonly [name in LimitName]?: number };
+type LimitOptions = { readonly [name in keyof CutoverLimits]?: number };
 
-const withLimits = (command: Command): Command => limitOptions.reduce((all, [flags, summary]) => all.option(flags, summary, wholeNumber), command);
+const flagOf = (name: keyof CutoverLimits): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Zeros are not given. */
-const limitsOf = ({ holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0, leastCopyShare = 0, mostCopyShare = 0 }: LimitOptions) => ({
-  holdBudgetMs,
-  attempts,
-  lagMs,
-  verificationAgeS,
-  transactionAgeMs,
-  leastCopyShare,
-  mostCopyShare,
-});
+const withLimits = (command: Command): Command =>
+  limitFlags.reduce((all, [name, summary]) => {
+    const limit = cutoverLimitsSchema.shape[name];
+    const range = `${limit.unwrap().minValue} to ${thousands(limit.unwrap().maxValue ?? Number.POSITIVE_INFINITY)}`;
+    const parse = (text: string): number => {
+      const parsed = limit.safeParse(/^\d+$/.test(text) ? Number(text) : text);
+      if (!parsed.success) throw new InvalidArgumentError(`must be a whole number, ${range}`);
+      return parsed.data;
+    };
+    return all.option(`${flagOf(name)} <n>`, `${summary} (${range}; default ${limit.parse(undefined)})`, parse);
+  }, command);
+
+/** As the API takes them: 0 is not given, which no limit may be. */
+const limitsOf = (options: LimitOptions): Record<keyof CutoverLimits, number> => {
+  const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0, leastCopyShare = 0, mostCopyShare = 0 } = options;
+  return { holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs, leastCopyShare, mostCopyShare };
+};
 
 function addLimits(movetables: Command, context: Context): void {
   withLimits(movetables.command('limits'))

@@ -14,7 +14,7 @@ export function limitsWith(field: string, message: LimitsMessage | undefined, be
   }
   const { leastCopyShare, mostCopyShare } = parsed.data;
   if (leastCopyShare > mostCopyShare)
-    throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare: ${leastCopyShare} is more than ${field}.mostCopyShare, ${mostCopyShare}`);
+    throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare (--least-copy-share): ${leastCopyShare} is more than ${field}.mostCopyShare (--most-copy-share), ${mostCopyShare}`);
   return parsed.data;
 }
 

@@ -130,3 +130,27 @@ describe('verify', () => {
     expect(ordered).toMatchObject([{ name: 'm1', repair: true }]);
   });
 });
+
+describe('limits', () => {
+  test.each([
+    ['--attempts', '0', '1 to 20'],
+    ['--attempts', '-5', '1 to 20'],
+    ['--attempts', 'many', '1 to 20'],
+    ['--hold-budget-ms', '0', '20 to 1,000'],
+    ['--lag-ms', '10001', '1 to 10,000'],
+    ['--most-copy-share', '0', '1 to 100'],
+    ['--verification-age-s', '999999999999', '1 to 2,147,483,647'],
+  ])('%s %s is refused by its name, with what it takes, by limits and by create', async (flag, value, range) => {
+    play({});
+    const refused = { code: exitCodes.usage, err: expect.stringMatching(new RegExp(`^error: option '${flag} <n>' argument '${value}' is invalid. must be a whole number, ${range}\n`)) };
+    expect(await movetables('limits', 'm1', flag, value)).toMatchObject(refused);
+    expect(await movetables('create', 'm1', '--source', 'old', '--target', 'new', '--tables', 'item', flag, value)).toMatchObject(refused);
+    expect(ordered).toEqual([]);
+  });
+
+  test('those that are given are sent, and no other', async () => {
+    play({});
+    expect(await movetables('limits', 'm1', '--attempts', '3', '--lag-ms', '1')).toMatchObject({ code: exitCodes.ok });
+    expect(ordered).toMatchObject([{ limits: { attempts: 3, lagMs: 1, holdBudgetMs: 0, mostCopyShare: 0 } }]);
+  });
+});
