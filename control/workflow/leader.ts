@@ -10,6 +10,7 @@ import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } fro
 import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
+import { endedText } from './changed-definitions.ts';
 import { wantOf, wantSide } from './claims.ts';
 import { INDEXES_STEP, nextAction, openSide, type WorkflowAction, type WorkflowView } from './machine.ts';
 import { buildMessage, IndexBuild } from './index-build.ts';
@@ -257,7 +258,8 @@ export class WorkflowLeader implements AsyncDisposable {
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
     if (status.error.reason !== 'STREAM_TAKEN' && document.state !== 'switched') {
-      await this.#journal.become({ kind: 'failed' }, said(status.error), signal);
+      const why = await endedText(status.error, this.#move, from, this.#streams.stream(from).schemas, signal);
+      await this.#journal.become({ kind: 'failed' }, why, signal);
       return 'again';
     }
     this.#brokenAt ??= clock.monotonic();

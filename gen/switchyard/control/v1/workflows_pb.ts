@@ -1146,7 +1146,7 @@ export const WorkflowService: GenService<{
     output: typeof ListWorkflowsResponseSchema;
   },
   /**
-   * Changes limits of a workflow that has not ended, at any time: the next attempt of a cutover has them, and a copy under way at once.
+   * Changes limits of a workflow that has neither ended nor failed, at any time: the next attempt of a cutover has them, and a copy under way at once.
    *
    * @generated from rpc switchyard.control.v1.WorkflowService.UpdateLimits
    */
