@@ -8,7 +8,7 @@ import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
-import { duration } from '../render/figures.ts';
+import { counted, duration } from '../render/figures.ts';
 import { stateName } from '../render/workflow-text.ts';
 import { heldByNobody } from '../rules-documents.ts';
 
@@ -95,7 +95,7 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
       found.push({ what: `workflow ${name}: the last verification failed: ${workflow.verification.error}`, fix: `again: switchyard movetables verify ${name}` });
     if (workflow.verification !== undefined && workflow.verification.differences > 0n)
       found.push({
-        what: `workflow ${name}: the last verification found ${workflow.verification.differences} differences`,
+        what: `workflow ${name}: the last verification found ${counted(workflow.verification.differences, 'difference')}`,
         fix: `somebody wrote the copy past Switchyard: see switchyard movetables status ${name}`,
       });
     return found.length > 0 ? found : [fine(`workflow ${name} is ${stateName(state)}`)];

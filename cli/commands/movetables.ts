@@ -20,8 +20,8 @@ import {
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
-import { moment, thousands } from '../render/figures.ts';
-import { cutoverText, limitsText, stateName, verificationText, verifyingLine, workflowLine, workflowText } from '../render/workflow-text.ts';
+import { counted, moment, thousands } from '../render/figures.ts';
+import { cutoverText, limitsText, nextStep, stateName, verificationText, verifyingLine, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
 const longMs = 24 * 3_600_000;
@@ -39,7 +39,7 @@ async function watchUntil(
     show(workflow);
     if (done(workflow) || workflow.state === WorkflowState.FAILED) {
       if (!context.json && context.io.terminal) context.io.err('\n');
-      if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}`);
+      if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}\nnext: ${nextStep(workflow)}`);
       return;
     }
   }
@@ -81,6 +81,15 @@ async function verifyShown(client: RpcClient<typeof WorkflowService>, name: stri
     await shown;
     if (isShown && context.io.terminal) context.io.err('\n');
   }
+}
+
+/** Everything about the workflow, and what to do next. */
+async function showWorkflow(client: RpcClient<typeof WorkflowService>, name: string, context: Context): Promise<void> {
+  const response = await client.getWorkflow({ name });
+  const { workflow } = response;
+  context.print(GetWorkflowResponseSchema, response, () => (workflow === undefined ? '' : workflowText(workflow)));
+  const next = workflow === undefined ? null : nextStep(workflow);
+  if (next !== null) context.hint(`next: ${next}`);
 }
 
 /** Flags of the limits: the field that each of them sets, and what it is. Ranges and defaults are the schema's. */
@@ -162,8 +171,7 @@ function addCreate(movetables: Command, context: Context): void {
         }
         if (options.wait)
           await watchUntil(client, name, context, progressOf(context), (workflow) => workflow.state !== WorkflowState.CREATED && workflow.state !== WorkflowState.COPYING);
-        context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
-        context.hint(`next: switchyard movetables verify ${name}`);
+        await showWorkflow(client, name, context);
       },
     );
 }
@@ -193,7 +201,7 @@ function addStatus(movetables: Command, context: Context): void {
       if (options.watch) {
         const asJson = (workflow: Workflow): void => context.print(GetWorkflowResponseSchema, create(GetWorkflowResponseSchema, { workflow }), () => '', true);
         await watchUntil(client, name, context, context.json ? asJson : progressOf(context), () => false);
-      } else context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
+      } else await showWorkflow(client, name, context);
     });
 }
 
@@ -239,6 +247,12 @@ function addSwitch(movetables: Command, context: Context): void {
     });
 }
 
+/** What a repair would do: which store's rows stay, and which are written over. */
+function repairText({ name, state, source, target }: Pick<Workflow, 'name' | 'state' | 'source' | 'target'>): string {
+  const [serving, other] = state === WorkflowState.SWITCHED ? [target, source] : [source, target];
+  return `switchyard movetables verify ${name} --repair writes over the rows of "${other}" with those of "${serving}", which serves`;
+}
+
 function addEndings(movetables: Command, context: Context): void {
   movetables
     .command('verify')
@@ -248,14 +262,15 @@ function addEndings(movetables: Command, context: Context): void {
     .action(async (name: string, options: { repair?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
       const response = await verifyShown(client, name, options.repair ?? false, context);
-      const verification = response.workflow?.verification;
+      const { workflow } = response;
+      const verification = workflow?.verification;
       context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
-      if (verification !== undefined && verification.differences > 0n)
+      if (workflow !== undefined && verification !== undefined && verification.differences > 0n)
         throw new SwitchyardError(
           'DIFFERENCES_FOUND',
-          `${verification.differences} rows differ; the switch is barred until a verification is clean: switchyard movetables verify ${name} --repair makes them like those of the side that serves`,
+          `${counted(verification.differences, 'row differs', 'rows differ')}; the switch is barred until a verification is clean: ${repairText(workflow)}`,
         );
-      const switched = response.workflow?.state === WorkflowState.SWITCHED;
+      const switched = workflow?.state === WorkflowState.SWITCHED;
       context.hint(
         switched ? `next: switchyard movetables reverse-traffic ${name}, or switchyard movetables complete ${name}` : `next: switchyard movetables switch-traffic ${name}`,
       );

@@ -19,7 +19,8 @@ export function workflowLine(workflow: Workflow): string {
   const copied = workflow.progress.reduce((sum, table) => sum + table.rowsCopied, 0n);
   const total = workflow.progress.reduce((sum, table) => sum + (table.done || table.rowsTotal < table.rowsCopied ? table.rowsCopied : table.rowsTotal), 0n);
   const parts = [`${workflow.name}: ${stateName(workflow.state)}`];
-  if (workflow.state === WorkflowState.COPYING) parts.push(`${thousands(copied)} of about ${thousands(total)} rows copied${total === 0n ? '' : ` ${percent(copied, total)}`}`);
+  // Before the store has said how many rows there are, there is nothing to say of them.
+  if (workflow.state === WorkflowState.COPYING && total > 0n) parts.push(`${thousands(copied)} of about ${counted(total, 'row')} copied ${percent(copied, total)}`);
   if (workflow.state === WorkflowState.COPYING && workflow.pace !== undefined) parts.push(...paceTexts(workflow.pace));
   if (workflow.lagMs !== undefined) parts.push(`lag ${duration(workflow.lagMs)}`);
   if (workflow.message !== '') parts.push(workflow.message);
@@ -28,17 +29,20 @@ export function workflowLine(workflow: Workflow): string {
 
 function paceTexts({ rowsPerSecond, bytesPerSecond, secondsLeft }: CopyPace): readonly string[] {
   const left = secondsLeft === undefined ? [] : [`about ${roughly(secondsLeft)} left`];
-  return [`${thousands(rowsPerSecond)} rows and ${bytes(bytesPerSecond)} a second`, ...left];
+  return [`${counted(rowsPerSecond, 'row')} and ${bytes(bytesPerSecond)} a second`, ...left];
 }
 
 export function verificationText(verification: Verification): string {
   if (verification.error !== '') return `verification failed at ${moment(verification.finishedAt)}: ${verification.error}`;
-  const verdict = verification.differences === 0n ? 'no difference' : `${thousands(verification.differences)} DIFFERENCES`;
-  const repaired = verification.repaired === 0n ? '' : `, ${thousands(verification.repaired)} repaired`;
-  const head = `verified ${moment(verification.finishedAt)} in ${duration(Number(verification.durationMs))}: ${thousands(verification.rowsCompared)} rows compared, ${verdict}${repaired}`;
-  if (verification.sample.length === 0) return head;
-  const rows = verification.sample.map((one) => [one.table, one.key, `${one.what}${one.repaired ? ' (repaired)' : ''}`, one.sourceValue, one.targetValue]);
-  return `${head}\n${textTable([{ title: 'TABLE' }, { title: 'KEY' }, { title: 'WHAT' }, { title: 'SOURCE' }, { title: 'TARGET' }], rows)}`;
+  const { differences, repaired, rowsCompared, sample } = verification;
+  const verdict = differences === 0n ? 'no difference' : counted(differences, 'DIFFERENCE', 'DIFFERENCES');
+  const mended = repaired === 0n ? '' : `, ${thousands(repaired)} repaired`;
+  const head = `verified ${moment(verification.finishedAt)} in ${duration(Number(verification.durationMs))}: ${counted(rowsCompared, 'row')} compared, ${verdict}${mended}`;
+  if (sample.length === 0) return head;
+  const [shown, all] = [BigInt(new Set(sample.map(({ table, key }) => JSON.stringify([table, key]))).size), differences + repaired];
+  const cut = shown < all ? [`${thousands(shown)} of ${counted(all, 'difference')} shown`] : [];
+  const rows = sample.map((one) => [one.table, one.key, `${one.what}${one.repaired ? ' (repaired)' : ''}`, one.sourceValue, one.targetValue]);
+  return [head, textTable([{ title: 'TABLE' }, { title: 'KEY' }, { title: 'WHAT' }, { title: 'SOURCE' }, { title: 'TARGET' }], rows), ...cut].join('\n');
 }
 
 /** How far a verification has come. The rows that there are: about as many as were copied. */
@@ -85,19 +89,34 @@ export function limitsText(limits: CutoverLimits): string {
   return textTable([{ title: 'LIMIT' }, { title: 'IS', align: 'right' }, { title: 'MEANS' }], rows);
 }
 
+/** The command that goes on with a workflow in this state, where there is one and no choice. */
+export function nextStep({ name, state, verification }: Workflow): string | null {
+  switch (state) {
+    case WorkflowState.CREATED:
+    case WorkflowState.COPYING:
+      return `switchyard movetables status ${name} --watch   (then verify, once it is running)`;
+    case WorkflowState.RUNNING:
+      return verification === undefined ? `switchyard movetables verify ${name}` : null;
+    case WorkflowState.FAILED:
+      return `switchyard movetables cancel ${name}   (the tables are served where they were); mend the cause, then switchyard movetables create, under another name`;
+    default:
+      return null;
+  }
+}
+
 /** Everything about one workflow. */
 export function workflowText(workflow: Workflow): string {
   const parts = [
     workflowLine(workflow),
     `${workflow.source} → ${workflow.target}, created ${moment(workflow.createdAt)}${workflow.runner === '' ? ', no control process runs it' : `, run by ${workflow.runner}`}`,
   ];
-  const progress = workflow.progress.map((table) => [
-    table.table,
-    thousands(table.rowsCopied),
-    bytes(table.bytesCopied),
-    table.done ? 'done' : `of about ${thousands(table.rowsTotal)}`,
-  ]);
-  parts.push(textTable([{ title: 'TABLE' }, { title: 'ROWS COPIED', align: 'right' }, { title: 'BYTES', align: 'right' }, { title: '' }], progress, workflow.tables.join(', ')));
+  const progress = workflow.tables.map((name) => {
+    const table = workflow.progress.find((entry) => entry.table === name);
+    if (table === undefined) return [name, '–', '–', ''];
+    const { rowsCopied, rowsTotal, bytesCopied, done } = table;
+    return [name, `${thousands(rowsCopied)}${done || rowsTotal === 0n ? '' : ` of about ${thousands(rowsTotal)}`}`, bytes(bytesCopied), done ? 'done' : ''];
+  });
+  parts.push(textTable([{ title: 'TABLE' }, { title: 'ROWS COPIED', align: 'right' }, { title: 'BYTES', align: 'right' }, { title: '' }], progress));
   const fences = workflow.fences.map((row) => [row.table, row.keyspace, row.state, String(row.attempt), row.peer, row.workflow || '–']);
   if (fences.length > 0)
     parts.push(textTable([{ title: 'FENCE OF' }, { title: 'IN' }, { title: 'STATE' }, { title: 'ATTEMPT', align: 'right' }, { title: 'PEER' }, { title: 'OWNER' }], fences));

@@ -122,6 +122,15 @@ describe('verify', () => {
     expect((await run(['-o', 'json', 'movetables', 'verify', 'm1'])).err).toBe('');
   });
 
+  test('says what a repair would write over', async () => {
+    const different: Played = { verification: { rowsCompared: 9n, differences: 1n, sample: [{ table: 'item', key: '1', what: 'size' }] } };
+    play({}, different);
+    const refusal = (text: RegExp) => ({ code: exitCodes.differences, err: expect.stringMatching(text) });
+    expect(await movetables('verify', 'm1')).toMatchObject(refusal(/1 row differs; .*verify m1 --repair writes over the rows of "new" with those of "old", which serves/));
+    play({}, { ...different, state: WorkflowState.SWITCHED });
+    expect(await movetables('verify', 'm1')).toMatchObject(refusal(/--repair writes over the rows of "old" with those of "new", which serves/));
+  });
+
   test('says whose result it gives, and what it ends', async () => {
     play(comparing(1n, false, true), clean);
     expect((await movetables('verify', 'm1')).err).toMatch(/^a verification with --repair runs already: this is how it goes on and ends\n/);
@@ -142,7 +151,10 @@ describe('limits', () => {
     ['--verification-age-s', '999999999999', '1 to 2,147,483,647'],
   ])('%s %s is refused by its name, with what it takes, by limits and by create', async (flag, value, range) => {
     play({});
-    const refused = { code: exitCodes.usage, err: expect.stringMatching(new RegExp(`^error: option '${flag} <n>' argument '${value}' is invalid. must be a whole number, ${range}\n`)) };
+    const refused = {
+      code: exitCodes.usage,
+      err: expect.stringMatching(new RegExp(`^error: option '${flag} <n>' argument '${value}' is invalid. must be a whole number, ${range}\n`)),
+    };
     expect(await movetables('limits', 'm1', flag, value)).toMatchObject(refused);
     expect(await movetables('create', 'm1', '--source', 'old', '--target', 'new', '--tables', 'item', flag, value)).toMatchObject(refused);
     expect(ordered).toEqual([]);
@@ -152,5 +164,31 @@ describe('limits', () => {
     play({});
     expect(await movetables('limits', 'm1', '--attempts', '3', '--lag-ms', '1')).toMatchObject({ code: exitCodes.ok });
     expect(ordered).toMatchObject([{ limits: { attempts: 3, lagMs: 1, holdBudgetMs: 0, mostCopyShare: 0 } }]);
+  });
+});
+
+describe('status and create say what helps next', () => {
+  const created: Played = { state: WorkflowState.CREATED, tables: ['item', 'line'] };
+  const make = (...more: readonly string[]) => movetables('create', 'm1', '--source', 'old', '--target', 'new', '--tables', 'item,line', ...more);
+
+  test('a workflow that has failed: cancel it, and begin again', async () => {
+    play({ state: WorkflowState.FAILED, message: 'COLUMN_UNKNOWN: no "size"' });
+    const next = /switchyard movetables cancel m1 .*mend the cause.*switchyard movetables create, under another name/;
+    const { code, out } = await movetables('status', 'm1');
+    expect({ code, out }).toEqual({ code: exitCodes.ok, out: expect.stringMatching(new RegExp(`m1: failed, COLUMN_UNKNOWN: no "size"[\\s\\S]*\nnext: ${next.source}`)) });
+    expect(await make()).toMatchObject({ code: exitCodes.precondition, err: expect.stringMatching(next) });
+  });
+
+  test('create --no-wait: every table, and to look again', async () => {
+    play(created);
+    const { out } = await make('--no-wait');
+    expect(out).toMatch(
+      /^m1: created\n[\s\S]*TABLE +ROWS COPIED +BYTES\nitem +– +–\nline +– +–\n[\s\S]*next: switchyard movetables status m1 --watch {3}\(then verify, once it is running\)\n$/,
+    );
+  });
+
+  test('create that has waited: verify', async () => {
+    play({});
+    expect((await make()).out).toMatch(/next: switchyard movetables verify m1\n$/);
   });
 });
