@@ -281,7 +281,7 @@ export type Verification = Message<"switchyard.control.v1.Verification"> & {
   differences: bigint;
 
   /**
-   * Of the first few rows that differ, or did until they were repaired.
+   * Of a few of the rows that differ, or did until they were repaired: whole rows, and at least one of each sort.
    *
    * @generated from field: repeated switchyard.control.v1.Difference sample = 4;
    */
@@ -395,7 +395,7 @@ export type Difference = Message<"switchyard.control.v1.Difference"> & {
   key: string;
 
   /**
-   * "missing in target", "missing in source" or the column that differs.
+   * "missing in target", "missing in source" or the column that differs; of a row with many that differ the last entry says how many more there are.
    *
    * @generated from field: string what = 3;
    */
