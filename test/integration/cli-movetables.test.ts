@@ -192,3 +192,10 @@ describe('status and create say what helps next', () => {
     expect((await make()).out).toMatch(/next: switchyard movetables verify m1\n$/);
   });
 });
+
+test('where no control process answers, every command that asks one says what helps, by one exit code', async () => {
+  const nowhere = { control: '127.0.0.1:1' };
+  const help = /PEER_UNREACHABLE[\s\S]*start a control process \(switchyard control --listen HOST:PORT\), or say where one is/;
+  expect(await run(['movetables', 'status'], nowhere)).toMatchObject({ code: exitCodes.unavailable, err: expect.stringMatching(help) });
+  expect(await run(['doctor'], nowhere)).toMatchObject({ code: exitCodes.unavailable, out: expect.stringMatching(help) });
+});
