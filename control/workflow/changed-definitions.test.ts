@@ -37,6 +37,6 @@ test('a stream that a change of a definition has ended names the keyspace, the t
 });
 
 test('without an answer of the stores it says where to look, and of other faults nothing of it', async () => {
-  expect(await text('COLUMN_UNKNOWN', moveOf('away', before))).toMatch(/under the move: look at item in "old" and "new"$/);
+  expect(await text('COLUMN_UNKNOWN', moveOf('away', before))).toMatch(/may have been changed under the move: look at item in "old" and "new"$/);
   expect(await text('STORE_FAILED', moveOf(null, null))).toBe('STORE_FAILED: no "size"');
 });

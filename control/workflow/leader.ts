@@ -196,7 +196,7 @@ export class WorkflowLeader implements AsyncDisposable {
       signal.throwIfAborted();
       const failure = asSwitchyardError(error);
       if (failure.retryable) throw failure;
-      await this.#journal.become({ kind: 'failed' }, `step ${step}: ${said(failure)}`, signal);
+      await this.#journal.become({ kind: 'failed' }, `step ${step}: ${await this.#whyEnded(failure, 'source', signal)}`, signal);
       return 'again';
     }
     await this.#journal.step(step, signal);
@@ -258,8 +258,7 @@ export class WorkflowLeader implements AsyncDisposable {
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
     if (status.error.reason !== 'STREAM_TAKEN' && document.state !== 'switched') {
-      const why = await endedText(status.error, this.#move, from, this.#streams.stream(from).schemas, signal);
-      await this.#journal.become({ kind: 'failed' }, why, signal);
+      await this.#journal.become({ kind: 'failed' }, await this.#whyEnded(status.error, from, signal), signal);
       return 'again';
     }
     this.#brokenAt ??= clock.monotonic();
@@ -269,6 +268,10 @@ export class WorkflowLeader implements AsyncDisposable {
       await this.#streams.stop(from);
     } else if (status.error.reason !== 'STREAM_TAKEN') await this.#journal.message(`the way back does not run: ${said(status.error)}`, signal);
     return 'idle';
+  }
+
+  #whyEnded(error: SwitchyardError, from: SideName, signal: AbortSignal): Promise<string> {
+    return endedText(error, this.#move, from, this.#streams.stream(from).schemas, signal);
   }
 
   /** What is to be said of the workflow's logs, whichever store is in the way. */
