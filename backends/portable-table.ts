@@ -141,8 +141,19 @@ export function decimalModifiers({ kind, nativeType }: ColumnSchema): string {
   return kind === 'decimal' && precision !== undefined ? `(${precision},${scale})` : '';
 }
 
+const byHand = 'Make the table there by hand, with columns of the same names, order and kinds, and try again';
+
 /** The refusal of a column that has no like, with the way out. */
-export function unlike(table: TableSchema, column: ColumnSchema, why: string): SwitchyardError {
-  const message = `table "${table.name}" cannot be made in the target as it is: column "${column.name}" (${column.nativeType}) ${why}. Make the table there by hand, with columns of the same names, order and kinds, and try again`;
+export function unlike(table: TableSchema, column: ColumnSchema, why: string, wayOut = byHand): SwitchyardError {
+  const message = `table "${table.name}" cannot be made in the target as it is: column "${column.name}" (${column.nativeType}) ${why}. ${wayOut}`;
   return new SwitchyardError('PRECHECK_FAILED', message, { metadata: { table: table.name, column: column.name } });
 }
+
+/** The same of a column of a kind that no column of the target's store can be of: nobody can make it there by hand. */
+export const withoutLike = (table: TableSchema, column: ColumnSchema, store: string): SwitchyardError =>
+  unlike(
+    table,
+    column,
+    `is of kind ${column.kind}, and ${store} has no type for that`,
+    'The table cannot move there as it is: leave it where it is, or keep its values in columns of another kind in the source first',
+  );

@@ -13,6 +13,7 @@ import { addRulesCommands } from './commands/rules.ts';
 import { Context, type Io } from './context.ts';
 import { controlOf, readContexts } from './contexts.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
+import { unreachableFix } from './fixes.ts';
 
 const withoutControl: readonly string[] = ['gateway', 'control', 'topology', 'dev', 'context', 'client', 'complete'];
 
@@ -25,6 +26,7 @@ function topLevel(command: Command): string {
 /** Runs one command line (without the program's name) and returns the exit code. Never throws. */
 export async function runCommandLine(args: readonly string[], io: Io): Promise<number> {
   let exitCode: number = exitCodes.ok;
+  let asksControl = false;
   const program = new Command('switchyard')
     .description('Moves live tables between databases behind a data gateway.')
     .addOption(new Option('-c, --control <address>', 'address of a control process').default('127.0.0.1:7201').env('SWITCHYARD_CONTROL'))
@@ -41,7 +43,8 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   };
   program.hook('preAction', async (_, command) => {
     // Processes and completion ask no control; a person's settings are none of theirs.
-    if (withoutControl.includes(topLevel(command))) return;
+    asksControl = !withoutControl.includes(topLevel(command));
+    if (!asksControl) return;
     const control = program.getOptionValueSource('control');
     const named = program.getOptionValueSource('context');
     // The command line beats the environment, and an address a name.
@@ -66,9 +69,10 @@ export async function runCommandLine(args: readonly string[], io: Io): Promise<n
   } catch (error) {
     if (io.interrupted.aborted) return exitCodes.failed;
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const fix = asksControl && error instanceof SwitchyardError ? unreachableFix(error) : undefined;
     io.err(
       error instanceof SwitchyardError
-        ? `switchyard: ${error.message}\n(${error.reason})\n`
+        ? `switchyard: ${error.message}\n(${error.reason})\n${fix === undefined ? '' : `${fix}\n`}`
         : `switchyard: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
     );
     return exitCodeOf(error);

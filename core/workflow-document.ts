@@ -36,7 +36,7 @@ export const verificationSchema = z.strictObject({
   differences: count,
   /** Rows that differed and were made like those of the side that serves. */
   repaired: count.default(0),
-  /** The first 20 columns that differ, and rows that are missing. */
+  /** Of some of the rows that differ each column, and rows that are missing: at least one of each sort. */
   sample: sampleSchema,
   error: z.string().optional(),
 });

@@ -7,8 +7,9 @@ import { type KeyspaceFinding, KeyspaceService } from '../../gen/switchyard/cont
 import { type RoutingRules, RulesService } from '../../gen/switchyard/control/v1/rules_pb.ts';
 import { type Workflow, WorkflowService, WorkflowState } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
-import { exitCodes } from '../exit-codes.ts';
-import { duration } from '../render/figures.ts';
+import { exitCodeOf, exitCodes } from '../exit-codes.ts';
+import { unreachableFix } from '../fixes.ts';
+import { counted, duration } from '../render/figures.ts';
 import { stateName } from '../render/workflow-text.ts';
 import { heldByNobody } from '../rules-documents.ts';
 
@@ -95,7 +96,7 @@ export function workflowFindings(workflows: readonly Workflow[]): readonly Findi
       found.push({ what: `workflow ${name}: the last verification failed: ${workflow.verification.error}`, fix: `again: switchyard movetables verify ${name}` });
     if (workflow.verification !== undefined && workflow.verification.differences > 0n)
       found.push({
-        what: `workflow ${name}: the last verification found ${workflow.verification.differences} differences`,
+        what: `workflow ${name}: the last verification found ${counted(workflow.verification.differences, 'difference')}`,
         fix: `somebody wrote the copy past Switchyard: see switchyard movetables status ${name}`,
       });
     return found.length > 0 ? found : [fine(`workflow ${name} is ${stateName(state)}`)];
@@ -140,19 +141,20 @@ async function examine(context: Context): Promise<readonly Finding[]> {
   return found;
 }
 
-async function diagnose(context: Context): Promise<readonly Finding[]> {
+const rulesFixes: Readonly<Record<string, string>> = {
+  RULES_MISSING: 'apply a keyspace: switchyard keyspace apply -f FILE',
+  RULES_INVALID: 'somebody wrote a document that nobody can read; gateways go on with the last good one: switchyard rules history, switchyard rules rollback VERSION',
+};
+
+/** What there is to say, and the exit code of it. */
+async function diagnose(context: Context): Promise<{ readonly findings: readonly Finding[]; readonly code: number }> {
   try {
-    return await examine(context);
+    const findings = await examine(context);
+    return { findings, code: findings.some(({ fix }) => fix !== null) ? exitCodes.precondition : exitCodes.ok };
   } catch (error) {
     if (!(error instanceof SwitchyardError)) throw error;
-    const fix: Readonly<Record<string, string>> = {
-      PEER_UNREACHABLE: 'start a control process (switchyard control --listen HOST:PORT), or say where one is: -c HOST:PORT, SWITCHYARD_CONTROL, switchyard context use NAME',
-      TOPOLOGY_UNAVAILABLE:
-        'control does not reach Consul: see its log, and whether Consul has a leader (consul operator raft list-peers); gateways go on with the rules that they have',
-      RULES_MISSING: 'apply a keyspace: switchyard keyspace apply -f FILE',
-      RULES_INVALID: 'somebody wrote a document that nobody can read; gateways go on with the last good one: switchyard rules history, switchyard rules rollback VERSION',
-    };
-    return [{ what: `${error.reason}: ${error.message}`, fix: fix[error.reason] ?? `see docs/errors.md, ${error.reason}` }];
+    const findings = [{ what: `${error.reason}: ${error.message}`, fix: unreachableFix(error) ?? rulesFixes[error.reason] ?? `see docs/errors.md, ${error.reason}` }];
+    return { findings, code: exitCodeOf(error) === exitCodes.unavailable ? exitCodes.unavailable : exitCodes.precondition };
   }
 }
 
@@ -160,10 +162,10 @@ async function diagnose(context: Context): Promise<readonly Finding[]> {
 export function addDoctorCommand(program: Command, context: Context, exit: (code: number) => void): void {
   program
     .command('doctor')
-    .description('look for the most frequent faults, and say what helps; exits with 3 when it finds one')
+    .description('look for the most frequent faults, and say what helps; exits with 3 when it finds one, and with 5 when control cannot be asked')
     .action(async () => {
-      const findings = await diagnose(context);
+      const { findings, code } = await diagnose(context);
       context.printJson({ findings }, findings.map(({ what, fix }) => (fix === null ? `ok     ${what}` : `FAULT  ${what}\n       ${fix}`)).join('\n'));
-      if (findings.some(({ fix }) => fix !== null)) exit(exitCodes.precondition);
+      exit(code);
     });
 }

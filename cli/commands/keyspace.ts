@@ -44,6 +44,15 @@ function keyspaceTable(keyspaces: readonly Keyspace[]): string {
   );
 }
 
+/** How a store with rights of its own is given the script of the grants; one that is a file, or a service, has none. */
+function grantsCommands({ name, shards }: Keyspace): readonly string[] {
+  return shards.flatMap(({ kind, host, port, database }) => {
+    const clients: Readonly<Record<string, string>> = { postgres: `psql -h ${host} -p ${port} -d ${database} -U …`, mariadb: `mariadb -h ${host} -P ${port} -u … -p ${database}` };
+    const client = clients[kind];
+    return client === undefined ? [] : [`  switchyard keyspace grants ${name} | ${client}`];
+  });
+}
+
 const watchedText = (keyspace: string, tables: readonly string[]): string =>
   tables.length === 0
     ? `no table of keyspace "${keyspace}" is watched`
@@ -59,16 +68,15 @@ export function addKeyspaceCommands(program: Command, context: Context): void {
     .option('--dry-run', 'check only')
     .action(async (options: { file: string; dryRun?: boolean }) => {
       using client = context.client(KeyspaceService);
-      for (const one of parseKeyspaces(await context.io.readFile(options.file), options.file)) {
+      const keyspaces = parseKeyspaces(await context.io.readFile(options.file), options.file);
+      for (const one of keyspaces) {
         const response = await client.applyKeyspace({ keyspace: one, validateOnly: options.dryRun ?? false });
         context.print(ApplyKeyspaceResponseSchema, response, ({ notes }) =>
           [`keyspace ${one.name} ${options.dryRun ? 'is valid' : 'applied'}`, ...notes.map((note) => `but: ${note}`)].join('\n'),
         );
       }
-      if (!options.dryRun)
-        context.hint(
-          'next: switchyard keyspace grants NAME | psql …   (gives the three identities their rights; for a store that is a file it prints what its permissions must be)',
-        );
+      const scripts = keyspaces.flatMap(grantsCommands);
+      if (!options.dryRun && scripts.length > 0) context.hint(`next, as an administrator of the store (gives the three identities their rights):\n${scripts.join('\n')}`);
     });
 
   keyspace

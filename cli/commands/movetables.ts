@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RpcClient } from '../../client/rpc-client.ts';
 import { SwitchyardError } from '../../core/switchyard-error.ts';
+import { type CutoverLimits, cutoverLimitsSchema } from '../../core/workflow-document.ts';
 import {
   CancelWorkflowResponseSchema,
   CompleteWorkflowResponseSchema,
@@ -12,22 +13,18 @@ import {
   ReverseTrafficResponseSchema,
   SwitchTrafficResponseSchema,
   UpdateLimitsResponseSchema,
+  type VerifyWorkflowResponse,
   VerifyWorkflowResponseSchema,
   type Workflow,
   WorkflowService,
   WorkflowState,
 } from '../../gen/switchyard/control/v1/workflows_pb.ts';
 import type { Context } from '../context.ts';
-import { moment } from '../render/figures.ts';
-import { cutoverText, limitsText, stateName, verificationText, workflowLine, workflowText } from '../render/workflow-text.ts';
+import { counted, moment, thousands } from '../render/figures.ts';
+import { cutoverText, limitsText, nextStep, stateName, verificationText, verifyingLine, workflowLine, workflowText } from '../render/workflow-text.ts';
 import { textTable } from '../render/text-table.ts';
 
 const longMs = 24 * 3_600_000;
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('must be a whole number');
-  return Number(text);
-}
 
 /** Gives each state of the workflow to `show`, until `done`. FAILED ends it with WORKFLOW_FAILED. */
 async function watchUntil(
@@ -42,47 +39,91 @@ async function watchUntil(
     show(workflow);
     if (done(workflow) || workflow.state === WorkflowState.FAILED) {
       if (!context.json && context.io.terminal) context.io.err('\n');
-      if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}`);
+      if (workflow.state === WorkflowState.FAILED) throw new SwitchyardError('WORKFLOW_FAILED', `${name} has failed: ${workflow.message}\nnext: ${nextStep(workflow)}`);
       return;
     }
   }
 }
 
-/** Shows people the workflow's line whenever it reads differently; drawn in place on a terminal. Nothing with `-o json`. */
-function progressOf(context: Context): (workflow: Workflow) => void {
+/** Shows people a line of the workflow whenever it reads differently; drawn in place on a terminal. Nothing with `-o json`, or where `lineOf` has nothing to say. */
+function progressOf(context: Context, lineOf: (workflow: Workflow) => string | null = workflowLine): (workflow: Workflow) => void {
   let shown = '';
   return (workflow) => {
-    const line = workflowLine(workflow);
+    const line = lineOf(workflow) ?? shown;
     if (!context.json && line !== shown) context.io.err(context.io.terminal ? `\r\u001b[K${line}` : `${line}\n`);
     shown = line;
   };
 }
 
-const limitOptions = [
-  ['--hold-budget-ms <n>', 'longest hold of writes before an attempt is given up (default 250)'],
-  ['--attempts <n>', 'attempts of one cutover (default 5)'],
-  ['--lag-ms <n>', 'largest lag at which a hold may begin (default 20)'],
-  ['--verification-age-s <n>', 'oldest verification that counts (default 86400)'],
-  ['--transaction-age-ms <n>', 'longest running transaction at which a hold may begin (default 1000)'],
-  ['--least-copy-share <n>', 'percent of the time that the copy takes at least, however busy the stores are; 100: it never rests (default 5)'],
-  ['--most-copy-share <n>', 'percent of the time that the copy takes at most (default 100)'],
-] as const;
+/** Orders a verification and shows how far it is until its answer comes. */
+async function verifyShown(client: RpcClient<typeof WorkflowService>, name: string, repair: boolean, context: Context): Promise<VerifyWorkflowResponse> {
+  if (context.json) return await client.verifyWorkflow({ name, repair });
+  const running = (await client.getWorkflow({ name })).workflow?.verifying;
+  if (running !== undefined) {
+    const waits = running.repair || !repair;
+    const sort = running.repair ? 'with' : 'without';
+    context.io.err(`a verification ${sort} --repair runs${waits ? ' already: this is how it goes on and ends' : ': this one takes its place and begins anew'}\n`);
+  }
+  const over = new AbortController();
+  let isShown = false;
+  const show = progressOf(context, (workflow) => {
+    const line = verifyingLine(workflow);
+    isShown ||= line !== null;
+    return line;
+  });
+  const shown = (async () => {
+    for await (const { workflow } of client.watchWorkflow({ name }, { signal: AbortSignal.any([over.signal, context.io.interrupted]) })) if (workflow !== undefined) show(workflow);
+  })().catch(() => undefined); // nothing but a look: how the verification ends is in its own answer
+  try {
+    return await client.verifyWorkflow({ name, repair });
+  } finally {
+    over.abort();
+    await shown;
+    if (isShown && context.io.terminal) context.io.err('\n');
+  }
+}
 
-type LimitName = 'holdBudgetMs' | 'attempts' | 'lagMs' | 'verificationAgeS' | 'transactionAgeMs' | 'leastCopyShare' | 'mostCopyShare';
-type LimitOptions = { readonly [name in LimitName]?: number };
+/** Everything about the workflow, and what to do next. */
+async function showWorkflow(client: RpcClient<typeof WorkflowService>, name: string, context: Context): Promise<void> {
+  const response = await client.getWorkflow({ name });
+  const { workflow } = response;
+  context.print(GetWorkflowResponseSchema, response, () => (workflow === undefined ? '' : workflowText(workflow)));
+  const next = workflow === undefined ? null : nextStep(workflow);
+  if (next !== null) context.hint(`next: ${next}`);
+}
 
-const withLimits = (command: Command): Command => limitOptions.reduce((all, [flags, summary]) => all.option(flags, summary, wholeNumber), command);
+/** Flags of the limits: the field that each of them sets, and what it is. Ranges and defaults are the schema's. */
+const limitFlags = [
+  ['holdBudgetMs', 'longest time from the beginning of a hold of writes to its decision; then the attempt is given up'],
+  ['attempts', 'attempts of one cutover before it is given up'],
+  ['lagMs', 'largest lag at which a hold may begin'],
+  ['verificationAgeS', 'oldest verification that counts'],
+  ['transactionAgeMs', 'longest running transaction at which a hold may begin'],
+  ['leastCopyShare', 'percent of the time that the copy takes at least, however busy the stores are; 100: it never rests'],
+  ['mostCopyShare', 'percent of the time that the copy takes at most'],
+] as const satisfies readonly (readonly [keyof CutoverLimits, string])[];
 
-/** Zeros are not given. */
-const limitsOf = ({ holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0, leastCopyShare = 0, mostCopyShare = 0 }: LimitOptions) => ({
-  holdBudgetMs,
-  attempts,
-  lagMs,
-  verificationAgeS,
-  transactionAgeMs,
-  leastCopyShare,
-  mostCopyShare,
-});
+type LimitOptions = { readonly [name in keyof CutoverLimits]?: number };
+
+const flagOf = (name: keyof CutoverLimits): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+const withLimits = (command: Command): Command =>
+  limitFlags.reduce((all, [name, summary]) => {
+    const limit = cutoverLimitsSchema.shape[name];
+    const range = `${limit.unwrap().minValue} to ${thousands(limit.unwrap().maxValue ?? Number.POSITIVE_INFINITY)}`;
+    const parse = (text: string): number => {
+      const parsed = limit.safeParse(/^\d+$/.test(text) ? Number(text) : text);
+      if (!parsed.success) throw new InvalidArgumentError(`must be a whole number, ${range}`);
+      return parsed.data;
+    };
+    return all.option(`${flagOf(name)} <n>`, `${summary} (${range}; default ${limit.parse(undefined)})`, parse);
+  }, command);
+
+/** As the API takes them: 0 is not given, which no limit may be. */
+const limitsOf = (options: LimitOptions): Record<keyof CutoverLimits, number> => {
+  const { holdBudgetMs = 0, attempts = 0, lagMs = 0, verificationAgeS = 0, transactionAgeMs = 0, leastCopyShare = 0, mostCopyShare = 0 } = options;
+  return { holdBudgetMs, attempts, lagMs, verificationAgeS, transactionAgeMs, leastCopyShare, mostCopyShare };
+};
 
 function addLimits(movetables: Command, context: Context): void {
   withLimits(movetables.command('limits'))
@@ -130,8 +171,7 @@ function addCreate(movetables: Command, context: Context): void {
         }
         if (options.wait)
           await watchUntil(client, name, context, progressOf(context), (workflow) => workflow.state !== WorkflowState.CREATED && workflow.state !== WorkflowState.COPYING);
-        context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
-        context.hint(`next: switchyard movetables verify ${name}`);
+        await showWorkflow(client, name, context);
       },
     );
 }
@@ -161,7 +201,7 @@ function addStatus(movetables: Command, context: Context): void {
       if (options.watch) {
         const asJson = (workflow: Workflow): void => context.print(GetWorkflowResponseSchema, create(GetWorkflowResponseSchema, { workflow }), () => '', true);
         await watchUntil(client, name, context, context.json ? asJson : progressOf(context), () => false);
-      } else context.print(GetWorkflowResponseSchema, await client.getWorkflow({ name }), (answer) => (answer.workflow === undefined ? '' : workflowText(answer.workflow)));
+      } else await showWorkflow(client, name, context);
     });
 }
 
@@ -207,6 +247,12 @@ function addSwitch(movetables: Command, context: Context): void {
     });
 }
 
+/** What a repair would do: which store's rows stay, and which are written over. */
+function repairText({ name, state, source, target }: Pick<Workflow, 'name' | 'state' | 'source' | 'target'>): string {
+  const [serving, other] = state === WorkflowState.SWITCHED ? [target, source] : [source, target];
+  return `switchyard movetables verify ${name} --repair writes over the rows of "${other}" with those of "${serving}", which serves`;
+}
+
 function addEndings(movetables: Command, context: Context): void {
   movetables
     .command('verify')
@@ -215,15 +261,16 @@ function addEndings(movetables: Command, context: Context): void {
     .option('--repair', 'make rows that differ like those of the side that serves')
     .action(async (name: string, options: { repair?: boolean }) => {
       using client = context.client(WorkflowService, longMs);
-      const response = await client.verifyWorkflow({ name, repair: options.repair ?? false });
-      const verification = response.workflow?.verification;
+      const response = await verifyShown(client, name, options.repair ?? false, context);
+      const { workflow } = response;
+      const verification = workflow?.verification;
       context.print(VerifyWorkflowResponseSchema, response, () => (verification === undefined ? 'no result' : verificationText(verification)));
-      if (verification !== undefined && verification.differences > 0n)
+      if (workflow !== undefined && verification !== undefined && verification.differences > 0n)
         throw new SwitchyardError(
           'DIFFERENCES_FOUND',
-          `${verification.differences} rows differ; the switch is barred until a verification is clean: switchyard movetables verify ${name} --repair makes them like those of the side that serves`,
+          `${counted(verification.differences, 'row differs', 'rows differ')}; the switch is barred until a verification is clean: ${repairText(workflow)}`,
         );
-      const switched = response.workflow?.state === WorkflowState.SWITCHED;
+      const switched = workflow?.state === WorkflowState.SWITCHED;
       context.hint(
         switched ? `next: switchyard movetables reverse-traffic ${name}, or switchyard movetables complete ${name}` : `next: switchyard movetables switch-traffic ${name}`,
       );

@@ -10,6 +10,9 @@ export function duration(ms: number): string {
 
 export const thousands = (value: bigint | number): string => value.toString().replace(/\B(?=(\d{3})+$)/g, ',');
 
+/** "1 row", "2,000 rows". */
+export const counted = (value: bigint | number, one: string, many = `${one}s`): string => `${thousands(value)} ${BigInt(value) === 1n ? one : many}`;
+
 /** "850 kB", "1.2 GB": of 1,000 each. */
 export function bytes(value: bigint | number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];

@@ -48,7 +48,7 @@ async function markerRecorded(hold: HoldContext, deadlineMs: number, note: Note)
       throw new SwitchyardError('FENCE_CONFLICT', `"${direction.to.keyspace}" is not waiting for attempt ${attempt}: marker ${state.marker}, ${rowsText(state.fences)}`);
     }
     if (state.marker === attempt && clock.monotonic() - askedMs <= FRESH_MS) {
-      note(`${polls} polls`);
+      note(polls === 1 ? '1 poll' : `${polls} polls`);
       return askedMs;
     }
     if (clock.monotonic() + POLL_PAUSE_MS >= deadlineMs) throw overBudget(hold);

@@ -126,7 +126,7 @@ async function shapes({ direction }: Check, signal: AbortSignal): Promise<readon
     if (there === null || here === null)
       return [finding('SCHEMA_CHANGED', `does not exist in "${there === null ? from.keyspace : to.keyspace}"`, 'create it alike in both', table)];
     const difference = unlikeness(from, there, to, here);
-    return difference === null ? [] : [finding('SCHEMA_CHANGED', `differs between "${from.keyspace}" and "${to.keyspace}": ${difference}`, 'make both alike', table)];
+    return difference === null ? [] : [finding('SCHEMA_CHANGED', `in "${to.keyspace}" it is not like that of "${from.keyspace}": ${difference}`, 'make both alike', table)];
   });
   return (await Promise.all(compared)).flat();
 }

@@ -37,7 +37,7 @@ export async function runTail(tail: TailContext): Promise<readonly string[]> {
   const frozen = await attemptStep(tail, 'forward-freeze', `the stream "${direction.stream.id}" is not ended`, (_, signal) => endOtherWay(tail, signal));
   const compared = await attemptStep(tail, 'compare-last', 'the rows that changed last are not compared', async (note, signal) => {
     const { compared: count, different } = await streams.compareLastChanged(direction.from.name, signal);
-    note(`${count} rows compared, ${different} differ`);
+    note(`${count} ${count === 1 ? 'row' : 'rows'} compared, ${different} ${different === 1 ? 'differs' : 'differ'}`);
     if (different > 0) throw new SwitchyardError('DIFFERENCES_FOUND', `${different} of ${count} rows that changed last differ`);
   });
   return [frozen, compared].filter((problem) => problem !== null);

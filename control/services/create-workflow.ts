@@ -61,13 +61,13 @@ function newDocument({ deps }: ServiceContext, message: Workflow | undefined): W
   if (message === undefined) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow: must be given');
   const { name, source, target } = message;
   const parsedName = workflowNameSchema.safeParse(name);
-  if (!parsedName.success) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.name: ${parsedName.error.issues[0]?.message ?? 'invalid'}`);
-  if (source === '' || target === '') throw new SwitchyardError('ARGUMENT_INVALID', 'workflow: source and target must name keyspaces');
-  if (source === target) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.target: must be another keyspace than the source');
+  if (!parsedName.success) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.name (the command's first argument): ${parsedName.error.issues[0]?.message ?? 'invalid'}`);
+  if (source === '' || target === '') throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.source and workflow.target (--source, --target): must name keyspaces');
+  if (source === target) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.target (--target): must be another keyspace than the source');
   const tables = [...new Set(message.tables.map((table) => (table.startsWith(`${source}.`) ? table.slice(source.length + 1) : table)))];
-  if (tables.length === 0) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.tables: name at least one table');
+  if (tables.length === 0) throw new SwitchyardError('ARGUMENT_INVALID', 'workflow.tables (--tables): name at least one table');
   const wrong = tables.find((table) => table === '' || table.includes('.'));
-  if (wrong !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.tables: "${wrong}" must be a table's bare name, or its name in ${source}`);
+  if (wrong !== undefined) throw new SwitchyardError('ARGUMENT_INVALID', `workflow.tables (--tables): "${wrong}" must be a table's bare name, or its name in ${source}`);
   return {
     nonce: deps.newId(),
     name,

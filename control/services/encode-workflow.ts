@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { FenceRow } from '../../core/fence.ts';
-import type { CutoverRecord, Verification, Verifying, WorkflowDocument, WorkflowState as State } from '../../core/workflow-document.ts';
+import type { CutoverRecord, Verification, Verifying, WorkflowDocument, WorkflowRequest, WorkflowState as State } from '../../core/workflow-document.ts';
 import {
   type CopyPaceSchema,
   type CutoverSchema,
@@ -44,7 +44,7 @@ export function encodeWorkflow(document: WorkflowDocument, fences: readonly Plac
     ...(document.pace === undefined ? {} : { pace: encodePace(document.pace) }),
     ...(document.lagMs === undefined ? {} : { lagMs: document.lagMs }),
     ...(document.verification === undefined ? {} : { verification: encodeVerification(document.verification) }),
-    ...(document.verifying === undefined ? {} : { verifying: encodeVerifying(document.verifying) }),
+    ...(document.request?.kind === 'verify' ? { verifying: encodeVerifying(document.request, document.verifying) } : {}),
     cutovers: document.cutovers.map(encodeCutover),
     runner: document.runner?.id ?? '',
     ...(createdAt === undefined ? {} : { createdAt }),
@@ -56,9 +56,12 @@ function encodePace({ rowsPerSecond, bytesPerSecond, secondsLeft }: NonNullable<
   return { rowsPerSecond: BigInt(rowsPerSecond), bytesPerSecond: BigInt(bytesPerSecond), ...(secondsLeft === undefined ? {} : { secondsLeft: BigInt(secondsLeft) }) };
 }
 
-function encodeVerifying({ startedAt, tables }: Verifying): MessageInitShape<typeof VerifyingSchema> {
+/** `begun`: how far it has come, of this one or of one that it has taken the place of. */
+function encodeVerifying({ id, at, repair }: WorkflowRequest, begun: Verifying | undefined): MessageInitShape<typeof VerifyingSchema> {
+  const { startedAt, tables } = begun?.request === id ? begun : { startedAt: at, tables: [] };
   const time = encodeTime(startedAt);
   return {
+    repair,
     ...(time === undefined ? {} : { startedAt: time }),
     tables: tables.map(({ table, rows, differences, repaired, done }) => ({
       table,

@@ -14,14 +14,18 @@ export function limitsWith(field: string, message: LimitsMessage | undefined, be
   }
   const { leastCopyShare, mostCopyShare } = parsed.data;
   if (leastCopyShare > mostCopyShare)
-    throw new SwitchyardError('ARGUMENT_INVALID', `${field}.leastCopyShare: ${leastCopyShare} is more than ${field}.mostCopyShare, ${mostCopyShare}`);
+    throw new SwitchyardError(
+      'ARGUMENT_INVALID',
+      `${field}.leastCopyShare (--least-copy-share): ${leastCopyShare} is more than ${field}.mostCopyShare (--most-copy-share), ${mostCopyShare}`,
+    );
   return parsed.data;
 }
 
-/** Sets the limits that the message gives. WORKFLOW_STATE: it has ended. */
+/** Sets the limits that the message gives. WORKFLOW_STATE: it has ended or failed. */
 export async function updateLimits(context: ServiceContext, name: string, message: LimitsMessage | undefined, signal: AbortSignal): Promise<WorkflowDocument> {
   const changed = ({ state, limits }: WorkflowDocument): CutoverLimits => {
     if (!isActive(state)) throw new SwitchyardError('WORKFLOW_STATE', `the workflow is ${state}: it has ended`);
+    if (state === 'failed') throw new SwitchyardError('WORKFLOW_STATE', 'the workflow is failed: nothing goes on that a limit could count for; cancel it');
     return limitsWith('limits', message, limits);
   };
   changed((await requireWorkflow(context, name, signal)).value);

@@ -1,6 +1,6 @@
 import { SwitchyardError } from '../../core/switchyard-error.ts';
 import type { WorkflowDocument, WorkflowRequest } from '../../core/workflow-document.ts';
-import { requestProblem } from '../workflow/machine.ts';
+import { gaveWay, requestProblem } from '../workflow/machine.ts';
 import { requireWorkflow, type ServiceContext, waitForWorkflow } from './service-context.ts';
 import { reasonOf } from './traffic.ts';
 
@@ -12,7 +12,7 @@ export interface RequestCall {
   readonly validateOnly: boolean;
 }
 
-/** Asks the workflow's runner for something and waits until it is done. A call that is repeated waits for the request that is there. */
+/** Asks the workflow's runner for something and waits until it is done. A call that is repeated waits for the request that is there, and a verification for the one that runs. */
 export async function requestAndWait(context: ServiceContext, call: RequestCall, signal: AbortSignal): Promise<WorkflowDocument> {
   const { deps } = context;
   const { value: before } = await requireWorkflow(context, call.name, signal);
@@ -37,7 +37,7 @@ export async function requestAndWait(context: ServiceContext, call: RequestCall,
   return waitForWorkflow(context, call.name, signal, async (document) => {
     if (document.finished?.id === id) return finished(document);
     if (document.request?.id === id) return undefined;
-    throw new SwitchyardError('WORKFLOW_STATE', `"${call.kind}" gave way to "${document.request?.kind ?? 'another request'}"`);
+    throw new SwitchyardError('WORKFLOW_STATE', gaveWay(call, document.request));
   });
 }
 
@@ -45,13 +45,14 @@ export async function requestAndWait(context: ServiceContext, call: RequestCall,
 const isDone = ({ state }: WorkflowDocument, kind: WorkflowRequest['kind']): boolean =>
   (kind === 'complete' && state === 'completed') || (kind === 'cancel' && state === 'cancelled');
 
-/** The request to put into the document, or the one of this kind that is there. WORKFLOW_STATE. */
+/** The request to put into the document, or the one that is there and does this too. WORKFLOW_STATE. */
 function placed(current: WorkflowDocument, { kind, keepData, repair }: RequestCall, id: string, at: string): WorkflowRequest {
   const problem = requestProblem(current.state, kind);
   if (problem !== null) throw new SwitchyardError('WORKFLOW_STATE', problem);
   const { request } = current;
-  if (request?.kind === kind && request.repair === repair) return request;
-  // A comparison changes nothing and may be cut off by whatever ends the workflow.
+  // A verification that repairs compares as well.
+  if (request?.kind === kind && (request.repair || !repair)) return request;
+  // A comparison changes nothing and may be cut off, by a repair or by whatever ends the workflow.
   if (request !== undefined && request.kind !== 'verify') throw new SwitchyardError('WORKFLOW_STATE', `the workflow is busy with "${request.kind}": wait for its end`);
   return { kind, id, at, keepData, repair };
 }

@@ -1,21 +1,19 @@
-import { keyText } from '../../core/cell.ts';
 import { keyFromJson, keyToJson } from '../../core/cell-json.ts';
 import type { Verification, Verifying } from '../../core/workflow-document.ts';
-import { otherSide, type SideName } from '../move.ts';
+import { DifferenceSample } from './difference-sample.ts';
 import type { RowDifference } from './row-difference.ts';
 import { type TableComparison, type VerifyOptions, verifyTable } from './verify-table.ts';
 
 const tablesAtOnce = 3;
-const sampleSize = 20;
 
 /** Compares every table of the move, some of them at once. Goes on with what `begun` says is done; `onProgress` is told now and then how far it has come, and waited for. */
 export async function verifyMove(options: VerifyOptions, begun: Verifying, onProgress: (verifying: Verifying) => Promise<void>, signal: AbortSignal): Promise<Verification> {
   const { move, primary, clock } = options;
   const comparisons = new Map(move.tables.map((table) => [table, begunOf(begun, table)]));
-  const sample = [...begun.sample];
-  const present = (): Verifying => ({ ...begun, tables: [...comparisons.values()].map(written), sample: [...sample] });
+  const sample = new DifferenceSample(begun.sample);
+  const present = (): Verifying => ({ ...begun, tables: [...comparisons.values()].map(written), sample: sample.entries });
   const onDifferences = (found: readonly RowDifference[], repaired: boolean): void => {
-    for (const difference of found) sample.push(...sampleOf(difference, primary, repaired).slice(0, sampleSize - sample.length));
+    for (const difference of found) sample.add(difference, primary, repaired);
   };
   const left = move.tables.filter((table) => comparisons.get(table)?.done !== true);
   const failure = new AbortController();
@@ -46,16 +44,8 @@ export async function verifyMove(options: VerifyOptions, begun: Verifying, onPro
     rowsCompared: total(({ rows }) => rows),
     differences: total(({ differences }) => differences),
     repaired: total(({ repaired }) => repaired),
-    sample,
+    sample: sample.entries,
   };
-}
-
-function sampleOf({ table, key, kind, columns }: RowDifference, primary: SideName, repaired: boolean): Verification['sample'] {
-  const missing = `missing in ${kind === 'missing in from' ? primary : otherSide(primary)}`;
-  return columns.map(({ column, fromValue, toValue }) => {
-    const [sourceValue, targetValue] = primary === 'source' ? [fromValue, toValue] : [toValue, fromValue];
-    return { table, key: keyText(key), what: kind === 'cells' ? column : missing, sourceValue, targetValue, repaired };
-  });
 }
 
 function begunOf({ tables }: Verifying, table: string): TableComparison {

@@ -10,6 +10,7 @@ import { type ControlDeps, type Move, otherSide, type SideName, streamFrom } fro
 import type { Stores } from '../stores.ts';
 import { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
+import { endedText } from './changed-definitions.ts';
 import { wantOf, wantSide } from './claims.ts';
 import { INDEXES_STEP, nextAction, openSide, type WorkflowAction, type WorkflowView } from './machine.ts';
 import { buildMessage, IndexBuild } from './index-build.ts';
@@ -195,7 +196,7 @@ export class WorkflowLeader implements AsyncDisposable {
       signal.throwIfAborted();
       const failure = asSwitchyardError(error);
       if (failure.retryable) throw failure;
-      await this.#journal.become({ kind: 'failed' }, `step ${step}: ${said(failure)}`, signal);
+      await this.#journal.become({ kind: 'failed' }, `step ${step}: ${await this.#whyEnded(failure, 'source', signal)}`, signal);
       return 'again';
     }
     await this.#journal.step(step, signal);
@@ -257,7 +258,7 @@ export class WorkflowLeader implements AsyncDisposable {
     }
     // Taken over: by an `open`, which the next look shows, or by a leader of before that had not ended yet.
     if (status.error.reason !== 'STREAM_TAKEN' && document.state !== 'switched') {
-      await this.#journal.become({ kind: 'failed' }, said(status.error), signal);
+      await this.#journal.become({ kind: 'failed' }, await this.#whyEnded(status.error, from, signal), signal);
       return 'again';
     }
     this.#brokenAt ??= clock.monotonic();
@@ -267,6 +268,10 @@ export class WorkflowLeader implements AsyncDisposable {
       await this.#streams.stop(from);
     } else if (status.error.reason !== 'STREAM_TAKEN') await this.#journal.message(`the way back does not run: ${said(status.error)}`, signal);
     return 'idle';
+  }
+
+  #whyEnded(error: SwitchyardError, from: SideName, signal: AbortSignal): Promise<string> {
+    return endedText(error, this.#move, from, this.#streams.stream(from).schemas, signal);
   }
 
   /** What is to be said of the workflow's logs, whichever store is in the way. */

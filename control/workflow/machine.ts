@@ -155,3 +155,10 @@ export function requestProblem(state: WorkflowState, kind: WorkflowRequest['kind
   };
   return `the workflow is ${state}: ${advice[state]}`;
 }
+
+/** What became of a request that another one has taken the place of; `by`: that one, undefined where it has ended since. */
+export function gaveWay({ kind, name }: { readonly kind: WorkflowRequest['kind']; readonly name: string }, by: WorkflowRequest | undefined): string {
+  if (kind === 'verify' && by?.kind === 'verify' && by.repair)
+    return `this verification was ended for one with --repair, which somebody has ordered since: ask for its result with: switchyard movetables verify ${name}`;
+  return `"${kind}" gave way to "${by?.kind ?? 'another request'}"`;
+}

@@ -7,7 +7,7 @@ import type { RunningStreams } from '../streams/move-streams.ts';
 import type { TopologyView } from '../topology-view.ts';
 import { verifyMove } from '../verify/verify-move.ts';
 import { cancelMove, completeMove, type EndingContext } from './ending.ts';
-import { endingBegun, hasStep, requestProblem, type Serving } from './machine.ts';
+import { endingBegun, gaveWay, hasStep, requestProblem, type Serving } from './machine.ts';
 import type { WorkflowJournal } from './workflow-journal.ts';
 
 export interface RequestContext {
@@ -127,14 +127,14 @@ async function verifyPatiently({ move, document, serving, streams, deps, journal
 
 const begunNow = ({ id }: WorkflowRequest, { clock }: ControlDeps): Verifying => ({ request: id, startedAt: new Date(clock.now()).toISOString(), tables: [], sample: [] });
 
-/** A comparison of large tables takes long; a cancel asked for meanwhile need not wait for it. */
+/** A comparison of large tables takes long; a cancel or a repair asked for meanwhile need not wait for it. */
 async function watchReplaced({ view, deps, document }: RequestContext, request: WorkflowRequest, replaced: AbortController, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     try {
       await view.changed(1_000, signal);
       const stored = await deps.topology.workflow(document.name, signal);
       const pending = stored?.value.request;
-      if (pending?.id !== request.id) replaced.abort(new SwitchyardError('CANCELLED', `the verification gave way to "${pending?.kind ?? 'nothing'}"`));
+      if (pending?.id !== request.id) replaced.abort(new SwitchyardError('CANCELLED', gaveWay({ kind: 'verify', name: document.name }, pending)));
     } catch (error) {
       if (!signal.aborted) deps.log.info({ err: error, workflow: document.name }, 'the workflow could not be read while it is verified');
     }

@@ -73,7 +73,9 @@ describe('keyspaces', () => {
 
   test('apply: a document, its dry run, as text and as JSON', async () => {
     expect(await ok([...apply, '--dry-run'], yaml())).toBe('keyspace old is valid\n');
-    expect(await ok(apply, yaml())).toMatch(/^keyspace old applied\n\nnext: switchyard keyspace grants/);
+    expect(await ok(apply, yaml())).toMatch(
+      /^keyspace old applied\n\nnext, as an administrator of the store [^\n]*\n {2}switchyard keyspace grants old \| psql -h \S+ -p \d+ -d \S+ -U …\n$/,
+    );
     expect(await json(apply, yaml())).toMatchObject({ keyspace: { name: 'old', shards: [{ kind: 'postgres', port: cluster.old.port }] } });
   });
 
@@ -211,7 +213,7 @@ describe('doctor, contexts, completion', () => {
       /^ok {5}control answers and knows 2 keyspaces: new, old\n(ok {5}the store of keyspace \w+ lets owner and player in.*\n){2}ok {5}rules version \d+ is in force\nok {5}gateway gateway-1 applies version/,
     );
     const alone = await runSwitchyard('127.0.0.1:1', ['doctor']);
-    expect(alone).toMatchObject({ code: exitCodes.precondition, out: expect.stringMatching(/^FAULT {2}PEER_UNREACHABLE[\s\S]*start a control process/) });
+    expect(alone).toMatchObject({ code: exitCodes.unavailable, out: expect.stringMatching(/^FAULT {2}PEER_UNREACHABLE[\s\S]*start a control process/) });
   });
 
   test('a context leads to its cluster; what is nearer wins', async () => {

@@ -36,7 +36,7 @@ describe('the target has caught up', () => {
   test('when it has recorded the marker of the attempt', async () => {
     const { run, notes } = ready();
     await run();
-    expect(notes).toEqual(['1 polls']);
+    expect(notes).toEqual(['1 poll']);
   });
 
   test('not before: it is asked again until it has', async () => {

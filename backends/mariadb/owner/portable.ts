@@ -2,7 +2,18 @@ import type { Cell, ScalarKind } from '../../../core/cell.ts';
 import { limitCondition, type LimitWords } from '../../../core/column-limits.ts';
 import { hasReason } from '../../../core/switchyard-error.ts';
 import { type ColumnSchema, columnNamed, type TableSchema } from '../../../core/table-schema.ts';
-import { decimalModifiers, type Described, isNumbered, keyLike, type PortableTable, portableColumns, portableDefault, portableLabels, unlike } from '../../portable-table.ts';
+import {
+  decimalModifiers,
+  type Described,
+  isNumbered,
+  keyLike,
+  type PortableTable,
+  portableColumns,
+  portableDefault,
+  portableLabels,
+  unlike,
+  withoutLike,
+} from '../../portable-table.ts';
 import { cellToParameter } from '../cells.ts';
 import { quoteIdentifier, quoteText } from '../connection.ts';
 import { indexName, type KeyedTable, keyLength, type LaterKey, type LeadingKey, portableIndexes } from './portable-keys.ts';
@@ -83,7 +94,7 @@ function declaredType(made: KeyedTable, column: ColumnSchema): string {
   const inKey = made.keys.some((key) => key.includes(column.name));
   switch (column.kind) {
     case 'array':
-      throw unlike(table, column, 'is an array, which MariaDB has not');
+      throw withoutLike(table, column, 'MariaDB');
     case 'enum':
       return enumType(made, column);
     case 'json':

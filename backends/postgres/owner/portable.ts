@@ -14,6 +14,7 @@ import {
   portableLabels,
   shortName,
   unlike,
+  withoutLike,
 } from '../../portable-table.ts';
 import { cellToText } from '../cells.ts';
 import { quoteIdentifier, quoteTable } from '../connection.ts';
@@ -95,8 +96,9 @@ const enumName = (table: TableSchema, { name }: ColumnSchema): string => shortNa
 
 function columnText(definition: Described, column: ColumnSchema): string {
   const { schema: table } = definition;
-  const type = column.kind === 'enum' ? quoteTable(enumName(table, column)) : column.kind === 'array' ? undefined : declaredTypes[column.kind];
-  if (type === undefined) throw unlike(table, column, `is of kind ${column.kind}, which has no like`);
+  if (column.kind === 'array') throw unlike(table, column, 'is an array of another store');
+  const type = column.kind === 'enum' ? quoteTable(enumName(table, column)) : declaredTypes[column.kind];
+  if (type === undefined) throw withoutLike(table, column, 'PostgreSQL');
   if (column.kind === 'enum' && !portableLabels(definition, column).every((label) => fitsName(label)))
     throw unlike(table, column, `has a label that is longer than the ${NAME_BYTES} bytes that PostgreSQL allows`);
   const head = `${quoteIdentifier(column.name)} ${type}${decimalModifiers(column)}${column.nullable ? '' : ' NOT NULL'}`;

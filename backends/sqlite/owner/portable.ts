@@ -12,6 +12,7 @@ import {
   portableDefault,
   portableLabels,
   unlike,
+  withoutLike,
 } from '../../portable-table.ts';
 import { valueFromCell } from '../cells.ts';
 import { numberedKeyCheck } from '../column-types.ts';
@@ -76,7 +77,7 @@ const list = (names: readonly string[]): string => `(${names.map(quoteIdentifier
 
 function columnText(definition: Described, column: ColumnSchema): string {
   const { schema: table } = definition;
-  if (column.kind === 'array') throw unlike(table, column, 'is an array, which SQLite has not');
+  if (column.kind === 'array') throw withoutLike(table, column, 'SQLite');
   if (isNumbered(definition, column)) return numberedText(table, column);
   return `${quoteIdentifier(column.name)} ${declaredTypes[column.kind]}${decimalModifiers(column)}${column.nullable ? '' : ' NOT NULL'}${defaultText(definition, column)}`;
 }
