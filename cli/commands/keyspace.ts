@@ -45,7 +45,7 @@ function keyspaceTable(keyspaces: readonly Keyspace[]): string {
 }
 
 /** How a store with rights of its own is given the script of the grants; one that is a file, or a service, has none. */
-function grantsCommands({ name, shards }: Keyspace): readonly string[] {
+export function grantsCommands({ name, shards }: Keyspace): readonly string[] {
   return shards.flatMap(({ kind, host, port, database }) => {
     const clients: Readonly<Record<string, string>> = { postgres: `psql -h ${host} -p ${port} -d ${database} -U …`, mariadb: `mariadb -h ${host} -P ${port} -u … -p ${database}` };
     const client = clients[kind];

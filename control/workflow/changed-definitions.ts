@@ -5,14 +5,16 @@ import type { StreamSchemas } from '../streams/stream-schemas.ts';
 import { definitionDifference } from '../table-shapes.ts';
 
 /**
- * What ended a stream, or a step before it, for people. Where a store no longer knows a table or a column that the stream has read: which keyspace's tables have another definition by now than when it began, and how. What the stores do not tell now is left out.
+ * What ended a stream, or a step before it, for people. Where a store no longer knows a table or a column that the stream has read, or both have become unlike: which keyspace's tables have another definition by now than when it began, and how. What the stores do not tell now is left out.
  */
 export async function endedText(error: SwitchyardError, move: Move, from: SideName, schemas: StreamSchemas, signal: AbortSignal): Promise<string> {
   const said = `${error.reason}: ${error.message}`;
-  if (!hasReason(error, 'TABLE_UNKNOWN', 'COLUMN_UNKNOWN')) return said;
+  if (!hasReason(error, 'TABLE_UNKNOWN', 'COLUMN_UNKNOWN', 'SCHEMA_CHANGED')) return said;
   const [ofSource, ofTarget] = await Promise.all([changes(move[from], schemas.from, signal), changes(move[otherSide(from)], schemas.to, signal)]);
   const found = [...ofSource, ...ofTarget];
   if (found.length > 0) return `${said}; a table's definition was changed under the move: ${found.join('; ')}`;
+  // What it was before is not known here, and the error has compared the two sides.
+  if (error.reason === 'SCHEMA_CHANGED') return said;
   return `${said}; a table's definition may have been changed under the move: look at ${move.tables.join(', ')} in "${move.source.keyspace}" and "${move.target.keyspace}"`;
 }
 

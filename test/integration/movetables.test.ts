@@ -124,6 +124,14 @@ test('a planted difference of each sort is found and named', async () => {
   expect((await verify('equal')).differences).toBe(0n);
 }, 60_000);
 
+test('a verification that is ordered while one repairs waits for that one and has its result', async () => {
+  const repair = workflows.verifyWorkflow({ name: 'equal', repair: true });
+  await waitUntil('the repair under way', { limitMs: 30_000, everyMs: 5 }, async () => ((await get('equal')).verifying?.repair === true ? true : undefined));
+  const [first, second] = await Promise.all([repair, workflows.verifyWorkflow({ name: 'equal' })]);
+  expect(first.workflow?.verification).toMatchObject({ differences: 0n, error: '' });
+  expect(second.workflow?.verification).toEqual(first.workflow?.verification);
+}, 60_000);
+
 test('limits are changed one by one while it runs', async () => {
   const limitsAfter = async (limits: MessageInitShape<typeof CutoverLimitsSchema>) => (await workflows.updateLimits({ name: 'equal', limits })).workflow?.limits;
   const before = (await get('equal')).limits;
@@ -279,3 +287,19 @@ test("what a leader that slept past its workflow's end has claimed for it does n
   expect((await untilState('refused', WorkflowState.FAILED)).message).toContain('TABLE_OWNED: workflow "somebody"');
   await workflows.cancelWorkflow({ name: 'refused' });
 }, 120_000);
+
+test('a column that is renamed under the move ends it, and the message says where', async () => {
+  const asOwner = (keyspace: 'old' | 'new', text: string): Promise<string> => cluster[keyspace].psql(cluster.database, text, { login: cluster.logins.owner });
+  await asOwner('old', 'CREATE TABLE parcel (id int PRIMARY KEY, size int); INSERT INTO parcel VALUES (1, 1);');
+  await cluster.grant();
+  await create('altered', ['parcel']);
+  await untilState('altered', WorkflowState.RUNNING);
+  await asOwner('new', 'ALTER TABLE parcel RENAME COLUMN size TO width;');
+  await asOwner('old', 'UPDATE parcel SET size = 2;');
+  const { message } = await untilState('altered', WorkflowState.FAILED);
+  expect(message).toMatch(
+    /^(SCHEMA_CHANGED|COLUMN_UNKNOWN): [^\n]*; a table's definition was changed under the move: new\.parcel: column "size" is missing; column "width" is extra$/,
+  );
+  await expect(workflows.updateLimits({ name: 'altered', limits: { attempts: 2 } })).rejects.toMatchObject({ reason: 'WORKFLOW_STATE' });
+  await workflows.cancelWorkflow({ name: 'altered' });
+}, 60_000);
