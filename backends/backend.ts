@@ -194,15 +194,14 @@ export interface CopyProgress {
   readonly done: boolean;
 }
 
-/** What is read at once of a table, however many rows were asked for. */
-export const CHUNK_BYTES = 8 * 1024 * 1024;
-
 /** Rows as their store has sent them. It has what is used of an array of them; what a row says is found out only when it is asked for. */
 export interface RawRows {
   /** See `RawReader`. */
   readonly form: string;
   readonly bytes: Buffer;
   readonly length: number;
+  /** Rows behind these were left out for their bytes. */
+  readonly cut: boolean;
   /** VALUE_UNSUPPORTED names the row. */
   at(index: number): readonly Cell[] | undefined;
   /** All of them. VALUE_UNSUPPORTED names the row. */
@@ -217,7 +216,7 @@ export const cellsOf = (rows: ChunkRows): readonly (readonly Cell[])[] => ('cell
 export interface RawReader {
   /** Stores of the same form read each other's rows, of tables with the same fingerprint. */
   readonly form: string;
-  /** As `ReplicationStore.readChunk`. Null: not of this table. */
+  /** As `ReplicationStore.readChunk`, but no more rows than come to some megabytes, or the first one: see `cut`. Null: not of this table. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<RawRows> | null;
 }
 
@@ -281,7 +280,7 @@ export interface ReplicationStore extends AsyncDisposable {
   follow(stream: StreamSpec, schemas: ReadonlyMap<string, TableSchema>, from: Position, signal: AbortSignal): ChangeFeed;
   /** One look; see `Visibility`. */
   visibility(signal: AbortSignal): Promise<Visibility>;
-  /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot. None only where there are no more; fewer also where they come to `CHUNK_BYTES`, roughly, but for the first. */
+  /** Up to `limit` whole rows in primary key order after `after` (null: from the start), one snapshot; fewer only where there are no more. */
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]>;
   /** Left out: it reads and takes cells only. */
   readonly raw?: RawReader;

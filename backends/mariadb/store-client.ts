@@ -61,10 +61,8 @@ export class StoreClient implements Statements, AsyncDisposable {
     });
   }
 
-  /** `maxBytes`: see `Statement`. */
-  query(text: string, values: readonly Parameter[], signal: AbortSignal, maxBytes?: number): Promise<DoneStatement> {
-    const bound = maxBytes === undefined ? {} : { maxBytes };
-    return this.#withSession(signal, (_, session) => runOne(session, this.#identity, { text, values, form: 'kept', ...bound }, signal));
+  query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<DoneStatement> {
+    return this.#withSession(signal, (statements) => statements.query(text, values, signal));
   }
 
   command(text: string, signal: AbortSignal): Promise<DoneStatement> {

@@ -104,23 +104,22 @@ export class StoreClient implements Statements, AsyncDisposable {
     });
   }
 
-  /** Runs one statement, kept parsed, outside of any transaction. `maxBytes`: see `SentStatement`; left out: all rows are kept. */
-  async query(text: string, values: readonly Parameter[], signal: AbortSignal, maxBytes?: number): Promise<readonly TextRow[]> {
+  /** Runs one statement, kept parsed, outside of any transaction. */
+  async query(text: string, values: readonly Parameter[], signal: AbortSignal): Promise<readonly TextRow[]> {
     const session = await this.#pool.acquire(signal);
     try {
-      const bound = maxBytes === undefined ? {} : { maxBytes };
-      return await runOne(session, this.#identity, { text, values, prepared: values.length > 0, ...bound }, signal);
+      return await runOne(session, this.#identity, { text, values, prepared: values.length > 0 }, signal);
     } finally {
       this.#pool.release(session);
     }
   }
 
   /** Runs a COPY … TO STDOUT. `maxBytes`: see `SentStatement`. */
-  async copyOut(text: string, maxBytes: number, signal: AbortSignal): Promise<CopiedLines> {
+  async copyOut(text: string, maxBytes: number, signal: AbortSignal): Promise<CopiedLines & { readonly cut: boolean }> {
     const session = await this.#pool.acquire(signal);
     try {
-      const { lines } = await runToEnd(session, this.#identity, { text, maxBytes }, signal);
-      return lines ?? { bytes: Buffer.alloc(0), count: 0 };
+      const { lines, cut } = await runToEnd(session, this.#identity, { text, maxBytes }, signal);
+      return { bytes: lines?.bytes ?? Buffer.alloc(0), count: lines?.count ?? 0, cut };
     } finally {
       this.#pool.release(session);
     }

@@ -64,10 +64,11 @@ async function copyTable(options: CopierOptions, table: TableSchema, from: CopyP
       table,
       async () => {
         const rows = await read(progress.lastKey, limit, signal);
-        if (rows.length === 0) await requireSameShape(options, table, signal);
+        const done = rows.length < limit && !('cut' in rows && rows.cut);
+        if (done) await requireSameShape(options, table, signal);
         const last = rows.at(-1);
         chunk.rows = rows;
-        chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done: rows.length === 0 };
+        chunk.progress = { lastKey: last === undefined ? progress.lastKey : keyOf(keyIndexes(table), last), rows: progress.rows + rows.length, done };
         return { rows, progress: chunk.progress };
       },
       signal,

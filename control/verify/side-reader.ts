@@ -44,7 +44,7 @@ export class SideReader {
     const rows = await this.#store.readChunk(this.#table, this.#after, limit, signal);
     const last = rows.at(-1);
     if (last !== undefined) this.#after = keyOf(this.#indexes, last);
-    this.#ended = rows.length === 0;
+    this.#ended = rows.length < limit;
     return rows;
   }
 

@@ -60,6 +60,27 @@ test('are in the target what they are in the source, whatever was in their place
   expect(await allRows(target, table)).toEqual(await allRows(source, table));
 });
 
+test('come in pieces of some megabytes, and every piece says whether there is more', async () => {
+  const table = (await stores.source.player.describe('every', never())) as TableSchema;
+  await stores.source.sql(
+    `TRUNCATE every; INSERT INTO every (id, part, doc) SELECT i, 'p', to_jsonb(repeat('x', CASE i WHEN 3 THEN 9000000 ELSE 1000000 END)) FROM generate_series(1, 12) AS i`,
+    'owner',
+  );
+  const pieces: [number, boolean][] = [];
+  for (let after: readonly [number, string] | null = null; pieces.at(-1)?.[1] !== false; ) {
+    const piece: RawRows = await read(table, after, 200);
+    after = piece.at(-1)?.slice(0, 2) as unknown as readonly [number, string];
+    pieces.push([piece.length, piece.cut]);
+  }
+  // The third alone is larger than a piece.
+  expect(pieces).toEqual([
+    [2, true],
+    [1, true],
+    [8, true],
+    [1, false],
+  ]);
+});
+
 test('there are none of a table with a generated column', async () => {
   const table = (await stores.source.player.describe('item', never())) as TableSchema;
   expect(stores.source.player.raw?.readChunk(table, null, 1, never())).toBeNull();

@@ -131,20 +131,6 @@ export function replicationContract(dialect: MoveDialect, start: () => Promise<S
       expect(names).toEqual(['old 3', 'n4', 'n5', 'n6', 'n7', 'old 9'].map((each) => JSON.stringify(each)));
     });
 
-    test('a chunk of large rows is cut by its bytes, and the next one goes on behind it', async () => {
-      await write(`INSERT INTO item (name, amount, big) SELECT 'n' || i, i, ${dialect.repeated("'x'", 1_000_000)} FROM ${dialect.series(12)}`);
-      const counts: number[] = [];
-      let last: readonly Cell[] | null = null;
-      for (let rows: readonly (readonly Cell[])[] = []; counts.at(-1) !== 0; last = [rows.at(-1)?.[0] ?? null]) {
-        rows = await stores.source.player.readChunk(schemaOf('item'), last, 200, never());
-        counts.push(rows.length);
-      }
-      const [first = 0, second = 0, ...rest] = counts;
-      expect(first).toBeGreaterThan(2);
-      expect(first).toBeLessThan(10);
-      expect([counts.reduce((sum, count) => sum + count, 0), second > 0, rest.at(-1)]).toEqual([12, true, 0]);
-    });
-
     test('resumes from the committed position without loss or doubling, after the reader was cut off', async () => {
       await write(`INSERT INTO item (name) VALUES ('one')`);
       const first = await catchUp(stores, schemas, 1);

@@ -9,7 +9,6 @@ import { abortError } from '../../abort-error.ts';
 import {
   allVisible,
   type ApplyBatch,
-  CHUNK_BYTES,
   type ChangeFeed,
   type CopyProgress,
   type ReplicationStore,
@@ -108,7 +107,7 @@ class MariaDbReplicationStore implements ReplicationStore {
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     const { text, values } = chunkStatement(table, after, limit);
-    return rowsFromValues(table, (await this.#client.query(text, values, signal, CHUNK_BYTES)).rows);
+    return rowsFromValues(table, (await this.#client.query(text, values, signal)).rows);
   }
 
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

@@ -13,7 +13,7 @@ const table: TableSchema = {
   uniqueKeys: [],
   fingerprint: '',
 };
-const chunkOf = (lines: string, count: number, of = table): RawChunk => new RawChunk(of, { bytes: Buffer.from(lines), count });
+const chunkOf = (lines: string, count: number, of = table): RawChunk => new RawChunk(of, { bytes: Buffer.from(lines), count, cut: false });
 const texts = ['', 'plain', 'two\nlines', 'a\ttab', 'back\\slash', '\\N', '\\.', '\b\f\v\r', 'ünï \u{1F600}', null];
 
 test('what lines of a COPY say, all of them, the first and the last', () => {

@@ -5,6 +5,8 @@ import type { CopiedLines } from '../batch.ts';
 import { COPY_FORM, cellsOfLine } from '../copy-text.ts';
 import { rowsFromText } from './chunk.ts';
 
+/** However many rows were asked for: they are held as a whole, here and on their way. */
+export const RAW_CHUNK_BYTES = 8 * 1024 * 1024;
 const lineEnd = 0x0a;
 
 /** No COPY takes a generated column, and not every array has a cell: the row with one that has none is to be told of before it has been copied. */
@@ -18,13 +20,15 @@ export class RawChunk implements RawRows {
   readonly form = COPY_FORM;
   readonly bytes: Buffer;
   readonly length: number;
+  readonly cut: boolean;
   readonly #table: TableSchema;
   #cells: readonly (readonly Cell[])[] | null = null;
 
-  constructor(table: TableSchema, { bytes, count }: CopiedLines) {
+  constructor(table: TableSchema, { bytes, count, cut }: CopiedLines & { readonly cut: boolean }) {
     this.#table = table;
     this.bytes = bytes;
     this.length = count;
+    this.cut = cut;
     if (table.columns.some(({ kind }) => kind === 'timestamp' || kind === 'timestamptz') && bytes.includes(lateYear)) this.cells();
   }
 

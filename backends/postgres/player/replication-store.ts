@@ -4,19 +4,7 @@ import { serverShard } from '../../../core/keyspace.ts';
 import type { RequestRecord } from '../../../core/request-record.ts';
 import { SwitchyardError } from '../../../core/switchyard-error.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
-import {
-  type ApplyBatch,
-  CHUNK_BYTES,
-  type ChangeFeed,
-  type CopyProgress,
-  type RawReader,
-  type RawRows,
-  type ReplicationStore,
-  type StoreOptions,
-  type StreamSpec,
-  type StreamState,
-  type Visibility,
-} from '../../backend.ts';
+import type { ApplyBatch, ChangeFeed, CopyProgress, RawReader, RawRows, ReplicationStore, StoreOptions, StreamSpec, StreamState, Visibility } from '../../backend.ts';
 import { clientConfig, connectClient } from '../connection.ts';
 import { connectError } from '../errors.ts';
 import { abortError } from '../../abort-error.ts';
@@ -33,7 +21,7 @@ import { LogFeed } from './changes.ts';
 import { chunkStatement, copyChunkText, rowsFromText, rowsStatement } from './chunk.ts';
 import { checkSlot, readPartitions, readShapes } from './log-shape.ts';
 import { parseLsn } from './pgoutput.ts';
-import { maySendRaw, RawChunk } from './raw-chunk.ts';
+import { maySendRaw, RAW_CHUNK_BYTES, RawChunk } from './raw-chunk.ts';
 import { recordFromTexts, requestsStatement } from './requests.ts';
 import { TransactionAssembler } from './transaction-assembler.ts';
 import { visibilityFromText } from './visibility.ts';
@@ -126,7 +114,7 @@ class PostgresReplicationStore implements ReplicationStore {
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
     const { text, values } = chunkStatement(table, after, limit);
-    return rowsFromText(table, await this.#client.query(text, values, signal, CHUNK_BYTES));
+    return rowsFromText(table, await this.#client.query(text, values, signal));
   }
 
   readonly raw: RawReader = {
@@ -135,7 +123,7 @@ class PostgresReplicationStore implements ReplicationStore {
   };
 
   async #readRaw(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<RawRows> {
-    return new RawChunk(table, await this.#client.copyOut(copyChunkText(table, after, limit), CHUNK_BYTES, signal));
+    return new RawChunk(table, await this.#client.copyOut(copyChunkText(table, after, limit), RAW_CHUNK_BYTES, signal));
   }
 
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {

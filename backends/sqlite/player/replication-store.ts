@@ -8,7 +8,6 @@ import type { TableSchema } from '../../../core/table-schema.ts';
 import {
   allVisible,
   type ApplyBatch,
-  CHUNK_BYTES,
   type ChangeFeed,
   type CopyProgress,
   type ReplicationStore,
@@ -69,7 +68,7 @@ class SqliteReplicationStore implements ReplicationStore {
   }
 
   async readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
-    return rowsFromValues(table, (await this.#scan([chunkStatement(table, after, limit)], signal, CHUNK_BYTES))[0] ?? []);
+    return rowsFromValues(table, (await this.#scan([chunkStatement(table, after, limit)], signal))[0] ?? []);
   }
 
   async readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly (readonly Cell[])[]> {
@@ -129,9 +128,9 @@ class SqliteReplicationStore implements ReplicationStore {
     await this.#scans[Symbol.asyncDispose]();
   }
 
-  async #scan(statements: readonly Statement[], signal: AbortSignal, maxBytes = Number.POSITIVE_INFINITY): Promise<readonly (readonly SqlRow[])[]> {
+  async #scan(statements: readonly Statement[], signal: AbortSignal): Promise<readonly (readonly SqlRow[])[]> {
     try {
-      return (await this.#scans.run({ tables: [], statements, maxBytes }, signal)).rows;
+      return (await this.#scans.run({ tables: [], statements }, signal)).rows;
     } catch (error) {
       throw storeError(error);
     }

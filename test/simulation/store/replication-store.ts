@@ -1,7 +1,6 @@
 import {
   allVisible,
   type ApplyBatch,
-  CHUNK_BYTES,
   cellsOf,
   type ChangeFeed,
   type CopyProgress,
@@ -49,15 +48,14 @@ export class SimReplicationStore implements ReplicationStore {
   }
 
   readChunk(table: TableSchema, after: readonly Cell[] | null, limit: number, signal: AbortSignal): Promise<readonly WholeRow[]> {
-    return this.#read(signal, async (transaction) => {
-      const rows = transaction
+    return this.#read(signal, async (transaction) =>
+      transaction
         .scan<WholeRow>(rowsOf(table.name))
         .map(([, row]) => row)
         .filter((row) => after === null || compareKeys(keyOfRow(table, row), after) > 0)
         .sort((a, b) => compareKeys(keyOfRow(table, a), keyOfRow(table, b)))
-        .slice(0, limit);
-      return upTo(CHUNK_BYTES, rows, (row) => row.reduce<number>((sum, cell) => sum + (typeof cell === 'string' ? cell.length : 8), 0));
-    });
+        .slice(0, limit),
+    );
   }
 
   readRows(table: TableSchema, keys: readonly (readonly Cell[])[], signal: AbortSignal): Promise<readonly WholeRow[]> {
@@ -73,7 +71,12 @@ export class SimReplicationStore implements ReplicationStore {
         .filter((record) => tables.includes(record.table) && (after === null || compareKeys(keyOf(record), after) > 0))
         .sort((a, b) => compareKeys(keyOf(a), keyOf(b)))
         .slice(0, limit);
-      return upTo(REQUESTS_CHUNK_BYTES, records, ({ result }) => result.length);
+      let bytes = 0;
+      const end = records.findIndex((record) => {
+        bytes += record.result.length;
+        return bytes >= REQUESTS_CHUNK_BYTES;
+      });
+      return end < 0 ? records : records.slice(0, end + 1);
     });
   }
 
@@ -179,14 +182,4 @@ async function putRecord(transaction: Transaction, record: RequestRecord): Promi
   await transaction.lockRow('request', key, 'exclusive');
   const present = transaction.readNewest<RequestRecord>('request', key);
   if (present === undefined || present.recordedAtMicros < record.recordedAtMicros) transaction.put('request', key, record);
-}
-
-/** The first pieces, up to the one with which they come to so many bytes. */
-function upTo<T>(most: number, pieces: readonly T[], bytesOf: (piece: T) => number): readonly T[] {
-  let bytes = 0;
-  const end = pieces.findIndex((piece) => {
-    bytes += bytesOf(piece);
-    return bytes >= most;
-  });
-  return end < 0 ? pieces : pieces.slice(0, end + 1);
 }
