@@ -1,4 +1,4 @@
-import type { Cell } from '../../../core/cell.ts';
+import type { Cell, ColumnKind } from '../../../core/cell.ts';
 import type { TableSchema } from '../../../core/table-schema.ts';
 import type { RawRows } from '../../backend.ts';
 import type { CopiedLines } from '../batch.ts';
@@ -9,11 +9,11 @@ import { rowsFromText } from './chunk.ts';
 export const RAW_CHUNK_BYTES = 8 * 1024 * 1024;
 const lineEnd = 0x0a;
 
-/** No COPY takes a generated column, and not every array has a cell: the row with one that has none is to be told of before it has been copied. */
-export const maySendRaw = ({ columns }: TableSchema): boolean => columns.every(({ kind, generated }) => kind !== 'array' && !generated);
+/** No COPY takes a generated column. */
+export const maySendRaw = ({ columns }: TableSchema): boolean => columns.every(({ generated }) => !generated);
 
-/** A timestamp of the year 294247 or later has no cell either; what begins like it is looked at. */
-const lateYear = '2942';
+/** What every text has that has no cell, by kind, and seldom another: a timestamp beyond the year 294246, an array of several dimensions, one that begins elsewhere than at 1. */
+const suspicious: Readonly<Partial<Record<ColumnKind, readonly string[]>>> = { timestamp: ['2942'], timestamptz: ['2942'], array: ['{{', ']={'] };
 
 /** Whole rows. Constructed only where each has its cells: VALUE_UNSUPPORTED names one that has not. */
 export class RawChunk implements RawRows {
@@ -29,7 +29,8 @@ export class RawChunk implements RawRows {
     this.bytes = bytes;
     this.length = count;
     this.cut = cut;
-    if (table.columns.some(({ kind }) => kind === 'timestamp' || kind === 'timestamptz') && bytes.includes(lateYear)) this.cells();
+    const signs = new Set(table.columns.flatMap(({ kind }) => suspicious[kind] ?? []));
+    if ([...signs].some((sign) => bytes.includes(sign))) this.cells();
   }
 
   at(index: number): readonly Cell[] | undefined {
