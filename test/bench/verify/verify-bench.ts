@@ -59,7 +59,8 @@ async function run({ options, say }: BenchContext): Promise<BenchResult> {
     await using writer = new SteadyWriter(gateway?.address ?? '', { table: 'old.verified', column: 'n64', rows: half, perSecond: config.writes });
     do await verify('under writes', clean);
     while (performance.now() - begunMs < config.seconds * 1_000);
-    await cluster.new.psql(cluster.database, plantText(config.faults, half));
+    // Nobody else may write the copy.
+    await cluster.new.psql(cluster.database, plantText(config.faults, half), { login: cluster.logins.player });
     await verify(`${config.faults} planted faults, under writes`, { differences: config.faults, repaired: 0 });
     await verify('their repair, under writes', { differences: 0, repaired: config.faults }, true);
     await verify('after the repair, under writes', clean);
